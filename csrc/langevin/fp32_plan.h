@@ -1,6 +1,7 @@
 // Plan of the fp32 kernel. See langevin_cuda.cu.
 #pragma once
 
+#include "common/inline.h"
 #include "langevin/plan.h"
 
 namespace svebm {
@@ -41,8 +42,8 @@ constexpr int kFp32Stages = 3;  // of chunks of weights: one in use, two on thei
 // A thread has 4 chains x 8 columns. A warp has chains / 4 threads along the chains, and the others along columns; or,
 // where there are at most 64 columns, it has eight of them and its threads share the sum.
 constexpr int kNarrowColumns = 8 * kFp32Warps;
-constexpr int fp32_column_threads(int n_chains) { return 32 / (n_chains / 4); }
-constexpr int fp32_panel_columns(int n_chains) { return kNarrowColumns * fp32_column_threads(n_chains); }
+SVEBM_INLINE constexpr int fp32_column_threads(int n_chains) { return 32 / (n_chains / 4); }
+SVEBM_INLINE constexpr int fp32_panel_columns(int n_chains) { return kNarrowColumns * fp32_column_threads(n_chains); }
 
 inline Product fp32_product(const SvebmLangevinArguments& a, bool forward, int layer) {
   Product p{};

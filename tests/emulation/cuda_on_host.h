@@ -38,6 +38,7 @@ inline uint16_t half_bits(float value) {
   const double magnitude = std::abs(static_cast<double>(value));
   if (std::isnan(value)) return sign | 0x7E00;
   if (magnitude >= 65520.0) return sign | 0x7C00;
+  if (magnitude == 0.0) return sign;
   int exponent = 0;
   std::frexp(magnitude, &exponent);
   const int unit = std::max(exponent - 11, -24);  // the last bit's weight is 2^unit
