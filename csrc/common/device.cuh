@@ -87,9 +87,11 @@ SVEBM_DEVICE float4 load4(const float* address) {
 }
 
 // Starts a copy of 16 bytes from global to shared memory. It has landed for this thread after a wait, and for others
-// after a barrier that follows the wait.
+// after a barrier that follows the wait. Devices before sm_80 copy at once.
 SVEBM_DEVICE void copy_async16(void* shared, const void* global) {
-#if defined(__CUDACC__)
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+  *static_cast<float4*>(shared) = *static_cast<const float4*>(global);
+#elif defined(__CUDACC__)
   const uint32_t target = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(target), "l"(global) : "memory");
 #else
@@ -99,7 +101,8 @@ SVEBM_DEVICE void copy_async16(void* shared, const void* global) {
 
 // Ends a group of copies.
 SVEBM_DEVICE void copy_commit() {
-#if defined(__CUDACC__)
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+#elif defined(__CUDACC__)
   asm volatile("cp.async.commit_group;" ::: "memory");
 #else
   emulation::copy_commit();
@@ -109,7 +112,9 @@ SVEBM_DEVICE void copy_commit() {
 // Waits until at most the latest kPending groups of this thread are under way.
 template <int kPending>
 SVEBM_DEVICE void copy_wait(Site site) {
-#if defined(__CUDACC__)
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+  (void)site;
+#elif defined(__CUDACC__)
   (void)site;
   asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
 #else
@@ -207,7 +212,13 @@ SVEBM_DEVICE void load_transposed(uint32_t (&fragments)[2], const HalfBits* row)
 // sums[16 x 8] += a[16 x 16] b[16 x 8] in the register layout of mma.m16n8k16: of `sums`, thread i holds rows i / 4 and
 // i / 4 + 8, columns 2 (i % 4) and the next.
 SVEBM_DEVICE void multiply_add(float (&sums)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-#if defined(__CUDACC__)
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800  // has products of depth 8 only
+  asm volatile(
+      "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%8}, {%0, %1, %2, %3};\n"
+      "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%6, %7}, {%9}, {%0, %1, %2, %3};"
+      : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#elif defined(__CUDACC__)
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
       "{%0, %1, %2, %3};"
