@@ -13,9 +13,8 @@ enum ProductKind { kHiddenForward, kLogits, kHiddenBackward, kGradient };
 struct Product {
   int32_t kind, layer;
   int32_t n_in, n_out;
-  int32_t input, input_stride;  // a row holds one number of every chain
-  int32_t output, output_stride;
-  int32_t derivative;  // rows of act' of the layer
+  int32_t input, output;  // rows of one number of every chain
+  int32_t derivative;     // rows of act' of the layer
   int32_t bias;
   int32_t chunk_rows;  // rows of W copied at a time
   int64_t weights;     // in the workspace: [n_in, columns] for each panel of columns
@@ -26,9 +25,9 @@ struct Fp32Plan {
   Product products[2 * kMostLayers];
   int32_t n_products;
   int32_t tiles_per_block;  // one after the other: more than one where a group of partial sums needs several tiles
-  int32_t logits, logits_stride, n_logits;
+  int32_t logits, n_logits;
   int32_t biases, n_biases;
-  int32_t chunks, chunk_floats;
+  int32_t chunks, chunk_floats, stage_floats;
   int32_t shared_floats;
   int64_t workspace_biases;
   int64_t workspace_floats;
@@ -45,6 +44,10 @@ constexpr int kNarrowColumns = 8 * kFp32Warps;
 SVEBM_INLINE constexpr int fp32_column_threads(int n_chains) { return 32 / (n_chains / 4); }
 SVEBM_INLINE constexpr int fp32_panel_columns(int n_chains) { return kNarrowColumns * fp32_column_threads(n_chains); }
 
+// Floats between rows of a tile. Rows are also read along columns: the odd multiple of four spreads them over the
+// banks.
+SVEBM_INLINE constexpr int fp32_row_stride(int n_chains) { return n_chains + 4; }
+
 inline Product fp32_product(const SvebmLangevinArguments& a, bool forward, int layer) {
   Product p{};
   const bool last = forward ? layer + 1 == a.n_layers : layer == 0;
@@ -55,32 +58,35 @@ inline Product fp32_product(const SvebmLangevinArguments& a, bool forward, int l
   return p;
 }
 
+// At most `most` rows, and full rounds of the unrolled loop over rows where that leaves any.
+inline int32_t fp32_chunk_rows(const Product& p, int32_t most, int n_chains) {
+  const int32_t round = 4 * (p.n_out <= kNarrowColumns ? fp32_column_threads(n_chains) : 1);
+  if (most >= p.n_in) return p.n_in;
+  return most >= round ? most / round * round : most;
+}
+
 // Chains of a tile in {32, 16, 8, 4}. Returns whether the plan fits into the device's shared memory.
 inline bool plan_fp32_tile(const SvebmLangevinArguments& a, DeviceLimits limits, int n_chains, int chunk_floats,
                            Fp32Plan& plan) {
   plan = {};
   if (!widths_in_range(a)) return false;
   Allocator memory;
-  // rows of z and of the logits are read across chains as well: the odd multiple of four spreads them over the banks
-  const int32_t stride = n_chains + 4, last = a.n_layers - 1;
+  const int32_t stride = fp32_row_stride(n_chains), last = a.n_layers - 1;
   plan.tile.n_chains = n_chains;
   plan.tile.dimension_stride = stride;
   plan.tile.chain_stride = 1;
   plan_tile(a, round_up(a.widths[0], 8) * stride, memory, plan.tile);
   plan.n_logits = round_up(a.widths[a.n_layers], 8);
-  plan.logits_stride = stride;
   plan.logits = memory.take(plan.n_logits * stride);
   int32_t activations[kMostLayers], derivatives[kMostLayers];
   for (int l = 0; l < last; ++l) {
-    activations[l] = memory.take(round_up(a.widths[l + 1], 8) * n_chains);
-    derivatives[l] = memory.take(round_up(a.widths[l + 1], 8) * n_chains);
+    activations[l] = memory.take(round_up(a.widths[l + 1], 8) * stride);
+    derivatives[l] = memory.take(round_up(a.widths[l + 1], 8) * stride);
   }
   for (int l = 0; l <= last; ++l) {
     Product& p = plan.products[plan.n_products++] = fp32_product(a, true, l);
     p.input = l == 0 ? plan.tile.x : activations[l - 1];
-    p.input_stride = l == 0 ? stride : n_chains;
     p.output = l == last ? plan.logits : activations[l];
-    p.output_stride = l == last ? stride : n_chains;
     p.derivative = l == last ? 0 : derivatives[l];
     p.bias = plan.n_biases;
     plan.n_biases += p.n_out;
@@ -88,20 +94,20 @@ inline bool plan_fp32_tile(const SvebmLangevinArguments& a, DeviceLimits limits,
   for (int l = last; l >= 0; --l) {  // v = W^T (...) takes the place of the derivative that it is multiplied by
     Product& p = plan.products[plan.n_products++] = fp32_product(a, false, l);
     p.input = l == last ? plan.logits : derivatives[l];
-    p.input_stride = l == last ? stride : n_chains;
     p.output = l == 0 ? plan.tile.gradient : derivatives[l - 1];
-    p.output_stride = l == 0 ? stride : n_chains;
   }
   plan.biases = memory.take(plan.n_biases);
   plan.chunk_floats = chunk_floats;
-  plan.chunks = memory.take(kFp32Stages * chunk_floats);
+  // threads without a column read on behind the last row, up to the columns of a whole warp
+  plan.stage_floats = chunk_floats + 8 * fp32_column_threads(n_chains);
+  plan.chunks = memory.take(kFp32Stages * plan.stage_floats);
   plan.shared_floats = memory.n_floats;
   bool fits = plan.shared_floats <= limits.shared_bytes / 4;
   for (int i = 0; i < plan.n_products; ++i) {
     Product& p = plan.products[i];
     const int32_t panel = fp32_panel_columns(n_chains), columns = p.n_out < panel ? p.n_out : panel;
     fits = fits && columns <= chunk_floats;
-    p.chunk_rows = chunk_floats / columns < p.n_in ? chunk_floats / columns : p.n_in;
+    p.chunk_rows = fp32_chunk_rows(p, chunk_floats / columns, n_chains);
     p.weights = plan.workspace_floats;
     plan.workspace_floats += static_cast<int64_t>(p.n_in) * p.n_out;
   }

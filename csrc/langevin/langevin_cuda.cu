@@ -5,7 +5,7 @@
 // 16-byte reads of shared memory. The weights of a usual network (210 KB at D 40, H 200, K 20, and both orientations
 // are wanted) do not fit beside the activations, so they stream through three stages of at most 16 KB with cp.async, in
 // the order of use and across steps; one barrier a stage serves the stream and the products. Activations and their
-// derivatives stay in shared memory: at that size 102 KB of 186. v = W^T (...) overwrites the derivatives it is
+// derivatives stay in shared memory: at that size 115 KB of 186. v = W^T (...) overwrites the derivatives it is
 // multiplied by. Products with few columns (logits, gradient) share sums between threads instead of leaving warps idle.
 // Tiles of 16, 8 or 4 chains serve wide networks, small devices and few chains.
 //

@@ -58,7 +58,7 @@ SVEBM_DEVICE void request_chunk(WeightStream& s, const Fp32Plan& plan, int panel
     const int columns = p.n_out - s.column < panel ? p.n_out - s.column : panel;
     const int rows = p.n_in - s.row < p.chunk_rows ? p.n_in - s.row : p.chunk_rows;
     const float* const source = s.workspace + p.weights + static_cast<int64_t>(s.column) * p.n_in + s.row * columns;
-    float* const target = s.chunks + s.next * plan.chunk_floats;
+    float* const target = s.chunks + s.next * plan.stage_floats;
     for (int i = 4 * static_cast<int>(threadIdx.x); i < rows * columns; i += 4 * kFp32Threads) {
       copy_async16(target + i, source + i);
     }
@@ -78,37 +78,33 @@ SVEBM_DEVICE const float* receive_chunk(WeightStream& s, const Fp32Plan& plan, i
   block_barrier(SVEBM_SITE);
   request_chunk(s, plan, panel);
   s.current = s.current + 1 < kFp32Stages ? s.current + 1 : 0;
-  return s.chunks + s.current * plan.chunk_floats;
+  return s.chunks + s.current * plan.stage_floats;
 }
 
 // ---- products
 // --------------------------------------------------------------------------------------------------------
 
-// A thread's part of a panel: chains 4 * chain_group .. + 3, and columns first .. + 3 and second .. + 3.
+// A thread's part of a panel: chains 4 * chain_group .. + 3, and columns first .. + 3 and second .. + 3. Neighbours
+// read neighbouring columns, without bank conflicts: hence two times four.
 struct ThreadTile {
   int chain_group;
-  int share;    // which of the warp's threads with these chains it is
-  bool narrow;  // they have the same columns and share the rows
+  int share;  // which of the warp's threads with these chains it is
   int first, second;
   bool works, has_first, has_second;
 };
 
-template <int kChains>
-SVEBM_DEVICE ThreadTile thread_tile(int columns, bool narrow) {
-  constexpr int kGroups = kChains / 4, kShares = fp32_column_threads(kChains);
+template <int kChains, bool kNarrow>
+SVEBM_DEVICE ThreadTile thread_tile(int columns) {
+  constexpr int kGroups = kChains / 4, kShares = fp32_column_threads(kChains), kWarpColumns = kNarrow ? 8 : 8 * kShares;
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   ThreadTile t;
   t.chain_group = lane % kGroups;
   t.share = lane / kGroups;
-  t.narrow = narrow;
-  // neighbours read neighbouring columns, without bank conflicts: a thread's eight are two times four
-  t.first = narrow ? 8 * warp : 8 * kShares * warp + 4 * t.share;
-  t.second = t.first + (narrow ? 4 : 4 * kShares);
-  t.works = (narrow ? 8 : 8 * kShares) * warp < columns;
+  t.first = kWarpColumns * warp + (kNarrow ? 0 : 4 * t.share);
+  t.second = t.first + kWarpColumns / 2;
+  t.works = kWarpColumns * warp < columns;
   t.has_first = t.first < columns;
   t.has_second = t.second < columns;
-  if (!t.has_first) t.first = 0;
-  if (!t.has_second) t.second = 0;
   return t;
 }
 
@@ -119,17 +115,21 @@ SVEBM_DEVICE void add_scaled(float4& sum, float factor, float4 value) {
   sum.w += factor * value.w;
 }
 
-// sums[column] += in[row] W[row, column] over rows of a chunk.
-SVEBM_DEVICE void multiply(float4 (&sums)[8], const float* input, int input_stride, const float* chunk, int columns,
-                           int rows, int step, const ThreadTile& t) {
-  const float* in = input;
-  const float* first = chunk + t.first;
-  const float* second = chunk + t.second;
+// sums[column] += in[row] W[row, column] over rows of a chunk; in narrow products over every kShares-th. What threads
+// without a column read is never used.
+template <int kChains, bool kNarrow>
+SVEBM_DEVICE void multiply(float4 (&sums)[8], const float* input, const float* chunk, int columns, int rows,
+                           const ThreadTile& t) {
+  constexpr int kShares = fp32_column_threads(kChains), kStep = kNarrow ? kShares : 1;
+  constexpr int kSecond = kNarrow ? 4 : 4 * kShares;  // t.second - t.first
+  const int start = kNarrow ? t.share : 0;
+  const float* in = input + start * fp32_row_stride(kChains) + 4 * t.chain_group;
+  const float* weights = chunk + start * columns + t.first;
 #if defined(__CUDACC__)
 #pragma unroll 4
 #endif
-  for (int row = 0; row < rows; row += step) {
-    const float4 h = load4(in), w0 = load4(first), w1 = load4(second);
+  for (int row = start; row < rows; row += kStep) {
+    const float4 h = load4(in), w0 = load4(weights), w1 = load4(weights + kSecond);
     add_scaled(sums[0], w0.x, h);
     add_scaled(sums[1], w0.y, h);
     add_scaled(sums[2], w0.z, h);
@@ -138,9 +138,8 @@ SVEBM_DEVICE void multiply(float4 (&sums)[8], const float* input, int input_stri
     add_scaled(sums[5], w1.y, h);
     add_scaled(sums[6], w1.z, h);
     add_scaled(sums[7], w1.w, h);
-    in += step * input_stride;
-    first += step * columns;
-    second += step * columns;
+    in += kStep * fp32_row_stride(kChains);
+    weights += kStep * columns;
   }
 }
 
@@ -161,11 +160,11 @@ SVEBM_DEVICE void combine_shares(float4 (&sums)[8]) {
 
 // Calls visit(column within the panel, sum) for those of the thread's columns that it finishes: in narrow products each
 // sharer takes some of them. `sums` is indexed by constants only, so that it stays in registers.
-template <int kChains, class Visit>
+template <int kChains, bool kNarrow, class Visit>
 SVEBM_DEVICE void for_each_column(const ThreadTile& t, const float4 (&sums)[8], const Visit& visit) {
   SVEBM_UNROLL
   for (int o = 0; o < 8; ++o) {
-    const bool has = (o < 4 ? t.has_first : t.has_second) && (!t.narrow || o % fp32_column_threads(kChains) == t.share);
+    const bool has = (o < 4 ? t.has_first : t.has_second) && (!kNarrow || o % fp32_column_threads(kChains) == t.share);
     if (has) visit((o < 4 ? t.first : t.second) + o % 4, sums[o]);
   }
 }
@@ -185,40 +184,40 @@ SVEBM_DEVICE float4 preactivation(const Tile& tile, const Product& p, const floa
   return result;
 }
 
-template <int kChains, int kActivation>
+template <int kChains, bool kNarrow, int kActivation>
 SVEBM_DEVICE void finish_hidden(const Tile& tile, const Product& p, const float* biases, int first_column,
                                 const ThreadTile& t, const float4 (&sums)[8]) {
   const float slope = tile.a.negative_slope;
-  for_each_column<kChains>(t, sums, [&](int within, float4 sum) {
+  for_each_column<kChains, kNarrow>(t, sums, [&](int within, float4 sum) {
     const int column = first_column + within, chain = 4 * t.chain_group;
     const float4 x = preactivation(tile, p, biases, column, chain, sum);
     const Activated h0 = activate<kActivation>(x.x, slope), h1 = activate<kActivation>(x.y, slope);
     const Activated h2 = activate<kActivation>(x.z, slope), h3 = activate<kActivation>(x.w, slope);
-    store4(tile.memory + p.output + column * p.output_stride + chain,
+    store4(tile.memory + p.output + column * fp32_row_stride(kChains) + chain,
            make_float4(h0.value, h1.value, h2.value, h3.value));
-    store4(tile.memory + p.derivative + column * p.output_stride + chain,
+    store4(tile.memory + p.derivative + column * fp32_row_stride(kChains) + chain,
            make_float4(h0.derivative, h1.derivative, h2.derivative, h3.derivative));
   });
 }
 
-template <int kChains>
+template <int kChains, bool kNarrow>
 SVEBM_DEVICE void finish(const Tile& tile, const Product& p, const float* biases, int first_column, const ThreadTile& t,
                          const float4 (&sums)[8]) {
   if (p.kind == kHiddenForward) {
     switch (tile.a.activation) {
       case kSvebmGelu:
-        return finish_hidden<kChains, kSvebmGelu>(tile, p, biases, first_column, t, sums);
+        return finish_hidden<kChains, kNarrow, kSvebmGelu>(tile, p, biases, first_column, t, sums);
       case kSvebmLeakyRelu:
-        return finish_hidden<kChains, kSvebmLeakyRelu>(tile, p, biases, first_column, t, sums);
+        return finish_hidden<kChains, kNarrow, kSvebmLeakyRelu>(tile, p, biases, first_column, t, sums);
       case kSvebmSilu:
-        return finish_hidden<kChains, kSvebmSilu>(tile, p, biases, first_column, t, sums);
+        return finish_hidden<kChains, kNarrow, kSvebmSilu>(tile, p, biases, first_column, t, sums);
       default:
-        return finish_hidden<kChains, kSvebmTanh>(tile, p, biases, first_column, t, sums);
+        return finish_hidden<kChains, kNarrow, kSvebmTanh>(tile, p, biases, first_column, t, sums);
     }
   }
-  for_each_column<kChains>(t, sums, [&](int within, float4 sum) {
+  for_each_column<kChains, kNarrow>(t, sums, [&](int within, float4 sum) {
     const int column = first_column + within, chain = 4 * t.chain_group;
-    float* const out = tile.memory + p.output + column * p.output_stride + chain;
+    float* const out = tile.memory + p.output + column * fp32_row_stride(kChains) + chain;
     if (p.kind == kHiddenBackward) {
       const float4 derivative = load4(out);
       sum = make_float4(sum.x * derivative.x, sum.y * derivative.y, sum.z * derivative.z, sum.w * derivative.w);
@@ -229,25 +228,22 @@ SVEBM_DEVICE void finish(const Tile& tile, const Product& p, const float* biases
   });
 }
 
-template <int kChains>
+template <int kChains, bool kNarrow>
 SVEBM_DEVICE void run_product(const Tile& tile, const Fp32Plan& plan, const Product& p, WeightStream& stream) {
-  constexpr int kPanel = fp32_panel_columns(kChains), kShares = fp32_column_threads(kChains);
-  const bool narrow = p.n_out <= kNarrowColumns;
+  constexpr int kPanel = fp32_panel_columns(kChains);
   for (int column = 0; column < p.n_out; column += kPanel) {
     const int columns = p.n_out - column < kPanel ? p.n_out - column : kPanel;
-    const ThreadTile t = thread_tile<kChains>(columns, narrow);
-    const int step = narrow ? kShares : 1, offset = narrow ? t.share : 0;
+    const ThreadTile t = thread_tile<kChains, kNarrow>(columns);
     float4 sums[8] = {};
     for (int row = 0; row < p.n_in; row += p.chunk_rows) {
       const int rows = p.n_in - row < p.chunk_rows ? p.n_in - row : p.chunk_rows;
       const float* const chunk = receive_chunk(stream, plan, kPanel);
-      if (!t.works) continue;
-      multiply(sums, tile.memory + p.input + (row + offset) * p.input_stride + 4 * t.chain_group, p.input_stride,
-               chunk + offset * columns, columns, rows - offset, step, t);
+      const float* const input = tile.memory + p.input + row * fp32_row_stride(kChains);
+      if (t.works) multiply<kChains, kNarrow>(sums, input, chunk, columns, rows, t);
     }
     if (!t.works) continue;
-    if (narrow) combine_shares<kChains>(sums);
-    finish<kChains>(tile, p, tile.memory + plan.biases, column, t, sums);
+    if (kNarrow) combine_shares<kChains>(sums);
+    finish<kChains, kNarrow>(tile, p, tile.memory + plan.biases, column, t, sums);
   }
 }
 
@@ -262,19 +258,23 @@ SVEBM_DEVICE void run_fp32_tile(const Tile& tile, const Fp32Plan& plan, const fl
   for (int stage = 0; stage + 1 < kFp32Stages; ++stage) request_chunk(stream, plan, fp32_panel_columns(kChains));
   const auto nothing = [](int, int, float) {};
   float* const logits = tile.memory + plan.logits;
-  const int stride = plan.logits_stride;
+  constexpr int kStride = fp32_row_stride(kChains);
   load_states(tile, (a.widths[0] + 7) / 8 * 8, nothing);
   ChainState state;
   for (int64_t i = 0; i < evaluations; ++i) {
     for (int product = 0; product < plan.n_products; ++product) {
       const Product& p = plan.products[product];
-      run_product<kChains>(tile, plan, p, stream);
+      if (p.n_out <= kNarrowColumns) {
+        run_product<kChains, true>(tile, plan, p, stream);
+      } else {
+        run_product<kChains, false>(tile, plan, p, stream);
+      }
       if (p.kind != kLogits) continue;
       draw_noise(tile, i);
       block_barrier(SVEBM_SITE);
       write_partials(tile, i - 1);
-      start_gradient(tile, logits, stride, 1, plan.n_logits,
-                     [&](int k, int chain, float probability) { logits[k * stride + chain] = probability; });
+      start_gradient(tile, logits, kStride, 1, plan.n_logits,
+                     [&](int k, int chain, float probability) { logits[k * kStride + chain] = probability; });
     }
     block_barrier(SVEBM_SITE);
     advance(tile, state, i, nothing);
