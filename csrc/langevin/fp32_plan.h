@@ -1,6 +1,8 @@
 // Plan of the fp32 kernel. See langevin_cuda.cu.
 #pragma once
 
+#include <initializer_list>
+
 #include "common/inline.h"
 #include "langevin/plan.h"
 
@@ -44,9 +46,9 @@ constexpr int kNarrowColumns = 8 * kFp32Warps;
 SVEBM_INLINE constexpr int fp32_column_threads(int n_chains) { return 32 / (n_chains / 4); }
 SVEBM_INLINE constexpr int fp32_panel_columns(int n_chains) { return kNarrowColumns * fp32_column_threads(n_chains); }
 
-// Floats between rows of a tile. Rows are also read along columns: the odd multiple of four spreads them over the
-// banks.
-SVEBM_INLINE constexpr int fp32_row_stride(int n_chains) { return n_chains + 4; }
+// Floats between rows of a tile. Rows are also read along columns: an odd multiple of four spreads them over the banks.
+// Small tiles are for wide networks, where room counts for more.
+SVEBM_INLINE constexpr int fp32_row_stride(int n_chains) { return n_chains < 16 ? n_chains : n_chains + 4; }
 
 inline Product fp32_product(const SvebmLangevinArguments& a, bool forward, int layer) {
   Product p{};

@@ -46,7 +46,7 @@ inline uint16_t half_bits(float value) {
   return static_cast<uint16_t>(sign + (unit + 24) * 1024 + static_cast<int>(steps));
 }
 
-inline float half_value(uint16_t bits) {
+inline float computed_half_value(uint16_t bits) {
   const int exponent = (bits >> 10) & 31, fraction = bits & 1023;
   float magnitude;
   if (exponent == 31) {
@@ -55,6 +55,15 @@ inline float half_value(uint16_t bits) {
     magnitude = std::ldexp(static_cast<float>(exponent > 0 ? fraction + 1024 : fraction), std::max(exponent, 1) - 25);
   }
   return (bits & 0x8000) != 0 ? -magnitude : magnitude;
+}
+
+inline float half_value(uint16_t bits) {
+  static const std::vector<float> table = [] {
+    std::vector<float> values(65536);
+    for (unsigned i = 0; i < 65536; ++i) values[i] = computed_half_value(static_cast<uint16_t>(i));
+    return values;
+  }();
+  return table[bits];
 }
 
 inline uint32_t largest_magnitudes(uint32_t largest, uint32_t bits) {
