@@ -76,6 +76,7 @@ struct Block {
   std::size_t shared_bytes = 0;
   Fiber* current = nullptr;
   bool late_copies = false;
+  unsigned n_candidates = 1;
   std::mt19937 random;
 };
 
@@ -236,6 +237,20 @@ inline std::string waiting_threads(const Block& b) {
   return text;
 }
 
+// Mostly the favoured among a few that can go on: one warp or thread then runs far ahead of another, as on a device
+// where it waits for memory. How much so depends on the seed; with one candidate all are alike.
+inline Fiber* next_fiber(Block& b) {
+  std::size_t chosen = b.random() % b.runnable.size();
+  for (unsigned i = 1; i < b.n_candidates; ++i) {
+    const std::size_t other = b.random() % b.runnable.size();
+    if (b.runnable[other]->priority > b.runnable[chosen]->priority) chosen = other;
+  }
+  Fiber* fiber = b.runnable[chosen];
+  b.runnable[chosen] = b.runnable.back();
+  b.runnable.pop_back();
+  return fiber;
+}
+
 inline void run_block(unsigned threads, std::size_t shared_bytes, const std::function<void()>& body) {
   Block& b = block();
   const SharedMemory shared(shared_bytes);
@@ -243,15 +258,16 @@ inline void run_block(unsigned threads, std::size_t shared_bytes, const std::fun
   b.warps.assign((threads + 31) / 32, Warp{});
   for (Barrier& barrier : b.barriers) barrier.waiting.clear();
   b.runnable.clear();
+  unsigned warp_priority = 0;
   for (unsigned i = 0; i < threads; ++i) {
     b.fibers[i]->start(i, body);
+    if (i % 32 == 0) warp_priority = b.random() % 1000000;
+    b.fibers[i]->priority = warp_priority + b.random() % 1000;
     b.runnable.push_back(b.fibers[i].get());
   }
   unsigned live = threads;
   while (!b.runnable.empty()) {
-    std::swap(b.runnable[b.random() % b.runnable.size()], b.runnable.back());
-    Fiber* fiber = b.runnable.back();
-    b.runnable.pop_back();
+    Fiber* fiber = next_fiber(b);
     b.current = fiber;
     thread_index = {fiber->thread, 0, 0};
     fiber->resume();
@@ -278,6 +294,7 @@ void launch(Index grid, unsigned threads, std::size_t shared_bytes, Options opti
   Block& b = block();
   b.random.seed(options.seed);
   b.late_copies = options.late_copies;
+  b.n_candidates = 1u << (2 * (options.seed % 4));  // 1, 4, 16 or 64
   grid_size = grid;
   block_size = {threads, 1, 1};
   for (const unsigned number : shuffled(grid.x * grid.y, b.random)) {

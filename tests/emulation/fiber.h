@@ -83,6 +83,7 @@ class Fiber {
   }
 
   unsigned thread = 0;
+  unsigned priority = 0;
   bool done = false;
   std::exception_ptr error;
   std::vector<PendingCopy> copies;     // started, in order

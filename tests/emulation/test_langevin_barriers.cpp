@@ -18,7 +18,6 @@ struct Results {
 
 using Kernel = std::function<Results(Options)>;
 
-// A chain's own group of threads, several tiles, chunks and panels: whatever one thread does for another.
 Results run(bool fast, const cases::LangevinShape& shape, unsigned parts, int size, Options options) {
   auto made = cases::make_langevin(shape, kSvebmGelu, parts);
   CHECK(fast ? on_host::run_fast(made.arguments, size, size == 1 ? 8 : 4, options)
@@ -67,6 +66,6 @@ int main() {
     return [=](Options options) { return run(fast, shape, parts, size, options); };
   };
   every_site("fp32", {kernel(false, three, kParts, 16), kernel(false, one, kParts | cases::kMetropolis, 8)}, 5);
-  every_site("fast", {kernel(true, three, kParts, 1), kernel(true, one, kParts | cases::kMetropolis, 2)}, 9);
+  every_site("fast", {kernel(true, three, kParts, 1), kernel(true, three, kParts | cases::kMetropolis, 2)}, 9);
   return check::failures();
 }
