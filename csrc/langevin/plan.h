@@ -15,7 +15,7 @@ struct DeviceLimits {
 };
 
 constexpr int kMostLayers = 3;
-constexpr int kMostWidth = 4096;  // beyond, nothing fits anyway, and 32-bit offsets could overflow
+constexpr int kMostWidth = 16384;  // beyond, nothing fits anyway, and 32-bit offsets could overflow
 
 inline int32_t round_up(int32_t n, int32_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
