@@ -72,16 +72,17 @@ SVEBM_DEVICE int64_t state_row(const Tile& tile, int chain) {
   return tile.a.indices != nullptr ? tile.a.indices[n] : n;
 }
 
-// Reads the states; `store(dimension, chain, x)` gets them too, for a copy in another format.
+// Reads the states, with zeros up to `padded_dimensions`; `store(dimension, chain, x)` gets them too, for a copy in
+// another format, with zeros up to `stored_dimensions`.
 template <class Store>
-SVEBM_DEVICE void load_states(const Tile& tile, int padded_dimensions, const Store& store) {
+SVEBM_DEVICE void load_states(const Tile& tile, int padded_dimensions, int stored_dimensions, const Store& store) {
   const int D = tile.a.widths[0];
   if (!has_chain(tile)) return;
   const bool valid = tile.chain < tile.n_valid;
   const float* const row = tile.a.states + (valid ? state_row(tile, tile.chain) : 0) * D;
-  for (int d = tile.part; d < padded_dimensions; d += tile.n_parts) {
+  for (int d = tile.part; d < stored_dimensions; d += tile.n_parts) {
     const float x = valid && d < D ? row[d] : 0.0f;
-    tile.memory[tile.plan.x + element(tile.plan, d, tile.chain)] = x;
+    if (d < padded_dimensions) tile.memory[tile.plan.x + element(tile.plan, d, tile.chain)] = x;
     store(d, tile.chain, x);
   }
 }

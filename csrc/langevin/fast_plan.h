@@ -6,7 +6,7 @@
 namespace svebm {
 
 constexpr int kFastChains = kSvebmChainGroup;  // of a group of warps: the rows of a matrix fragment
-constexpr int kFastTiles = 8;                  // of 8 columns: the most that a warp has
+constexpr int kFastTiles = 7;                  // of 8 columns: the most that a warp has
 constexpr int kFastMostThreads = 384;
 
 // A block holds all weights in 16 bits, and groups of warps that share nothing else. Widths are multiples of 16, filled
@@ -15,6 +15,7 @@ struct FastPlan {
   TilePlan tile;              // floats from the start of a group's memory
   int32_t n_groups, n_warps;  // groups of a block, warps of a group
   int32_t widths[kMostLayers + 1];
+  int32_t n_dimensions, n_logits;  // D and K as multiples of 8: columns of results in fp32
   // Bytes from the start of shared memory and of the workspace, which begin alike. A row of weights has `strides`
   // halves, an odd multiple of 16 bytes: eight rows then lie on different banks.
   int32_t weights[kMostLayers], strides[kMostLayers], biases[kMostLayers];
@@ -22,6 +23,8 @@ struct FastPlan {
   int32_t group_bytes;
   int32_t inputs[2], input_stride;  // left operands, one read while the other is written: bytes in a group; halves
   int32_t logits, logits_stride;    // floats
+  int32_t derivatives;              // of the first of two hidden layers: bytes
+  int32_t derivative_tiles;         // that a warp has room for
   int32_t shared_bytes;
   int64_t n_blocks;
 };
@@ -49,12 +52,16 @@ inline bool plan_fast_groups(const SvebmLangevinArguments& a, DeviceLimits limit
   // rows of eight floats more than a multiple of 32: chains and fragments' rows spread over the banks
   plan.tile.n_chains = kFastChains;
   plan.tile.dimension_stride = 1;
-  plan.tile.chain_stride = round_to_remainder(plan.widths[0], 32, 8);
+  plan.n_dimensions = round_up(a.widths[0], 8);
+  plan.n_logits = round_up(a.widths[a.n_layers], 8);
+  plan.tile.chain_stride = round_to_remainder(plan.n_dimensions, 32, 8);
   plan_tile(a, kFastChains * plan.tile.chain_stride, group, plan.tile);
-  plan.logits_stride = round_to_remainder(plan.widths[a.n_layers], 32, 8);
+  plan.logits_stride = round_to_remainder(plan.n_logits, 32, 8);
   plan.logits = group.take(kFastChains * plan.logits_stride);
   plan.input_stride = widest + 8;
   for (int32_t& input : plan.inputs) input = 4 * group.take(kFastChains * plan.input_stride / 2);
+  plan.derivative_tiles = (plan.widths[1] / 8 + n_warps - 1) / n_warps;
+  plan.derivatives = 4 * group.take(a.n_layers == 3 ? 64 * n_warps * plan.derivative_tiles : 0);
   plan.group_bytes = 4 * group.n_floats;
   const int64_t bytes = plan.resident_bytes + static_cast<int64_t>(n_groups) * plan.group_bytes;
   plan.shared_bytes = static_cast<int32_t>(bytes);

@@ -63,40 +63,90 @@ SVEBM_DEVICE Columns columns_of_warp(const Group& group, int width) {
 using Sums = float[kFastTiles][4];
 using Derivatives = uint32_t[kFastTiles][2];
 
+// Weights of a pair of tiles for 16 rows of depth, or of one tile.
+template <bool kBackward>
+SVEBM_DEVICE void load_weights(uint32_t (&pair)[4], const HalfBits* from, bool single) {
+  if (!single) {
+    kBackward ? load_transposed(pair, from) : load_matrices(pair, from);
+    return;
+  }
+  uint32_t half[2];
+  kBackward ? load_transposed(half, from) : load_matrices(half, from);
+  pair[0] = half[0];
+  pair[1] = half[1];
+}
+
+// One step of 16 along the depth. As soon as a pair of tiles has used its weights, those of the next step are asked for
+// in their place, so that loads run a whole step ahead of products without a second set of registers.
+template <bool kBackward, int kCount, bool kLast>
+SVEBM_DEVICE void multiply_step(Sums& sums, uint32_t (&pairs)[(kCount + 1) / 2][4], const uint32_t (&left)[4],
+                                uint32_t (&next_left)[4], const HalfBits*& left_row, const HalfBits*& weights,
+                                int tile_step, int depth_step) {
+  left_row += 16;
+  weights += depth_step;
+  if (!kLast) load_matrices(next_left, left_row);
+  SVEBM_UNROLL
+  for (int tile = 0; tile < kCount; tile += 2) {
+    uint32_t (&pair)[4] = pairs[tile / 2];
+    multiply_add(sums[tile], left, pair[0], pair[1]);
+    if (tile + 1 < kCount) multiply_add(sums[tile + 1], left, pair[2], pair[3]);
+    if (!kLast) load_weights<kBackward>(pair, weights + tile * tile_step, tile + 1 == kCount);
+  }
+}
+
+// The loop over the depth for a known number of tiles, without branches inside.
+template <bool kBackward, int kCount>
+SVEBM_DEVICE void multiply_tiles(const HalfBits* left_row, const HalfBits* weights, int stride, int depth, Sums& sums) {
+  const int tile_step = kBackward ? 8 : 8 * stride, depth_step = kBackward ? 16 * stride : 16;
+  uint32_t even[4], odd[4], pairs[(kCount + 1) / 2][4];
+  load_matrices(even, left_row);
+  SVEBM_UNROLL
+  for (int tile = 0; tile < kCount; ++tile) {
+    sums[tile][0] = sums[tile][1] = sums[tile][2] = sums[tile][3] = 0.0f;
+    if (tile % 2 == 0) load_weights<kBackward>(pairs[tile / 2], weights + tile * tile_step, tile + 1 == kCount);
+  }
+#if defined(__CUDACC__)
+#pragma unroll 1
+#endif
+  for (; depth > 32; depth -= 32) {
+    multiply_step<kBackward, kCount, false>(sums, pairs, even, odd, left_row, weights, tile_step, depth_step);
+    multiply_step<kBackward, kCount, false>(sums, pairs, odd, even, left_row, weights, tile_step, depth_step);
+  }
+  if (depth > 16) {
+    multiply_step<kBackward, kCount, false>(sums, pairs, even, odd, left_row, weights, tile_step, depth_step);
+    multiply_step<kBackward, kCount, true>(sums, pairs, odd, even, left_row, weights, tile_step, depth_step);
+  } else {
+    multiply_step<kBackward, kCount, true>(sums, pairs, even, odd, left_row, weights, tile_step, depth_step);
+  }
+}
+
 // sums = left W^T, or left W where kBackward: one copy of W serves both, as fragments can be transposed on their way.
 template <bool kBackward>
 SVEBM_DEVICE void multiply_fast(const Group& group, int layer, const HalfBits* left, Columns columns, Sums& sums) {
-  const int stride = group.plan.strides[layer], left_stride = group.plan.input_stride, lane = group.lane;
+  const int stride = group.plan.strides[layer], lane = group.lane;
   const int depth = group.plan.widths[kBackward ? layer + 1 : layer];
   const HalfBits* weights = reinterpret_cast<const HalfBits*>(group.resident + group.plan.weights[layer]);
   // forward: row n of W holds column n of W^T; threads 16 to 31 are at the tile after
   weights += kBackward ? (lane % 16) * stride + 8 * (columns.first + lane / 16)
                        : (8 * columns.first + lane % 8 + lane / 16 * 8) * stride + lane / 8 % 2 * 8;
-  const int tile_step = kBackward ? 8 : 8 * stride, depth_step = kBackward ? 16 * stride : 16;
-  left += lane % 16 * left_stride + lane / 16 * 8;
-  SVEBM_UNROLL
-  for (int tile = 0; tile < kFastTiles; ++tile) sums[tile][0] = sums[tile][1] = sums[tile][2] = sums[tile][3] = 0.0f;
-#if defined(__CUDACC__)
-#pragma unroll 2
-#endif
-  for (int k = 0; k < depth; k += 16) {
-    uint32_t a[4];
-    load_matrices(a, left);
-    SVEBM_UNROLL
-    for (int tile = 0; tile < kFastTiles; tile += 2) {
-      if (tile + 1 < columns.count) {
-        uint32_t b[4];
-        kBackward ? load_transposed(b, weights + tile * tile_step) : load_matrices(b, weights + tile * tile_step);
-        multiply_add(sums[tile], a, b[0], b[1]);
-        multiply_add(sums[tile + 1], a, b[2], b[3]);
-      } else if (tile < columns.count) {
-        uint32_t b[2];
-        kBackward ? load_transposed(b, weights + tile * tile_step) : load_matrices(b, weights + tile * tile_step);
-        multiply_add(sums[tile], a, b[0], b[1]);
-      }
-    }
-    left += 16;
-    weights += depth_step;
+  left += lane % 16 * group.plan.input_stride + lane / 16 * 8;
+  switch (columns.count) {
+    case 0:
+      return;
+    case 1:
+      return multiply_tiles<kBackward, 1>(left, weights, stride, depth, sums);
+    case 2:
+      return multiply_tiles<kBackward, 2>(left, weights, stride, depth, sums);
+    case 3:
+      return multiply_tiles<kBackward, 3>(left, weights, stride, depth, sums);
+    case 4:
+      return multiply_tiles<kBackward, 4>(left, weights, stride, depth, sums);
+    case 5:
+      return multiply_tiles<kBackward, 5>(left, weights, stride, depth, sums);
+    case 6:
+      return multiply_tiles<kBackward, 6>(left, weights, stride, depth, sums);
+    default:
+      return multiply_tiles<kBackward, kFastTiles>(left, weights, stride, depth, sums);
   }
 }
 
@@ -180,11 +230,24 @@ SVEBM_DEVICE void finish_fp32(const Group& group, float* out, int stride, Column
   });
 }
 
-// The derivatives of the hidden layers are a stack of two in registers: the warp that made a tile's needs them again.
-// Moving them costs less than writing out the code for each layer, which would not fit the instruction cache.
-SVEBM_DEVICE void copy_derivatives(Derivatives& to, const Derivatives& from) {
-  SVEBM_UNROLL
-  for (int t = 0; t < kFastTiles; ++t) to[t][0] = from[t][0], to[t][1] = from[t][1];
+// Registers hold the derivatives of one hidden layer; those of the first of two wait in shared memory, where each
+// thread has its own place. (Written out for each layer instead, the code would not fit the instruction cache.)
+SVEBM_DEVICE uint2* saved_derivatives(const Group& group) {
+  return reinterpret_cast<uint2*>(group.memory + group.plan.derivatives) +
+         32 * group.plan.derivative_tiles * group.warp + group.lane;
+}
+
+SVEBM_DEVICE void save_derivatives(const Group& group, Columns columns, const Derivatives& derivatives) {
+  uint2* const place = saved_derivatives(group);
+  for_each_tile(group, columns, [&](int t, int) { place[32 * t] = make_uint2(derivatives[t][0], derivatives[t][1]); });
+}
+
+SVEBM_DEVICE void restore_derivatives(const Group& group, Columns columns, Derivatives& derivatives) {
+  const uint2* const place = saved_derivatives(group);
+  for_each_tile(group, columns, [&](int t, int) {
+    derivatives[t][0] = place[32 * t].x;
+    derivatives[t][1] = place[32 * t].y;
+  });
 }
 
 // Energy and gradient at x, whose 16-bit copy is operand 0. Between the two halves noise is drawn for the move that
@@ -192,43 +255,45 @@ SVEBM_DEVICE void copy_derivatives(Derivatives& to, const Derivatives& from) {
 SVEBM_DEVICE void evaluate_fast(const Tile& tile, const Group& group, int64_t i, uint32_t& largest) {
   const FastPlan& plan = group.plan;
   const int last = tile.a.n_layers - 1;
+  float* const memory = reinterpret_cast<float*>(group.memory);
   Sums sums;
-  Derivatives upper = {}, lower = {};  // of the last and of the first hidden layer, where there are two
+  Derivatives derivatives = {};
   int from = 0;
-  for (int layer = 0; layer < last; ++layer, from ^= 1) {
-    const Columns columns = columns_of_warp(group, plan.widths[layer + 1]);
+  for (int layer = 0; layer <= last; ++layer) {  // one copy of the code for all layers
+    const Columns columns = columns_of_warp(group, layer == last ? plan.n_logits : plan.widths[layer + 1]);
     multiply_fast<false>(group, layer, operand(group, from), columns, sums);
-    copy_derivatives(lower, upper);
-    finish_forward(tile, group, layer, operand(group, from ^ 1), columns, sums, upper, largest);
+    from ^= 1;
+    if (layer == last) {
+      for_each_tile(group, columns, [&](int t, int column) { add_offsets(tile, group, last, column, sums[t]); });
+      finish_fp32(group, memory + plan.logits, plan.logits_stride, columns, sums);
+      break;
+    }
+    if (layer > 0) save_derivatives(group, columns_of_warp(group, plan.widths[layer]), derivatives);
+    finish_forward(tile, group, layer, operand(group, from), columns, sums, derivatives, largest);
     wait_for_group(group, SVEBM_SITE);
   }
-  float* const memory = reinterpret_cast<float*>(group.memory);
-  const Columns categories = columns_of_warp(group, plan.widths[last + 1]);
-  multiply_fast<false>(group, last, operand(group, from), categories, sums);
-  for_each_tile(group, categories, [&](int t, int column) { add_offsets(tile, group, last, column, sums[t]); });
-  finish_fp32(group, memory + plan.logits, plan.logits_stride, categories, sums);
   draw_noise(tile, i);
   wait_for_group(group, SVEBM_SITE);
 
   write_partials(tile, i - 1);
-  from ^= 1;
   HalfBits* const start = operand(group, from);
   start_gradient(tile, memory + plan.logits, 1, plan.logits_stride, plan.widths[last + 1],
                  [&](int k, int chain, float probability) {
                    start[chain * plan.input_stride + k] = static_cast<HalfBits>(pack_halves(probability, 0.0f));
                  });
   wait_for_group(group, SVEBM_SITE);
-  for (int layer = last; layer > 0; --layer, from ^= 1) {
-    const Columns columns = columns_of_warp(group, plan.widths[layer]);
+  for (int layer = last; layer >= 0; --layer) {
+    const Columns columns = columns_of_warp(group, layer == 0 ? plan.n_dimensions : plan.widths[layer]);
     multiply_fast<true>(group, layer, operand(group, from), columns, sums);
-    finish_backward(group, operand(group, from ^ 1), columns, sums, upper, largest);
-    copy_derivatives(upper, lower);
+    from ^= 1;
+    if (layer == 0) {
+      finish_fp32(group, memory + plan.tile.gradient, plan.tile.chain_stride, columns, sums);
+    } else {
+      finish_backward(group, operand(group, from), columns, sums, derivatives, largest);
+      if (layer > 1) restore_derivatives(group, columns_of_warp(group, plan.widths[layer - 1]), derivatives);
+    }
     wait_for_group(group, SVEBM_SITE);
   }
-  const Columns columns = columns_of_warp(group, plan.widths[0]);
-  multiply_fast<true>(group, 0, operand(group, from), columns, sums);
-  finish_fp32(group, memory + plan.tile.gradient, plan.tile.chain_stride, columns, sums);
-  wait_for_group(group, SVEBM_SITE);
 }
 
 SVEBM_DEVICE void run_fast_group(const Tile& tile, const Group& group) {
@@ -242,7 +307,7 @@ SVEBM_DEVICE void run_fast_group(const Tile& tile, const Group& group) {
     position[chain * group.plan.input_stride + d] = static_cast<HalfBits>(half);
     largest = largest_magnitudes(largest, half);
   };
-  load_states(tile, group.plan.widths[0], store);
+  load_states(tile, group.plan.n_dimensions, group.plan.widths[0], store);
   ChainState state;
   for (int64_t i = 0; i < evaluations; ++i) {
     wait_for_group(group, SVEBM_SITE);

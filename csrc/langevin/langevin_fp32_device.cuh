@@ -259,7 +259,8 @@ SVEBM_DEVICE void run_fp32_tile(const Tile& tile, const Fp32Plan& plan, const fl
   const auto nothing = [](int, int, float) {};
   float* const logits = tile.memory + plan.logits;
   constexpr int kStride = fp32_row_stride(kChains);
-  load_states(tile, (a.widths[0] + 7) / 8 * 8, nothing);
+  const int dimensions = (a.widths[0] + 7) / 8 * 8;
+  load_states(tile, dimensions, dimensions, nothing);
   ChainState state;
   for (int64_t i = 0; i < evaluations; ++i) {
     for (int product = 0; product < plan.n_products; ++product) {

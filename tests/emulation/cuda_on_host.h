@@ -12,8 +12,12 @@
 
 #define SVEBM_DEVICE static inline
 
-struct float2 {
+struct alignas(8) float2 {
   float x, y;
+};
+
+struct alignas(8) uint2 {
+  unsigned x, y;
 };
 
 struct alignas(16) float4 {
@@ -21,6 +25,7 @@ struct alignas(16) float4 {
 };
 
 inline float2 make_float2(float x, float y) { return {x, y}; }
+inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
 // As CUDA's: sine and cosine of pi x.

@@ -1,6 +1,6 @@
 // A thread of the emulated GPU: a stack of its own that runs until it waits for others.
 //
-// ucontext, since it is in every C library and AddressSanitizer knows how to follow it. A switch costs some .3 us.
+// ucontext, since it is in every C library and sanitizers can be told to follow it. A switch costs some .3 us.
 #pragma once
 
 #include <sys/mman.h>
@@ -17,6 +17,9 @@
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#endif
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
 #endif
 
 namespace emulation {
@@ -36,8 +39,16 @@ class Fiber {
         mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) std::abort();
     stack_ = static_cast<unsigned char*>(memory);
+#if defined(__SANITIZE_THREAD__)
+    thread_ = __tsan_create_fiber(0);
+#endif
   }
-  ~Fiber() { munmap(stack_, kStackBytes); }
+  ~Fiber() {
+    munmap(stack_, kStackBytes);
+#if defined(__SANITIZE_THREAD__)
+    __tsan_destroy_fiber(thread_);
+#endif
+  }
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
@@ -67,6 +78,10 @@ class Fiber {
     void* scheduler_fake_stack = nullptr;
     __sanitizer_start_switch_fiber(&scheduler_fake_stack, stack_, kStackBytes);
 #endif
+#if defined(__SANITIZE_THREAD__)
+    scheduler_thread_ = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(thread_, 0);
+#endif
     swapcontext(&scheduler(), &context_);
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_finish_switch_fiber(scheduler_fake_stack, nullptr, nullptr);
@@ -77,6 +92,9 @@ class Fiber {
   void suspend() {
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_start_switch_fiber(done ? nullptr : &fake_stack_, scheduler_stack_, scheduler_stack_bytes_);
+#endif
+#if defined(__SANITIZE_THREAD__)
+    __tsan_switch_to_fiber(scheduler_thread_, 0);
 #endif
     swapcontext(&context_, &scheduler());
     arrived(fake_stack_);
@@ -125,6 +143,10 @@ class Fiber {
   std::size_t scheduler_stack_bytes_ = 0;
 #endif
   void* fake_stack_ = nullptr;
+#if defined(__SANITIZE_THREAD__)
+  void* thread_ = nullptr;
+  void* scheduler_thread_ = nullptr;
+#endif
 };
 
 }  // namespace emulation

@@ -66,6 +66,6 @@ int main() {
     return [=](Options options) { return run(fast, shape, parts, size, options); };
   };
   every_site("fp32", {kernel(false, three, kParts, 16), kernel(false, one, kParts | cases::kMetropolis, 8)}, 5);
-  every_site("fast", {kernel(true, three, kParts, 1), kernel(true, three, kParts | cases::kMetropolis, 2)}, 9);
+  every_site("fast", {kernel(true, three, kParts, 1), kernel(true, three, kParts | cases::kMetropolis, 2)}, 8);
   return check::failures();
 }
