@@ -232,9 +232,12 @@ SVEBM_DEVICE void multiply_add(float (&sums)[4], const uint32_t (&a)[4], uint32_
 // ---- elementary functions in one or two instructions, accurate to 2^-22 of the result
 // --------------------------------
 
+// Results below 2^-126 are 0.
 SVEBM_DEVICE float fast_exp(float x) {
 #if defined(__CUDACC__)
-  return __expf(x);
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x * 1.442695041f));
+  return result;
 #else
   return std::exp(x);
 #endif

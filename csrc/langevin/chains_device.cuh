@@ -16,9 +16,7 @@ struct Tile {
   float* memory;
   int64_t first_chain;
   int n_valid;
-  int thread, n_threads;
-  int n_parts, chain, part;
-  uint64_t seed;
+  int thread, chain, part;
   bool adds_partials;  // to what the tile before has written
 };
 
@@ -30,30 +28,35 @@ struct ChainState {
 };
 
 SVEBM_DEVICE Tile make_tile(const SvebmLangevinArguments& a, const TilePlan& plan, float* memory, int64_t first_chain,
-                            int thread, int n_threads) {
+                            int thread) {
   const int64_t left = a.n_chains - first_chain;
   const int n_valid = left < 0 ? 0 : left < plan.n_chains ? static_cast<int>(left) : plan.n_chains;
-  const int share = n_threads / plan.n_chains, n_parts = share < 32 ? share : 32;
-  const uint64_t seed = a.seed_pointer != nullptr ? *a.seed_pointer : a.seed;
-  return {a,         plan,    memory,           first_chain,      n_valid, thread,
-          n_threads, n_parts, thread / n_parts, thread % n_parts, seed,    false};
+  return {a, plan, memory, first_chain, n_valid, thread, thread / plan.n_parts, thread % plan.n_parts, false};
 }
 
 // Where a chain has 32 threads already, the others have none; whole warps, as 32 divides the number of those that do.
 SVEBM_DEVICE bool has_chain(const Tile& tile) { return tile.chain < tile.plan.n_chains; }
 
 SVEBM_DEVICE float sum_of_parts(const Tile& tile, float value) {
-  for (int mask = tile.n_parts / 2; mask > 0; mask /= 2) value += shuffle_xor(value, mask);
+  for (int mask = tile.plan.n_parts / 2; mask > 0; mask /= 2) value += shuffle_xor(value, mask);
   return value;
 }
 
 SVEBM_DEVICE float largest_of_parts(const Tile& tile, float value) {
-  for (int mask = tile.n_parts / 2; mask > 0; mask /= 2) value = fmaxf(value, shuffle_xor(value, mask));
+  for (int mask = tile.plan.n_parts / 2; mask > 0; mask /= 2) value = fmaxf(value, shuffle_xor(value, mask));
   return value;
 }
 
 SVEBM_DEVICE int element(const TilePlan& plan, int dimension, int chain) {
   return dimension * plan.dimension_stride + chain * plan.chain_stride;
+}
+
+SVEBM_DEVICE PhiloxWords random_words(const SvebmLangevinArguments& a, int64_t chain_id, int64_t step, int block,
+                                      uint32_t stream) {
+  const uint64_t seed = a.seed_pointer != nullptr ? *a.seed_pointer : a.seed;
+  const PhiloxWords counter =
+      philox_counter(chain_id, static_cast<uint32_t>(a.first_step + step), static_cast<uint32_t>(block), stream);
+  return philox4x32_10(counter, static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
 }
 
 SVEBM_DEVICE float step_size_of(const SvebmLangevinArguments& a, int64_t step) {
@@ -80,7 +83,7 @@ SVEBM_DEVICE void load_states(const Tile& tile, int padded_dimensions, int store
   if (!has_chain(tile)) return;
   const bool valid = tile.chain < tile.n_valid;
   const float* const row = tile.a.states + (valid ? state_row(tile, tile.chain) : 0) * D;
-  for (int d = tile.part; d < stored_dimensions; d += tile.n_parts) {
+  for (int d = tile.part; d < stored_dimensions; d += tile.plan.n_parts) {
     const float x = valid && d < D ? row[d] : 0.0f;
     if (d < padded_dimensions) tile.memory[tile.plan.x + element(tile.plan, d, tile.chain)] = x;
     store(d, tile.chain, x);
@@ -93,7 +96,7 @@ SVEBM_DEVICE void store_states(const Tile& tile) {
   float* const out = tile.a.z + (tile.first_chain + tile.chain) * D;
   float* const back = tile.a.indices != nullptr ? tile.a.states + state_row(tile, tile.chain) * D : nullptr;
   bool finite = true;
-  for (int d = tile.part; d < D; d += tile.n_parts) {
+  for (int d = tile.part; d < D; d += tile.plan.n_parts) {
     const float x = tile.memory[tile.plan.x + element(tile.plan, d, tile.chain)];
     finite = finite && fabsf(x) < INFINITY;  // false for NaN
     out[d] = x;
@@ -108,14 +111,10 @@ SVEBM_DEVICE void draw_noise(const Tile& tile, int64_t step) {
   const SvebmLangevinArguments& a = tile.a;
   const int n_chains = tile.plan.n_chains, n_blocks = (a.widths[0] + 3) / 4;
   if (a.noise_scale == 0.0f || step >= a.n_steps) return;
-  for (int i = tile.n_threads - 1 - tile.thread; i < n_chains * n_blocks; i += tile.n_threads) {
-    const int chain = i & (n_chains - 1), block = i / n_chains;
+  for (int i = tile.plan.n_threads - 1 - tile.thread; i < n_chains * n_blocks; i += tile.plan.n_threads) {
+    const int chain = i & (n_chains - 1), block = i >> tile.plan.log2_chains;
     if (chain >= tile.n_valid) continue;
-    const PhiloxWords counter =
-        philox_counter(a.chain_ids[tile.first_chain + chain], static_cast<uint32_t>(a.first_step + step),
-                       static_cast<uint32_t>(block), a.stream);
-    const float4 normal =
-        normal4(philox4x32_10(counter, static_cast<uint32_t>(tile.seed), static_cast<uint32_t>(tile.seed >> 32)));
+    const float4 normal = normal4(random_words(a, a.chain_ids[tile.first_chain + chain], step, block, a.stream));
     float* const out = tile.memory + tile.plan.noise + element(tile.plan, 4 * block, chain);
     out[0] = normal.x;
     out[tile.plan.dimension_stride] = normal.y;
@@ -136,24 +135,24 @@ SVEBM_DEVICE void start_gradient(const Tile& tile, float* logits, int category_s
   float* const own = logits + chain * chain_stride;
   if (a.labels != nullptr) {
     const int label = chain < tile.n_valid ? static_cast<int>(a.labels[tile.first_chain + chain]) : 0;
-    if (label % tile.n_parts == tile.part) {  // the thread that overwrites this logit
+    if (label % tile.plan.n_parts == tile.part) {  // the thread that overwrites this logit
       tile.memory[tile.plan.energy + chain] = own[label * category_stride];
     }
-    for (int k = tile.part; k < padded_categories; k += tile.n_parts) store(k, chain, k == label ? 1.0f : 0.0f);
+    for (int k = tile.part; k < padded_categories; k += tile.plan.n_parts) store(k, chain, k == label ? 1.0f : 0.0f);
     return;
   }
   float largest = -INFINITY, sum = 0.0f;
-  for (int k = tile.part; k < K; k += tile.n_parts) largest = fmaxf(largest, own[k * category_stride]);
+  for (int k = tile.part; k < K; k += tile.plan.n_parts) largest = fmaxf(largest, own[k * category_stride]);
   largest = largest_of_parts(tile, largest);
-  const float inverse_temperature = 1.0f / a.temperature;
-  for (int k = tile.part; k < K; k += tile.n_parts) {
+  const float inverse_temperature = fast_reciprocal(a.temperature);
+  for (int k = tile.part; k < K; k += tile.plan.n_parts) {
     const float exponential = fast_exp((own[k * category_stride] - largest) * inverse_temperature);
     own[k * category_stride] = exponential;
     sum += exponential;
   }
   sum = sum_of_parts(tile, sum);
-  const float scale = 1.0f / sum;
-  for (int k = tile.part; k < padded_categories; k += tile.n_parts) {
+  const float scale = fast_reciprocal(sum);
+  for (int k = tile.part; k < padded_categories; k += tile.plan.n_parts) {
     store(k, chain, k < K ? own[k * category_stride] * scale : 0.0f);
   }
   if (tile.part == 0) tile.memory[tile.plan.energy + chain] = largest + a.temperature * logf(sum);
@@ -164,7 +163,7 @@ SVEBM_DEVICE void write_partials(const Tile& tile, int64_t i) {
   const SvebmLangevinArguments& a = tile.a;
   if (a.partials == nullptr || i < 0) return;
   const int n_chains = tile.plan.n_chains, size = n_chains < kSvebmChainGroup ? n_chains : kSvebmChainGroup;
-  for (int task = tile.thread; task < kSvebmPartials * (n_chains / size); task += tile.n_threads) {
+  for (int task = tile.thread; task < kSvebmPartials * (n_chains / size); task += tile.plan.n_threads) {
     const int quantity = task % kSvebmPartials, first = task / kSvebmPartials * size;
     // whether the move of step i - 1 was accepted is known at evaluation i
     const int64_t step = quantity == kSvebmSumAccepted && a.metropolis != 0 ? i - 1 : i;
@@ -190,7 +189,7 @@ SVEBM_DEVICE float decide(const Tile& tile, const ChainState& state, int64_t t, 
   const TilePlan& plan = tile.plan;
   const float step_size = step_size_of(a, t), temper = temper_of(a, t), precision = a.reference_precision;
   float differences = -state.forward_squares, squares = 0.0f;
-  for (int d = tile.part; d < a.widths[0]; d += tile.n_parts) {
+  for (int d = tile.part; d < a.widths[0]; d += tile.plan.n_parts) {
     const int at = element(plan, d, tile.chain);
     const float x = tile.memory[plan.x + at], kept = tile.memory[plan.kept_x + at];
     const float drift = temper * tile.memory[plan.gradient + at] - precision * x;
@@ -201,13 +200,11 @@ SVEBM_DEVICE float decide(const Tile& tile, const ChainState& state, int64_t t, 
   const float proposals = sum_of_parts(tile, -differences / (4.0f * step_size) - 0.5f * precision * squares);
   const float log_ratio = temper * (energy - state.kept_energy) + proposals;
   const int64_t id = tile.chain < tile.n_valid ? a.chain_ids[tile.first_chain + tile.chain] : 0;
-  const PhiloxWords words =
-      philox4x32_10(philox_counter(id, static_cast<uint32_t>(a.first_step + t), 0, a.metropolis_stream),
-                    static_cast<uint32_t>(tile.seed), static_cast<uint32_t>(tile.seed >> 32));
+  const PhiloxWords words = random_words(a, id, t, 0, a.metropolis_stream);
   const bool accept = logf(uniform_from_word(words.w0)) < log_ratio;  // false for NaN
   record(tile, kSvebmSumAccepted, accept ? 1.0f : 0.0f);
   if (accept) return energy;
-  for (int d = tile.part; d < a.widths[0]; d += tile.n_parts) {
+  for (int d = tile.part; d < a.widths[0]; d += tile.plan.n_parts) {
     const int at = element(plan, d, tile.chain);
     tile.memory[plan.x + at] = tile.memory[plan.kept_x + at];
     tile.memory[plan.gradient + at] = tile.memory[plan.kept_gradient + at];
@@ -225,7 +222,7 @@ SVEBM_DEVICE float move(const Tile& tile, ChainState& state, int64_t t, const St
   const bool noisy = a.noise_scale != 0.0f && tile.chain < tile.n_valid;
   float norm = 0.0f;
   state.forward_squares = 0.0f;
-  for (int d = tile.part; d < a.widths[0]; d += tile.n_parts) {
+  for (int d = tile.part; d < a.widths[0]; d += tile.plan.n_parts) {
     const int at = element(plan, d, tile.chain);
     const float x = tile.memory[plan.x + at], gradient = tile.memory[plan.gradient + at];
     const float drift = temper * gradient - precision * x;

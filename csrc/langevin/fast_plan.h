@@ -12,8 +12,8 @@ constexpr int kFastMostThreads = 384;
 // A block holds all weights in 16 bits, and groups of warps that share nothing else. Widths are multiples of 16, filled
 // up with zeros.
 struct FastPlan {
-  TilePlan tile;              // floats from the start of a group's memory
-  int32_t n_groups, n_warps;  // groups of a block, warps of a group
+  TilePlan tile;                          // floats from the start of a group's memory
+  int32_t n_groups, n_warps, log2_warps;  // groups of a block, warps of a group
   int32_t widths[kMostLayers + 1];
   int32_t n_dimensions, n_logits;  // D and K as multiples of 8: columns of results in fp32
   // Bytes from the start of shared memory and of the workspace, which begin alike. A row of weights has `strides`
@@ -36,6 +36,7 @@ inline bool plan_fast_groups(const SvebmLangevinArguments& a, DeviceLimits limit
   if (!widths_in_range(a)) return false;
   plan.n_groups = n_groups;
   plan.n_warps = n_warps;
+  plan.log2_warps = log2_of(n_warps);
   int32_t widest = 0;
   for (int l = 0; l <= a.n_layers; ++l) {
     plan.widths[l] = round_up(a.widths[l], 16);
@@ -51,6 +52,7 @@ inline bool plan_fast_groups(const SvebmLangevinArguments& a, DeviceLimits limit
 
   // rows of eight floats more than a multiple of 32: chains and fragments' rows spread over the banks
   plan.tile.n_chains = kFastChains;
+  plan.tile.n_threads = 32 * n_warps;
   plan.tile.dimension_stride = 1;
   plan.n_dimensions = round_up(a.widths[0], 8);
   plan.n_logits = round_up(a.widths[a.n_layers], 8);

@@ -75,6 +75,7 @@ inline bool plan_fp32_tile(const SvebmLangevinArguments& a, DeviceLimits limits,
   Allocator memory;
   const int32_t stride = fp32_row_stride(n_chains), last = a.n_layers - 1;
   plan.tile.n_chains = n_chains;
+  plan.tile.n_threads = kFp32Threads;
   plan.tile.dimension_stride = stride;
   plan.tile.chain_stride = 1;
   plan_tile(a, round_up(a.widths[0], 8) * stride, memory, plan.tile);

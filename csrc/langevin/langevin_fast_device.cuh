@@ -39,7 +39,7 @@ struct Group {
   const FastPlan& plan;
   unsigned char* resident;  // weights and biases of the block
   unsigned char* memory;
-  int number, n_threads, warp, lane;
+  int number, warp, lane;
 };
 
 SVEBM_DEVICE HalfBits* operand(const Group& group, int which) {
@@ -47,7 +47,7 @@ SVEBM_DEVICE HalfBits* operand(const Group& group, int which) {
 }
 
 SVEBM_DEVICE void wait_for_group(const Group& group, Site site) {
-  group_barrier(1 + group.number, group.n_threads, site);
+  group_barrier(1 + group.number, group.plan.tile.n_threads, site);
 }
 
 // Columns 8 * first .. 8 * (first + count) of a product are this warp's.
@@ -56,7 +56,7 @@ struct Columns {
 };
 
 SVEBM_DEVICE Columns columns_of_warp(const Group& group, int width) {
-  const int n_tiles = width / 8, share = n_tiles / group.plan.n_warps, rest = n_tiles % group.plan.n_warps;
+  const int n_tiles = width / 8, share = n_tiles >> group.plan.log2_warps, rest = n_tiles & (group.plan.n_warps - 1);
   return {group.warp * share + (group.warp < rest ? group.warp : rest), share + (group.warp < rest ? 1 : 0)};
 }
 
@@ -332,10 +332,10 @@ SVEBM_DEVICE void fast_block(const SvebmLangevinArguments& a, const FastPlan& pl
   block_barrier(SVEBM_SITE);
   const int number = thread / n_threads;
   unsigned char* const own = memory + plan.resident_bytes + number * plan.group_bytes;
-  const Group group{plan, memory, own, number, n_threads, thread / 32 % plan.n_warps, thread % 32};
+  const Group group{plan, memory, own, number, thread / 32 % plan.n_warps, thread % 32};
   const int64_t first_chain = (static_cast<int64_t>(blockIdx.x) * plan.n_groups + number) * kFastChains;
   if (first_chain >= a.n_chains) return;
-  const Tile tile = make_tile(a, plan.tile, reinterpret_cast<float*>(own), first_chain, thread % n_threads, n_threads);
+  const Tile tile = make_tile(a, plan.tile, reinterpret_cast<float*>(own), first_chain, thread % n_threads);
   run_fast_group(tile, group);
 }
 

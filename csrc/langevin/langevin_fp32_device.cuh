@@ -296,7 +296,7 @@ SVEBM_DEVICE void fp32_block(const SvebmLangevinArguments& a, const Fp32Plan& pl
   for (int turn = 0; turn < plan.tiles_per_block; ++turn) {
     const int64_t first_chain = (static_cast<int64_t>(blockIdx.x) * plan.tiles_per_block + turn) * kChains;
     if (first_chain >= a.n_chains) return;
-    Tile tile = make_tile(a, plan.tile, memory, first_chain, thread, kFp32Threads);
+    Tile tile = make_tile(a, plan.tile, memory, first_chain, thread);
     tile.adds_partials = turn > 0;
     run_fp32_tile<kChains>(tile, plan, workspace);
   }

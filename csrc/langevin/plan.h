@@ -39,7 +39,8 @@ inline int64_t n_waves(int64_t n_blocks, DeviceLimits limits) {
 // Arrays of a tile of chains, as offsets in floats. Element (dimension d, chain c) of one that belongs to z lies at
 // d * dimension_stride + c * chain_stride, and there is room for a multiple of four dimensions.
 struct TilePlan {
-  int32_t n_chains;  // a power of two
+  int32_t n_chains, log2_chains;  // n_chains = 2^log2_chains
+  int32_t n_threads, n_parts;     // threads of the tile; neighbours that share a chain, at most a warp
   int32_t dimension_stride, chain_stride;
   int32_t x, gradient, noise;     // x: where the gradient is taken
   int32_t kept_x, kept_gradient;  // Metropolis: where the chain is while x is a proposal
@@ -56,9 +57,18 @@ struct Allocator {
   }
 };
 
-// Fills the offsets for arrays of `array_floats` each; n_chains and the strides are there already.
+inline int32_t log2_of(int32_t power_of_two) {
+  int32_t result = 0;
+  while ((1 << result) < power_of_two) ++result;
+  return result;
+}
+
+// Fills the offsets for arrays of `array_floats` each, and what follows from n_chains, n_threads and the strides, which
+// are there already.
 inline void plan_tile(const SvebmLangevinArguments& arguments, int32_t array_floats, Allocator& memory,
                       TilePlan& tile) {
+  tile.log2_chains = log2_of(tile.n_chains);
+  tile.n_parts = tile.n_threads / tile.n_chains < 32 ? tile.n_threads / tile.n_chains : 32;
   tile.x = memory.take(array_floats);
   tile.gradient = memory.take(array_floats);
   tile.noise = memory.take(array_floats);
