@@ -233,15 +233,17 @@ SVEBM_DEVICE void multiply_add(float (&sums)[4], const uint32_t (&a)[4], uint32_
 // --------------------------------
 
 // Results below 2^-126 are 0.
-SVEBM_DEVICE float fast_exp(float x) {
+SVEBM_DEVICE float fast_exp2(float x) {
 #if defined(__CUDACC__)
   float result;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x * 1.442695041f));
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
   return result;
 #else
-  return std::exp(x);
+  return std::exp2(x);
 #endif
 }
+
+SVEBM_DEVICE float fast_exp(float x) { return fast_exp2(x * 1.442695041f); }
 
 SVEBM_DEVICE float fast_reciprocal(float x) {
 #if defined(__CUDACC__)
