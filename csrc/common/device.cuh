@@ -50,10 +50,12 @@ SVEBM_DEVICE void block_barrier(Site site) {
 #endif
 }
 
-// Barrier of n_threads threads (whole warps) that name the same id, 1 to 15.
+// Barrier of n_threads threads (whole warps) that name the same id, 1 to 15. The instruction wants a warp's threads
+// together, which they need not be after a loop of unequal lengths.
 SVEBM_DEVICE void group_barrier(int id, int n_threads, Site site) {
 #if defined(__CUDACC__)
   (void)site;
+  __syncwarp();
   asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(n_threads) : "memory");
 #else
   emulation::barrier(static_cast<unsigned>(id), static_cast<unsigned>(n_threads), site);

@@ -8,9 +8,9 @@ using cases::LangevinCase;
 using cases::LangevinExpected;
 using cases::LangevinShape;
 
-// A sanitizer makes everything slow, and looks at addresses rather than at numbers: a third of the cases will do.
+// A sanitizer makes everything slow, and looks at addresses rather than at numbers: a part of the cases will do.
 #if defined(__SANITIZE_ADDRESS__)
-constexpr unsigned kEvery = 3;
+constexpr unsigned kEvery = 5;
 #else
 constexpr unsigned kEvery = 1;
 #endif
