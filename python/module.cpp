@@ -13,19 +13,16 @@
 
 namespace {
 
-constexpr svebm::CpuVariant kVariants[] = {svebm::CpuVariant::kPlain, svebm::CpuVariant::kAvx2,
-                                           svebm::CpuVariant::kAvx512};
-
 std::vector<std::string> cpu_variants() {
   std::vector<std::string> names;
-  for (const auto variant : kVariants) {
+  for (const auto variant : svebm::kCpuVariants) {
     if (svebm::cpu_variant_available(variant)) names.emplace_back(svebm::cpu_variant_name(variant));
   }
   return names;
 }
 
 void use_cpu_variant(const std::string& name) {
-  for (const auto variant : kVariants) {
+  for (const auto variant : svebm::kCpuVariants) {
     if (name == svebm::cpu_variant_name(variant) && svebm::use_cpu_variant(variant)) return;
   }
   throw std::invalid_argument("this processor or this build has no CPU variant '" + name + "'");
@@ -42,5 +39,6 @@ PYBIND11_MODULE(_native, module) {
   module.def("use_cpu_variant", &use_cpu_variant);
   module.def("load_cuda", &svebm::load_cuda, pybind11::call_guard<pybind11::gil_scoped_release>());
   module.def("cuda_device_reason", &svebm::cuda_device_reason, pybind11::call_guard<pybind11::gil_scoped_release>());
+  bind_langevin(module);
   bind_philox(module);
 }

@@ -3,4 +3,5 @@
 
 #include <pybind11/pybind11.h>
 
+void bind_langevin(pybind11::module_& module);
 void bind_philox(pybind11::module_& module);

@@ -18,12 +18,14 @@ struct Job {
   int64_t n_items;
   int64_t part;
   std::atomic<int64_t> next{0};
+  std::atomic<int> n_workers{0};
 
   void work() {
+    const int worker = n_workers.fetch_add(1, std::memory_order_relaxed);
     for (;;) {
       const int64_t begin = next.fetch_add(part, std::memory_order_relaxed);
       if (begin >= n_items) return;
-      function(context, begin, std::min(begin + part, n_items));
+      function(context, worker, begin, std::min(begin + part, n_items));
     }
   }
 };
@@ -101,17 +103,15 @@ ThreadPool& pool() {
 
 }  // namespace
 
-void parallel_for(int n_threads, int64_t n_items, int64_t grain, RangeFunction function, void* context) {
+void parallel_parts(int n_threads, int64_t n_items, int64_t part, RangeFunction function, void* context) {
   if (n_items <= 0) return;
-  grain = std::max<int64_t>(grain, 1);
-  const int64_t n_useful = std::min<int64_t>(n_threads, (n_items + grain - 1) / grain);
+  part = std::max<int64_t>(part, 1);
+  const int64_t n_useful = std::min<int64_t>(n_threads, (n_items + part - 1) / part);
   if (n_useful > 1) {
-    // about four parts a thread: late threads cost little, and the counter is touched rarely
-    const int64_t part = std::max(grain, (n_items + 4 * n_useful - 1) / (4 * n_useful));
     Job job{function, context, n_items, part};
     if (pool().run(static_cast<int>(n_useful) - 1, job)) return;
   }
-  function(context, 0, n_items);
+  function(context, 0, 0, n_items);
 }
 
 int n_pool_threads() { return pool().n_threads(); }
