@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "ceiling/ceiling.h"
 #include "common/cpu_variant.h"
 #include "common/cuda_loader.h"
 #include "common/version.h"
@@ -37,6 +38,8 @@ PYBIND11_MODULE(_native, module) {
   module.def("cpu_variant", [] { return svebm::cpu_variant_name(svebm::cpu_variant()); });
   module.def("cpu_variants", &cpu_variants);
   module.def("use_cpu_variant", &use_cpu_variant);
+  module.def("multiply_add_rate", &svebm::multiply_add_rate, pybind11::arg("n_threads"), pybind11::arg("seconds"),
+             pybind11::arg("bf16") = false, pybind11::call_guard<pybind11::gil_scoped_release>());
   module.def("load_cuda", &svebm::load_cuda, pybind11::call_guard<pybind11::gil_scoped_release>());
   module.def("cuda_device_reason", &svebm::cuda_device_reason, pybind11::call_guard<pybind11::gil_scoped_release>());
   bind_langevin(module);

@@ -105,10 +105,19 @@ Panels pack_panels(const float* weights, int64_t row_stride, int64_t k_stride, c
   for (int p = 0; p < shape.n_panels; ++p) {
     const int first = p * shape.panel, height = p + 1 < shape.n_panels ? shape.panel : shape.last;
     const int real = rows - first < height ? rows - first : height;
-    for (int r = 0; r < height; ++r) {
-      const float* const row = weights + (first + (r < real ? r : 0)) * row_stride;
+    for (int r = real; r < height; ++r) {
+      for (int j = 0; j < n; ++j) out[int64_t{j} * height + r] = typename Kind::Element{0};
+    }
+    if (row_stride == 1) {  // neighbours in memory are neighbours in the panel
       for (int j = 0; j < n; ++j) {
-        out[int64_t{j} * height + r] = r < real ? Kind::element(row, k_stride, j, k) : typename Kind::Element{0};
+        for (int r = 0; r < real; ++r) {
+          out[int64_t{j} * height + r] = Kind::element(weights + first + r, k_stride, j, k);
+        }
+      }
+    } else {
+      for (int r = 0; r < real; ++r) {
+        const float* const row = weights + (first + r) * row_stride;
+        for (int j = 0; j < n; ++j) out[int64_t{j} * height + r] = Kind::element(row, k_stride, j, k);
       }
     }
     out += int64_t{n} * height;

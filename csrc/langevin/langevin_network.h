@@ -69,53 +69,68 @@ static int64_t lay_out(const SvebmLangevinArguments& a, float* memory, int lanes
   return allocate.used;
 }
 
-// Writes rows of a tile where the next product reads them. Tiles of pairs begin with an even row.
-template <typename Kind, int kLanes>
-void write_operand(const float* tile, int first, int n_rows, float* operand) {
+// Writes transform(number, row, lane) of a tile's rows where the next product reads them; rows count from the tile's
+// first. Tiles of pairs begin with an even row.
+template <typename Kind, int kLanes, typename Transform>
+SVEBM_INLINE void write_operand(const float* tile, int first, int n_rows, float* operand, const Transform& transform) {
   if constexpr (Kind::kPairs) {
 #if defined(__AVX512BF16__)
     for (int r = 0; r < n_rows; r += 2) {
       float* const to = operand + (first + r) / 2 * kLanes;
       for (int i = 0; i < kLanes; i += kWidth) {
-        const Floats high = r + 1 < n_rows ? load(tile + (r + 1) * kLanes + i) : zero();
-        *reinterpret_cast<Ints*>(to + i) = pack_bf16(load(tile + r * kLanes + i), high);
+        const Floats low = transform(load(tile + r * kLanes + i), r, i);
+        const Floats high = r + 1 < n_rows ? transform(load(tile + (r + 1) * kLanes + i), r + 1, i) : zero();
+        *reinterpret_cast<Ints*>(to + i) = pack_bf16(low, high);
       }
     }
 #endif
   } else {
-    for (int i = 0; i < n_rows * kLanes; i += kWidth) store(operand + first * kLanes + i, load(tile + i));
+    for (int r = 0; r < n_rows; ++r) {
+      for (int i = 0; i < kLanes; i += kWidth) {
+        store(operand + (first + r) * kLanes + i, transform(load(tile + r * kLanes + i), r, i));
+      }
+    }
   }
 }
 
-template <typename Activation>
-SVEBM_INLINE void activate(float* tile, int n, float negative_slope, float* derivative) {
-  for (int i = 0; i < n; i += kWidth) {
-    Floats value, slope;
-    Activation::apply(load(tile + i), negative_slope, value, slope);
-    store(tile + i, value);
-    store(derivative + i, slope);
-  }
-}
-
-SVEBM_INLINE void activate(int activation, float* tile, int n, float negative_slope, float* derivative) {
-  switch (activation) {
-    case kSvebmGelu:
-      return activate<Gelu>(tile, n, negative_slope, derivative);
-    case kSvebmLeakyRelu:
-      return activate<LeakyRelu>(tile, n, negative_slope, derivative);
-    case kSvebmSilu:
-      return activate<Silu>(tile, n, negative_slope, derivative);
-    default:
-      return activate<Tanh>(tile, n, negative_slope, derivative);
-  }
+template <typename Kind, int kLanes>
+SVEBM_INLINE void write_operand(const float* tile, int first, int n_rows, float* operand) {
+  write_operand<Kind, kLanes>(tile, first, n_rows, operand, [](Floats x, int, int) { return x; });
 }
 
 SVEBM_INLINE void add_rows(float* to, const float* from, int n) {
   for (int i = 0; i < n; i += kWidth) store(to + i, load(to + i) + load(from + i));
 }
 
-SVEBM_INLINE void multiply_rows(float* to, const float* by, int n) {
-  for (int i = 0; i < n; i += kWidth) store(to + i, load(to + i) * load(by + i));
+// What follows the product of hidden layer l: the activation becomes the next operand, its derivative is kept, and
+// where `energy` is given, the label's share of f_label = sum_h W[label][h] h + b[label] is added to it.
+template <typename Activation, typename Kind, int kLanes>
+SVEBM_INLINE void activate(const Buffers& b, int l, float negative_slope, int first, int n_rows, const float* tile,
+                           float* energy) {
+  float* const derivative = b.derivative[l] + first * kLanes;
+  const float* const weight = b.label_weight + first * kLanes;
+  write_operand<Kind, kLanes>(tile, first, n_rows, b.hidden[l], [&](Floats x, int r, int i) {
+    Floats value, slope;
+    Activation::apply(x, negative_slope, value, slope);
+    store(derivative + r * kLanes + i, slope);
+    if (energy != nullptr) store(energy + i, fma(load(weight + r * kLanes + i), value, load(energy + i)));
+    return value;
+  });
+}
+
+template <typename Kind, int kLanes>
+void activate(const SvebmLangevinArguments& a, const Buffers& b, int l, int first, int n_rows, const float* tile,
+              float* energy) {
+  switch (a.activation) {
+    case kSvebmGelu:
+      return activate<Gelu, Kind, kLanes>(b, l, a.negative_slope, first, n_rows, tile, energy);
+    case kSvebmLeakyRelu:
+      return activate<LeakyRelu, Kind, kLanes>(b, l, a.negative_slope, first, n_rows, tile, energy);
+    case kSvebmSilu:
+      return activate<Silu, Kind, kLanes>(b, l, a.negative_slope, first, n_rows, tile, energy);
+    default:
+      return activate<Tanh, Kind, kLanes>(b, l, a.negative_slope, first, n_rows, tile, energy);
+  }
 }
 
 // Turns f / tau [K][kLanes] into softmax(f / tau) and, where asked for, writes tau logsumexp(f / tau).
@@ -153,52 +168,41 @@ void evaluate(const SvebmLangevinArguments& a, const Plan& plan, const Buffers& 
   }
   const bool label_energy = a.labels != nullptr && energy != nullptr;
   if (label_energy) std::memcpy(energy, b.label_bias, sizeof(float) * kLanes);
-  // f_label = sum_h W[label][h] h + b[label], summed as the rows of h come by
-  const auto add_to_energy = [&](const float* rows, int first, int n_rows) {
-    for (int r = 0; r < n_rows; ++r) {
-      for (int i = 0; i < kLanes; i += kWidth) {
-        const Floats weight = load(b.label_weight + (first + r) * kLanes + i);
-        store(energy + i, fma(weight, load(rows + r * kLanes + i), load(energy + i)));
-      }
-    }
-  };
-  if (label_energy && last == 0) add_to_energy(z, 0, a.widths[0]);
-
   for (int l = 0; l < last; ++l) {
+    float* const summed = label_energy && l == last - 1 ? energy : nullptr;
     multiply<Kind, kLanes>(plan.forward[l], operand, b.tile, [&](int first, int n_rows, float* tile) {
-      const int n = n_rows * kLanes, at = first * kLanes;
-      if (l == 0 && a.context != nullptr) add_rows(tile, b.context + at, n);
-      activate(a.activation, tile, n, a.negative_slope, b.derivative[l] + at);
-      if (label_energy && l == last - 1) add_to_energy(tile, first, n_rows);
-      write_operand<Kind, kLanes>(tile, first, n_rows, b.hidden[l]);
+      if (l == 0 && a.context != nullptr) add_rows(tile, b.context + first * kLanes, n_rows * kLanes);
+      activate<Kind, kLanes>(a, b, l, first, n_rows, tile, summed);
     });
     operand = b.hidden[l];
   }
 
-  // v, the gradient with respect to the input of layer l, becomes the operand of the product below it in the same place
+  // v = dG / d(input of layer l + 1), rows of `from`, times the activation's derivative: the operand of the product that
+  // leads one layer down
+  const auto pass_down = [&](int l, const float* from, int first, int n_rows) {
+    const float* const derivative = b.derivative[l] + first * kLanes;
+    write_operand<Kind, kLanes>(from, first, n_rows, b.hidden[l], [&](Floats v, int r, int i) {
+      return v * load(derivative + r * kLanes + i);
+    });
+  };
   const auto backward = [&](int l, const float* v) {
     multiply<Kind, kLanes>(plan.backward[l], v, b.tile, [&](int first, int n_rows, float* tile) {
-      if (l == 0) {
-        std::memcpy(gradient + first * kLanes, tile, sizeof(float) * n_rows * kLanes);
-        return;
-      }
-      multiply_rows(tile, b.derivative[l - 1] + first * kLanes, n_rows * kLanes);
-      write_operand<Kind, kLanes>(tile, first, n_rows, b.hidden[l - 1]);
+      if (l > 0) return pass_down(l - 1, tile, first, n_rows);
+      std::memcpy(gradient + first * kLanes, tile, sizeof(float) * n_rows * kLanes);
     });
   };
   if (a.labels != nullptr) {
-    const int n = a.widths[last];
     if (last == 0) {
-      std::memcpy(gradient, b.label_weight, sizeof(float) * n * kLanes);
+      std::memcpy(gradient, b.label_weight, sizeof(float) * a.widths[0] * kLanes);
+      if (label_energy) {
+        for (int i = 0; i < a.widths[0] * kLanes; i += kWidth) {
+          float* const sum = energy + i % kLanes;
+          store(sum, fma(load(b.label_weight + i), load(z + i), load(sum)));
+        }
+      }
       return;
     }
-    constexpr int kStep = kMostRows;  // even, as pairs need
-    for (int first = 0; first < n; first += kStep) {
-      const int n_rows = n - first < kStep ? n - first : kStep, at = first * kLanes;
-      std::memcpy(b.tile, b.label_weight + at, sizeof(float) * n_rows * kLanes);
-      multiply_rows(b.tile, b.derivative[last - 1] + at, n_rows * kLanes);
-      write_operand<Kind, kLanes>(b.tile, first, n_rows, b.hidden[last - 1]);
-    }
+    pass_down(last - 1, b.label_weight, 0, a.widths[last]);
   } else {
     const float scale = 1.0f / a.temperature;
     multiply<Kind, kLanes>(plan.forward[last], operand, b.tile, [&](int first, int n_rows, float* tile) {

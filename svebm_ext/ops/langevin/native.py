@@ -77,7 +77,7 @@ class _Call:
         self.dynamics = dynamics
         self.kept: list[Tensor] = []  # alive until the call has been enqueued
         self.z = torch.empty((self.n_chains, states.shape[1]), dtype=torch.float32, device=device)
-        self.non_finite = torch.zeros(1, dtype=torch.int32, device=device)
+        self.non_finite = torch.zeros((), dtype=torch.int32, device=device)
         self.partials = self.log_weights = None
         if dynamics.diagnostics or dynamics.metropolis:
             n_groups = -(-self.n_chains // CHAIN_GROUP)
@@ -144,7 +144,7 @@ class _Call:
             if self.dynamics.diagnostics:
                 energy, norm = means[:, 0], means[:, 1]
             acceptance = means[:, 2] if self.dynamics.metropolis else None
-        return LangevinResult(self.z, energy, norm, acceptance, self.log_weights, self.non_finite[0] == 0)
+        return LangevinResult(self.z, energy, norm, acceptance, self.log_weights, self.non_finite == 0)
 
 
 def _signed(seed: int) -> int:
