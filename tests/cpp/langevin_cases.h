@@ -125,9 +125,9 @@ inline void make_dynamics(LangevinCase& made, const LangevinShape& shape, unsign
   a.seed_pointer = (parts & kSeedPointer) ? made.seed.data() : nullptr;
   a.stream = 1;
   a.metropolis_stream = 2;
-  a.step_size = 0.08f;
+  a.step_size = (parts & kMetropolis) ? 0.4f : 0.08f;  // large enough for some moves to be rejected
   for (size_t s = 0; s < S; ++s) {
-    made.step_sizes.push_back(0.1f / static_cast<float>(s + 1));
+    made.step_sizes.push_back(a.step_size / static_cast<float>(s + 1));
     made.tempers.push_back(static_cast<float>(s + 1) / static_cast<float>(S + 1));
     made.temper_changes.push_back(1.0f / static_cast<float>(S + 1));
   }
