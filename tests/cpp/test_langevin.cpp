@@ -65,6 +65,20 @@ void every_shape_and_part() {
   CHECK(n_compared > 200);
 }
 
+void shapes_nobody_thought_of() {
+  std::mt19937 random(5);
+  const auto number = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
+  for (int i = 0; i < 150; ++i) {
+    cases::LangevinShape shape{number(1, 70), {number(1, 45)}, number(1, 2)};
+    for (int l = number(0, 2); l > 0; --l) shape.widths.push_back(number(1, 60));
+    shape.widths.push_back(number(1, 50));
+    const unsigned parts = static_cast<unsigned>(number(0, 2047));
+    if ((parts & cases::kMetropolis) && (parts & cases::kDeterministic)) continue;  // no such move
+    auto made = cases::make_langevin(shape, number(0, 3), parts, static_cast<unsigned>(i));
+    compare(made, {1e-5, 1e-5}, number(1, 3));
+  }
+}
+
 void large_widths() {
   auto made = cases::make_langevin({3, {256, 301, 77, 1024}, 1}, kSvebmGelu, cases::kPartials);
   compare(made, {1e-5, 1e-5}, 2);
@@ -137,6 +151,7 @@ int main() {
       continue;
     }
     every_shape_and_part();
+    shapes_nobody_thought_of();
     large_widths();
     bf16_operands_where_there_are_any();
     the_same_bits_however_chains_are_divided();

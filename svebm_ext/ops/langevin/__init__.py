@@ -55,7 +55,9 @@ def langevin(
         seed: 64-bit seed of the random numbers.
         activation: between layers: "gelu" (exact), "leaky_relu", "silu" or "tanh".
         negative_slope: of LeakyReLU.
-        precision: "fp32", or "fast": a permission to round operands of products that native kernels may use.
+        precision: "fp32", or "fast": native kernels may round the operands of products to 16 bits (bfloat16 on CPUs
+            that multiply it, fp16 on GPUs), which `torch.set_float32_matmul_precision` allows as well ("high" on a
+            GPU, "medium" anywhere). Sums, states, softmax and noise stay in float32.
         backend: "auto", "native", "reference", or None for the setting of `svebm_ext.ops.backend`.
         labels: category of each chain [N] int64.
         bias: context of each chain, added to the first layer's pre-activation [N, H].
@@ -216,9 +218,9 @@ def _langevin_bank(
     network = Network(layers, activation, negative_slope, temperature, labels, bias)
     n_chains = states.shape[0] if indices is None else indices.shape[0]
     options.check_dynamics(dynamics, states.device)
-    options.check_state(states, chain_ids, n_chains)
     if indices is not None:
         options.check_bank(states, indices)
+    options.check_state(states, chain_ids, n_chains)
     options.check_network(network, states, n_chains, precision)
     result = _run(states, network, dynamics, chain_ids, indices, precision, backend or None)
     nothing = states.new_empty(0)
@@ -263,6 +265,8 @@ def _langevin(states: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, 
 
 def _shapes(states: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     values = dict(zip(_ARGUMENT_NAMES, arguments, strict=True))
+    # a tensor without storage brings a call here whose others have theirs
+    options.check_alike(values["weights"], values["biases"], states)
     n_chains, n_steps = values["chain_ids"].shape[0], values["n_steps"]
     n_diagnosed = n_steps if values["diagnostics"] else 0
     return (

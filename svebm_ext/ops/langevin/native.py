@@ -109,7 +109,7 @@ class _Call:
             "reference_precision": dynamics.reference_precision,
             "noise_scale": dynamics.noise_scale,
             "metropolis": dynamics.metropolis,
-            "fast": precision == "fast",
+            "fast": precision == "fast" or _rounding_allowed(device),
             "partials": self._pointer(self.partials),
             "log_weights": self._pointer(self.log_weights),
             "non_finite": self.non_finite.data_ptr(),
@@ -141,10 +141,16 @@ class _Call:
         energy = norm = acceptance = None
         if self.partials is not None:
             means = self.partials.sum(dim=1, dtype=torch.float64).div_(self.n_chains).float()
-            if self.dynamics.diagnostics:
-                energy, norm = means[:, 0], means[:, 1]
-            acceptance = means[:, 2] if self.dynamics.metropolis else None
+            if self.dynamics.diagnostics:  # clones: an op's results share no memory
+                energy, norm = means[:, 0].clone(), means[:, 1].clone()
+            acceptance = means[:, 2].clone() if self.dynamics.metropolis else None
         return LangevinResult(self.z, energy, norm, acceptance, self.log_weights, self.non_finite == 0)
+
+
+def _rounding_allowed(device: torch.device) -> bool:
+    """Whether torch's own products of float32 may round their operands: to TF32 on a GPU, to bfloat16 on a CPU."""
+    setting = torch.get_float32_matmul_precision()
+    return setting == "medium" or (setting == "high" and device.type == "cuda")
 
 
 def _signed(seed: int) -> int:

@@ -155,9 +155,8 @@ def check_network(network: Network, z: Tensor, n_chains: int, precision: str) ->
         if weight.dim() != 2 or weight.shape[1] != width or weight.shape[0] < 1 or offset.shape != weight.shape[:1]:
             shapes = f"of shapes {tuple(weight.shape)} and {tuple(offset.shape)}"
             fail(f"layers[{index}]", shapes, f"weight [out, {width}] and bias [out]")
-        _check_like(f"layers[{index}]", weight, z)
-        _check_like(f"layers[{index}]", offset, z)
         width = weight.shape[0]
+    check_alike([weight for weight, _ in network.layers], [offset for _, offset in network.layers], z)
     if network.bias is not None:
         expected = (n_chains, network.layers[0][0].shape[0])
         if network.bias.shape != expected:
@@ -169,6 +168,13 @@ def check_network(network: Network, z: Tensor, n_chains: int, precision: str) ->
             low, high = (int(value) for value in network.labels.aminmax())
             if low < 0 or high >= width:
                 fail("labels", f"between {low} and {high}", f"categories 0 to {width - 1}")
+
+
+def check_alike(weights: Sequence[Tensor], biases: Sequence[Tensor], z: Tensor) -> None:
+    """Check that layers have the type and device of the states."""
+    for index, layer in enumerate(zip(weights, biases, strict=True)):
+        for tensor in layer:
+            _check_like(f"layers[{index}]", tensor, z)
 
 
 def _check_like(name: str, tensor: Tensor, z: Tensor) -> None:
