@@ -8,36 +8,12 @@
 
 #include "checks.h"
 #include "common/cuda_loader.h"
+#include "fields.h"
 #include "ops.h"
 
 namespace py = pybind11;
 
 namespace {
-
-// Reads the fields of SvebmLangevinArguments from a dictionary by their names; absent pointers are null.
-class Fields {
- public:
-  explicit Fields(const py::dict& fields) : fields_(fields) {}
-
-  template <typename T>
-  T number(const char* name) const {
-    return fields_[name].cast<T>();
-  }
-
-  template <typename T>
-  T* pointer(const char* name) const {
-    return pointer_from<T>(fields_[name].cast<std::uintptr_t>(), name);
-  }
-
-  template <typename T>
-  T* optional_pointer(const char* name) const {
-    const py::object value = fields_.attr("get")(name);
-    return value.is_none() ? nullptr : pointer_from<T>(value.cast<std::uintptr_t>(), name);
-  }
-
- private:
-  const py::dict& fields_;
-};
 
 void read_network(const py::dict& dictionary, SvebmLangevinArguments& a) {
   const auto widths = dictionary["widths"].cast<py::sequence>();

@@ -23,7 +23,11 @@ from svebm_ext.ops import native_library
 Backend = Literal["native", "reference"]
 CHOICES = ("auto", "native", "reference")
 
-NATIVE_KERNELS: dict[str, tuple[str, ...]] = {"langevin": ("cpu", "cuda"), "philox": ("cpu", "cuda")}
+NATIVE_KERNELS: dict[str, tuple[str, ...]] = {
+    "gru_decode": ("cpu",),
+    "langevin": ("cpu", "cuda"),
+    "philox": ("cpu", "cuda"),
+}
 """Ops that have a native kernel, and the device types it is for. An op that is not listed has only its reference."""
 
 
