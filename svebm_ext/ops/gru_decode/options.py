@@ -97,10 +97,11 @@ def check(state: Tensor, gate_bias: Tensor, weights: GRUWeights, ids: Tensor, ch
             fail(name, f"{tensor.dtype} on {tensor.device}", f"that of the states, {state.dtype} on {state.device}")
     if ids.dtype != torch.int64 or ids.shape != (B,) or ids.device != state.device:
         fail("ids", f"{ids.dtype} of shape {tuple(ids.shape)} on {ids.device}", f"int64 [{B}] on {state.device}")
-    _check_choice(choice, V, state.device)
+    check_choice(choice, V, state.device)
 
 
-def _check_choice(choice: Choice, V: int, device: torch.device) -> None:
+def check_choice(choice: Choice, V: int, device: torch.device) -> None:
+    """Check how words of a vocabulary of V are to be chosen."""
     if choice.max_tokens < 1:
         fail("max_tokens", choice.max_tokens, "at least 1")
     for name in ("begin", "end"):
