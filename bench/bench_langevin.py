@@ -14,7 +14,7 @@ from shapes import LANGEVIN, SHORT, SMOKE
 
 from svebm_ext.errors import BackendUnavailableError
 
-SECONDS = 4.0 if SHORT else 12.0
+SECONDS = 4.0 if SHORT else 8.0
 """Of timing, for all implementations of one size together; five rounds at least."""
 
 _measured: dict[tuple[str, str], dict[str, list[float] | Exception]] = {}
