@@ -66,7 +66,29 @@ LANGEVIN_SHAPES = [
 ]
 if SHORT:
     LANGEVIN_SHAPES = [LangevinShape(*NETWORKS[0], n, everything=n == 4096) for n in (4096, 512, 16384)]
+
+
+@dataclass(frozen=True)
+class DecodeShape:
+    """max_tokens words of n_rows sentences from a GRU of `hidden` units over `vocabulary` words; none ends early."""
+
+    n_rows: int
+    hidden: int = 512
+    vocabulary: int = 10_000
+    embedding: int = 512
+    latent_dim: int = 40
+    max_tokens: int = 40
+
+    @property
+    def n_flop(self) -> int:
+        """Of the recurrent products and the scores."""
+        return 2 * self.n_rows * self.max_tokens * self.hidden * (3 * self.hidden + self.vocabulary)
+
+
+DECODE = {f"B{n_rows}": DecodeShape(n_rows) for n_rows in (1, 32, 256)}
+DECODE_CUDA = {**DECODE, "B1024": DecodeShape(1024)}
 if SMOKE:
+    DECODE = DECODE_CUDA = {"smoke": DecodeShape(3, 16, 50, 16, 4, 3)}
     PHILOX = PHILOX_CUDA = {"smoke": PhiloxShape(5, 6, 2)}
     LANGEVIN_SHAPES = [
         LangevinShape(5, 16, 3, 20, n_steps=2),
