@@ -275,6 +275,10 @@ bool gru_decode_cpu(const SvebmGruDecodeArguments& arguments, const void* packed
   workspace.memory.packed_gates = weights;
   workspace.memory.packed_output = weights + phases.packed_gates(arguments.hidden);
   fill(arguments, phases, workspace);
+  // threads meet five times a step, each time for about a microsecond: a step must be long enough for that
+  constexpr int64_t kWorthAThread = 500000;
+  const int64_t products = arguments.n_rows * arguments.hidden * (int64_t{3} * arguments.hidden + arguments.vocabulary);
+  n_threads = static_cast<int>(std::min<int64_t>(n_threads, 1 + products / kWorthAThread));
   parallel_team(n_threads, [&](int worker, int n_workers, Barrier& barrier) {
     run(arguments, phases, workspace, worker, n_workers, barrier);
   });
