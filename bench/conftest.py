@@ -1,15 +1,16 @@
 """What all benchmarks share: devices, a clock that waits for the GPU, and the machine written into every result."""
 
+import importlib.metadata
 import os
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `shapes`
+sys.path.insert(0, str(Path(__file__).parent))  # for `shapes` and the others beside it
 
+from interleaved import synchronised_time
 from shapes import SMOKE
 
 from svebm_ext import info
@@ -33,12 +34,8 @@ def pytest_report_header(config):
 def pytest_benchmark_update_machine_info(config, machine_info):
     machine_info["svebm_ext"] = info.collect()
     machine_info["load_average"] = os.getloadavg()[0]
-
-
-def synchronised_time() -> float:
-    """Wall-clock time after all work given to the GPU is done; called at the ends of a round, not of an iteration."""
-    torch.cuda.synchronize()
-    return time.perf_counter()
+    versions = {d.name: d.version for d in importlib.metadata.distributions() if d.name in ("jax", "torchebm")}
+    machine_info["other_packages"] = versions
 
 
 @pytest.fixture(params=["cpu", "cuda"])

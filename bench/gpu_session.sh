@@ -47,7 +47,8 @@ if command -v compute-sanitizer >/dev/null; then
 else
   echo "no compute-sanitizer here" | tee "$out/memcheck.log"
 fi
-limited bench 180 python3 -m pytest bench -q -p no:cacheprovider --benchmark-json="$out/gpu.json"
+limited bench 180 env SVEBM_BENCH=short python3 -m pytest bench -q -k "cuda-" -p no:cacheprovider \
+  --benchmark-json="$out/gpu.json"
 if [[ -s $out/gpu.json ]]; then python3 bench/report.py "$out/gpu.json" | tee "$out/gpu.md"; fi
 
 if ((${#failed[@]})); then

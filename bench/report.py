@@ -1,4 +1,4 @@
-"""Turns pytest-benchmark's JSON into a table: `python bench/report.py result.json [...] > report.md`."""
+"""Turns pytest-benchmark's JSON into tables: `python bench/report.py result.json [...] > report.md`."""
 
 from __future__ import annotations
 
@@ -6,40 +6,66 @@ import json
 import sys
 from pathlib import Path
 
+CEILINGS = {"multiply_add": "% of multiply-add rate", "torch_product": "% of torch's product"}
+"""extra_info["share_of_ceilings"] -> heading of its column; bench/ceilings.py measures them."""
+
 
 def report(result: dict) -> str:
-    """Medians, spread, and how many times faster each implementation is than the group's reference."""
+    """One table an op: medians, spread, ratios within a group, and rates, as far as the benchmarks state their work."""
     machine = result["machine_info"]
     package = machine["svebm_ext"]
+    others = "".join(f", {name} {version}" for name, version in machine.get("other_packages", {}).items())
     lines = [
         f"## {', '.join(package['devices'])}",
         "",
-        f"{result['datetime'][:19]}, commit {package['commit'] or 'unknown'}, torch {package['torch']}, Python "
+        f"{result['datetime'][:19]}, commit {package['commit'] or 'unknown'}, torch {package['torch']}{others}, Python "
         f"{package['python']}, {machine['cpu'].get('brand_raw', 'unknown processor')}, {package['threads']} threads, "
         f"load average {machine['load_average']:.1f}",
-        "",
-        "| what | implementation | median | spread (quartiles) | times the reference | GB/s written |",
-        "|---|---|---|---|---|---|",
     ]
-    groups: dict[str, list[dict]] = {}
+    tables: dict[str, list[dict]] = {}
     for benchmark in result["benchmarks"]:
-        groups.setdefault(benchmark["group"], []).append(benchmark)
-    for group, members in groups.items():
-        reference = next((m for m in members if m["params"]["implementation"] == "reference"), None)
-        for member in members:
-            lines.append(row(group, member, reference))
+        tables.setdefault(benchmark["group"].split(",")[0], []).append(benchmark)
+    for members in tables.values():
+        lines += ["", *table(members)]
     return "\n".join(lines) + "\n"
 
 
-def row(group: str, member: dict, reference: dict | None) -> str:
-    """One line of the table."""
-    median = member["stats"]["median"]
-    ratio = f"{reference['stats']['median'] / median:.1f}" if reference else "-"
-    written = member["extra_info"].get("bytes_written")
-    rate = f"{written / median / 1e9:.2f}" if written else "-"
-    spread = member["stats"]["iqr"] / median
-    name = member["params"]["implementation"]
-    return f"| {group} | {name} | {1e6 * median:.1f} us | {100 * spread:.0f} % | {ratio} | {rate} |"
+def table(members: list[dict]) -> list[str]:
+    """Lines of the table of one op; a column that no row fills is left out."""
+    rows = [cells(member, members) for member in members]
+    headings = [heading for heading in rows[0] if any(row[heading] for row in rows)]
+    body = ["| " + " | ".join(row[heading] or "-" for heading in headings) + " |" for row in rows]
+    return ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|", *body]
+
+
+def cells(member: dict, members: list[dict]) -> dict[str, str]:
+    """What one row has in each column; empty where the benchmark does not say."""
+    stats, extra = member["stats"], member["extra_info"]
+    median = stats["median"]
+
+    def times_faster_than(implementation: str) -> str:
+        for other in members:
+            if other["group"] == member["group"] and other["params"]["implementation"] == implementation:
+                return f"{other['stats']['median'] / median:.1f}"
+        return ""
+
+    written, flop_rate = extra.get("bytes_written"), extra.get("flop_per_second")
+    shares = extra.get("share_of_ceilings", {})
+    return {
+        "what": member["group"],
+        "implementation": member["params"]["implementation"],
+        "median": f"{1e6 * median:.1f} us" if median < 1e-3 else f"{1e3 * median:.2f} ms",
+        "spread (quartiles)": f"{100 * stats['iqr'] / median:.0f} %",
+        "rounds": str(stats["rounds"]) if flop_rate else "",
+        "times eager autograd": times_faster_than("eager autograd"),
+        "times GRUCell + Linear": times_faster_than("GRUCell + Linear"),
+        "times tuned torch": times_faster_than("tuned torch"),
+        "times the reference": times_faster_than("reference"),
+        "tokens/s": f"{extra['tokens_per_second']:,.0f}" if "tokens_per_second" in extra else "",
+        "GB/s written": f"{written / median / 1e9:.2f}" if written else "",
+        "GFLOP/s": f"{flop_rate / 1e9:.1f}" if flop_rate else "",
+        **{heading: f"{100 * shares[name]:.0f}" if name in shares else "" for name, heading in CEILINGS.items()},
+    }
 
 
 if __name__ == "__main__":

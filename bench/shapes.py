@@ -1,4 +1,7 @@
-"""Sizes of all benchmarks, in one place. SVEBM_BENCH=smoke replaces them by tiny ones, to see that they run."""
+"""Sizes of all benchmarks, in one place.
+
+SVEBM_BENCH=smoke replaces them by tiny ones, to see that they run; SVEBM_BENCH=short keeps few of Langevin's.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 from dataclasses import dataclass
 
 SMOKE = os.environ.get("SVEBM_BENCH", "full") == "smoke"
+SHORT = os.environ.get("SVEBM_BENCH", "full") == "short"
 
 
 @dataclass(frozen=True)
@@ -29,5 +33,65 @@ PHILOX = {
 }
 PHILOX_CUDA = {**PHILOX, "far beyond any cache": PhiloxShape(1 << 20, 40, 32)}
 
+
+@dataclass(frozen=True)
+class LangevinShape:
+    """n_steps steps of n_chains chains on an energy network of widths dim, hidden, hidden, n_categories."""
+
+    dim: int
+    hidden: int
+    n_categories: int
+    n_chains: int
+    activation: str = "gelu"
+    n_steps: int = 60
+    everything: bool = True  # False: only the implementations that are fast at this size
+
+    @property
+    def name(self) -> str:
+        return f"{self.dim}x{self.hidden}x{self.n_categories}-{self.activation}-{self.n_chains}"
+
+    @property
+    def n_flop(self) -> int:
+        """Of the six matrix products a step; activations, softmax and random numbers are not counted."""
+        products = self.dim * self.hidden + self.hidden**2 + self.hidden * self.n_categories
+        return 4 * products * self.n_chains * self.n_steps
+
+
+# dimension, hidden units and categories for Penn Treebank, dialogues, AG News, and points of the plane
+NETWORKS = [(40, 200, 20), (32, 200, 125), (100, 200, 4), (2, 200, 8)]
+LANGEVIN_SHAPES = [
+    *(LangevinShape(*network, n_chains) for network in NETWORKS for n_chains in (64, 512, 4096)),
+    *(LangevinShape(*network, 16384, everything=network == NETWORKS[0]) for network in NETWORKS),
+    LangevinShape(*NETWORKS[0], 4096, "leaky_relu"),
+]
+if SHORT:
+    LANGEVIN_SHAPES = [LangevinShape(*NETWORKS[0], n, everything=n == 4096) for n in (4096, 512, 16384)]
+
+
+@dataclass(frozen=True)
+class DecodeShape:
+    """max_tokens words of n_rows sentences from a GRU of `hidden` units over `vocabulary` words; none ends early."""
+
+    n_rows: int
+    hidden: int = 512
+    vocabulary: int = 10_000
+    embedding: int = 512
+    latent_dim: int = 40
+    max_tokens: int = 40
+
+    @property
+    def n_flop(self) -> int:
+        """Of the recurrent products and the scores."""
+        return 2 * self.n_rows * self.max_tokens * self.hidden * (3 * self.hidden + self.vocabulary)
+
+
+DECODE = {f"B{n_rows}": DecodeShape(n_rows) for n_rows in (1, 32, 256)}
+DECODE_CUDA = {**DECODE, "B1024": DecodeShape(1024)}
 if SMOKE:
+    DECODE = DECODE_CUDA = {"smoke": DecodeShape(3, 16, 50, 16, 4, 3)}
     PHILOX = PHILOX_CUDA = {"smoke": PhiloxShape(5, 6, 2)}
+    LANGEVIN_SHAPES = [
+        LangevinShape(5, 16, 3, 20, n_steps=2),
+        LangevinShape(5, 16, 3, 20, "leaky_relu", n_steps=2, everything=False),
+    ]
+LANGEVIN = {shape.name: shape for shape in LANGEVIN_SHAPES}

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "ceiling/ceiling.h"
 #include "common/cpu_variant.h"
 #include "common/cuda_loader.h"
 #include "common/version.h"
@@ -13,19 +14,16 @@
 
 namespace {
 
-constexpr svebm::CpuVariant kVariants[] = {svebm::CpuVariant::kPlain, svebm::CpuVariant::kAvx2,
-                                           svebm::CpuVariant::kAvx512};
-
 std::vector<std::string> cpu_variants() {
   std::vector<std::string> names;
-  for (const auto variant : kVariants) {
+  for (const auto variant : svebm::kCpuVariants) {
     if (svebm::cpu_variant_available(variant)) names.emplace_back(svebm::cpu_variant_name(variant));
   }
   return names;
 }
 
 void use_cpu_variant(const std::string& name) {
-  for (const auto variant : kVariants) {
+  for (const auto variant : svebm::kCpuVariants) {
     if (name == svebm::cpu_variant_name(variant) && svebm::use_cpu_variant(variant)) return;
   }
   throw std::invalid_argument("this processor or this build has no CPU variant '" + name + "'");
@@ -40,7 +38,11 @@ PYBIND11_MODULE(_native, module) {
   module.def("cpu_variant", [] { return svebm::cpu_variant_name(svebm::cpu_variant()); });
   module.def("cpu_variants", &cpu_variants);
   module.def("use_cpu_variant", &use_cpu_variant);
+  module.def("multiply_add_rate", &svebm::multiply_add_rate, pybind11::arg("n_threads"), pybind11::arg("seconds"),
+             pybind11::arg("bf16") = false, pybind11::call_guard<pybind11::gil_scoped_release>());
   module.def("load_cuda", &svebm::load_cuda, pybind11::call_guard<pybind11::gil_scoped_release>());
   module.def("cuda_device_reason", &svebm::cuda_device_reason, pybind11::call_guard<pybind11::gil_scoped_release>());
+  bind_gru_decode(module);
+  bind_langevin(module);
   bind_philox(module);
 }

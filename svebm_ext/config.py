@@ -107,6 +107,8 @@ class ChainConfig:
     """s in z + s grad log p(z) + sqrt(2 s) noise."""
     restart_fraction: float = 0.02
     """Share of the chosen persistent chains that start again from N(0, I) at each iteration."""
+    precision: Literal["fp32", "fast"] = "fp32"
+    """"fast": operands of the prior network's products may be rounded to 16 bits in sampling, where a kernel can."""
 
 
 @dataclass(frozen=True)

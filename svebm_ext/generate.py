@@ -27,6 +27,10 @@ class Arguments:
     """Seed: the same seed gives the same sentences."""
     temperature: float | None = None
     """Sample words at this temperature instead of taking the most probable one."""
+    top_k: int = 0
+    """Sample among the k most probable words only (0: all of them)."""
+    top_p: float = 1.0
+    """Sample among the fewest most probable words that have this probability together."""
     device: str = "cpu"
     """Device: cpu or cuda."""
 
@@ -59,11 +63,14 @@ def main(arguments: Sequence[str]) -> None:
     from svebm_ext.training.runtime import Runtime
 
     model = SVEBM.from_pretrained(Path(run), Runtime.start(options.device).device)
+    limited = options.top_k != 0 or options.top_p != 1.0
     sentences = model.generate(
         options.n,
         symbol=symbol_of(model, options),
-        greedy=options.temperature is None,
+        greedy=options.temperature is None and not limited,
         temperature=1.0 if options.temperature is None else options.temperature,
+        top_k=options.top_k,
+        top_p=options.top_p,
         seed=options.seed,
     )
     for sentence in sentences:

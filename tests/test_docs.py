@@ -28,7 +28,7 @@ COMMANDS = {"train": train, "evaluate": evaluate, "generate": generate, "classif
 #: Options of other programs that the pages mention.
 FOREIGN_OPTIONS = {
     "--help", "--json", "--smoke", "--nproc-per-node", "--no-deps", "--force-reinstall", "--build", "--test-dir",
-    "--check", "--dry-run",
+    "--check", "--dry-run", "--benchmark-json", "--collect-only",
 }  # fmt: skip
 #: Files beside the package's own that read SVEBM_ variables.
 VARIABLE_SOURCES = ("setup.py", "CMakeLists.txt", "bench/shapes.py", ".ci/run")

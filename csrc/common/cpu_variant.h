@@ -15,8 +15,12 @@
   }                                 \
   namespace avx512 {                \
   __VA_ARGS__;                      \
+  }                                 \
+  namespace avx512bf16 {            \
+  __VA_ARGS__;                      \
   }
-#define SVEBM_CHOOSE_VARIANT(function) ::svebm::choose_variant(&plain::function, &avx2::function, &avx512::function)
+#define SVEBM_CHOOSE_VARIANT(function) \
+  ::svebm::choose_variant(&plain::function, &avx2::function, &avx512::function, &avx512bf16::function)
 #else
 #define SVEBM_DECLARE_VARIANTS(...) \
   namespace plain {                 \
@@ -27,7 +31,10 @@
 
 namespace svebm {
 
-enum class CpuVariant { kPlain = 0, kAvx2 = 1, kAvx512 = 2 };
+enum class CpuVariant { kPlain = 0, kAvx2 = 1, kAvx512 = 2, kAvx512Bf16 = 3 };
+
+constexpr CpuVariant kCpuVariants[] = {CpuVariant::kPlain, CpuVariant::kAvx2, CpuVariant::kAvx512,
+                                       CpuVariant::kAvx512Bf16};
 
 // The best variant that was compiled and that this processor runs, unless another was asked for.
 CpuVariant cpu_variant();
@@ -41,8 +48,10 @@ bool cpu_variant_available(CpuVariant variant);
 bool use_cpu_variant(CpuVariant variant);
 
 template <typename Function>
-static inline Function choose_variant(Function plain, Function avx2, Function avx512) {
+static inline Function choose_variant(Function plain, Function avx2, Function avx512, Function avx512bf16) {
   switch (cpu_variant()) {
+    case CpuVariant::kAvx512Bf16:
+      return avx512bf16;
     case CpuVariant::kAvx512:
       return avx512;
     case CpuVariant::kAvx2:

@@ -66,6 +66,14 @@ struct SvebmLangevinArguments {
 
 namespace svebm {
 
+// Parts of langevin_cpu that each variant has: bytes of packed weights, and of a worker's buffers; packing; and blocks
+// [begin, end) of `lanes` chains each (16 or 32).
+SVEBM_DECLARE_VARIANTS(int64_t langevin_weight_bytes(const SvebmLangevinArguments& arguments);
+                       int64_t langevin_worker_bytes(const SvebmLangevinArguments& arguments);
+                       void langevin_prepare(const SvebmLangevinArguments& arguments, void* weights);
+                       void langevin_blocks(const SvebmLangevinArguments& arguments, void* weights, void* buffers,
+                                            int lanes, int64_t begin, int64_t end))
+
 // Bytes of workspace, aligned to 64, that langevin_cpu needs.
 int64_t langevin_cpu_workspace(const SvebmLangevinArguments& arguments, int n_threads);
 

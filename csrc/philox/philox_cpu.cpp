@@ -1,9 +1,8 @@
-// Philox on the CPU. Counters are worked on 64 at a time: the loops over a batch have no branches and only fixed
-// bounds, so the compiler turns them into vector code of whatever width the variant has. A last, smaller batch does the
-// same work and writes less of it: no number depends on where a range begins or ends.
-#include "common/math.h"
-#include "common/philox.h"
+// Philox on the CPU. Counters are worked on 64 at a time. A last, smaller batch does the same work and writes less of
+// it: no number depends on where a range begins or ends.
 #include "philox/philox.h"
+
+#include "philox/philox_batch.h"
 
 namespace svebm {
 namespace SVEBM_VARIANT {
@@ -11,8 +10,7 @@ namespace {
 
 constexpr int kBatch = 64;
 
-struct Batch {
-  alignas(64) uint32_t words[4][kBatch];
+struct Batch : PhiloxBatch<kBatch> {
   alignas(64) float numbers[4 * kBatch];
 };
 
@@ -39,35 +37,15 @@ void fill_counters(const SvebmPhiloxArguments& a, int64_t blocks, Position at, i
   }
 }
 
-void randomise(Batch& batch, uint64_t seed) {
-  for (int i = 0; i < kBatch; ++i) {
-    const PhiloxWords words =
-        philox4x32_10({batch.words[0][i], batch.words[1][i], batch.words[2][i], batch.words[3][i]},
-                      static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
-    batch.words[0][i] = words.w0;
-    batch.words[1][i] = words.w1;
-    batch.words[2][i] = words.w2;
-    batch.words[3][i] = words.w3;
-  }
-}
-
 void make_uniform(Batch& batch) {
   for (int i = 0; i < kBatch; ++i) {
     for (int w = 0; w < 4; ++w) batch.numbers[4 * i + w] = uniform_from_word(batch.words[w][i]);
   }
 }
 
-// Box-Muller: words (0, 1) give sqrt(-2 log u0) (cos, sin)(2 pi u1), words (2, 3) likewise.
 void make_normal(Batch& batch) {
   alignas(64) float normal[4][kBatch];
-  for (int pair = 0; pair < 4; pair += 2) {
-    for (int i = 0; i < kBatch; ++i) {
-      const float radius = __builtin_sqrtf(-2.0f * log_positive(uniform_from_word(batch.words[pair][i])));
-      const SineCosine direction = sincos_turn(uniform_from_word(batch.words[pair + 1][i]));
-      normal[pair][i] = radius * direction.cosine;
-      normal[pair + 1][i] = radius * direction.sine;
-    }
-  }
+  batch.normal(normal[0]);
   for (int i = 0; i < kBatch; ++i) {
     for (int w = 0; w < 4; ++w) batch.numbers[4 * i + w] = normal[w][i];
   }
@@ -97,7 +75,7 @@ void philox_range(const SvebmPhiloxArguments& a, int64_t begin, int64_t end) {
     const int count = static_cast<int>(end - counter < kBatch ? end - counter : kBatch);
     const int64_t row = counter / blocks;
     fill_counters(a, blocks, {row / a.n_chains, row % a.n_chains, counter % blocks}, count, batch);
-    randomise(batch, seed);
+    batch.randomise(seed);
     a.normal != 0 ? make_normal(batch) : make_uniform(batch);
     write(a, blocks, counter, count, batch);
   }

@@ -67,7 +67,13 @@ def sample_prior(family: GaussianLatent, n: int, *, seed: int) -> Float[Tensor, 
     ids = torch.arange(n, device=family.to_mean.weight.device)
     start = philox_normal(seed, ids, dim=family.latent_dim, stream=Stream.INITIAL)[0]
     return langevin(
-        start, prior.layers(), n_steps=PRIOR_STEPS, step_size=family.step_size, seed=seed, activation=prior.activation
+        start,
+        prior.layers(),
+        n_steps=PRIOR_STEPS,
+        step_size=family.step_size,
+        seed=seed,
+        activation=prior.activation,
+        negative_slope=prior.negative_slope,
     ).z
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +15,10 @@ from svebm_ext.data.batching import SentenceBatch
 from svebm_ext.data.synthetic import PointBatch
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.models.encoders import RECURRENT, perceptron, run_recurrent
+from svebm_ext.ops.backend import resolve
+from svebm_ext.ops.gru_decode import GRUWeights, gru_decode, pack_gru
+from svebm_ext.ops.gru_decode.options import Choice, check_choice
+from svebm_ext.ops.gru_decode.reference import draw
 from svebm_ext.ops.philox import Stream, philox_uniform
 from svebm_ext.randomness import TOKENS_PER_ROW, Draw
 
@@ -55,6 +61,7 @@ class RecurrentDecoder(nn.Module):
         self.embedding_dropout = embedding_dropout
         self.output_dropout = output_dropout
         self.word_dropout = word_dropout
+        self._prepared: tuple[Any, GRUWeights, Tensor | None] | None = None
 
     def logits(self, hidden: Float[Tensor, "n H"]) -> Float[Tensor, "n V"]:
         """Scores of the next word."""
@@ -108,8 +115,11 @@ class RecurrentDecoder(nn.Module):
         max_tokens: int,
         greedy: bool = True,
         temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
         seed: int = 0,
         ids: Int[Tensor, "B"] | None = None,
+        precision: str = "fp32",
     ) -> list[list[int]]:
         """Sentences of each z, without begin and end marks.
 
@@ -121,34 +131,89 @@ class RecurrentDecoder(nn.Module):
             max_tokens: most words of a sentence.
             greedy: take the most probable word (lowest index on ties) instead of sampling.
             temperature: divides the logits before sampling; above 0.
+            top_k: sample among the k most probable words only; 0: all.
+            top_p: ... and among the fewest most probable words with this probability together; 1: all.
             seed, ids: address of the random numbers; ids default to 0 .. B-1.
+            precision: "fast" lets native kernels round weights and states to 16 bits (GRU only).
+
+        Raises:
+            ConfigError: an option is out of range.
         """
-        if temperature <= 0:
-            raise ValueError(f"decode: temperature is {temperature}, expected a number above 0")
+        choice = Choice(
+            max_tokens=max_tokens,
+            begin=Vocabulary.BEGIN,
+            end=Vocabulary.END,
+            pad=Vocabulary.PAD,
+            excluded=[Vocabulary.PAD, Vocabulary.BEGIN],
+            greedy=greedy,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            seed=seed,
+            log_probabilities=False,
+            precision=precision,
+        )
+        ids = torch.arange(z.shape[0], device=z.device) if ids is None else ids
+        if self.cell == "gru":
+            found = self._decode_gru(z, ids, choice)
+        else:
+            check_choice(choice, self.embedding.num_embeddings, z.device)
+            found = self._decode_step_by_step(z, ids, choice)
+        return [[w for w in sentence if w not in (Vocabulary.END, Vocabulary.PAD)] for sentence in found.tolist()]
+
+    def _decode_gru(self, z: Tensor, ids: Tensor, choice: Choice) -> Tensor:
+        weights, packed = self._prepared_weights(choice.precision)
+        options = {field.name: getattr(choice, field.name) for field in dataclasses.fields(choice)}
+        gate_bias = F.linear(z, self.recurrent.weight_ih_l0[:, self.embedding.embedding_dim :])
+        return gru_decode(self.initial_state(z)[0], gate_bias, weights, ids=ids, packed=packed, **options).tokens
+
+    def _prepared_weights(self, precision: str) -> tuple[GRUWeights, Tensor | None]:
+        """Gates of every word as input, and weights packed for the kernel: kept until a weight changes."""
+        r, embedding = self.recurrent, self.embedding.weight
+        output, output_bias = (embedding, None) if self.output is None else (self.output.weight, self.output.bias)
+        sources = [embedding, r.weight_ih_l0, r.bias_ih_l0, r.weight_hh_l0, r.bias_hh_l0, output, output_bias]
+        state = [(t.data_ptr(), t._version) for t in sources if t is not None]
+        key = (precision, resolve("gru_decode", embedding.device), state)
+        if self._prepared is None or self._prepared[0] != key:
+            self._prepared = None  # before the new one takes as much memory
+            table = F.linear(embedding, r.weight_ih_l0[:, : embedding.shape[1]], r.bias_ih_l0)
+            weights = GRUWeights(table, r.weight_hh_l0, r.bias_hh_l0, output, output_bias)
+            self._prepared = (key, weights, pack_gru(weights, precision=precision))
+        return self._prepared[1:]
+
+    def train(self, mode: bool = True) -> RecurrentDecoder:
+        """Training changes the weights: what decoding had prepared of them is dropped."""
+        if mode:
+            self._prepared = None
+        return super().train(mode)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied and pickled: not the prepared weights."""
+        return {**self.__dict__, "_prepared": None}
+
+    def _decode_step_by_step(self, z: Tensor, ids: Tensor, choice: Choice) -> Tensor:
         B, device = z.shape[0], z.device
         rows = torch.arange(B, device=device)
-        ids = rows if ids is None else ids
         state = self.initial_state(z)
-        word = torch.full((B,), Vocabulary.BEGIN, device=device)
-        found = torch.full((B, max_tokens), Vocabulary.PAD, device=device)
-        for step in range(max_tokens):
+        word = torch.full((B,), choice.begin, device=device)
+        found = torch.full((B, choice.max_tokens), choice.pad, device=device)
+        for step in range(choice.max_tokens):
             state = self._advance(torch.cat((self.embedding(word), z), dim=-1), state)
             scores = self.logits(state[0]).float()
-            scores[:, [Vocabulary.PAD, Vocabulary.BEGIN]] = -math.inf
-            if greedy:
+            scores[:, choice.excluded] = -math.inf
+            if choice.greedy:
                 word = scores.argmax(-1)
             else:
-                u = philox_uniform(seed, ids, dim=1, first_step=step, stream=Stream.TOKEN)[0]
-                cumulative = torch.softmax(scores / temperature, dim=-1).double().cumsum(-1)
-                word = torch.searchsorted(cumulative, u.double() * cumulative[:, -1:]).squeeze(-1)
+                uniform = philox_uniform(choice.seed, ids, dim=1, first_step=step, stream=Stream.TOKEN)[0]
+                word = draw(scores, uniform, choice)
             found[rows, step] = word
-            alive = word != Vocabulary.END
+            alive = word != choice.end
             if not bool(alive.all()):
                 rows, ids, word, z = rows[alive], ids[alive], word[alive], z[alive]
                 state = tuple(s[alive] for s in state)
             if rows.numel() == 0:
                 break
-        return [[w for w in sentence if w not in (Vocabulary.END, Vocabulary.PAD)] for sentence in found.tolist()]
+        return found
 
     def _advance(self, inputs: Float[Tensor, "B I"], state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         r = self.recurrent

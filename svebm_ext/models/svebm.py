@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -102,7 +102,15 @@ class SVEBM(nn.Module):
 
     @torch.no_grad()
     def decode(
-        self, z: Float[Tensor, "B D"], *, greedy: bool = True, temperature: float = 1.0, seed: int = 0
+        self,
+        z: Float[Tensor, "B D"],
+        *,
+        greedy: bool = True,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        precision: str = "fp32",
     ) -> list[str]:
         """Text of each vector: the most probable word at each step, or ancestral samples.
 
@@ -110,39 +118,47 @@ class SVEBM(nn.Module):
             z: vectors.
             greedy: take the most probable word instead of sampling.
             temperature: divides the logits before sampling.
+            top_k: sample among the k most probable words only; 0: all.
+            top_p: ... and among the fewest most probable words with this probability together; 1: all.
             seed: of the samples; row i depends on the seed and i alone.
+            precision: "fast": native kernels may round weights and states to 16 bits; words that are nearly as
+                probable may change places.
+
+        Raises:
+            ConfigError: an option out of range.
         """
-        if not temperature > 0:
-            raise ConfigError(f"temperature: {temperature} given, expected a number above 0")
         ids = torch.arange(z.shape[0], device=z.device)
         sentences: list[list[int]] = []
         for part, part_ids in zip(z.split(BATCH), ids.split(BATCH), strict=True):
             sentences += self.networks.decoder.decode(
-                part, max_tokens=self.max_words, greedy=greedy, temperature=temperature, seed=seed, ids=part_ids
+                part,
+                max_tokens=self.max_words,
+                greedy=greedy,
+                temperature=temperature,
+                top_k=top_k,
+                top_p=top_p,
+                seed=seed,
+                ids=part_ids,
+                precision=precision,
             )
         return [self.to_text(sentence) for sentence in sentences]
 
-    def generate(
-        self, n: int, *, symbol: int | None = None, greedy: bool = True, temperature: float = 1.0, seed: int = 0
-    ) -> list[str]:
+    def generate(self, n: int, *, symbol: int | None = None, seed: int = 0, **options: Any) -> list[str]:
         """Sentences from the prior: z by Langevin from p(z), or from p(z|y = symbol), then x from p(x|z).
 
         Args:
             n: how many.
             symbol: y, 0 .. K-1, or None for the marginal prior (Eq. 4).
-            greedy, temperature, seed: as for `decode`.
+            seed: of z and of sampled words.
+            options: greedy, temperature, top_k, top_p, precision, as for `decode`.
 
         Raises:
-            ConfigError: a symbol out of range, or a model without symbols or prior.
+            ConfigError: a symbol or option out of range, or a model without symbols or prior.
         """
         if n < 1:
             raise ConfigError(f"n: {n} given, expected at least 1")
-        return self.decode(
-            self.networks.latent.sample_prior(n, seed=seed, symbol=symbol),
-            greedy=greedy,
-            temperature=temperature,
-            seed=seed,
-        )
+        z = self.networks.latent.sample_prior(n, seed=seed, symbol=symbol)
+        return self.decode(z, seed=seed, **options)
 
     def reconstruct(self, texts: Sequence[str] | Sequence[list[str]]) -> list[str]:
         """Greedy decoding of mu(x)."""

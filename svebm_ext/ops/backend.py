@@ -23,7 +23,11 @@ from svebm_ext.ops import native_library
 Backend = Literal["native", "reference"]
 CHOICES = ("auto", "native", "reference")
 
-NATIVE_KERNELS: dict[str, tuple[str, ...]] = {"philox": ("cpu", "cuda")}
+NATIVE_KERNELS: dict[str, tuple[str, ...]] = {
+    "gru_decode": ("cpu",),
+    "langevin": ("cpu", "cuda"),
+    "philox": ("cpu", "cuda"),
+}
 """Ops that have a native kernel, and the device types it is for. An op that is not listed has only its reference."""
 
 
@@ -57,18 +61,31 @@ def resolve(op: str, device: torch.device, requested: str | None = None) -> Back
         BackendUnavailableError: "native" was asked for and cannot serve the call.
         ConfigError: the choice is not one of "auto", "native", "reference".
     """
-    choice = requested or _requested.get() or os.environ.get("SVEBM_BACKEND") or "auto"
-    if _checked(choice, "SVEBM_BACKEND or backend") == "reference":
+    if _choice(requested) == "reference":
         return "reference"
     reason = unavailable_reason(op, device.type, device.index)
     if not reason:
         return "native"
-    if choice == "native":
+    return fall_back(op, device, reason, requested, quiet=device.type not in NATIVE_KERNELS.get(op, ()))
+
+
+def fall_back(op: str, device: torch.device, reason: str, requested: str | None = None, *, quiet: bool) -> Backend:
+    """Leave a call to the reference for `reason`, with one warning unless `quiet`; arguments as `resolve`.
+
+    Raises:
+        BackendUnavailableError: "native" was asked for.
+    """
+    if _choice(requested) == "native":
         raise BackendUnavailableError(f"{op} has no native backend on {device}: {reason}")
-    if device.type in NATIVE_KERNELS.get(op, ()) and reason not in _warned:
+    if not quiet and reason not in _warned:
         _warned.add(reason)
         warnings.warn(f"svebm_ext computes with plain PyTorch on {device.type}: {reason}", NativeFallbackWarning, 2)
     return "reference"
+
+
+def _choice(requested: str | None) -> str:
+    choice = requested or _requested.get() or os.environ.get("SVEBM_BACKEND") or "auto"
+    return _checked(choice, "SVEBM_BACKEND or backend")
 
 
 @functools.cache

@@ -119,24 +119,25 @@ class ChainBank:
         _check_fraction(fraction)
         chosen = self.select(step, m)
         own = chosen[rank::world_size]
-        z = self.states[own]
         if fraction > 0.0:
+            z = self.states[own]
             restarts = self._uniforms(step)[own, 1] < fraction
             # Step 0 of the stream gave the bank's initial states.
             fresh = self._from_reference(own, z.shape[1], step=step + 1).to(z.dtype)
-            z = torch.where(restarts[:, None], fresh, z)
+            self.states[own] = torch.where(restarts[:, None], fresh, z)
         z = langevin(
-            z,
+            self.states,
             layers,
+            bank_indices=own,
             n_steps=steps,
             step_size=self.step_size if step_size is None else step_size,
             seed=self.seed,
             first_step=self.noise_step,
-            chain_ids=own,
             **options,
         ).z
-        z = _gathered(z, world_size, gather)
-        self.states[chosen] = z
+        if world_size > 1:
+            z = _gathered(z, world_size, gather)
+            self.states[chosen] = z
         self.noise_step += steps
         return z
 

@@ -185,6 +185,7 @@ class Trainer:
                 share.n_total,
                 activation=prior.activation,
                 negative_slope=prior.negative_slope,
+                precision=config.chains.precision,
                 rank=self.runtime.rank,
                 world_size=self.runtime.world_size,
                 gather=self.runtime.gather,

@@ -54,7 +54,7 @@ void a_seed_behind_a_pointer() {
 
 int main() {
   published_vectors();
-  for (const auto variant : {svebm::CpuVariant::kPlain, svebm::CpuVariant::kAvx2, svebm::CpuVariant::kAvx512}) {
+  for (const auto variant : svebm::kCpuVariants) {
     if (!svebm::use_cpu_variant(variant)) {
       std::printf("not on this processor: %s\n", svebm::cpu_variant_name(variant));
       continue;

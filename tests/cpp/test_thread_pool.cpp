@@ -66,6 +66,39 @@ void several_callers() {
   CHECK(good == 200);
 }
 
+// Threads of a team meet at each barrier: what one writes before it, all read after it.
+void teams() {
+  for (const int n_threads : {1, 2, 3, 6}) {
+    std::vector<int> written(8, 0);
+    std::atomic<int> n_calls{0}, wrong{0};
+    int size = 0;
+    svebm::parallel_team(n_threads, [&](int worker, int n_workers, svebm::Barrier& barrier) {
+      ++n_calls;
+      if (worker == 0) size = n_workers;
+      for (int round = 1; round <= 200; ++round) {
+        written[static_cast<size_t>(worker)] = round;
+        barrier.wait();
+        for (int other = 0; other < n_workers; ++other) {
+          if (written[static_cast<size_t>(other)] != round) ++wrong;
+        }
+        barrier.wait();
+      }
+    });
+    CHECK(wrong == 0);
+    CHECK(n_calls == size && size == n_threads);
+  }
+  // a team inside a team, and beside another caller, is one thread alone
+  std::atomic<int> inner{0};
+  svebm::parallel_team(2, [&](int, int, svebm::Barrier& barrier) {
+    svebm::parallel_team(2, [&](int, int n_workers, svebm::Barrier& own) {
+      inner += n_workers;
+      own.wait();
+    });
+    barrier.wait();
+  });
+  CHECK(inner == 2);
+}
+
 #if !defined(__SANITIZE_THREAD__)  // which supports no threads in the child of a process that had some
 void after_a_fork() {
   CHECK(covers(3, 1000, 1));
@@ -84,6 +117,7 @@ int main() {
   no_more_threads_than_asked_for();
   nested();
   several_callers();
+  teams();
 #if !defined(__SANITIZE_THREAD__)
   after_a_fork();
 #endif

@@ -2,20 +2,18 @@
 
 import contextlib
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svebm_ext.ops.backend import resolve, use_backend
-from svebm_ext.ops.langevin import options, reference
-from svebm_ext.ops.langevin.options import LangevinResult, Layers
+from svebm_ext.ops.backend import fall_back, resolve, use_backend
+from svebm_ext.ops.langevin import native, options, reference
+from svebm_ext.ops.langevin.options import Dynamics, LangevinResult, Layers, Network
 from svebm_ext.ops.philox import Stream
 
 __all__ = ["LangevinResult", "langevin", "langevin_autograd"]
-
-# A native kernel adds itself here; `svebm_ext.ops.backend.resolve` decides which one a call gets.
-RUNNERS = {"reference": reference.run}
 
 
 def langevin(
@@ -24,7 +22,7 @@ def langevin(
     *,
     n_steps: int,
     step_size: float | Float[Tensor, " S"],
-    seed: int,
+    seed: int | Int[Tensor, ""],
     activation: str = "gelu",
     negative_slope: float = 0.2,
     precision: str = "fp32",
@@ -57,7 +55,9 @@ def langevin(
         seed: 64-bit seed of the random numbers.
         activation: between layers: "gelu" (exact), "leaky_relu", "silu" or "tanh".
         negative_slope: of LeakyReLU.
-        precision: "fp32", or "fast": a permission to round operands of products that native kernels may use.
+        precision: "fp32", or "fast": native kernels may round the operands of products to 16 bits (bfloat16 on CPUs
+            that multiply it, fp16 on GPUs), which `torch.set_float32_matmul_precision` allows as well ("high" on a
+            GPU, "medium" anywhere). Sums, states, softmax and noise stay in float32.
         backend: "auto", "native", "reference", or None for the setting of `svebm_ext.ops.backend`.
         labels: category of each chain [N] int64.
         bias: context of each chain, added to the first layer's pre-activation [N, H].
@@ -77,34 +77,46 @@ def langevin(
         ConfigError: an argument has a wrong shape, type, device or value.
         BackendUnavailableError: `backend` is "native" and the native library cannot serve the call.
     """
-    dynamics = options.make_dynamics(
-        n_steps=n_steps,
-        step_size=step_size,
-        seed=seed,
-        reference_precision=reference_precision,
-        noise_scale=noise_scale,
-        temper=temper,
-        initial_temper=initial_temper,
-        metropolis=metropolis,
-        first_step=first_step,
-        stream=Stream.LANGEVIN,
-        diagnostics=diagnostics,
-    )
-    N = z.shape[0] if bank_indices is None else bank_indices.shape[0]
-    options.check_state(z, chain_ids, N)
-    if bank_indices is not None:
-        options.check_bank(z, bank_indices)
-    network = options.Network(layers, activation, negative_slope, temperature, labels, bias)
-    options.check_network(network, z, N, precision)
     if chain_ids is None:
-        chain_ids = torch.arange(N, device=z.device) if bank_indices is None else bank_indices
-    states = z.detach() if bank_indices is None else z.detach()[bank_indices]
-    # The call's own choice holds for its random numbers too.
-    with contextlib.nullcontext() if backend is None else use_backend(backend):
-        result = RUNNERS[resolve("langevin", z.device)](states, network, dynamics, chain_ids, precision)
-    if bank_indices is not None:
-        z.detach()[bank_indices] = result.z
-    return result
+        chain_ids = torch.arange(z.shape[0], device=z.device) if bank_indices is None else bank_indices
+    weights, biases = [weight.detach() for weight, _ in layers], [offset.detach() for _, offset in layers]
+    arguments = (
+        weights,
+        biases,
+        chain_ids,
+        labels,
+        None if bias is None else bias.detach(),
+        0 if isinstance(seed, Tensor) else _signed(seed),
+        seed if isinstance(seed, Tensor) else None,
+        n_steps,
+        first_step,
+        0.0 if isinstance(step_size, Tensor) else float(step_size),
+        step_size if isinstance(step_size, Tensor) else None,
+        temper,
+        initial_temper,
+        temperature,
+        reference_precision,
+        noise_scale,
+        metropolis,
+        diagnostics,
+        activation,
+        negative_slope,
+        precision,
+        backend or "",
+    )
+    if bank_indices is None:
+        outputs = torch.ops.svebm.langevin(z.detach(), *arguments)
+    else:
+        outputs = torch.ops.svebm.langevin_bank(z.detach(), bank_indices, *arguments)
+    states, energy, norm, acceptance, log_weights, finite = outputs
+    return LangevinResult(
+        z=states,
+        mean_energy=energy if diagnostics else None,
+        mean_gradient_norm=norm if diagnostics else None,
+        acceptance=acceptance if metropolis else None,
+        log_weights=None if temper is None else log_weights,
+        finite=finite,
+    )
 
 
 def langevin_autograd(
@@ -135,21 +147,157 @@ def langevin_autograd(
     Raises:
         ConfigError: an argument has a wrong shape, type, device or value.
     """
-    dynamics = options.make_dynamics(
+    dynamics = Dynamics(
         n_steps=n_steps,
         step_size=step_size,
         seed=seed,
         reference_precision=reference_precision,
         noise_scale=noise_scale,
-        temper=temper,
+        tempers=temper,
         initial_temper=initial_temper,
         metropolis=metropolis,
         first_step=first_step,
         stream=Stream.LANGEVIN,
         diagnostics=diagnostics,
     )
+    options.check_dynamics(dynamics, z.device)
     options.check_state(z, chain_ids, z.shape[0])
     if chain_ids is None:
         chain_ids = torch.arange(z.shape[0], device=z.device)
     with torch.no_grad():
         return reference.run_chains(z.detach(), reference.autograd_target(log_density), dynamics, chain_ids)
+
+
+def _signed(seed: int) -> int:
+    """The same 64 bits as a signed integer, the only kind that an op's schema has."""
+    if not 0 <= seed < 1 << 64:
+        options.fail("seed", seed, "0 to 2^64 - 1")
+    return seed if seed < 1 << 63 else seed - (1 << 64)
+
+
+def _langevin_bank(
+    states: Tensor,
+    indices: Tensor | None,
+    weights: list[Tensor],
+    biases: list[Tensor],
+    chain_ids: Tensor,
+    labels: Tensor | None,
+    bias: Tensor | None,
+    seed: int,
+    seed_tensor: Tensor | None,
+    n_steps: int,
+    first_step: int,
+    step_size: float,
+    step_sizes: Tensor | None,
+    tempers: Tensor | None,
+    initial_temper: float,
+    temperature: float,
+    reference_precision: float,
+    noise_scale: float,
+    metropolis: bool,
+    diagnostics: bool,
+    activation: str,
+    negative_slope: float,
+    precision: str,
+    backend: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    dynamics = Dynamics(
+        n_steps=n_steps,
+        step_size=step_size if step_sizes is None else step_sizes,
+        seed=seed % (1 << 64) if seed_tensor is None else seed_tensor,
+        reference_precision=reference_precision,
+        noise_scale=noise_scale,
+        tempers=tempers,
+        initial_temper=initial_temper,
+        metropolis=metropolis,
+        first_step=first_step,
+        stream=Stream.LANGEVIN,
+        diagnostics=diagnostics,
+    )
+    layers = list(zip(weights, biases, strict=True))
+    network = Network(layers, activation, negative_slope, temperature, labels, bias)
+    n_chains = states.shape[0] if indices is None else indices.shape[0]
+    options.check_dynamics(dynamics, states.device)
+    if indices is not None:
+        options.check_bank(states, indices)
+    options.check_state(states, chain_ids, n_chains)
+    options.check_network(network, states, n_chains, precision)
+    result = _run(states, network, dynamics, chain_ids, indices, precision, backend or None)
+    nothing = states.new_empty(0)
+    return (
+        result.z,
+        *(nothing.clone() if field is None else field for field in result[1:-1]),
+        result.finite,
+    )
+
+
+def _run(
+    states: Tensor,
+    network: Network,
+    dynamics: Dynamics,
+    chain_ids: Tensor,
+    indices: Tensor | None,
+    precision: str,
+    requested: str | None,
+) -> LangevinResult:
+    """Choose the backend here, not in the public function, so that a compiled graph follows the choice too."""
+    call = (network, dynamics, chain_ids)
+    backend = resolve("langevin", states.device, requested)
+    if backend == "native" and chain_ids.shape[0] == 0:
+        backend = "reference"  # which gives empty results of the right shapes
+    if backend == "native":
+        reason = native.unsupported_reason(states, *call, indices, precision)
+        if reason:  # float64 is the caller's wish, no shortcoming to be warned of
+            quiet = states.dtype == torch.float64
+            backend = fall_back("langevin", states.device, reason, requested, quiet=quiet)
+    if backend == "native" and indices is not None and not states.is_contiguous():
+        result = native.run(states[indices], *call, None, precision)
+        states[indices] = result.z
+        return result
+    # The call's own choice holds for the reference's random numbers too.
+    with contextlib.nullcontext() if requested is None else use_backend(requested):
+        return (native if backend == "native" else reference).run(states, *call, indices, precision)
+
+
+def _langevin(states: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    return _langevin_bank(states, None, *arguments)
+
+
+def _shapes(states: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    values = dict(zip(_ARGUMENT_NAMES, arguments, strict=True))
+    # a tensor without storage brings a call here whose others have theirs
+    options.check_alike(values["weights"], values["biases"], states)
+    n_chains, n_steps = values["chain_ids"].shape[0], values["n_steps"]
+    n_diagnosed = n_steps if values["diagnostics"] else 0
+    return (
+        states.new_empty((n_chains, states.shape[1])),
+        states.new_empty(n_diagnosed),
+        states.new_empty(n_diagnosed),
+        states.new_empty(n_steps if values["metropolis"] else 0),
+        states.new_empty(0 if values["tempers"] is None else n_chains),
+        states.new_empty((), dtype=torch.bool),
+    )
+
+
+def _bank_shapes(
+    states: Tensor, indices: Tensor, *arguments: Any
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    return _shapes(states, *arguments)
+
+
+_ARGUMENTS = (
+    "Tensor[] weights, Tensor[] biases, Tensor chain_ids, Tensor? labels, Tensor? bias, int seed, Tensor? seed_tensor,"
+    " int n_steps, int first_step, float step_size, Tensor? step_sizes, Tensor? tempers, float initial_temper,"
+    " float temperature, float reference_precision, float noise_scale, bool metropolis, bool diagnostics,"
+    " str activation, float negative_slope, str precision, str backend"
+)
+_ARGUMENT_NAMES = [argument.split()[-1] for argument in _ARGUMENTS.split(",")]
+_RESULTS = "(Tensor z, Tensor energy, Tensor gradient_norm, Tensor acceptance, Tensor log_weights, Tensor finite)"
+
+_library = torch.library.Library("svebm", "FRAGMENT")
+_library.define(f"langevin(Tensor states, {_ARGUMENTS}) -> {_RESULTS}")
+_library.define(f"langevin_bank(Tensor(a!) states, Tensor indices, {_ARGUMENTS}) -> {_RESULTS}")
+_library.impl("langevin", _langevin, "CompositeExplicitAutograd")
+_library.impl("langevin_bank", _langevin_bank, "CompositeExplicitAutograd")
+torch.library.register_fake("svebm::langevin", _shapes, lib=_library)
+torch.library.register_fake("svebm::langevin_bank", _bank_shapes, lib=_library)

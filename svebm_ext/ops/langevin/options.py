@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -16,8 +17,7 @@ ACTIVATIONS = ("gelu", "leaky_relu", "silu", "tanh")
 PRECISIONS = ("fp32", "fast")
 
 
-@dataclass(frozen=True)
-class LangevinResult:
+class LangevinResult(NamedTuple):
     """What a run of S steps of N chains returns; reading no field costs more than one device synchronisation.
 
     Attributes:
@@ -51,23 +51,30 @@ class Network:
 
 @dataclass(frozen=True)
 class Dynamics:
-    """How the chains move; `step_sizes` and `tempers` hold one number per step (no tempers: all of them 1)."""
+    """How the chains move. What differs from step to step is a tensor [S], float64 where the caller gave it on the CPU.
 
-    step_sizes: list[float]
-    seed: int
+    Attributes:
+        step_size: s, one number or one per step.
+        seed: Philox key, a number or an int64 scalar on the chains' device.
+        tempers: factor on G at each step; None: 1 in all of them.
+        stream: of the noise. The other fields are arguments of `langevin`.
+    """
+
+    n_steps: int
+    step_size: float | Float[Tensor, " S"]
+    seed: int | Int[Tensor, ""]
     reference_precision: float
     noise_scale: float
-    tempers: list[float] | None
+    tempers: Float[Tensor, " S"] | None
     initial_temper: float
     metropolis: bool
     first_step: int
     stream: Stream
     diagnostics: bool
 
-    @property
-    def n_steps(self) -> int:
-        """S."""
-        return len(self.step_sizes)
+    def step_sizes(self) -> list[float]:
+        """s of each step as numbers; waits for the device where they are on one."""
+        return self.step_size.tolist() if isinstance(self.step_size, Tensor) else [self.step_size] * self.n_steps
 
 
 def fail(name: str, value: object, expected: str) -> None:
@@ -75,52 +82,41 @@ def fail(name: str, value: object, expected: str) -> None:
     raise ConfigError(f"langevin: {name} is {value}; expected {expected}")
 
 
-def make_dynamics(
-    *,
-    n_steps: int,
-    step_size: float | Float[Tensor, " S"],
-    seed: int,
-    reference_precision: float,
-    noise_scale: float,
-    temper: Float[Tensor, " S"] | None,
-    initial_temper: float,
-    metropolis: bool,
-    first_step: int,
-    stream: Stream,
-    diagnostics: bool,
-) -> Dynamics:
-    """Check the options of the dynamics and spread per-step ones over the S steps."""
+def check_dynamics(dynamics: Dynamics, device: torch.device) -> None:
+    """Check the options of the dynamics of chains on `device`; values on another device than the CPU are not read."""
+    n_steps, s = dynamics.n_steps, dynamics.step_size
     if n_steps < 1:
         fail("n_steps", n_steps, "at least 1")
-    if first_step < 0 or first_step + n_steps > 1 << 32:
-        fail("first_step", first_step, "0 <= first_step and first_step + n_steps <= 2^32")
-    step_sizes = _per_step("step_size", step_size, n_steps) if isinstance(step_size, Tensor) else [step_size] * n_steps
-    if not all(0 < s < math.inf for s in (step_sizes if isinstance(step_size, Tensor) else step_sizes[:1])):
-        fail("step_size", step_size, "positive and finite")
-    if not 0 <= reference_precision < math.inf:
-        fail("reference_precision", reference_precision, "0 (uniform reference) or a positive number")
-    if not 0 <= noise_scale < math.inf:
-        fail("noise_scale", noise_scale, "0 (no noise) or a positive number")
-    if metropolis and noise_scale != 1.0:
-        fail("noise_scale", noise_scale, "1 with metropolis=True, whose acceptance rule assumes it")
-    return Dynamics(
-        step_sizes=step_sizes,
-        seed=seed,
-        reference_precision=reference_precision,
-        noise_scale=noise_scale,
-        tempers=None if temper is None else _per_step("temper", temper, n_steps),
-        initial_temper=initial_temper,
-        metropolis=metropolis,
-        first_step=first_step,
-        stream=stream,
-        diagnostics=diagnostics,
-    )
+    if dynamics.first_step < 0 or dynamics.first_step + n_steps > 1 << 32:
+        fail("first_step", dynamics.first_step, "0 <= first_step and first_step + n_steps <= 2^32")
+    if isinstance(s, Tensor):
+        _check_per_step("step_size", s, n_steps, device)
+        if s.device.type == "cpu" and not bool(((s > 0) & (s < math.inf)).all()):
+            fail("step_size", s.tolist(), "positive and finite")
+    elif not 0 < s < math.inf:
+        fail("step_size", s, "positive and finite")
+    if dynamics.tempers is not None:
+        _check_per_step("temper", dynamics.tempers, n_steps, device)
+    if not 0 <= dynamics.reference_precision < math.inf:
+        fail("reference_precision", dynamics.reference_precision, "0 (uniform reference) or a positive number")
+    if not 0 <= dynamics.noise_scale < math.inf:
+        fail("noise_scale", dynamics.noise_scale, "0 (no noise) or a positive number")
+    if dynamics.metropolis and dynamics.noise_scale != 1.0:
+        fail("noise_scale", dynamics.noise_scale, "1 with metropolis=True, whose acceptance rule assumes it")
+    seed = dynamics.seed
+    if isinstance(seed, Tensor):
+        if seed.dtype != torch.int64 or seed.dim() != 0 or seed.device != device:
+            found = f"{seed.dtype} of {seed.dim()} dimensions on {seed.device}"
+            fail("seed", found, f"an integer or a torch.int64 scalar on {device}")
+    elif not 0 <= seed < 1 << 64:
+        fail("seed", seed, "0 to 2^64 - 1")
 
 
-def _per_step(name: str, values: Tensor, n_steps: int) -> list[float]:
+def _check_per_step(name: str, values: Tensor, n_steps: int, device: torch.device) -> None:
     if values.shape != (n_steps,):
         fail(name, f"of shape {tuple(values.shape)}", f"one number per step, shape ({n_steps},)")
-    return [float(value) for value in values.tolist()]
+    if values.device.type != "cpu" and values.device != device:
+        fail(name, f"on {values.device}", f"the CPU or the device of z, {device}")
 
 
 def check_state(z: Tensor, chain_ids: Tensor | None, n_chains: int) -> None:
@@ -156,12 +152,11 @@ def check_network(network: Network, z: Tensor, n_chains: int, precision: str) ->
         fail("layers", f"a list of {len(network.layers)}", "1 to 3 pairs (weight [out, in], bias [out])")
     width = z.shape[1]
     for index, (weight, offset) in enumerate(network.layers):
-        if weight.dim() != 2 or weight.shape[1] != width or offset.shape != weight.shape[:1]:
+        if weight.dim() != 2 or weight.shape[1] != width or weight.shape[0] < 1 or offset.shape != weight.shape[:1]:
             shapes = f"of shapes {tuple(weight.shape)} and {tuple(offset.shape)}"
             fail(f"layers[{index}]", shapes, f"weight [out, {width}] and bias [out]")
-        _check_like(f"layers[{index}]", weight, z)
-        _check_like(f"layers[{index}]", offset, z)
         width = weight.shape[0]
+    check_alike([weight for weight, _ in network.layers], [offset for _, offset in network.layers], z)
     if network.bias is not None:
         expected = (n_chains, network.layers[0][0].shape[0])
         if network.bias.shape != expected:
@@ -173,6 +168,13 @@ def check_network(network: Network, z: Tensor, n_chains: int, precision: str) ->
             low, high = (int(value) for value in network.labels.aminmax())
             if low < 0 or high >= width:
                 fail("labels", f"between {low} and {high}", f"categories 0 to {width - 1}")
+
+
+def check_alike(weights: Sequence[Tensor], biases: Sequence[Tensor], z: Tensor) -> None:
+    """Check that layers have the type and device of the states."""
+    for index, layer in enumerate(zip(weights, biases, strict=True)):
+        for tensor in layer:
+            _check_like(f"layers[{index}]", tensor, z)
 
 
 def _check_like(name: str, tensor: Tensor, z: Tensor) -> None:

@@ -22,12 +22,24 @@ NOISE_BLOCK = 1 << 20
 
 
 def run(
-    z: Float[Tensor, "N D"], network: Network, dynamics: Dynamics, chain_ids: Int[Tensor, " N"], precision: str
+    states: Float[Tensor, "rows D"],
+    network: Network,
+    dynamics: Dynamics,
+    chain_ids: Int[Tensor, " N"],
+    indices: Int[Tensor, " N"] | None,
+    precision: str,
 ) -> LangevinResult:
-    """Move N chains S steps on the energy network; `precision` is a permission that plain torch makes no use of."""
+    """Move N chains S steps on the energy network; rows `indices` of `states` are written back where they are given.
+
+    `precision` is a permission that plain torch makes no use of.
+    """
     # Under autocast products would silently be bf16, whose rounding is far above the step's accuracy.
-    with torch.no_grad(), torch.autocast(z.device.type, enabled=False):
-        return run_chains(z, network_target(network, needs_energy(dynamics)), dynamics, chain_ids)
+    with torch.no_grad(), torch.autocast(states.device.type, enabled=False):
+        z = states if indices is None else states[indices]
+        result = run_chains(z, network_target(network, needs_energy(dynamics)), dynamics, chain_ids)
+        if indices is not None:
+            states[indices] = result.z
+        return result
 
 
 def needs_energy(dynamics: Dynamics) -> bool:
@@ -126,9 +138,9 @@ def run_chains(
 def _unadjusted(z: Tensor, target: Target, dynamics: Dynamics, chain_ids: Tensor) -> LangevinResult:
     """z <- z + s grad log p_t(z) + noise_scale sqrt(2 s) e (Eq. 7), e ~ N(0, I)."""
     z, record = z.clone(), _Record(dynamics, z)
-    precision = dynamics.reference_precision
+    precision, step_sizes = dynamics.reference_precision, dynamics.step_sizes()
     for step, noise in enumerate(_scaled_noise(z, dynamics, chain_ids)):
-        step_size, temper = dynamics.step_sizes[step], record.temper(step)
+        step_size, temper = step_sizes[step], record.temper(step)
         energy, gradient = target(z)
         record.before_move(step, z, energy, gradient)
         # In place on z only: the gradient may be a tensor that the target uses again.
@@ -145,7 +157,7 @@ def _adjusted(z: Tensor, target: Target, dynamics: Dynamics, chain_ids: Tensor) 
 
     Source: Roberts & Tweedie, Bernoulli 2 (1996) 341-363. A proposal that is not finite is rejected.
     """
-    record, precision = _Record(dynamics, z), dynamics.reference_precision
+    record, precision, step_sizes = _Record(dynamics, z), dynamics.reference_precision, dynamics.step_sizes()
     uniforms = philox_uniform(
         dynamics.seed,
         chain_ids,
@@ -157,9 +169,9 @@ def _adjusted(z: Tensor, target: Target, dynamics: Dynamics, chain_ids: Tensor) 
     log_uniforms = uniforms[:, :, 0].to(z.dtype).log()
     energy, gradient = target(z)
     for step, noise in enumerate(_scaled_noise(z, dynamics, chain_ids)):
-        step_size, temper = dynamics.step_sizes[step], record.temper(step)
+        step_size, temper = step_sizes[step], record.temper(step)
         record.before_move(step, z, energy, gradient)
-        assert noise is not None  # make_dynamics() refuses metropolis with noise_scale other than 1
+        assert noise is not None  # check_dynamics() refuses metropolis with noise_scale other than 1
         drift = temper * gradient - precision * z
         proposal = z + step_size * drift + noise
         new_energy, new_gradient = target(proposal)
@@ -184,6 +196,7 @@ def _scaled_noise(z: Tensor, dynamics: Dynamics, chain_ids: Tensor) -> Iterator[
         yield from [None] * S
         return
     block = max(1, NOISE_BLOCK // max(1, N * D))
+    step_sizes = dynamics.step_sizes()
     for start in range(0, S, block):
         count = min(block, S - start)
         noise = philox_normal(
@@ -194,7 +207,7 @@ def _scaled_noise(z: Tensor, dynamics: Dynamics, chain_ids: Tensor) -> Iterator[
             n_steps=count,
             stream=dynamics.stream,
         ).to(z.dtype)
-        scales = [dynamics.noise_scale * math.sqrt(2.0 * s) for s in dynamics.step_sizes[start : start + count]]
+        scales = [dynamics.noise_scale * math.sqrt(2.0 * s) for s in step_sizes[start : start + count]]
         if len(set(scales)) == 1:  # needs no copy to the device, for which the host would wait
             noise.mul_(scales[0])
         else:
@@ -207,16 +220,15 @@ class _Record:
 
     def __init__(self, dynamics: Dynamics, z: Tensor) -> None:
         self.dynamics = dynamics
+        self.tempers = None if dynamics.tempers is None else [dynamics.initial_temper, *dynamics.tempers.tolist()]
         self.energies: list[Tensor] = []
         self.gradient_norms: list[Tensor] = []
         self.acceptances: list[Tensor] = []
-        self.log_weights = None if dynamics.tempers is None else z.new_zeros(z.shape[0])
+        self.log_weights = None if self.tempers is None else z.new_zeros(z.shape[0])
 
     def temper(self, step: int) -> float:
         """Return the factor on G at `step`; the one before the first step is `initial_temper`."""
-        if self.dynamics.tempers is None:
-            return 1.0
-        return self.dynamics.tempers[step] if step >= 0 else self.dynamics.initial_temper
+        return 1.0 if self.tempers is None else self.tempers[step + 1]
 
     def before_move(self, step: int, z: Tensor, energy: Tensor | None, gradient: Tensor) -> None:
         """Add (temper_t - temper_{t-1}) G(z) to the log weights and keep the diagnostics."""

@@ -1,0 +1,155 @@
+"""Decoding: whole sentences in one call beside the loops that a user of plain PyTorch writes."""
+
+import statistics
+import time
+from dataclasses import dataclass
+
+import pytest
+import torch
+from ceilings import ceilings
+from interleaved import measure, report_times, synchronised_time
+from shapes import DECODE, DECODE_CUDA, SMOKE, DecodeShape
+from torch import Tensor, nn
+
+from svebm_ext.ops.backend import unavailable_reason
+from svebm_ext.ops.gru_decode import GRUWeights, gru_decode, pack_gru
+
+SECONDS = 12.0
+BEGIN, END = 1, 2
+
+
+@dataclass(frozen=True)
+class Model:
+    """A decoder with z at every input, and what can be prepared of it."""
+
+    shape: DecodeShape
+    embedding: Tensor
+    cell: nn.GRUCell
+    output: nn.Linear
+    weights: GRUWeights
+    z: Tensor
+    state: Tensor
+
+    @staticmethod
+    @torch.no_grad()
+    def draw(shape: DecodeShape, device: torch.device) -> "Model":
+        torch.manual_seed(0)
+        embedding = 0.1 * torch.randn(shape.vocabulary, shape.embedding, device=device)
+        cell = nn.GRUCell(shape.embedding + shape.latent_dim, shape.hidden).requires_grad_(False).to(device)
+        output = nn.Linear(shape.hidden, shape.vocabulary).requires_grad_(False).to(device)
+        output.bias[END] = -100.0  # all sentences are of full length
+        table = embedding @ cell.weight_ih[:, : shape.embedding].t() + cell.bias_ih
+        weights = GRUWeights(table, cell.weight_hh, cell.bias_hh, output.weight, output.bias)
+        z, state = torch.randn(shape.n_rows, shape.latent_dim), 0.1 * torch.randn(shape.n_rows, shape.hidden)
+        return Model(shape, embedding, cell, output, weights, z.to(device), state.to(device))
+
+    def gate_bias(self) -> Tensor:
+        return self.z @ self.cell.weight_ih[:, self.shape.embedding :].t()
+
+
+@torch.no_grad()
+def plain(model: Model, greedy: bool) -> Tensor:
+    """GRUCell, Linear, and argmax or softmax and multinomial."""
+    state, words = model.state, []
+    word = torch.full((model.shape.n_rows,), BEGIN, device=state.device)
+    for _ in range(model.shape.max_tokens):
+        state = model.cell(torch.cat([model.embedding[word], model.z], 1), state)
+        scores = model.output(state)
+        word = scores.argmax(1) if greedy else torch.softmax(scores, 1).multinomial(1)[:, 0]
+        words.append(word)
+    return torch.stack(words, 1)
+
+
+@torch.no_grad()
+def tuned(model: Model, greedy: bool) -> Tensor:
+    """The input gates of all words in a table, z in a bias, addmm, and the inverse of the distribution function."""
+    state, gate_bias, words = model.state, model.gate_bias(), []
+    weights = model.weights
+    transposed, output = weights.weight.t(), weights.output.t()
+    word = torch.full((model.shape.n_rows,), BEGIN, device=state.device)
+    for _ in range(model.shape.max_tokens):
+        input_r, input_u, input_n = (weights.input_gates[word] + gate_bias).chunk(3, 1)
+        hidden_r, hidden_u, hidden_n = torch.addmm(weights.bias, state, transposed).chunk(3, 1)
+        candidate = torch.tanh(torch.addcmul(input_n, torch.sigmoid(input_r + hidden_r), hidden_n))
+        state = torch.lerp(candidate, state, torch.sigmoid(input_u + hidden_u))
+        scores = torch.addmm(weights.output_bias, state, output)
+        if greedy:
+            word = scores.argmax(1)
+        else:
+            cumulative = torch.softmax(scores, 1).cumsum(1)
+            uniform = torch.rand(len(word), 1, device=state.device) * cumulative[:, -1:]
+            word = torch.searchsorted(cumulative, uniform)[:, 0].clamp_(max=scores.shape[1] - 1)
+        words.append(word)
+    return torch.stack(words, 1)
+
+
+def ours(model: Model, greedy: bool, backend: str, precision: str = "fp32"):
+    packed = pack_gru(model.weights, precision=precision) if backend == "native" else None
+
+    def call() -> Tensor:
+        return gru_decode(
+            model.state,
+            model.gate_bias(),
+            model.weights,
+            max_tokens=model.shape.max_tokens,
+            begin=BEGIN,
+            end=END,
+            greedy=greedy,
+            precision=precision,
+            packed=packed,
+            backend=backend,
+        ).tokens
+
+    return call
+
+
+IMPLEMENTATIONS = {
+    "native": lambda model, greedy: ours(model, greedy, "native"),
+    "native fast": lambda model, greedy: ours(model, greedy, "native", "fast"),
+    "reference": lambda model, greedy: ours(model, greedy, "reference"),
+    "GRUCell + Linear": lambda model, greedy: lambda: plain(model, greedy),
+    "tuned torch": lambda model, greedy: lambda: tuned(model, greedy),
+}
+
+_measured: dict[tuple, dict[str, list[float]]] = {}
+_ceilings: dict[tuple, dict[bool, dict[str, float]]] = {}
+
+
+@pytest.mark.parametrize("implementation", list(IMPLEMENTATIONS))
+@pytest.mark.parametrize("choice", ["greedy", "sampling"])
+@pytest.mark.parametrize("name", list(DECODE_CUDA))
+def bench_gru_decode(benchmark, name, choice, implementation, device):
+    if device.type == "cpu" and name not in DECODE:
+        pytest.skip("a size for GPUs")
+    reason = unavailable_reason("gru_decode", device.type)
+    if reason and implementation.startswith("native"):
+        pytest.skip(reason)
+    shape, group = DECODE_CUDA[name], (device.type, name, choice)
+    if group not in _measured:
+        _measured[group] = measure_group(shape, device, choice == "greedy", bool(reason))
+        _ceilings[group] = {reduced: ceilings(device, reduced) for reduced in (False, True)}
+    times = _measured[group][implementation]
+    benchmark.group = f"gru_decode, {device.type}, {name} {choice}: {shape.max_tokens} words"
+    seconds = statistics.median(times)
+    rates = _ceilings[group][implementation == "native fast"]
+    benchmark.extra_info["flop_per_second"] = shape.n_flop / seconds
+    benchmark.extra_info["tokens_per_second"] = shape.n_rows * shape.max_tokens / seconds
+    benchmark.extra_info["ceilings"] = rates
+    benchmark.extra_info["share_of_ceilings"] = {key: shape.n_flop / seconds / rate for key, rate in rates.items()}
+    report_times(benchmark, times)
+
+
+def measure_group(shape: DecodeShape, device: torch.device, greedy: bool, no_native: bool) -> dict[str, list[float]]:
+    """Times of each implementation, after all have been seen to choose the same words where they choose the best."""
+    model = Model.draw(shape, device)
+    names = [name for name in IMPLEMENTATIONS if not (no_native and name.startswith("native"))]
+    calls = {name: IMPLEMENTATIONS[name](model, greedy) for name in names}
+    expected = plain(model, True)
+    for name, call in calls.items():
+        words = call()
+        assert words.shape == expected.shape and int(words.min()) >= 0 and int(words.max()) < shape.vocabulary
+        if greedy:  # a near-tie may send a sentence another way, more often with rounded weights
+            same = (words == expected).all(1).double().mean()
+            assert same >= (0.9 if name != "native fast" else 0.0), (name, float(same))
+    clock = synchronised_time if device.type == "cuda" else time.perf_counter
+    return measure(calls, clock, SECONDS, *((1, 1) if SMOKE else ()))

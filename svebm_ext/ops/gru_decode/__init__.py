@@ -1,0 +1,214 @@
+"""Whole sentences from a GRU language model in one call: greedy, or drawn with temperature, top-k and top-p."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from svebm_ext.ops.backend import fall_back, resolve, use_backend
+from svebm_ext.ops.gru_decode import native, options, reference
+from svebm_ext.ops.gru_decode.options import Choice, Decoded, GRUWeights
+
+__all__ = ["Decoded", "GRUWeights", "gru_decode", "pack_gru"]
+
+
+def gru_decode(
+    state: Float[Tensor, "B H"],
+    gate_bias: Float[Tensor, "B three_H"],
+    weights: GRUWeights,
+    *,
+    max_tokens: int,
+    begin: int,
+    end: int,
+    pad: int = 0,
+    excluded: Sequence[int] = (),
+    greedy: bool = True,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    seed: int | Int[Tensor, ""] = 0,
+    ids: Int[Tensor, "B"] | None = None,
+    log_probabilities: bool = False,
+    precision: str = "fp32",
+    packed: UInt8[Tensor, "bytes"] | None = None,
+    backend: str | None = None,
+) -> Decoded:
+    """Decode x ~ p(x|z) word by word (Eq. 6); z enters through `state` and `gate_bias`.
+
+    Greedy takes the best word, the lowest index among equals. Otherwise the word is the inverse of the distribution
+    function, in the order of the vocabulary, at one uniform number of Philox at (ids[b], step): a sentence depends on
+    its own row, id and the seed, never on the rows beside it. No gradient flows through the result.
+
+    Args:
+        state: h before the first word [B, H], float32 or float64.
+        gate_bias: added to the input gates at every step [B, 3H]: W_ih applied to z.
+        weights: of the network, and the gates of every word as input.
+        max_tokens: T, most tokens of a sentence, its end mark included.
+        begin: first input.
+        end: word that ends a sentence.
+        pad: what stands behind the end in `tokens`.
+        excluded: words that never come, such as the marks of padding and beginning.
+        greedy: take the best word; the next three are not used then.
+        temperature: divides the scores, > 0.
+        top_k: draw among the k best words; 0: all.
+        top_p: ... and among the fewest best of these with this probability together; 1: all.
+        seed: 64-bit key of the random numbers, or an int64 scalar with the same bits on the states' device.
+        ids: address of each row's random numbers [B] int64; default 0 to B - 1.
+        log_probabilities: also return those of the chosen words.
+        precision: "fp32", or "fast": native kernels may round weights and states to 16 bits in products. Words whose
+            scores are nearly equal may then change places, and a greedy sentence with them.
+        packed: what `pack_gru` made of these weights for this precision, which saves packing them in every call.
+        backend: "auto", "native", "reference", or None for the setting of `svebm_ext.ops.backend`.
+
+    Raises:
+        ConfigError: an argument has a wrong shape, type, device or value.
+        BackendUnavailableError: `backend` is "native" and the native library cannot serve the call.
+
+    Source: Cho et al. 2014 (GRU); Fan et al. 2018 (top-k); Holtzman et al. 2020 (top-p).
+    """
+    if isinstance(seed, int) and not 0 <= seed < 1 << 64:
+        options.fail("seed", seed, "0 to 2^64 - 1")
+    number = 0 if isinstance(seed, Tensor) else (seed if seed < 1 << 63 else seed - (1 << 64))
+    detached = [None if tensor is None else tensor.detach() for tensor in weights]
+    tokens, lengths, logs, finite = torch.ops.svebm.gru_decode(
+        state.detach(),
+        gate_bias.detach(),
+        *detached,
+        packed,
+        torch.arange(state.shape[0], device=state.device) if ids is None else ids,
+        list(excluded),
+        max_tokens,
+        begin,
+        end,
+        pad,
+        greedy,
+        temperature,
+        top_k,
+        top_p,
+        number,
+        seed if isinstance(seed, Tensor) else None,
+        log_probabilities,
+        precision,
+        backend or "",
+    )
+    return Decoded(tokens, lengths, logs if log_probabilities else None, finite)
+
+
+def pack_gru(
+    weights: GRUWeights, *, precision: str = "fp32", backend: str | None = None
+) -> UInt8[Tensor, "bytes"] | None:
+    """Weights in the order in which a native kernel reads them, for `gru_decode`; None where that is not served.
+
+    Stale as soon as a weight changes.
+    """
+    device = weights.weight.device
+    if device.type != "cpu" or native.unsupported_reason(weights.weight):
+        return None
+    if resolve("gru_decode", device, backend) != "native":
+        return None
+    return native.pack(GRUWeights(*(None if tensor is None else tensor.detach() for tensor in weights)), precision)
+
+
+def _gru_decode(
+    state: Tensor,
+    gate_bias: Tensor,
+    input_gates: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    output: Tensor,
+    output_bias: Tensor | None,
+    packed: Tensor | None,
+    ids: Tensor,
+    excluded: list[int],
+    max_tokens: int,
+    begin: int,
+    end: int,
+    pad: int,
+    greedy: bool,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    seed: int,
+    seed_tensor: Tensor | None,
+    log_probabilities: bool,
+    precision: str,
+    backend: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    weights = GRUWeights(input_gates, weight, bias, output, output_bias)
+    choice = Choice(
+        max_tokens=max_tokens,
+        begin=begin,
+        end=end,
+        pad=pad,
+        excluded=list(excluded),
+        greedy=greedy,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=seed % (1 << 64) if seed_tensor is None else seed_tensor,
+        log_probabilities=log_probabilities,
+        precision=precision,
+    )
+    options.check(state, gate_bias, weights, ids, choice)
+    chosen = resolve("gru_decode", state.device, backend or None)
+    if chosen == "native" and state.shape[0] == 0:
+        chosen = "reference"
+    if chosen == "native" and (reason := native.unsupported_reason(state)):
+        # float64 is the caller's wish, no shortcoming to be warned of
+        chosen = fall_back("gru_decode", state.device, reason, backend or None, quiet=True)
+    if chosen == "native":
+        found = native.decode(state, gate_bias, weights, ids, choice, packed)
+    else:
+        with use_backend(backend) if backend else contextlib.nullcontext():
+            found = reference.decode(state, gate_bias, weights, ids, choice)
+    logs = state.new_empty(0) if found.log_probabilities is None else found.log_probabilities
+    return found.tokens, found.lengths, logs, found.finite
+
+
+def _shapes(
+    state: Tensor,
+    gate_bias: Tensor,
+    input_gates: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    output: Tensor,
+    output_bias: Tensor | None,
+    packed: Tensor | None,
+    ids: Tensor,
+    excluded: list[int],
+    max_tokens: int,
+    begin: int,
+    end: int,
+    pad: int,
+    greedy: bool,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    seed: int,
+    seed_tensor: Tensor | None,
+    log_probabilities: bool,
+    precision: str,
+    backend: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    B = state.shape[0]
+    return (
+        state.new_empty((B, max_tokens), dtype=torch.int64),
+        state.new_empty((B,), dtype=torch.int64),
+        state.new_empty((B, max_tokens) if log_probabilities else (0,)),
+        state.new_empty((), dtype=torch.bool),
+    )
+
+
+_library = torch.library.Library("svebm", "FRAGMENT")
+_library.define(
+    "gru_decode(Tensor state, Tensor gate_bias, Tensor input_gates, Tensor weight, Tensor bias, Tensor output,"
+    " Tensor? output_bias, Tensor? packed, Tensor ids, int[] excluded, int max_tokens, int begin, int end, int pad,"
+    " bool greedy, float temperature, int top_k, float top_p, int seed, Tensor? seed_tensor, bool log_probabilities,"
+    " str precision, str backend) -> (Tensor tokens, Tensor lengths, Tensor log_probabilities, Tensor finite)"
+)
+_library.impl("gru_decode", _gru_decode, "CompositeExplicitAutograd")
+torch.library.register_fake("svebm::gru_decode", _shapes, lib=_library)

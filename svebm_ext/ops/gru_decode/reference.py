@@ -1,0 +1,98 @@
+"""Decoding in plain torch: the equations that native kernels are compared with, and their fallback.
+
+    r = sigmoid(x_r + W_r h + b_r)     u = sigmoid(x_u + W_u h + b_u)     n = tanh(x_n + r * (W_n h + b_n))
+    h' = (1 - u) * n + u * h           scores = W_out h' + b_out
+
+x the word's row of `input_gates` plus the sentence's `gate_bias`. Cho et al. 2014, gates as in torch.nn.GRU.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from svebm_ext.ops.gru_decode.options import Choice, Decoded, GRUWeights
+from svebm_ext.ops.philox import Stream, philox_uniform
+
+
+def decode(
+    state: Float[Tensor, "B H"],
+    gate_bias: Float[Tensor, "B three_H"],
+    weights: GRUWeights,
+    ids: Int[Tensor, "B"],
+    choice: Choice,
+) -> Decoded:
+    """Sentences of each row; `choice.precision` is a permission that plain torch makes no use of."""
+    with torch.no_grad(), torch.autocast(state.device.type, enabled=False):
+        return _decode(state, gate_bias, weights, ids, choice)
+
+
+def _decode(state: Tensor, gate_bias: Tensor, weights: GRUWeights, ids: Tensor, choice: Choice) -> Decoded:
+    B, device = state.shape[0], state.device
+    tokens = torch.full((B, choice.max_tokens), choice.pad, device=device)
+    lengths = torch.full((B,), choice.max_tokens, device=device)
+    chosen_logs = state.new_zeros(B, choice.max_tokens)
+    finite = torch.ones((), dtype=torch.bool, device=device)
+    rows = torch.arange(B, device=device)
+    word = torch.full((B,), choice.begin, device=device)
+    for step in range(choice.max_tokens):
+        if rows.numel() == 0:
+            break
+        state = advance(state, weights.input_gates[word] + gate_bias, weights.weight, weights.bias)
+        scores = state @ weights.output.t()
+        if weights.output_bias is not None:
+            scores = scores + weights.output_bias
+        scores[:, choice.excluded] = -math.inf
+        good = state.isfinite().all(dim=1)
+        if choice.greedy:
+            word = scores.nan_to_num(nan=-math.inf, posinf=math.inf, neginf=-math.inf).argmax(-1)
+        else:
+            good = good & ~scores.isnan().any(dim=1)
+            uniform = philox_uniform(choice.seed, ids[rows], dim=1, first_step=step, stream=Stream.TOKEN)[0]
+            word = draw(scores, uniform, choice)
+        finite = finite & good.all()
+        word = torch.where(good, word, choice.end)
+        tokens[rows, step] = word
+        log_probability = torch.log_softmax(scores, dim=-1).gather(1, word[:, None])[:, 0]
+        chosen_logs[rows, step] = torch.where(good, log_probability, math.nan)
+        alive = word != choice.end
+        lengths[rows[~alive]] = step + 1
+        rows, word, state, gate_bias = rows[alive], word[alive], state[alive], gate_bias[alive]
+    return Decoded(tokens, lengths, chosen_logs if choice.log_probabilities else None, finite)
+
+
+def advance(
+    h: Float[Tensor, "B H"],
+    inputs: Float[Tensor, "B three_H"],
+    weight: Float[Tensor, "three_H H"],
+    bias: Float[Tensor, "three_H"],
+) -> Float[Tensor, "B H"]:
+    """One step of the GRU, `inputs` being W_ih x + b_ih."""
+    input_r, input_u, input_n = inputs.chunk(3, dim=-1)
+    hidden_r, hidden_u, hidden_n = torch.addmm(bias, h, weight.t()).chunk(3, dim=-1)
+    u = torch.sigmoid(input_u + hidden_u)
+    n = torch.tanh(input_n + torch.sigmoid(input_r + hidden_r) * hidden_n)
+    return torch.lerp(n, h, u)
+
+
+def draw(scores: Float[Tensor, "B V"], uniform: Float[Tensor, "B 1"], choice: Choice) -> Int[Tensor, "B"]:
+    """The word, in the order of the vocabulary, at which the distribution function reaches u.
+
+    The distribution is softmax(scores / temperature) over the words that top-k (the k best, lower words first among
+    equals) and then top-p (the fewest best words with that probability together) leave.
+    """
+    scores = scores / choice.temperature
+    if choice.top_k > 0 or choice.top_p < 1.0:
+        ordered, words = scores.sort(dim=-1, descending=True, stable=True)
+        if 0 < choice.top_k < scores.shape[1]:
+            ordered[:, choice.top_k :] = -math.inf
+        mass = torch.softmax(ordered, dim=-1, dtype=torch.float64)
+        before = mass.cumsum(-1) - mass
+        ordered = torch.where((before < choice.top_p) | (before == 0), ordered, -math.inf)
+        scores = torch.full_like(scores, -math.inf).scatter(1, words, ordered)
+    cumulative = torch.softmax(scores, dim=-1).double().cumsum(-1)
+    found = torch.searchsorted(cumulative, uniform.double() * cumulative[:, -1:]).squeeze(-1)
+    return found.clamp(max=scores.shape[1] - 1)

@@ -1,0 +1,135 @@
+// The CPU kernel in every variant that this processor runs, against the definition in double.
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "check.h"
+#include "gru_decode_cases.h"
+
+namespace {
+
+using Memory = std::unique_ptr<void, decltype(&std::free)>;
+
+// Exactly as large as asked for, so that an address sanitizer sees every step beyond it, and full of not-a-number.
+Memory memory_of(int64_t bytes) {
+  const size_t size = static_cast<size_t>((bytes + 63) / 64 * 64);
+  Memory memory(std::aligned_alloc(64, size), &std::free);
+  std::memset(memory.get(), 0xFF, size);
+  return memory;
+}
+
+void run(const SvebmGruDecodeArguments& a, int n_threads) {
+  const Memory packed = memory_of(svebm::gru_decode_cpu_packed_bytes(a));
+  svebm::gru_decode_cpu_pack(a, packed.get());
+  const Memory workspace = memory_of(svebm::gru_decode_cpu_workspace(a, n_threads));
+  CHECK(svebm::gru_decode_cpu(a, packed.get(), workspace.get(), n_threads));
+}
+
+// Follows the words that the kernel chose and checks each against the scores in double.
+void check_choices(const SvebmGruDecodeArguments& a, double tolerance) {
+  for (int64_t row = 0; row < a.n_rows; ++row) {
+    cases::GruRow exact{std::vector<double>(a.state + row * a.hidden, a.state + (row + 1) * a.hidden)};
+    const int64_t length = a.lengths[row];
+    CHECK(length >= 1 && length <= a.max_tokens);
+    int64_t word = a.begin;
+    for (int64_t step = 0; step < a.max_tokens; ++step) {
+      const int64_t at = row * a.max_tokens + step, chosen = a.tokens[at];
+      if (step >= length) {
+        CHECK(chosen == a.pad);
+        if (a.log_probabilities != nullptr) CHECK(a.log_probabilities[at] == 0.0f);
+        continue;
+      }
+      exact.advance(a, row, word);
+      const std::vector<double> scores = exact.scores(a);
+      CHECK(chosen >= 0 && chosen < a.vocabulary);
+      CHECK(cases::distance_to_choice(a, scores, row, step, chosen) < tolerance);
+      if (a.log_probabilities != nullptr) {
+        const double best = *std::max_element(scores.begin(), scores.end());
+        double sum = 0.0;
+        for (const double score : scores) sum += std::exp(score - best);
+        CHECK_NEAR(a.log_probabilities[at], scores[static_cast<size_t>(chosen)] - best - std::log(sum), 10 * tolerance);
+      }
+      if (chosen == a.end) CHECK(step + 1 == length);
+      word = chosen;
+    }
+  }
+}
+
+void shapes_nobody_thought_of() {
+  std::mt19937 random(7);
+  const auto number = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
+  for (int i = 0; i < 60; ++i) {
+    const cases::GruShape shape{number(1, 40), number(1, 9), number(1, 70), number(1, 200)};
+    auto made = cases::make_gru(shape, number(0, 1) == 1, number(0, 1) == 1, static_cast<unsigned>(i));
+    if (number(0, 2) == 0) made.arguments.output_bias = nullptr;
+    run(made.arguments, number(1, 4));
+    check_choices(made.arguments, 2e-5);
+    CHECK(made.non_finite[0] == 0);
+  }
+}
+
+// Limits large enough to change nothing must give the words that no limit gives; a limit of one, the best ones.
+void limited_draws() {
+  const cases::GruShape shape{23, 8, 31, 130};
+  auto free_draw = cases::make_gru(shape, false, true), wide = cases::make_gru(shape, false, true);
+  wide.arguments.top_k = shape.vocabulary - 1;  // all that are not excluded, and so every word that can come
+  run(free_draw.arguments, 2);
+  run(wide.arguments, 2);
+  CHECK(free_draw.tokens == wide.tokens);
+  for (size_t i = 0; i < wide.log_probabilities.size(); ++i) {
+    CHECK_NEAR(wide.log_probabilities[i], free_draw.log_probabilities[i], 1e-5);
+  }
+  auto best = cases::make_gru(shape, true, false), one = cases::make_gru(shape, false, false);
+  auto sure = cases::make_gru(shape, false, false);
+  one.arguments.top_k = 1;
+  sure.arguments.top_p = 1e-6f;
+  for (auto* made : {&best, &one, &sure}) run(made->arguments, 3);
+  CHECK(one.tokens == best.tokens && sure.tokens == best.tokens);
+}
+
+void the_same_words_on_any_number_of_threads() {
+  for (const bool greedy : {true, false}) {
+    const cases::GruShape shape{37, 10, 45, 300};
+    auto first = cases::make_gru(shape, greedy, true);
+    run(first.arguments, 1);
+    for (const int n_threads : {2, 3, 8}) {
+      auto again = cases::make_gru(shape, greedy, true);
+      run(again.arguments, n_threads);
+      CHECK(again.tokens == first.tokens && again.lengths == first.lengths);
+      CHECK(again.log_probabilities == first.log_probabilities);
+    }
+  }
+}
+
+void states_that_are_not_finite_are_reported() {
+  auto made = cases::make_gru({3, 4, 8, 20}, false, true);
+  made.state[8 + 2] = NAN;
+  run(made.arguments, 1);
+  CHECK(made.non_finite[0] == 1 && made.lengths[1] == 1 && made.tokens[4] == made.arguments.end);
+}
+
+void packed_weights_must_fit() {
+  auto made = cases::make_gru({1, 2, 8, 20}, true, false);
+  const Memory packed = memory_of(svebm::gru_decode_cpu_packed_bytes(made.arguments));
+  svebm::gru_decode_cpu_pack(made.arguments, packed.get());
+  auto other = cases::make_gru({1, 2, 8, 21}, true, false);
+  const Memory workspace = memory_of(svebm::gru_decode_cpu_workspace(other.arguments, 1));
+  CHECK(!svebm::gru_decode_cpu(other.arguments, packed.get(), workspace.get(), 1));
+}
+
+}  // namespace
+
+int main() {
+  for (const auto variant : svebm::kCpuVariants) {
+    if (!svebm::use_cpu_variant(variant)) {
+      std::printf("not on this processor: %s\n", svebm::cpu_variant_name(variant));
+      continue;
+    }
+    shapes_nobody_thought_of();
+    limited_draws();
+    the_same_words_on_any_number_of_threads();
+    states_that_are_not_finite_are_reported();
+    packed_weights_must_fit();
+  }
+  return check::failures();
+}
