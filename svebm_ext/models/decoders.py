@@ -14,10 +14,8 @@ from svebm_ext.data.synthetic import PointBatch
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.models.encoders import RECURRENT, perceptron, run_recurrent
 from svebm_ext.ops.philox import Stream, philox_uniform
+from svebm_ext.ops.token_loss import token_loss
 from svebm_ext.randomness import TOKENS_PER_ROW, Draw
-
-#: Tokens whose logits are held at a time when no gradient is needed.
-LOGIT_CHUNK = 8192
 
 
 class RecurrentDecoder(nn.Module):
@@ -86,14 +84,9 @@ class RecurrentDecoder(nn.Module):
     def token_nll(self, batch: SentenceBatch, z: Float[Tensor, "B D"], draw: Draw | None = None) -> Float[Tensor, "n"]:
         """-log p(x_t | x_<t, z) in nats of every real token, in packed order."""
         hidden = self.hidden_states(batch, z, draw)
-        if torch.is_grad_enabled():
-            return F.cross_entropy(self.logits(hidden).float(), batch.targets, reduction="none")
-        return torch.cat(
-            [
-                F.cross_entropy(self.logits(h).float(), t, reduction="none")
-                for h, t in zip(hidden.split(LOGIT_CHUNK), batch.targets.split(LOGIT_CHUNK), strict=True)
-            ]
-        )
+        weight, bias = (self.embedding.weight, None) if self.output is None else (self.output.weight, self.output.bias)
+        # the loss is a mean over sentences: with that as the expected gradient, backward has nothing left to do
+        return token_loss(hidden, weight, batch.targets, bias, token_weight=1.0 / max(1, batch.n_sentences))
 
     def nll(self, batch: SentenceBatch, z: Float[Tensor, "B D"], draw: Draw | None = None) -> Float[Tensor, "B"]:
         """-log p(x|z) in nats of every sentence, the end mark counted (Eq. 6)."""

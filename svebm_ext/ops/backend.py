@@ -23,7 +23,12 @@ from svebm_ext.ops import native_library
 Backend = Literal["native", "reference"]
 CHOICES = ("auto", "native", "reference")
 
-NATIVE_KERNELS: dict[str, tuple[str, ...]] = {"langevin": ("cpu", "cuda"), "philox": ("cpu", "cuda")}
+NATIVE_KERNELS: dict[str, tuple[str, ...]] = {
+    "gru_sequence": ("cpu",),
+    "langevin": ("cpu", "cuda"),
+    "philox": ("cpu", "cuda"),
+    "token_loss": ("cpu",),
+}
 """Ops that have a native kernel, and the device types it is for. An op that is not listed has only its reference."""
 
 

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from svebm_ext.models.encoders import run_recurrent
-from svebm_ext.ops.packed_gru import packed_gru
+from svebm_ext.ops.gru_sequence.reference import packed_gru
 
 
 def example(lengths, inputs=5, H=4, bidirectional=False):
