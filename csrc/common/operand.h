@@ -118,10 +118,15 @@ struct TileOutput {
 };
 
 // c[row][32 lanes] (+)= sum over `n_segments` times n_k steps; x goes on from one segment to the next, A jumps.
-template <typename Kind, int kRows, typename Order, int kLaneStride = kBlockLanes>
+template <typename Kind, int kRows, typename Order, int kColumns = 2>
 __attribute__((noinline)) void multiply_tile(const float* a, int n_segments, int64_t a_jump, int n_k, const float* x,
                                              const TileOutput& out) {
-  constexpr int kColumns = 2;
+  if (out.add) {  // by the time the sums are done, what they are added to has come from wherever it was
+    for (int r = 0; r < kRows; ++r) {
+      __builtin_prefetch(out.c + r * out.stride, 1);
+      __builtin_prefetch(out.c + r * out.stride + 16, 1);
+    }
+  }
   for (int lane = 0; lane < kBlockLanes; lane += kColumns * kWidth) {
     Floats sum[kRows][kColumns];
     SVEBM_UNROLL
@@ -142,7 +147,7 @@ __attribute__((noinline)) void multiply_tile(const float* a, int n_segments, int
           SVEBM_UNROLL
           for (int c = 0; c < kColumns; ++c) sum[r][c] = Kind::multiply_add(factor, xs[c], sum[r][c]);
         }
-        column += kLaneStride;
+        column += kBlockLanes;
         w += Order::kStep;
       }
     }
@@ -168,18 +173,18 @@ SVEBM_INLINE void write_part(const float* tile, int n_rows, int64_t n_lanes, con
 }
 
 // As multiply_tile, for a tile of which only n_rows x n_lanes lie inside the matrix.
-template <typename Kind, int kRows, typename Order, int kLaneStride = kBlockLanes>
+template <typename Kind, int kRows, typename Order, int kColumns = 2>
 void multiply_any_tile(const float* a, int n_segments, int64_t a_jump, int n_k, const float* x, int n_rows,
                        int64_t n_lanes, const TileOutput& out) {
   if (n_rows >= kRows && n_lanes >= kBlockLanes) {
-    return multiply_tile<Kind, kRows, Order, kLaneStride>(a, n_segments, a_jump, n_k, x, out);
+    return multiply_tile<Kind, kRows, Order, kColumns>(a, n_segments, a_jump, n_k, x, out);
   }
   alignas(64) float tile[kRows * kBlockLanes];
   float bias[kRows] = {};
   if (out.bias != nullptr) {
     for (int r = 0; r < n_rows && r < kRows; ++r) bias[r] = out.bias[r];
   }
-  multiply_tile<Kind, kRows, Order, kLaneStride>(a, n_segments, a_jump, n_k, x, {tile, kBlockLanes, bias, false});
+  multiply_tile<Kind, kRows, Order, kColumns>(a, n_segments, a_jump, n_k, x, {tile, kBlockLanes, bias, false});
   write_part(tile, n_rows < kRows ? n_rows : kRows, n_lanes < kBlockLanes ? n_lanes : kBlockLanes, out);
 }
 

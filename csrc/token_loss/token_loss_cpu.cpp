@@ -11,9 +11,10 @@ namespace svebm {
 namespace SVEBM_VARIANT {
 namespace {
 
-constexpr int kTokenRows = kWidth == 16 ? 8 : 4;  // tokens of a tile of grad_hidden; divides 32
-constexpr int kColumnBlocks = 2;                  // blocks of columns of grad_hidden that a thread works on
-constexpr int64_t kWordPart = 512;                // steps of the sum over words that are packed at a time
+// Columns of grad_hidden that a thread works on, in blocks, and steps of the sum over words at a time: a tile's
+// exponentials stay in the first-level cache for all of these columns, the packed weights in the second-level one.
+constexpr int kColumnBlocks = 2;
+constexpr int64_t kWordPart = 256;
 
 // Words that a tile of grad_weight takes: of each, the tokens of a block are neighbours.
 template <typename Kind>
@@ -96,6 +97,9 @@ void exponentials(const TokenLossPlan& plan, int64_t block, int64_t begin, int64
   for (int p = 0; p < kParts; ++p) store(sums + p * kWidth, sum[p]);
 }
 
+constexpr int kLastTile = (kBlockLanes - 1) / kPanelRows * kPanelRows;  // first token of a block's last tile
+constexpr int kLastRows = kBlockLanes - kLastTile;
+
 // Columns of grad_hidden from `column` on, at most kColumnBlocks * 32 of them.
 template <typename Kind>
 void grad_hidden(const TokenLossPlan& plan, int64_t column, float* packed) {
@@ -111,13 +115,16 @@ void grad_hidden(const TokenLossPlan& plan, int64_t column, float* packed) {
       const Source from = Source{a.weight, 1, a.weight_stride}.from(column + c, word);
       pack_block<Kind>(from, n_columns - c, here, packed + c * steps);
     }
-    for (int64_t token = 0; token < plan.n; token += kTokenRows) {
+    // the 32 tokens of a block in tiles of as many rows as there are registers for
+    for (int64_t token = 0; token < plan.n; token += token % kBlockLanes < kLastTile ? kPanelRows : kLastRows) {
+      const bool last = token % kBlockLanes >= kLastTile;
       const int64_t left = plan.n - token;
       const float* const e = logits_of(plan, token / kBlockLanes, word) + token % kBlockLanes;
+      const auto multiply = last ? &multiply_any_tile<Kind, kLastRows, TokenOrder<Kind>>
+                                 : &multiply_any_tile<Kind, kPanelRows, TokenOrder<Kind>>;
       for (int64_t c = 0; c < n_columns; c += kBlockLanes) {
-        multiply_any_tile<Kind, kTokenRows, TokenOrder<Kind>>(e, 1, 0, steps, packed + c * steps,
-                                                              left < kTokenRows ? static_cast<int>(left) : kTokenRows,
-                                                              n_columns - c, {output(token) + c, a.h, nullptr, word > 0});
+        multiply(e, 1, 0, steps, packed + c * steps, left < kPanelRows ? static_cast<int>(left) : kPanelRows,
+                 n_columns - c, {output(token) + c, a.h, nullptr, word > 0});
       }
     }
   }

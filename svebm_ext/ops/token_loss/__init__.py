@@ -65,16 +65,21 @@ class _TokenLoss(torch.autograd.Function):
         hidden, weight, bias, targets, *options = arguments
         loss, *gradients = torch.ops.svebm.token_loss(*arguments)
         ctx.options, ctx.has_bias = options, bias is not None
-        ctx.save_for_backward(hidden, weight, bias, targets, *gradients)
+        # not among the saved tensors: handed on without a copy, they become the gradients themselves
+        ctx.gradients = gradients
+        ctx.save_for_backward(hidden, weight, bias, targets)
         return loss
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
-        arguments = (*upstream, *ctx.saved_tensors, *ctx.options)
-        gradients = ctx.saved_tensors[4:]
-        if not _is_expected(upstream[0], ctx.options[0]):
-            gradients = torch.ops.svebm.token_loss_backward(*arguments)
-        return *gradients[:2], gradients[2] if ctx.has_bias else None, *[None] * (1 + len(ctx.options))
+        gradients, ctx.gradients = ctx.gradients, None
+        if gradients is None or not _is_expected(upstream[0], ctx.options[0]):
+            token_weight, _, fast, backend = ctx.options
+            given = gradients or [upstream[0].new_empty(0)] * 3
+            options = (token_weight if gradients else 0.0, True, fast, backend)
+            gradients = torch.ops.svebm.token_loss_backward(*upstream, *ctx.saved_tensors, *given, *options)
+        nothing = [None] * (1 + len(ctx.options))
+        return gradients[0], gradients[1], gradients[2] if ctx.has_bias else None, *nothing
 
 
 def _is_expected(upstream: Tensor, token_weight: float) -> bool:
