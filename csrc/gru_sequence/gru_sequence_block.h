@@ -79,8 +79,6 @@ struct GruBlock {
   const float* const weights;
   const int64_t n_panels;
 
-  static constexpr int kColumns = kLanes / kWidth < 2 ? 1 : 2;
-
   int64_t width() const { return a.n_directions * a.hidden; }
 
   float* feature(float* array, int64_t per_direction, int64_t index) const {
@@ -145,12 +143,15 @@ struct GruBlock {
     return numbers;
   }
 
-  void multiply_panel(int64_t panel, int64_t k, const float* bias, const float* operand) const {
+  // The product of the lanes that run, in whole vectors; the tile keeps what it had on others.
+  void multiply_panel(int64_t panel, int64_t k, const float* bias, const float* operand, int active) const {
     const int steps = static_cast<int>(n_steps<Kind>(k));
-    for (int lane = 0; lane < kLanes; lane += kColumns * kWidth) {
-      compute_tile<Kind, kGateRows, kColumns>(weights + panel * panel_numbers(k), bias, operand + lane, steps, kLanes,
-                                              b.tile + lane);
+    const float* const rows = weights + panel * panel_numbers(k);
+    int lane = 0;
+    for (; active - lane > kWidth; lane += 2 * kWidth) {
+      compute_tile<Kind, kGateRows, 2>(rows, bias, operand + lane, steps, kLanes, b.tile + lane);
     }
+    if (active > lane) compute_tile<Kind, kGateRows, 1>(rows, bias, operand + lane, steps, kLanes, b.tile + lane);
   }
 
   // A vector of a feature-major array at the block's rows of a step, of which n run.
@@ -198,7 +199,7 @@ struct GruBlock {
       if (active == 0) continue;
       const float* const operand = operand_of(state, H);
       for (int64_t panel = 0; panel < n_panels; ++panel) {
-        multiply_panel(panel, H, bias + panel * kGateRows, operand);
+        multiply_panel(panel, H, bias + panel * kGateRows, operand, active);
         for (int u = 0; u < kUnits && panel * kUnits + u < H; ++u) {
           next_state(panel * kUnits + u, b.tile + 3 * u * kLanes, position, active, state, next);
         }
@@ -258,10 +259,10 @@ struct GruBlock {
       for (int64_t unit = 0; unit < H; ++unit) gate_gradients(unit, position, active, state, from_states);
       const float* const operand = operand_of(b.gradients, 3 * H);
       for (int64_t panel = 0; panel < n_panels; ++panel) {
-        multiply_panel(panel, 3 * H, nullptr, operand);
+        multiply_panel(panel, 3 * H, nullptr, operand, active);
         for (int r = 0; r < kGateRows && panel * kGateRows + r < H; ++r) {
           float* const row = state + (panel * kGateRows + r) * kLanes;
-          for (int i = 0; i < kLanes; i += kWidth) store(row + i, load(row + i) + load(b.tile + r * kLanes + i));
+          for (int i = 0; i < active; i += kWidth) store(row + i, load(row + i) + load(b.tile + r * kLanes + i));
         }
       }
     }
