@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,28 @@ from svebm_ext.models.encoders import RECURRENT, perceptron, run_recurrent
 from svebm_ext.ops.philox import Stream, philox_uniform
 from svebm_ext.ops.token_loss import token_loss
 from svebm_ext.randomness import TOKENS_PER_ROW, Draw
+
+
+class _TiedRows(torch.autograd.Function):
+    """Rows of an embedding that is the softmax's weight as well.
+
+    The gradient of the weight comes first, as it is nearer to the loss. That of the rows is added to it where it is:
+    autograd would make another whole matrix for the sum.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, words: Tensor, shared: list[Tensor]) -> Tensor:
+        ctx.shared, ctx.shape = shared, weight.shape
+        ctx.save_for_backward(words)
+        return weight[words]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, None]:
+        (words,) = ctx.saved_tensors
+        if ctx.shared:
+            ctx.shared.pop().index_add_(0, words, gradients[0])
+            return None, None, None
+        return torch.sparse_coo_tensor(words[None], gradients[0], ctx.shape), None, None
 
 
 class RecurrentDecoder(nn.Module):
@@ -63,15 +86,22 @@ class RecurrentDecoder(nn.Module):
         return self.initial(z).chunk(2 if self.cell == "lstm" else 1, dim=-1)
 
     def hidden_states(
-        self, batch: SentenceBatch, z: Float[Tensor, "B D"], draw: Draw | None = None
+        self,
+        batch: SentenceBatch,
+        z: Float[Tensor, "B D"],
+        draw: Draw | None = None,
+        shared: list[Tensor] | None = None,
     ) -> Float[Tensor, "n H"]:
-        """Hidden state at every real token, in packed order; dropout only where a draw is given."""
+        """Hidden state at every real token, in packed order; dropout only where a draw is given.
+
+        `shared` gets a gradient of the whole embedding before that of the inputs' rows is known, which is added to it.
+        """
         words = batch.inputs
         ids = batch.indices[batch.rows] * TOKENS_PER_ROW + batch.positions
         if draw is not None and self.word_dropout > 0.0:
             drop = draw.uniform(ids, 1, Stream.WORD)[:, 0] < self.word_dropout
             words = torch.where(drop & (batch.positions > 0), Vocabulary.UNKNOWN, words)
-        embedded = self.embedding(words)
+        embedded = self.embedding(words) if shared is None else _TiedRows.apply(self.embedding.weight, words, shared)
         if draw is not None:
             embedded = draw.dropout(embedded, self.embedding_dropout, ids, stream=Stream.DROPOUT)
         inputs = torch.cat((embedded, z[batch.rows].to(embedded.dtype)), dim=-1)
@@ -83,8 +113,12 @@ class RecurrentDecoder(nn.Module):
 
     def token_nll(self, batch: SentenceBatch, z: Float[Tensor, "B D"], draw: Draw | None = None) -> Float[Tensor, "n"]:
         """-log p(x_t | x_<t, z) in nats of every real token, in packed order."""
-        hidden = self.hidden_states(batch, z, draw)
         weight, bias = (self.embedding.weight, None) if self.output is None else (self.output.weight, self.output.bias)
+        shared: list[Tensor] | None = None
+        if self.output is None and self.embedding.sparse and torch.is_grad_enabled() and weight.requires_grad:
+            shared, weight = [], weight.view_as(weight)
+            weight.register_hook(shared.append)
+        hidden = self.hidden_states(batch, z, draw, shared)
         # the loss is a mean over sentences: with that as the expected gradient, backward has nothing left to do
         return token_loss(hidden, weight, batch.targets, bias, token_weight=1.0 / max(1, batch.n_sentences))
 

@@ -62,4 +62,6 @@ def bf16_operands(device: torch.device) -> bool:
     """Whether products may round their operands to bfloat16: under autocast to it, or where torch's own may."""
     kind = device.type
     autocast = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.bfloat16
-    return autocast or torch.get_float32_matmul_precision() == "medium"
+    if autocast or torch.compiler.is_compiling():  # which cannot ask for the setting
+        return autocast
+    return torch.get_float32_matmul_precision() == "medium"

@@ -42,7 +42,12 @@ class Optimisers:
             self._add("prior", prior, config.prior_learning_rate, config.prior_weight_decay, config.prior_clip)
 
     def _add(self, name: str, parameters: list[nn.Parameter], rate: float, decay: float, clip: float) -> None:
-        self.groups[name] = (parameters, torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=True), rate, clip)
+        self.groups[name] = (
+            parameters,
+            torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=True),
+            rate,
+            clip,
+        )
 
     def set_rate(self, step: int, max_steps: int) -> None:
         """Step sizes of an iteration: constant, or cosine decay to a fiftieth."""

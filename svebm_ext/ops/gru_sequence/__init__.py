@@ -50,6 +50,8 @@ def gru_sequence(
     """
     parameters = list(parameters)
     _check(inputs, batch_sizes, initial, parameters)
+    if torch.compiler.is_compiling():  # a graph holds the kernel; one of the reference would break at each time step
+        return torch.ops.svebm.gru_sequence(inputs, batch_sizes, initial, parameters, bf16_operands(inputs.device))[:2]
     chosen = resolve("gru_sequence", inputs.device, backend)
     if chosen == "native" and inputs.dtype != torch.float32:
         reason = f"the kernels compute in float32, and the inputs are {inputs.dtype}"
@@ -92,6 +94,9 @@ def _check(inputs: Tensor, batch_sizes: Tensor, initial: Tensor | None, paramete
 def _gru_sequence(
     inputs: Tensor, batch_sizes: Tensor, initial: Tensor | None, parameters: list[Tensor], fast: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    resolve("gru_sequence", inputs.device, "native")  # raises where it cannot serve the call
+    if inputs.dtype != torch.float32:
+        _fail("inputs", inputs.dtype, "torch.float32 in a compiled graph")
     states, final, saved = native.forward(inputs, batch_sizes, initial, parameters, fast)
     return states, final, *saved
 
@@ -104,7 +109,9 @@ def _gru_sequence_shapes(
     return (
         inputs.new_empty((n, n_directions * H)),
         inputs.new_empty((n_directions, n_rows, H)),
-        *(inputs.new_empty((n_directions, rows, native.padded(n))) for rows in (3 * H, H, H)),
+        inputs.new_empty((n_directions, 3 * H, native.padded(n))),
+        inputs.new_empty((n_directions, H, native.padded(n))),
+        inputs.new_empty((n_directions, H, native.padded(n))),
     )
 
 

@@ -15,6 +15,12 @@ from torch import Tensor
 from svebm_ext.ops.native_library import native_module
 from svebm_ext.ops.native_products import multiply, one_stride, run
 
+ARRAYS = (
+    "initial", "gates", "recurrent", "before", "states", "final_states", "grad_states", "grad_final",
+    "grad_gates", "grad_recurrent", "grad_initial",
+)  # fmt: skip
+"""Arrays of a call in the order in which the binding takes them."""
+
 
 class Saved(NamedTuple):
     """What the backward pass needs: gates r, z, n [directions, 3 H, stride]; q and h before [directions, H, stride]."""
@@ -76,7 +82,7 @@ def backward(
     grad_inputs = torch.empty(inputs.shape)
     gradients: list[Tensor] = []
     for d in range(len(parameters) // 4):
-        w_ih, w_hh, b_ih, b_hh = parameters[4 * d : 4 * d + 4]
+        w_ih, w_hh = parameters[4 * d : 4 * d + 2]
         of_gates, of_q, before = grad_gates[d, :, :n], grad_recurrent[d, :, :n], saved.before[d, :, :n]
         multiply(of_gates.t(), w_ih, grad_inputs, add=d > 0, fast=fast)
         grad_w_ih, grad_w_hh = torch.empty(w_ih.shape), torch.empty(w_hh.shape)
@@ -89,12 +95,18 @@ def backward(
 
 
 def _saved(n: int, H: int, n_directions: int) -> Saved:
-    return Saved(*(torch.empty(n_directions, rows, padded(n)) for rows in (3 * H, H, H)))
+    arrays = [torch.empty(n_directions, rows, padded(n)) for rows in (3 * H, H, H)]
+    for array in arrays:
+        array[:, :, n:] = 0.0  # never read, but an op's results are numbers
+    return Saved(*arrays)
 
 
-def padded(n: int) -> int:
-    """Stride of feature-major arrays: room for a vector beyond the end, and never a multiple of a large power of two."""
-    return ((n + 32 + 15) // 16 | 1) * 16
+def padded(n: Any) -> Any:
+    """Stride of feature-major arrays of n positions (an integer, or a compiled graph's symbol for one).
+
+    Rows have room for a vector beyond their end, and are never a multiple of a large power of two apart.
+    """
+    return ((n + 32 + 15) // 32 * 2 + 1) * 16
 
 
 class _Call:
@@ -118,10 +130,8 @@ class _Call:
 
     def run(self, kernel: str, **arrays: Tensor | None) -> None:
         """Call the kernel with these arrays beside those that both have."""
-        names = ("initial", "gates", "recurrent", "before", "states", "final_states", "grad_states", "grad_final")
-        names += ("grad_gates", "grad_recurrent", "grad_initial")
         given = {**self.given, **arrays}
-        tensors = [None if given.get(name) is None else given[name].contiguous() for name in names]
+        tensors = [None if given.get(name) is None else given[name].contiguous() for name in ARRAYS]
         native = native_module()
         arguments = native.GruSequenceArguments(
             self.sizes,

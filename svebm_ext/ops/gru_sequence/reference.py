@@ -32,9 +32,7 @@ def gru_sequence(
         gates = F.linear(inputs, w_ih, b_ih)  # under autocast in bfloat16, and with it all that follows
         B = int(batch_sizes[0]) if batch_sizes.numel() else 0
         h = gates.new_zeros(B, w_hh.shape[1]) if initial is None else initial[d].to(gates.dtype)
-        hidden, final = packed_gru(
-            gates, batch_sizes, h, w_hh.to(gates.dtype), b_hh.to(gates.dtype), reverse=d == 1
-        )
+        hidden, final = packed_gru(gates, batch_sizes, h, w_hh.to(gates.dtype), b_hh.to(gates.dtype), reverse=d == 1)
         states.append(hidden)
         finals.append(final)
     return torch.cat(states, dim=-1) if len(states) > 1 else states[0], torch.stack(finals)

@@ -25,7 +25,7 @@ def token_loss(
     token_weight: float = 1.0,
     backend: str | None = None,
 ) -> Float[Tensor, " n"]:
-    """-log softmax(h W^T + b)_target of every token, in nats (a factor of Eq. 6); logits exist for some tokens at a time.
+    """-log softmax(h W^T + b)_target of every token, in nats (a factor of Eq. 6), logits held for some at a time.
 
     Where gradients are needed they are computed along with the loss, for a gradient of the loss that is the same for
     all tokens, as the mean over a batch has. Should it be another, backward computes them again: results are right in
