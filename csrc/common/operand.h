@@ -2,9 +2,9 @@
 // adds to a matrix in memory.
 //
 // A product C[row][lane] += sum_k A[row][k] B[k][lane] is computed in tiles of a few rows by 32 lanes. B lies in blocks
-// [k][32 lanes]. A is read number by number, so that it may lie in any order whose strides the compiler knows: packed in
-// panels [k][rows], or where the product before left it. With operands in bfloat16, two neighbouring k share a number of
-// four bytes.
+// [k][32 lanes]. A is read number by number, so that it may lie in any order whose strides the compiler knows: packed
+// in panels [k][rows], or where the product before left it. With operands in bfloat16, two neighbouring k share a
+// number of four bytes.
 #pragma once
 
 #include "common/panel.h"
@@ -14,7 +14,9 @@ namespace SVEBM_VARIANT {
 namespace {
 
 constexpr int kBlockLanes = 32;
-constexpr int kPanelRows = kWidth == 16 ? 12 : kWidth == 8 ? 6 : 4;  // sums, factors and lanes of a tile fill the registers
+constexpr int kPanelRows = kWidth == 16  ? 12
+                           : kWidth == 8 ? 6
+                                         : 4;  // sums, factors and lanes of a tile fill the registers
 static_assert(kPanelRows <= kWidth, "a row of a panel is written as one vector");
 
 // An element (lane, k) of a matrix in memory; one of the strides is usually 1.

@@ -22,9 +22,8 @@ namespace svebm {
 
 // Parts of gemm_cpu for one thread: blocks begin .. end of B for numbers k .. k + part, and rows begin .. end of C on
 // some of those blocks.
-SVEBM_DECLARE_VARIANTS(int gemm_panel_rows();
-                       void gemm_pack_blocks(const SvebmGemmArguments& arguments, int64_t k, int64_t part, float* b,
-                                             int64_t begin, int64_t end);
+SVEBM_DECLARE_VARIANTS(int gemm_panel_rows(); void gemm_pack_blocks(const SvebmGemmArguments& arguments, int64_t k,
+                                                                    int64_t part, float* b, int64_t begin, int64_t end);
                        void gemm_rows(const SvebmGemmArguments& arguments, int64_t k, int64_t part, const float* b,
                                       float* panel, int64_t begin, int64_t end, int64_t first_block,
                                       int64_t last_block))

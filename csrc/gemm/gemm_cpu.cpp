@@ -1,8 +1,8 @@
 // k is cut into parts; for each, B is packed once by all threads into blocks of 32 lanes, and then each thread takes
-// pieces of C: it packs a few rows of A at a time and multiplies them with as many blocks as the second-level cache holds.
-#include "gemm/gemm.h"
-
+// pieces of C: it packs a few rows of A at a time and multiplies them with as many blocks as the second-level cache
+// holds.
 #include "common/operand.h"
+#include "gemm/gemm.h"
 
 namespace svebm {
 namespace SVEBM_VARIANT {

@@ -14,37 +14,37 @@
 #include "common/cpu_variant.h"
 
 struct SvebmGruSequenceArguments {
-  int64_t n;                     // packed positions
-  int64_t n_steps;               // T
-  const int64_t* batch_sizes;    // [T] rows that run at each step, not increasing
-  int64_t n_rows;                // B
-  int64_t hidden;                // H
-  int32_t n_directions;          // 1, or 2: the second from each row's last position to its first
-  int64_t stride;                // of feature-major arrays
-  const float* weight[2];        // [3 H][H] of each direction, gates r, z, n
-  const float* bias[2];          // [3 H]
-  const float* initial;          // [directions][B][H] h before the first position; null is zero
-  float* gates;                  // [directions][3 H][stride]: x_r, x_z, x_n; forward replaces them by r, z, n
-  float* recurrent;              // [directions][H][stride] q
-  float* before;                 // [directions][H][stride] h before each position
-  float* states;                 // [n][directions H] h'
-  float* final_states;           // [directions][B][H]
-  const float* grad_states;      // [n][directions H], or null: zero
-  const float* grad_final;       // [directions][B][H], or null: zero
-  float* grad_gates;             // [directions][3 H][stride] of x_r, x_z, x_n
-  float* grad_recurrent;         // [directions][H][stride] of q
-  float* grad_initial;           // [directions][B][H]
-  int32_t fast;                  // operands of products in bfloat16 where the processor multiplies them
+  int64_t n;                   // packed positions
+  int64_t n_steps;             // T
+  const int64_t* batch_sizes;  // [T] rows that run at each step, not increasing
+  int64_t n_rows;              // B
+  int64_t hidden;              // H
+  int32_t n_directions;        // 1, or 2: the second from each row's last position to its first
+  int64_t stride;              // of feature-major arrays
+  const float* weight[2];      // [3 H][H] of each direction, gates r, z, n
+  const float* bias[2];        // [3 H]
+  const float* initial;        // [directions][B][H] h before the first position; null is zero
+  float* gates;                // [directions][3 H][stride]: x_r, x_z, x_n; forward replaces them by r, z, n
+  float* recurrent;            // [directions][H][stride] q
+  float* before;               // [directions][H][stride] h before each position
+  float* states;               // [n][directions H] h'
+  float* final_states;         // [directions][B][H]
+  const float* grad_states;    // [n][directions H], or null: zero
+  const float* grad_final;     // [directions][B][H], or null: zero
+  float* grad_gates;           // [directions][3 H][stride] of x_r, x_z, x_n
+  float* grad_recurrent;       // [directions][H][stride] of q
+  float* grad_initial;         // [directions][B][H]
+  int32_t fast;                // operands of products in bfloat16 where the processor multiplies them
 };
 
 namespace svebm {
 
 struct GruMemory {
-  float* weights;            // packed, panel after panel, each direction's after the other's
-  float* biases;             // packed likewise; forward only
-  float* workers;            // of each worker
-  int64_t worker_numbers;    // that one has
-  const int64_t* starts;     // [T] first position of each step
+  float* weights;          // packed, panel after panel, each direction's after the other's
+  float* biases;           // packed likewise; forward only
+  float* workers;          // of each worker
+  int64_t worker_numbers;  // that one has
+  const int64_t* starts;   // [T] first position of each step
   bool backward, pairs;
 };
 

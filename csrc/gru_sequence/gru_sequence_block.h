@@ -32,7 +32,8 @@ void pack_gru_panel(const SvebmGruSequenceArguments& a, const GruMemory& memory,
   const int64_t first = panel * kUnits, left = H - first;
   const int n_rows = 3 * (left < kUnits ? static_cast<int>(left) : kUnits);
   const auto row = [&](int lane) { return lane % 3 * H + first + lane / 3; };
-  pack_rows<Kind>([&](int lane) { return weight + row(lane) * H; }, n_rows, H, to + panel * panel_numbers(H), kGateRows);
+  pack_rows<Kind>([&](int lane) { return weight + row(lane) * H; }, n_rows, H, to + panel * panel_numbers(H),
+                  kGateRows);
   float* const bias = memory.biases + direction * ((3 * H + 16 + 15) / 16 * 16) + panel * kGateRows;
   for (int lane = 0; lane < kGateRows; ++lane) bias[lane] = lane < n_rows ? a.bias[direction][row(lane)] : 0.0f;
 }
@@ -159,7 +160,8 @@ struct GruBlock {
     n >= kWidth ? store_anywhere(to, value) : store_some(to, value, n);
   }
 
-  void next_state(int64_t unit, const float* tile, int64_t position, int active, const float* state, float* next) const {
+  void next_state(int64_t unit, const float* tile, int64_t position, int active, const float* state,
+                  float* next) const {
     const int64_t H = a.hidden;
     float* const at_r = feature(a.gates, 3 * H, unit) + position;
     float* const at_z = feature(a.gates, 3 * H, H + unit) + position;

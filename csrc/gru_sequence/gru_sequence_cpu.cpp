@@ -2,7 +2,6 @@
 // steps, and no thread waits for another. The packed weights (3 MB at H = 512) are read from the third-level cache at
 // each step; with 32 lanes that is less than a tenth of what it delivers.
 #include "gru_sequence/gru_sequence.h"
-
 #include "gru_sequence/gru_sequence_block.h"
 
 namespace svebm {
@@ -43,7 +42,11 @@ void run_item(const SvebmGruSequenceArguments& a, const GruMemory& memory, int w
   const int direction = static_cast<int>(item % a.n_directions);
   GruBuffers buffers;
   buffers.lay_out(a.hidden, kLanes, memory.workers + worker * memory.worker_numbers);
-  GruBlock<Kind, kLanes> block{a, memory, buffers, direction, item / a.n_directions * kLanes,
+  GruBlock<Kind, kLanes> block{a,
+                               memory,
+                               buffers,
+                               direction,
+                               item / a.n_directions * kLanes,
                                memory.weights + direction * gru_weight_numbers(a, memory.backward),
                                gru_panels(a, memory.backward)};
   if (memory.backward) {
@@ -124,8 +127,8 @@ void run(const SvebmGruSequenceArguments& a, bool backward, void* workspace, int
 int64_t gru_sequence_cpu_workspace(const SvebmGruSequenceArguments& a, int n_threads) {
   const auto weights = SVEBM_CHOOSE_VARIANT(gru_weight_numbers);
   const int64_t each = bias_numbers(a) + std::max(weights(a, false), weights(a, true));
-  return sizeof(float) * (rounded(2 * a.n_steps) + a.n_directions * each +
-                          n_threads * SVEBM_CHOOSE_VARIANT(gru_worker_numbers)(a));
+  return sizeof(float) *
+         (rounded(2 * a.n_steps) + a.n_directions * each + n_threads * SVEBM_CHOOSE_VARIANT(gru_worker_numbers)(a));
 }
 
 void gru_sequence_cpu(const SvebmGruSequenceArguments& a, void* workspace, int n_threads) {

@@ -13,9 +13,9 @@ struct SvebmTokenLossArguments {
   int64_t hidden_stride;
   const float* weight;  // [v][h], rows weight_stride apart
   int64_t weight_stride;
-  const float* bias;          // [v], or null
-  const int64_t* targets;     // [n], each in 0 .. v - 1
-  const float* token_weights; // [n] w_t, or null: all are token_weight
+  const float* bias;           // [v], or null
+  const int64_t* targets;      // [n], each in 0 .. v - 1
+  const float* token_weights;  // [n] w_t, or null: all are token_weight
   float token_weight;
   int64_t n, h, v;
   float* loss;         // [n], or null
@@ -27,8 +27,8 @@ struct SvebmTokenLossArguments {
 
 namespace svebm {
 
-// Tokens of a chunk: enough that packing the weights costs little, few enough that a chunk of hidden states stays in the
-// second-level cache. A chunk's logits, 15 MB at 10,000 words, stay in the third-level cache of most processors.
+// Tokens of a chunk: enough that packing the weights costs little, few enough that a chunk of hidden states stays in
+// the second-level cache. A chunk's logits, 15 MB at 10,000 words, stay in the third-level cache of most processors.
 constexpr int64_t kTokenChunk = 384;
 
 // Words that logits are computed for at a time: a multiple of every variant's rows of a tile.
@@ -40,9 +40,9 @@ constexpr int64_t kTokenLossSegment = 2048;
 // One chunk and its memory. Tokens lie on vector lanes, in blocks of 32.
 struct TokenLossPlan {
   SvebmTokenLossArguments a;
-  bool pairs;      // operands are pairs in bfloat16
-  int64_t first;   // token of the chunk's first lane
-  int64_t n;       // tokens of the chunk
+  bool pairs;     // operands are pairs in bfloat16
+  int64_t first;  // token of the chunk's first lane
+  int64_t n;      // tokens of the chunk
   int64_t n_blocks, n_segments, padded_words;
   int n_workers;
   float* hidden;        // [block][step of h][32]

@@ -2,10 +2,9 @@
 // lanes, so that softmax is plain vector code, and both gradients' products read the exponentials where they are. The
 // softmax's denominator is no factor of its own: it goes into the rows of grad_hidden at the end, and into the hidden
 // states before they are multiplied into grad_weight.
-#include "token_loss/token_loss.h"
-
 #include "common/operand.h"
 #include "common/vector_math.h"
+#include "token_loss/token_loss.h"
 
 namespace svebm {
 namespace SVEBM_VARIANT {
@@ -46,9 +45,8 @@ void compute_logits(const TokenLossPlan& plan, float* panel, float* largest, int
   for (int r = 0; a.bias != nullptr && r < n_rows; ++r) bias[r] = a.bias[word + r];
   for (int64_t block = 0; block < plan.n_blocks; ++block) {
     float* const tile = logits_of(plan, block, word);
-    multiply_tile<Kind, kPanelRows, PanelOrder<kPanelRows>>(panel, 1, 0, steps,
-                                                            plan.hidden + block * steps * kBlockLanes,
-                                                            {tile, kBlockLanes, bias, false});
+    multiply_tile<Kind, kPanelRows, PanelOrder<kPanelRows>>(
+        panel, 1, 0, steps, plan.hidden + block * steps * kBlockLanes, {tile, kBlockLanes, bias, false});
     for (int i = 0; i < kBlockLanes; i += kWidth) {
       float* const most = largest + block * kBlockLanes + i;
       Floats m = load(most);
@@ -358,8 +356,7 @@ void run_chunk(const TokenLossPlan& plan, int n_threads) {
                  [&](int worker, int64_t begin, int64_t end) { grad_hidden(plan, worker, begin, end); });
   each(SVEBM_CHOOSE_VARIANT(token_loss_pack_scaled), (a.h + (a.bias != nullptr ? 1 : 0) + 31) / 32, 1);
   const auto grad_weight = SVEBM_CHOOSE_VARIANT(token_loss_grad_weight);
-  parallel_parts(n_threads, n_groups, 8,
-                 [&](int, int64_t begin, int64_t end) { grad_weight(plan, begin, end); });
+  parallel_parts(n_threads, n_groups, 8, [&](int, int64_t begin, int64_t end) { grad_weight(plan, begin, end); });
 }
 
 }  // namespace

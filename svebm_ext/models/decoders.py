@@ -43,7 +43,7 @@ class _TiedRows(torch.autograd.Function):
         if ctx.shared:
             ctx.shared.pop().index_add_(0, words, gradients[0])
             return None, None, None
-        return torch.sparse_coo_tensor(words[None], gradients[0], ctx.shape), None, None
+        return torch.sparse_coo_tensor(words[None], gradients[0], ctx.shape, check_invariants=False), None, None
 
 
 class RecurrentDecoder(nn.Module):
@@ -120,11 +120,12 @@ class RecurrentDecoder(nn.Module):
     def token_nll(self, batch: SentenceBatch, z: Float[Tensor, "B D"], draw: Draw | None = None) -> Float[Tensor, "n"]:
         """-log p(x_t | x_<t, z) in nats of every real token, in packed order."""
         weight, bias = (self.embedding.weight, None) if self.output is None else (self.output.weight, self.output.bias)
-        shared: list[Tensor] | None = None
-        if self.output is None and self.embedding.sparse and torch.is_grad_enabled() and weight.requires_grad:
-            shared, weight = [], weight.view_as(weight)
-            weight.register_hook(shared.append)
+        tied = self.output is None and self.embedding.sparse and torch.is_grad_enabled() and weight.requires_grad
+        shared: list[Tensor] | None = [] if tied else None
         hidden = self.hidden_states(batch, z, draw, shared)
+        if shared is not None:  # made after the states, this view has its gradient before they have theirs
+            weight = weight.view_as(weight)
+            weight.register_hook(shared.append)
         # the loss is a mean over sentences: with that as the expected gradient, backward has nothing left to do
         return token_loss(hidden, weight, batch.targets, bias, token_weight=1.0 / max(1, batch.n_sentences))
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from svebm_ext.ops.native_library import native_module
+from svebm_ext.ops.threads import kernel_threads
 
 
 def multiply(
@@ -38,7 +39,7 @@ def multiply(
         return
     a, b = one_stride(a), one_stride(b)
     bias = 0 if row_bias is None else row_bias.data_ptr()
-    native, n_threads = native_module(), torch.get_num_threads()
+    native, n_threads = native_module(), kernel_threads()
     arguments = native.GemmArguments(
         *(a.data_ptr(), *a.stride(), b.data_ptr(), *b.stride()),
         *(out.data_ptr(), out.stride(0), bias, m, n, k, add, fast),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from svebm_ext.data.batching import SentenceBatch
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.latent_variable import Forward, LatentVariableModel
 from svebm_ext.objectives.elbo import Averager, LossTerms, collect_terms, total_loss
+from svebm_ext.ops.backend import resolve
+from svebm_ext.ops.threads import only_kernels_in_parallel
 from svebm_ext.randomness import Draw
 from svebm_ext.training.feeds import Share
 from svebm_ext.training.runtime import Runtime
@@ -162,6 +165,28 @@ def update(
         config, runtime: of the run.
         running_marginal: [K] moving average of q(y), or None.
     """
+    with only_kernels_in_parallel() if _kernels_do_the_work(model, runtime) else contextlib.nullcontext():
+        return _update(model, optimisers, share, chains, weight, step, config, runtime, running_marginal)
+
+
+def _kernels_do_the_work(model: LatentVariableModel, runtime: Runtime) -> bool:
+    """Whether recurrence and loss run in compiled kernels on the CPU."""
+    if runtime.device.type != "cpu" or not isinstance(getattr(model.decoder, "recurrent", None), nn.GRU):
+        return False
+    return resolve("gru_sequence", runtime.device) == resolve("token_loss", runtime.device) == "native"
+
+
+def _update(
+    model: LatentVariableModel,
+    optimisers: Optimisers,
+    share: Share,
+    chains: Tensor | None,
+    weight: float,
+    step: int,
+    config: Config,
+    runtime: Runtime,
+    running_marginal: Tensor | None,
+) -> Outcome:
     model.train()
     average = Averager(share.n_total, runtime.sum, runtime.world_size)
     with runtime.autocast():

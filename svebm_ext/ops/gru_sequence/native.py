@@ -14,6 +14,7 @@ from torch import Tensor
 
 from svebm_ext.ops.native_library import native_module
 from svebm_ext.ops.native_products import multiply, one_stride, run
+from svebm_ext.ops.threads import kernel_threads
 
 ARRAYS = (
     "initial", "gates", "recurrent", "before", "states", "final_states", "grad_states", "grad_final",
@@ -141,4 +142,4 @@ class _Call:
             [0 if tensor is None else tensor.data_ptr() for tensor in tensors],
             self.fast,
         )
-        run(getattr(native, kernel), native.gru_sequence_cpu_workspace, arguments, torch.get_num_threads())
+        run(getattr(native, kernel), native.gru_sequence_cpu_workspace, arguments, kernel_threads())

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from svebm_ext.ops.native_library import native_module
 from svebm_ext.ops.native_products import run
+from svebm_ext.ops.threads import kernel_threads
 
 
 def by_chunks(
@@ -36,7 +37,7 @@ def by_chunks(
         *(_pointer(bias), targets.data_ptr(), _pointer(weights), 0.0 if weights is not None else token_weights),
         *(n, H, V, loss.data_ptr(), grad_hidden.data_ptr(), grad_weight.data_ptr(), grad_bias.data_ptr(), fast),
     )
-    run(native.token_loss_cpu, native.token_loss_cpu_workspace, arguments, torch.get_num_threads())
+    run(native.token_loss_cpu, native.token_loss_cpu_workspace, arguments, kernel_threads())
     return loss, grad_hidden, grad_weight, grad_bias
 
 
