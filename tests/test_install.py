@@ -129,18 +129,28 @@ def test_with_nvcc_all_architectures_are_built_in_pips_isolated_environment(sour
     check_library_opens_without_a_driver(site)
 
 
-REGISTERS = {"philox_kernel": 40, "probe": 16}
+REGISTERS = {
+    "philox_kernel": 40,
+    "probe": 16,
+    # of 65,536 registers, blocks of 256 and of at most 384 threads leave 255 and 168 to a thread
+    "langevin_fp32_kernel": 168,
+    "langevin_fast_kernel": 168,
+    "langevin_pack_fp32_kernel": 40,
+    "langevin_pack_fast_kernel": 40,
+}
 
 
 def check_ptxas(output):
-    """Every kernel is within its budget of registers and spills nothing, on every architecture."""
+    """Every kernel is within its budget of registers, spills nothing and declares no shared memory of fixed size."""
     function, spills = r"entry function '(\S+)' for 'sm_(\d+)'", r"(\d+) bytes spill stores, (\d+) bytes spill loads"
-    figures = re.findall(rf"{function}.*?{spills}.*?Used (\d+) registers", output, re.DOTALL)
+    figures = re.findall(rf"{function}.*?{spills}.*?Used (\d+) registers([^\n]*)", output, re.DOTALL)
     assert figures
-    for kernel, architecture, stores, loads, registers in figures:
+    for kernel, architecture, stores, loads, registers, rest in figures:
         budget = next(limit for name, limit in REGISTERS.items() if name in kernel)
         assert (stores, loads) == ("0", "0"), (kernel, architecture)
         assert int(registers) <= budget, (kernel, architecture, registers)
+        assert "bytes smem" not in rest, (kernel, architecture, rest)
+    assert {name for name in REGISTERS if any(name in figure[0] for figure in figures)} == set(REGISTERS)
 
 
 def check_library_opens_without_a_driver(site):

@@ -23,7 +23,7 @@ struct LangevinShape {
 enum LangevinParts : unsigned {
   kPlain = 0,
   kLabels = 1,
-  kContext = 2,  // needs a hidden layer
+  kContext = 2,
   kBank = 4,
   kStepSizes = 8,
   kTempers = 16,  // a schedule with its log weights
@@ -92,7 +92,7 @@ inline void make_chains(LangevinCase& made, const LangevinShape& shape, unsigned
   a.chain_ids = made.chain_ids.data();
   a.labels = (parts & kLabels) ? made.labels.data() : nullptr;
   a.n_chains = shape.n_chains;
-  if (!(parts & kContext) || shape.widths.size() < 3) return;
+  if (!(parts & kContext)) return;
   fill_normal(made.context, N * static_cast<size_t>(shape.widths[1]), 0.5, random);
   a.context = made.context.data();
 }

@@ -1,0 +1,174 @@
+// Langevin steps on CUDA: two kernels in which a block takes its chains through all steps, so that z, activations and
+// noise never leave the chip. A small kernel before them packs the weights.
+//
+// fp32 (exact, the default). 32 chains a block, 256 threads of 4 chains x 8 columns each: 32 multiply-adds for three
+// 16-byte reads of shared memory. The weights of a usual network (210 KB at D 40, H 200, K 20, and both orientations
+// are wanted) do not fit beside the activations, so they stream through three stages of at most 16 KB with cp.async, in
+// the order of use and across steps; one barrier a stage serves the stream and the products. Activations and their
+// derivatives stay in shared memory: at that size 115 KB of 186. v = W^T (...) overwrites the derivatives it is
+// multiplied by. Products with few columns (logits, gradient) share sums between threads instead of leaving warps idle.
+// Tiles of 16, 8 or 4 chains serve wide networks, small devices and few chains.
+//
+// fast (a permission to round operands to 16 bits). mma.m16n8k16 with fp16 operands, which round like TF32 (gradient to
+// .1-.2 %; bf16 would be at .5-1.6 %), sums in fp32, and z, update, logits and softmax in fp32. One copy of the weights
+// (129 KB at that size) stays in shared memory; the backward product reads it transposed. A group of 4 warps owns 16
+// chains and waits for nobody else, so that one group's epilogue fills the other's products; a block has one to three
+// groups, whatever needs the fewest rounds over the device. A warp keeps the derivatives of its tiles in registers.
+// Where the weights do not fit, the fp32 kernel serves the call.
+//
+// Considered: all warps on one tile of 32 chains (the imbalance of 26 tiles over 8 warps costs 23 %, over 4 warps 8 %);
+// weights in registers of all warps (half of them at most); bf16 (above); wgmma (the 64 rows it wants are 64 chains,
+// which leaves half of the device idle at 4,096).
+#include <cuda_runtime.h>
+
+#include <atomic>
+#include <cstdio>
+
+#include "common/launch.cuh"
+#include "langevin/langevin_fast_device.cuh"
+#include "langevin/langevin_fp32_device.cuh"
+
+namespace {
+
+using svebm::DeviceLimits;
+using svebm::FastPlan;
+using svebm::Fp32Plan;
+
+constexpr int kPackThreads = 256;
+
+__global__ void __launch_bounds__(kPackThreads)
+    langevin_pack_fp32_kernel(const __grid_constant__ SvebmLangevinArguments arguments,
+                              const __grid_constant__ Fp32Plan plan, float* workspace) {
+  svebm::pack_fp32(arguments, plan, workspace);
+}
+
+template <int kChains>
+__global__ void __launch_bounds__(svebm::kFp32Threads, 1)
+    langevin_fp32_kernel(const __grid_constant__ SvebmLangevinArguments arguments,
+                         const __grid_constant__ Fp32Plan plan, const float* workspace) {
+  svebm::fp32_block<kChains>(arguments, plan, workspace);
+}
+
+__global__ void __launch_bounds__(kPackThreads)
+    langevin_pack_fast_kernel(const __grid_constant__ SvebmLangevinArguments arguments,
+                              const __grid_constant__ FastPlan plan, unsigned char* workspace) {
+  svebm::pack_fast(arguments, plan, workspace);
+}
+
+__global__ void __launch_bounds__(svebm::kFastMostThreads, 1)
+    langevin_fast_kernel(const __grid_constant__ SvebmLangevinArguments arguments,
+                         const __grid_constant__ FastPlan plan, const unsigned char* workspace) {
+  svebm::fast_block(arguments, plan, workspace);
+}
+
+struct Plan {
+  bool fast = false;
+  FastPlan with_tensor_cores;
+  Fp32Plan fp32;
+};
+
+cudaError_t read_limits(int device, DeviceLimits& limits) {
+  cudaError_t error = cudaDeviceGetAttribute(&limits.shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  if (error != cudaSuccess) return error;
+  return cudaDeviceGetAttribute(&limits.n_multiprocessors, cudaDevAttrMultiProcessorCount, device);
+}
+
+// Returns false where the shapes are out of reach.
+bool make_plan(const SvebmLangevinArguments& arguments, DeviceLimits limits, Plan& plan) {
+  constexpr int64_t kMostBlocks = 0x7FFFFFFF;  // of a grid
+  plan.fast = arguments.fast != 0 && svebm::plan_fast(arguments, limits, plan.with_tensor_cores) &&
+              plan.with_tensor_cores.n_blocks <= kMostBlocks;
+  return plan.fast || (svebm::plan_fp32(arguments, limits, plan.fp32) && plan.fp32.n_blocks <= kMostBlocks);
+}
+
+void write_reason(const SvebmLangevinArguments& arguments, DeviceLimits limits, char* reason, int64_t size) {
+  char widths[64];
+  int length = std::snprintf(widths, sizeof widths, "%d", static_cast<int>(arguments.widths[0]));
+  for (int l = 1; l <= arguments.n_layers && l <= svebm::kMostLayers; ++l) {
+    length += std::snprintf(widths + length, sizeof widths - static_cast<size_t>(length), "-%d",
+                            static_cast<int>(arguments.widths[l]));
+  }
+  std::snprintf(reason, static_cast<size_t>(size),
+                "a network of widths %s needs more than the %d KB of shared memory that a block has on this device",
+                widths, static_cast<int>(limits.shared_bytes / 1024));
+}
+
+// Lets a kernel use all the shared memory that the device gives a block. Done once for each device, and allowed while a
+// graph is captured.
+template <int kKernel, typename Kernel>
+cudaError_t allow_shared_memory(Kernel* kernel, int device, DeviceLimits limits) {
+  static std::atomic<uint64_t> allowed{0};
+  const uint64_t bit = uint64_t{1} << (device % 64);
+  if (device < 64 && (allowed.load() & bit) != 0) return cudaSuccess;
+  const cudaError_t error =
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, limits.shared_bytes);
+  if (error == cudaSuccess) allowed.fetch_or(bit);
+  return error;
+}
+
+template <int kChains>
+cudaError_t launch_fp32(const SvebmLangevinArguments& arguments, const Fp32Plan& plan, float* workspace, int device,
+                        DeviceLimits limits, cudaStream_t stream) {
+  const cudaError_t error = allow_shared_memory<kChains>(&langevin_fp32_kernel<kChains>, device, limits);
+  if (error != cudaSuccess) return error;
+  langevin_pack_fp32_kernel<<<svebm::n_blocks_for(plan.workspace_floats, kPackThreads), kPackThreads, 0, stream>>>(
+      arguments, plan, workspace);
+  langevin_fp32_kernel<kChains>
+      <<<static_cast<unsigned>(plan.n_blocks), svebm::kFp32Threads,
+         sizeof(float) * static_cast<size_t>(plan.shared_floats), stream>>>(arguments, plan, workspace);
+  return svebm::end_launch();
+}
+
+cudaError_t launch_fast(const SvebmLangevinArguments& arguments, const FastPlan& plan, unsigned char* workspace,
+                        int device, DeviceLimits limits, cudaStream_t stream) {
+  const cudaError_t error = allow_shared_memory<0>(&langevin_fast_kernel, device, limits);
+  if (error != cudaSuccess) return error;
+  langevin_pack_fast_kernel<<<svebm::n_blocks_for(plan.resident_bytes / 4, kPackThreads), kPackThreads, 0, stream>>>(
+      arguments, plan, workspace);
+  const unsigned threads = static_cast<unsigned>(32 * plan.n_groups * plan.n_warps);
+  langevin_fast_kernel<<<static_cast<unsigned>(plan.n_blocks), threads, static_cast<size_t>(plan.shared_bytes),
+                         stream>>>(arguments, plan, workspace);
+  return svebm::end_launch();
+}
+
+}  // namespace
+
+extern "C" int svebm_langevin_cuda_workspace(const SvebmLangevinArguments* arguments, int device, int64_t* bytes,
+                                             char* reason, int64_t reason_size) {
+  DeviceLimits limits{};
+  *bytes = 0;
+  if (reason_size > 0) reason[0] = '\0';
+  const cudaError_t error = read_limits(device, limits);
+  if (error != cudaSuccess) return error;
+  Plan plan;
+  if (make_plan(*arguments, limits, plan)) {
+    *bytes = plan.fast ? plan.with_tensor_cores.resident_bytes : plan.fp32.workspace_floats * int64_t{sizeof(float)};
+  } else if (reason_size > 0) {
+    write_reason(*arguments, limits, reason, reason_size);
+  }
+  return cudaSuccess;
+}
+
+extern "C" int svebm_langevin_cuda(const SvebmLangevinArguments* arguments, void* workspace, int device, void* stream) {
+  DeviceLimits limits{};
+  cudaError_t error = svebm::begin_launch(device);
+  if (error == cudaSuccess) error = read_limits(device, limits);
+  if (error != cudaSuccess) return error;
+  Plan plan;
+  if (!make_plan(*arguments, limits, plan)) return cudaErrorInvalidValue;
+  const cudaStream_t on = static_cast<cudaStream_t>(stream);
+  if (plan.fast) {
+    return launch_fast(*arguments, plan.with_tensor_cores, static_cast<unsigned char*>(workspace), device, limits, on);
+  }
+  float* const floats = static_cast<float*>(workspace);
+  switch (plan.fp32.tile.n_chains) {
+    case 32:
+      return launch_fp32<32>(*arguments, plan.fp32, floats, device, limits, on);
+    case 16:
+      return launch_fp32<16>(*arguments, plan.fp32, floats, device, limits, on);
+    case 8:
+      return launch_fp32<8>(*arguments, plan.fp32, floats, device, limits, on);
+    default:
+      return launch_fp32<4>(*arguments, plan.fp32, floats, device, limits, on);
+  }
+}
