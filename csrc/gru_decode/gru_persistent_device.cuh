@@ -79,7 +79,7 @@ SVEBM_DEVICE void load_weights(const GruResident& r) {
 // ----------------------------------------------------------------------------------------------------------
 
 // Copies the states of the active sentences: rows of floats, or blocks of [sentences][32 columns] of halves.
-SVEBM_DEVICE void load_states(const GruResident& r) {
+SVEBM_DEVICE void load_states(const GruResident& r, int copy) {
   const int* const rows = shared_place<int>(r, r.plan.rows);
   const int depth = r.d.plan.depth;
   for (int slot = r.warp; slot < r.n_active; slot += kGruWarps) {
@@ -88,12 +88,12 @@ SVEBM_DEVICE void load_states(const GruResident& r) {
       HalfBits* const states = shared_place<HalfBits>(r, r.plan.states);
       for (int k = 8 * r.lane; k < depth; k += 256) {
         copy_async16(states + (k / 32 * r.plan.slots + slot) * 32 + k % 32,
-                     place<HalfBits>(r.d, r.d.plan.half_state[0]) + from + k);
+                     place<HalfBits>(r.d, r.d.plan.half_state[copy]) + from + k);
       }
     } else {
       float* const states = shared_place<float>(r, r.plan.states) + slot * depth;
       for (int k = 4 * r.lane; k < depth; k += 128) {
-        copy_async16(states + k, place<float>(r.d, r.d.plan.state[0]) + from + k);
+        copy_async16(states + k, place<float>(r.d, r.d.plan.state[copy]) + from + k);
       }
     }
   }
@@ -292,8 +292,8 @@ SVEBM_DEVICE void take_words(const GruResident& r, int step) {
   block_barrier(SVEBM_SITE);
 }
 
-// The block's units of all sentences that go on.
-SVEBM_DEVICE void advance_units(const GruResident& r) {
+// The block's units of all sentences that go on, in place but for the first step.
+SVEBM_DEVICE void advance_units(const GruResident& r, int from) {
   const int n = r.n_active * kGruTileUnits;
   for (int local = 0; local < r.plan.local_gate_tiles; ++local) {
     const int tile = tile_number(r, local);
@@ -305,7 +305,7 @@ SVEBM_DEVICE void advance_units(const GruResident& r) {
       if (word < 0 || unit >= r.d.a.hidden) continue;
       const float* const own = sums + within * r.plan.stride + slot;
       advance_unit(r.d, shared_place<int>(r, r.plan.rows)[slot], unit, word, own[0], own[kGruTileUnits * r.plan.stride],
-                   own[2 * kGruTileUnits * r.plan.stride], 0, 0);
+                   own[2 * kGruTileUnits * r.plan.stride], from, 0);
     }
   }
 }
@@ -332,7 +332,9 @@ SVEBM_DEVICE void persistent_block(const GruDecode& d) {
   }
   block_barrier(SVEBM_SITE);
   for (int step = -1;; ++step) {
-    load_states(r);
+    // in the first step other blocks may still read the states when this one writes the next: those go elsewhere
+    const int copy = step < 0 ? 1 : 0;
+    load_states(r, copy);
     BestKeys best = {};
     multiply_all(r, step >= 0, best);
     if (step >= 0) {
@@ -341,7 +343,7 @@ SVEBM_DEVICE void persistent_block(const GruDecode& d) {
     } else {
       block_barrier(SVEBM_SITE);
     }
-    advance_units(r);
+    advance_units(r, copy);
     if (step >= 0) drop_ended(r);
     if (r.n_active == 0) return;
     meet(r, SVEBM_SITE);

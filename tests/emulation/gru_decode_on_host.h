@@ -33,11 +33,11 @@ void launch_steps(const SvebmGruDecodeArguments& a, const svebm::GruPlan& plan, 
   const auto score_blocks = static_cast<unsigned>(svebm::gru_score_blocks(a, plan));
   for (int step = 0; step < a.max_tokens; ++step) {
     options.seed += 1;
-    emulation::launch({gate_blocks, 1, 1}, svebm::kGruThreads, svebm::GruTile<kFast, true>::kSharedBytes, options, [&] {
-      kFast ? svebm::half_gates_block(decode, step) : svebm::float_gates_block(decode, step);
-    });
-    emulation::launch({score_blocks, 1, 1}, svebm::kGruThreads, svebm::GruTile<kFast, false>::kSharedBytes, options,
-                      [&] { kFast ? svebm::half_scores_block(decode, step) : svebm::float_scores_block(decode, step); });
+    emulation::launch({gate_blocks, 1, 1}, svebm::kGruThreads, svebm::GruTile<kFast, true>::kSharedBytes, options,
+                      [&] { kFast ? svebm::half_gates_block(decode, step) : svebm::float_gates_block(decode, step); });
+    emulation::launch(
+        {score_blocks, 1, 1}, svebm::kGruThreads, svebm::GruTile<kFast, false>::kSharedBytes, options,
+        [&] { kFast ? svebm::half_scores_block(decode, step) : svebm::float_scores_block(decode, step); });
     emulation::launch({static_cast<unsigned>(a.n_rows), 1, 1}, svebm::kGruChooseThreads, sizeof(svebm::GruChoice),
                       options, [&] { svebm::choose_block(decode, step); });
   }
