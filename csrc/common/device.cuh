@@ -60,6 +60,23 @@ SVEBM_DEVICE void group_barrier(int id, int n_threads, Site site) {
 #endif
 }
 
+// Barrier of the 32 threads of a warp.
+SVEBM_DEVICE void warp_barrier(Site site) {
+#if defined(__CUDACC__)
+  (void)site;
+  __syncwarp();
+#else
+  emulation::barrier_of_warp(site);
+#endif
+}
+
+// Where a warp's threads meet in a collective operation anyway, but that says nothing of their accesses to memory.
+SVEBM_DEVICE void order_warp_memory() {
+#if defined(__CUDACC__)
+  __syncwarp();
+#endif
+}
+
 // T: float, double, unsigned or unsigned long long.
 template <typename T>
 SVEBM_DEVICE T shuffle_xor(T value, int mask) {

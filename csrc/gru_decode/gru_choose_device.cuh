@@ -7,7 +7,8 @@
 
 namespace svebm {
 
-// In shared memory. Each place is written once for a word, so that few barriers are needed.
+// In shared memory. Each place is written once for a word, and two barriers at least lie between that and the next
+// word: so calls may follow each other without a barrier.
 struct GruChoice {
   double warp_sums[16];
   double passed;  // before the panel
@@ -216,7 +217,7 @@ SVEBM_DEVICE int write_word(const GruDecode& d, const GruTurn& turn, int word, f
   return word;
 }
 
-// All threads of a block; thread 0 returns the word. A barrier must follow before the next call.
+// All threads of a block; thread 0 returns the word. (Greedy without log probabilities: once for a block.)
 SVEBM_DEVICE int choose_word(const GruDecode& d, const GruTurn& turn, GruChoice& choice) {
   float score = 0.0f, log_sum = 0.0f;
   int word;

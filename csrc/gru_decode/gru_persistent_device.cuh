@@ -211,7 +211,7 @@ SVEBM_DEVICE void multiply_all(const GruResident& r, bool with_scores, BestKeys&
     if (tile >= r.plan.n_tiles || !(gates || with_scores)) break;
     float* const sums =
         shared_place<float>(r, gates ? r.plan.gate_sums : r.plan.sums) + (gates ? local : r.warp) * tile_floats;
-    if (!gates) group_barrier(1 + r.warp, 32, SVEBM_SITE);  // the tile before has been read
+    order_warp_memory();  // the tile before has been read
     if (r.d.plan.fast) {
       multiply_tile_fast(r,
                          local < r.plan.resident_tiles
@@ -222,7 +222,7 @@ SVEBM_DEVICE void multiply_all(const GruResident& r, bool with_scores, BestKeys&
       multiply_tile_fp32(r, local, tile, sums);
     }
     if (gates) continue;
-    group_barrier(1 + r.warp, 32, SVEBM_SITE);
+    warp_barrier(SVEBM_SITE);
     keep_tile(r, local, tile, sums, best);
   }
 }
@@ -254,7 +254,6 @@ SVEBM_DEVICE void choose_words(const GruResident& r, int step) {
   auto& choice = *shared_place<GruChoice>(r, r.plan.choice);
   for (int slot = r.block; slot < r.n_active; slot += r.plan.n_blocks) {
     choose_word(r.d, {shared_place<int>(r, r.plan.rows)[slot], step, 0}, choice);
-    block_barrier(SVEBM_SITE);
   }
 }
 

@@ -180,6 +180,10 @@ void collective(const char* operation, int argument, const void* input, void* ou
   }
 }
 
+inline void barrier_of_warp(Site site) {
+  if (!ignored(site)) collective("warp barrier", site.line, nullptr, nullptr, [](Warp&) {});
+}
+
 // ---- copies from global to shared memory
 // -----------------------------------------------------------------------------
 
