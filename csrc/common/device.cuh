@@ -16,6 +16,13 @@
 
 namespace svebm {
 
+// Before a loop that must stay one: a short one whose copies would only cost registers.
+#if defined(__CUDACC__)
+#define SVEBM_LOOP _Pragma("unroll 1")
+#else
+#define SVEBM_LOOP
+#endif
+
 // Place of a barrier or wait in the source. The emulator can leave one out, to see that a test notices; on the device
 // nothing remains of it.
 #if defined(__CUDACC__)

@@ -34,6 +34,7 @@ SVEBM_DEVICE float block_largest(float value, float (&warps)[16]) {
   for (int mask = 1; mask < 32; mask *= 2) value = fmaxf(value, shuffle_xor(value, mask));
   if (lane_of_thread() == 0) warps[warp_of_thread()] = value;
   block_barrier(SVEBM_SITE);
+  SVEBM_LOOP
   for (int w = 0; w < n_block_warps(); ++w) value = fmaxf(value, warps[w]);
   return value;
 }
@@ -64,6 +65,7 @@ SVEBM_DEVICE float log_sum_of_panels(const GruDecode& d, const GruTurn& turn, Gr
   if (lane_of_thread() == 0) choice.warp_plain_sums[warp_of_thread()] = total;
   block_barrier(SVEBM_SITE);
   total = 0.0f;
+  SVEBM_LOOP
   for (int w = 0; w < n_block_warps(); ++w) total += choice.warp_plain_sums[w];
   return largest + logf(total);
 }
@@ -78,6 +80,7 @@ SVEBM_DEVICE GruKey best_of_panels(const GruDecode& d, const GruTurn& turn, GruC
   for (int mask = 1; mask < 32; mask *= 2) best = larger_key(best, shuffle_xor(best, mask));
   if (lane_of_thread() == 0) choice.warp_keys[warp_of_thread()] = best;
   block_barrier(SVEBM_SITE);
+  SVEBM_LOOP
   for (int w = 0; w < n_block_warps(); ++w) best = larger_key(best, choice.warp_keys[w]);
   return best;
 }
@@ -103,6 +106,7 @@ SVEBM_DEVICE double sum_before(double own, GruChoice& choice, double& total) {
   if (lane == 0) choice.warp_sums[warp] = all;
   block_barrier(SVEBM_SITE);
   total = 0.0;
+  SVEBM_LOOP
   for (int w = 0; w < n_block_warps(); ++w) {
     if (w == warp) before += total;
     total += choice.warp_sums[w];
@@ -126,6 +130,7 @@ SVEBM_DEVICE int choose_thread(bool possible, bool reaches, GruChoice& choice) {
   }
   block_barrier(SVEBM_SITE);
   int chosen = static_cast<int>(kNone), possible_one = 0;
+  SVEBM_LOOP
   for (int w = 0; w < n_block_warps(); ++w) {
     if (choice.warp_first[w] < chosen) chosen = choice.warp_first[w];
     if (choice.warp_last[w] > possible_one) possible_one = choice.warp_last[w];
@@ -148,15 +153,17 @@ SVEBM_DEVICE bool draw_panel(const GruDecode& d, const GruTurn& turn, GruChoice&
   if (!(total > 0.0) || total - total != 0.0) return false;
   target = static_cast<double>(uniform_of(d, turn)) * total;
   const bool possible = own > 0.0;
-  if (choose_thread(possible, possible && passed + own >= target, choice) == static_cast<int>(threadIdx.x)) {
-    for (int p = begin; p < end; ++p) {
-      const float part = panel_share(sums[p], largest);
-      if (!(part > 0.0f)) continue;
-      choice.panel = p;  // the last possible one, if rounding lets none reach the target
+  const bool mine =
+      choose_thread(possible, possible && passed + own >= target, choice) == static_cast<int>(threadIdx.x);
+  bool found = false;
+  for (int p = begin; mine && !found && p < end; ++p) {
+    const float part = panel_share(sums[p], largest);
+    if (part > 0.0f) {  // the last possible panel, if rounding lets none reach the target
+      choice.panel = p;
       choice.passed = passed;
-      if (passed + part >= target) break;
-      passed += part;
     }
+    passed += part;
+    found = part > 0.0f && passed >= target;
   }
   block_barrier(SVEBM_SITE);
   return true;
@@ -164,7 +171,7 @@ SVEBM_DEVICE bool draw_panel(const GruDecode& d, const GruTurn& turn, GruChoice&
 
 // Scores of the drawn panel once more, and each word's share.
 SVEBM_DEVICE void panel_again(const GruDecode& d, const GruTurn& turn, GruChoice& choice, float largest) {
-  const float scale = first_scale(d);
+  const float scale = d.plan.scale;
   const int first = choice.panel * d.plan.panel;
   const int64_t state = turn.row * d.plan.depth;
   const auto keep = [&](int word, float sum) {
@@ -193,11 +200,12 @@ SVEBM_DEVICE int draw_word(const GruDecode& d, const GruTurn& turn, GruChoice& c
   if (threadIdx.x != 0) return -1;
   double passed = choice.passed;
   int chosen = 0;
-  for (int i = 0; i < d.plan.panel; ++i) {
-    if (!(choice.shares[i] > 0.0f)) continue;
-    chosen = i;
-    passed += choice.shares[i];
-    if (passed >= target) break;
+  bool found = false;
+  for (int i = 0; !found && i < d.plan.panel; ++i) {
+    const float part = choice.shares[i];
+    chosen = part > 0.0f ? i : chosen;
+    passed += part;
+    found = part > 0.0f && passed >= target;
   }
   score = choice.scores[chosen];
   return choice.panel * d.plan.panel + chosen;

@@ -49,6 +49,7 @@ struct GruPlan {
   int32_t panel, n_panels;  // words of a panel; panels of a sentence
   int32_t n_words;          // V filled up
   int32_t n_gate_rows;      // packed rows of W_hh
+  float scale;              // of the scores whose sums are kept
   GruPersistentPlan resident;
   // workspace: offsets in bytes
   int64_t counter, n_active, active[2], word, bad, keys, sums, plain_sums, state[2], half_state[2], score_bias, gates,
@@ -142,6 +143,7 @@ inline GruPlan plan_gru(const SvebmGruDecodeArguments& a, GruLimits limits) {
   plan.fast = a.fast != 0;
   const bool drawn = a.greedy == 0;
   plan.keep_keys = !drawn;
+  plan.scale = drawn ? 1.0f / a.temperature : 1.0f;
   plan.keep_sums = drawn || a.log_probabilities != nullptr;
   plan.keep_plain_sums = drawn && a.log_probabilities != nullptr && a.temperature != 1.0f;
   plan.depth = static_cast<int32_t>(gru_round_up(a.hidden, kGruDepth));

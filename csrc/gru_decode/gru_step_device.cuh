@@ -63,8 +63,6 @@ SVEBM_DEVICE float2 sum_panel(const float (&scores)[kCount], float scale) {
   return make_float2(largest, sum);
 }
 
-SVEBM_DEVICE float first_scale(const GruDecode& d) { return d.a.greedy != 0 ? 1.0f : 1.0f / d.a.temperature; }
-
 // Keeps what choosing needs of a panel of scores, of which each of kLanes neighbouring threads holds kCount: words
 // first_word(i).
 template <int kCount, int kLanes, class Word>
@@ -80,7 +78,7 @@ SVEBM_DEVICE void keep_panel(const GruDecode& d, int64_t row, int panel, bool wr
     if (writes) place<GruKey>(d, d.plan.keys)[at] = best;
   }
   if (d.plan.keep_sums) {
-    const float2 sum = sum_panel<kCount, kLanes>(scores, first_scale(d));
+    const float2 sum = sum_panel<kCount, kLanes>(scores, d.plan.scale);
     if (writes) place<float2>(d, d.plan.sums)[at] = sum;
   }
   if (d.plan.keep_plain_sums) {

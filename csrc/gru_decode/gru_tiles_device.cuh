@@ -239,9 +239,7 @@ SVEBM_DEVICE void multiply_floats(const unsigned char* stage, FloatSums<kGates>&
   constexpr int kRows = FloatSums<kGates>::kRows;
   const auto* const states = reinterpret_cast<const float*>(stage + threadIdx.x / 16 * Tile::kPitch);
   const auto* const weights = reinterpret_cast<const float*>(stage + (Tile::kRows + threadIdx.x % 16) * Tile::kPitch);
-#if defined(__CUDACC__)
-#pragma unroll 1
-#endif
+  SVEBM_LOOP
   for (int k = 0; k < 16; k += 4) {
     float4 state[kRows];
     SVEBM_UNROLL
