@@ -24,9 +24,15 @@ if ! nvidia-smi --query-gpu=name,driver_version,compute_cap --format=csv,noheade
 fi
 export SVEBM_COMMIT=${SVEBM_COMMIT:-$(git rev-parse HEAD 2>/dev/null)}
 
-limited build 240 env SVEBM_NATIVE=require SVEBM_CUDA=require \
-  python3 -m pip install -q --no-build-isolation --no-deps --no-index --target "$site" .
-[[ ${#failed[@]} -eq 0 ]] || exit 1
+build() {  # the whole output to build.log; to the screen what the compiler says of each kernel
+  timeout 240 env SVEBM_NATIVE=require SVEBM_CUDA=require \
+    python3 -m pip install -v --no-build-isolation --no-deps --no-index --target "$site" . >"$out/build.log" 2>&1 ||
+    { tail -n 50 "$out/build.log"; return 1; }
+  grep -oE "entry function '[^']+' for 'sm_[0-9]+'|[0-9]+ bytes spill stores|Used [0-9]+ registers.*" "$out/build.log" |
+    paste -d ' ' - - - | tee "$out/ptxas.log"
+}
+printf '\n==== build\n'
+build || exit 1
 export PYTHONPATH=$site PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 limited info 60 python3 -m svebm_ext.info
 
@@ -34,8 +40,8 @@ gpu_tests=(python3 -m pytest tests/gpu --confcutdir=tests/gpu -q -p no:cacheprov
 limited tests 180 "${gpu_tests[@]}"
 if command -v compute-sanitizer >/dev/null; then
   # without torch's caching allocator every tensor has its own allocation, whose ends the checker knows
-  for tool in memcheck racecheck; do
-    limited "$tool" 120 env PYTORCH_NO_CUDA_MEMORY_CACHING=1 \
+  for tool in memcheck racecheck synccheck; do
+    limited "$tool" 100 env PYTORCH_NO_CUDA_MEMORY_CACHING=1 \
       compute-sanitizer --tool "$tool" --error-exitcode 3 "${gpu_tests[@]}" -k "equal_the_reference"
   done
 else

@@ -32,7 +32,18 @@ numbers = philox_normal(5, torch.arange(4), **arguments)
 again = philox_normal(5, torch.arange(4), **arguments)
 reference = philox_normal(5, torch.arange(4), backend="reference", **arguments)
 error = (numbers - reference).abs().max() + (numbers - again).abs().max()
-print(json.dumps({"info": info.collect(), "error": float(error)}))
+from svebm_ext import langevin
+from svebm_ext.ops.gru_decode import GRUWeights, gru_decode
+layers = [(torch.ones(5, 4) / 3, torch.zeros(5)), (torch.eye(5)[:3], torch.zeros(3))]
+arguments = dict(n_steps=3, step_size=0.1, seed=1)
+moved = [langevin(numbers[0, :, :4], layers, backend=b, **arguments).z for b in (None, "reference")]
+gates, output = torch.sin(torch.arange(90.0)).view(10, 9), torch.eye(10)[:, :3]
+weights = GRUWeights(gates, torch.eye(9)[:, :3], torch.zeros(9), output)
+arguments = dict(max_tokens=5, begin=1, end=2, greedy=False)
+start = torch.zeros(4, 3), torch.zeros(4, 9)
+words = [gru_decode(*start, weights, backend=b, **arguments).tokens for b in (None, "reference")]
+different = float((moved[0] - moved[1]).abs().max()) + float((words[0] != words[1]).sum())
+print(json.dumps({"info": info.collect(), "error": float(error), "ops_error": different}))
 """
 
 
@@ -123,8 +134,9 @@ def test_with_nvcc_all_architectures_are_built_in_pips_isolated_environment(sour
     assert cuda["built"] and cuda["compiler"].startswith("nvcc ")
     assert set(re.findall(r"philox_kernel\S*' for 'sm_(\d+)'", output)) == {str(number) for number in numbers}
     check_ptxas(output)
-    assert answer["info"]["ops"]["philox"]["cpu"] == {"backend": "native", "reason": ""}
-    assert answer["error"] < 4e-6
+    for op in ("gru_decode", "langevin", "philox"):
+        assert answer["info"]["ops"][op]["cpu"] == {"backend": "native", "reason": ""}
+    assert answer["error"] < 4e-6 and answer["ops_error"] < 1e-5
     assert "NativeFallbackWarning" not in errors
     check_library_opens_without_a_driver(site)
 
@@ -224,7 +236,7 @@ def test_an_extension_removed_after_installation_leaves_pure_pytorch(cpu_only, t
     answer, errors = ask(site, tmp_path)
     assert "is no longer in" in answer["info"]["ops"]["philox"]["cpu"]["reason"]
     assert answer["info"]["ops"]["philox"]["cpu"]["backend"] == "reference"
-    assert answer["error"] == 0
+    assert answer["error"] == 0 and answer["ops_error"] == 0
     assert errors.count("NativeFallbackWarning:") == 1
     demanding = {"PYTHONPATH": str(site), "SVEBM_BACKEND": "native"}
     command = [sys.executable, "-c", ASK]
@@ -251,7 +263,7 @@ def test_without_a_compiler_pure_pytorch_is_installed(sources, tools, tmp_path):
     answer, errors = ask(site, tmp_path)
     assert NOWHERE in answer["info"]["native"]["reason"]
     assert answer["info"]["ops"]["philox"]["cpu"]["backend"] == "reference"
-    assert answer["error"] == 0
+    assert answer["error"] == 0 and answer["ops_error"] == 0
     assert errors.count("NativeFallbackWarning:") == 1
     assert NOWHERE in errors
 

@@ -57,10 +57,12 @@ SVEBM_DEVICE void block_barrier(Site site) {
 #endif
 }
 
-// Barrier of n_threads threads (whole warps) that name the same id, 1 to 15.
+// Barrier of n_threads threads (whole warps) that name the same id, 1 to 15. The instruction wants a warp's threads
+// together, which they need not be after a loop of unequal lengths.
 SVEBM_DEVICE void group_barrier(int id, int n_threads, Site site) {
 #if defined(__CUDACC__)
   (void)site;
+  __syncwarp();
   asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(n_threads) : "memory");
 #else
   emulation::barrier(static_cast<unsigned>(id), static_cast<unsigned>(n_threads), site);
@@ -300,15 +302,17 @@ SVEBM_DEVICE void multiply_add(float (&sums)[4], const uint32_t (&a)[4], uint32_
 // --------------------------------
 
 // Results below 2^-126 are 0.
-SVEBM_DEVICE float fast_exp(float x) {
+SVEBM_DEVICE float fast_exp2(float x) {
 #if defined(__CUDACC__)
   float result;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x * 1.442695041f));
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
   return result;
 #else
-  return std::exp(x);
+  return std::exp2(x);
 #endif
 }
+
+SVEBM_DEVICE float fast_exp(float x) { return fast_exp2(x * 1.442695041f); }
 
 SVEBM_DEVICE float fast_reciprocal(float x) {
 #if defined(__CUDACC__)

@@ -15,8 +15,12 @@ namespace svebm {
 namespace SVEBM_VARIANT {
 namespace {
 
-// Sums, two vectors of x and a factor must fit the registers.
-constexpr int kMostRows = kWidth == 16 ? 12 : 6;
+// Sums, two vectors of x and a factor must fit the registers: 32 of them, or 16.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kMostRows = 12;
+#else
+constexpr int kMostRows = 6;
+#endif
 
 // A packed matrix [rows, k]. With `pairs`, two neighbouring k share a lane (bfloat16), and k counts pairs.
 struct Panels {

@@ -10,21 +10,19 @@ struct Activated {
   float value, derivative;
 };
 
-// Exact GELU x Phi(x). Phi from erf by Abramowitz & Stegun 7.1.26, |error| < 1.5e-7, whose exp(-x^2 / 2) is also that
-// of the normal density in the derivative Phi(x) + x phi(x).
+// Exact GELU x Phi(x), with the derivative Phi(x) + x phi(x). The tail of Phi is phi(x) times a polynomial, with an
+// error below 7.5e-8 (Abramowitz & Stegun 26.2.17), so that one exponential serves both.
 SVEBM_DEVICE Activated gelu(float x) {
-  constexpr float kScale = 0.3275911f * 0.70710678f;
-  const float t = fast_reciprocal(1.0f + kScale * fabsf(x));
-  const float exponential = fast_exp(-0.5f * x * x);
-  // half of the published coefficients: the tail of Phi is half of that of erf
-  float tail = 0.5307027145f;
-  tail = tail * t - 0.7265760135f;
-  tail = tail * t + 0.7107068705f;
-  tail = tail * t - 0.142248368f;
-  tail = tail * t + 0.127414796f;
-  tail *= t * exponential;
+  const float t = fast_reciprocal(1.0f + 0.2316419f * fabsf(x));
+  const float density = fast_exp2(-0.7213475204f * x * x - 1.325748065f);  // exp(-x^2 / 2) / sqrt(2 pi)
+  float tail = 1.330274429f;
+  tail = tail * t - 1.821255978f;
+  tail = tail * t + 1.781477937f;
+  tail = tail * t - 0.356563782f;
+  tail = tail * t + 0.319381530f;
+  tail *= t * density;
   const float distribution = x > 0.0f ? 1.0f - tail : tail;
-  return {x * distribution, distribution + x * (0.39894228f * exponential)};
+  return {x * distribution, distribution + x * density};
 }
 
 SVEBM_DEVICE Activated leaky_relu(float x, float negative_slope) {

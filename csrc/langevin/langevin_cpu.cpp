@@ -98,7 +98,7 @@ void langevin_prepare(const SvebmLangevinArguments& a, void* workspace) { pack(a
 
 void langevin_blocks(const SvebmLangevinArguments& a, void* weights, void* memory, int lanes, int64_t begin,
                      int64_t end) {
-  const FlushDenormals flush;
+  [[maybe_unused]] const FlushDenormals flush;
   const Plan& plan = *static_cast<const Plan*>(weights);
   Buffers buffers;
   lay_out(a, static_cast<float*>(memory), lanes, buffers);

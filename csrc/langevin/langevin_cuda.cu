@@ -4,21 +4,23 @@
 // fp32 (exact, the default). 32 chains a block, 256 threads of 4 chains x 8 columns each: 32 multiply-adds for three
 // 16-byte reads of shared memory. The weights of a usual network (210 KB at D 40, H 200, K 20, and both orientations
 // are wanted) do not fit beside the activations, so they stream through three stages of at most 16 KB with cp.async, in
-// the order of use and across steps; one barrier a stage serves the stream and the products. Activations and their
-// derivatives stay in shared memory: at that size 115 KB of 186. v = W^T (...) overwrites the derivatives it is
+// the order of use and across steps; one barrier a chunk serves the stream and the products. Activations and their
+// derivatives stay in shared memory: at that size 115 KB of 183. v = W^T (...) overwrites the derivatives it is
 // multiplied by. Products with few columns (logits, gradient) share sums between threads instead of leaving warps idle.
 // Tiles of 16, 8 or 4 chains serve wide networks, small devices and few chains.
 //
 // fast (a permission to round operands to 16 bits). mma.m16n8k16 with fp16 operands, which round like TF32 (gradient to
 // .1-.2 %; bf16 would be at .5-1.6 %), sums in fp32, and z, update, logits and softmax in fp32. One copy of the weights
-// (129 KB at that size) stays in shared memory; the backward product reads it transposed. A group of 4 warps owns 16
+// (126 KB at that size) stays in shared memory; the backward product reads it transposed. A group of 4 warps owns 16
 // chains and waits for nobody else, so that one group's epilogue fills the other's products; a block has one to three
-// groups, whatever needs the fewest rounds over the device. A warp keeps the derivatives of its tiles in registers.
-// Where the weights do not fit, the fp32 kernel serves the call.
+// groups of 31 KB, whatever needs the fewest rounds over the device. A warp owns the same columns on the way forth and
+// back, and keeps their derivatives for itself: those of the last hidden layer in registers, of the first in its own
+// part of shared memory. Where the weights do not fit, the fp32 kernel serves the call.
 //
-// Considered: all warps on one tile of 32 chains (the imbalance of 26 tiles over 8 warps costs 23 %, over 4 warps 8 %);
-// weights in registers of all warps (half of them at most); bf16 (above); wgmma (the 64 rows it wants are 64 chains,
-// which leaves half of the device idle at 4,096).
+// Written and lost: the loop over tiles with their number known at run time only (a branch before each product, nothing
+// overlaps); two sets of registers for operands, or the derivatives of both layers in registers (both spill at 168).
+// Considered: all warps on one tile of 32 chains (26 tiles over 8 warps leave 19 % idle, over 4 warps 7 %); bf16
+// (above); wgmma (the 64 rows it wants are 64 chains, which leaves half of the device idle at 4,096).
 #include <cuda_runtime.h>
 
 #include <atomic>

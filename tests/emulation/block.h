@@ -40,6 +40,13 @@ struct Site {
   }
 };
 
+// One thread of the host runs everything, so the thread sanitizer has nothing to find; it makes a switch very slow.
+#if defined(__SANITIZE_THREAD__)
+constexpr bool kUnderThreadSanitizer = true;
+#else
+constexpr bool kUnderThreadSanitizer = false;
+#endif
+
 struct Options {
   unsigned seed = 1;
   bool late_copies = false;  // cp.async lands at the wait, instead of at once: the device may do either

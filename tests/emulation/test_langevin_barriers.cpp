@@ -60,6 +60,10 @@ void every_site(const char* name, const std::vector<Kernel>& kernels, std::size_
 }  // namespace
 
 int main() {
+  if (emulation::kUnderThreadSanitizer) {
+    std::printf("skipped: there are no threads that the thread sanitizer could look at\n");
+    return 0;
+  }
   constexpr unsigned kParts = cases::kPartials | cases::kTempers;
   const cases::LangevinShape three{18, {5, 24, 72, 20}, 2}, one{17, {3, 4}, 2};
   const auto kernel = [](bool fast, const cases::LangevinShape& shape, unsigned parts, int size) -> Kernel {

@@ -67,7 +67,7 @@ def relative_error(found, expected):
 
 @pytest.mark.parametrize("activation", ["gelu", "leaky_relu", "silu", "tanh"])
 @pytest.mark.parametrize(("n_chains", "widths"), SHAPES)
-def test_a_step_equal_the_reference(native_device, n_chains, widths, activation):
+def test_steps_equal_the_reference(native_device, n_chains, widths, activation):
     z, layers = make(native_device, n_chains, widths)
     assert_equal_results(*both(z, layers, n_steps=1, step_size=0.1, seed=5, activation=activation), 1e-5)
 

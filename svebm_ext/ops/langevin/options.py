@@ -26,7 +26,7 @@ class LangevinResult(NamedTuple):
         mean_gradient_norm: mean over chains of |grad log p| before each move [S]; None without `diagnostics`.
         acceptance: fraction of the N chains that accepted each move [S]; None without `metropolis`.
         log_weights: annealed importance sampling log weights [N], nats; None without `temper`.
-        finite: a scalar, true where every number of `z` is finite.
+        finite: a scalar, true where every number of `z` is finite, and no rounded operand left the range of its type.
     """
 
     z: Float[Tensor, "N D"]
