@@ -86,6 +86,28 @@ void cpu(const py::dict& fields, std::uintptr_t packed, std::uintptr_t workspace
   }
 }
 
+void check_cuda(int error) {
+  if (error != 0) throw std::runtime_error("gru_decode: CUDA reports: " + svebm::cuda_error(error));
+}
+
+// (bytes, reason): the reason is empty where the kernels can serve the call.
+py::tuple cuda_workspace(const py::dict& fields, int device) {
+  static const auto query =
+      svebm::cuda_function<decltype(svebm_gru_decode_cuda_workspace)>("svebm_gru_decode_cuda_workspace");
+  const SvebmGruDecodeArguments arguments = read_arguments(fields);
+  int64_t bytes = 0;
+  char reason[256] = "";
+  check_cuda(query(&arguments, device, &bytes, reason, sizeof reason));
+  return py::make_tuple(bytes, std::string(reason));
+}
+
+void cuda(const py::dict& fields, std::uintptr_t workspace, int device, std::uintptr_t stream) {
+  static const auto launch = svebm::cuda_function<decltype(svebm_gru_decode_cuda)>("svebm_gru_decode_cuda");
+  const SvebmGruDecodeArguments arguments = read_arguments(fields);
+  const py::gil_scoped_release without_gil;
+  check_cuda(launch(&arguments, reinterpret_cast<void*>(workspace), device, reinterpret_cast<void*>(stream)));
+}
+
 }  // namespace
 
 void bind_gru_decode(py::module_& module) {
@@ -93,4 +115,6 @@ void bind_gru_decode(py::module_& module) {
   module.def("gru_decode_cpu_pack", &cpu_pack);
   module.def("gru_decode_cpu_workspace", &cpu_workspace);
   module.def("gru_decode_cpu", &cpu);
+  module.def("gru_decode_cuda_workspace", &cuda_workspace);
+  module.def("gru_decode_cuda", &cuda);
 }

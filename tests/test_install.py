@@ -149,6 +149,11 @@ REGISTERS = {
     "langevin_fast_kernel": 168,
     "langevin_pack_fp32_kernel": 40,
     "langevin_pack_fast_kernel": 40,
+    "gru_prepare_kernel": 64,
+    "gru_persistent_kernel": 255,  # one block of 256 threads a multiprocessor
+    "gru_gates_kernel": 128,  # two
+    "gru_scores_kernel": 128,
+    "gru_choose_kernel": 96,
 }
 
 

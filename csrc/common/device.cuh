@@ -16,6 +16,13 @@
 
 namespace svebm {
 
+// Before a loop that must stay one: a short one whose copies would only cost registers.
+#if defined(__CUDACC__)
+#define SVEBM_LOOP _Pragma("unroll 1")
+#else
+#define SVEBM_LOOP
+#endif
+
 // Place of a barrier or wait in the source. The emulator can leave one out, to see that a test notices; on the device
 // nothing remains of it.
 #if defined(__CUDACC__)
@@ -62,11 +69,46 @@ SVEBM_DEVICE void group_barrier(int id, int n_threads, Site site) {
 #endif
 }
 
-SVEBM_DEVICE float shuffle_xor(float value, int mask) {
+// Barrier of the 32 threads of a warp.
+SVEBM_DEVICE void warp_barrier(Site site) {
+#if defined(__CUDACC__)
+  (void)site;
+  __syncwarp();
+#else
+  emulation::barrier_of_warp(site);
+#endif
+}
+
+// Where a warp's threads meet in a collective operation anyway, but that says nothing of their accesses to memory.
+SVEBM_DEVICE void order_warp_memory() {
+#if defined(__CUDACC__)
+  __syncwarp();
+#endif
+}
+
+// T: float, double, unsigned or unsigned long long.
+template <typename T>
+SVEBM_DEVICE T shuffle_xor(T value, int mask) {
 #if defined(__CUDACC__)
   return __shfl_xor_sync(0xFFFFFFFFu, value, mask);
 #else
   return emulation::shuffle_xor(value, mask);
+#endif
+}
+
+// For one thread of a block, after a block barrier: counts the block in, and returns when `target` have been counted.
+// What any of the blocks wrote before is then visible to this thread and, after another block barrier, to its block.
+SVEBM_DEVICE void arrive_and_wait(unsigned* counter, unsigned target, Site site) {
+#if defined(__CUDACC__)
+  (void)site;
+  __threadfence();
+  atomicAdd(counter, 1u);
+  while (static_cast<int>(*static_cast<volatile unsigned*>(counter) - target) < 0) {
+  }
+  __threadfence();
+#else
+  ++*counter;
+  emulation::wait_for_count(counter, target, site);
 #endif
 }
 
@@ -86,6 +128,31 @@ SVEBM_DEVICE float4 load4(const float* address) {
   emulation::require_aligned<float4>(address);
 #endif
   return *reinterpret_cast<const float4*>(address);
+}
+
+SVEBM_DEVICE uint4 load_words4(const void* address) {
+#if !defined(__CUDACC__)
+  emulation::require_aligned<uint4>(address);
+#endif
+  return *static_cast<const uint4*>(address);
+}
+
+// Value before.
+SVEBM_DEVICE int atomic_add(int* address, int value) {
+#if defined(__CUDACC__)
+  return atomicAdd(address, value);
+#else
+  *address += value;
+  return *address - value;
+#endif
+}
+
+SVEBM_DEVICE void atomic_largest(unsigned long long* address, unsigned long long value) {
+#if defined(__CUDACC__)
+  atomicMax(address, value);
+#else
+  if (value > *address) *address = value;
+#endif
 }
 
 // Starts a copy of 16 bytes from global to shared memory. It has landed for this thread after a wait, and for others

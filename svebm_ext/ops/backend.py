@@ -24,7 +24,7 @@ Backend = Literal["native", "reference"]
 CHOICES = ("auto", "native", "reference")
 
 NATIVE_KERNELS: dict[str, tuple[str, ...]] = {
-    "gru_decode": ("cpu",),
+    "gru_decode": ("cpu", "cuda"),
     "gru_sequence": ("cpu",),
     "langevin": ("cpu", "cuda"),
     "philox": ("cpu", "cuda"),

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <numeric>
 #include <random>
 #include <stdexcept>
@@ -70,7 +71,14 @@ struct Barrier {
   std::vector<Fiber*> waiting;
 };
 
-// The block that is running.
+// A thread that looks at a counter in global memory again and again, until it has been counted up to `target`.
+struct Waiter {
+  Fiber* fiber;
+  const unsigned* counter;
+  unsigned target;
+  bool served() const { return static_cast<int>(*counter - target) >= 0; }
+};
+
 struct Block {
   static constexpr std::size_t kCanaryBytes = 1024;
   static constexpr unsigned char kCanary = 0xA5;
@@ -79,6 +87,10 @@ struct Block {
   std::vector<Fiber*> runnable;
   std::vector<Warp> warps;
   Barrier barriers[16];
+  std::vector<Waiter> waiters;
+  Index index;
+  unsigned live = 0;      // threads that have not ended
+  unsigned priority = 0;  // among blocks that run together
   unsigned char* shared = nullptr;
   std::size_t shared_bytes = 0;
   Fiber* current = nullptr;
@@ -87,10 +99,14 @@ struct Block {
   std::mt19937 random;
 };
 
-inline Block& block() {
-  static Block running;
+// The block that is running.
+inline Block*& running_block() {
+  static Block first;
+  static Block* running = &first;
   return running;
 }
+
+inline Block& block() { return *running_block(); }
 
 inline unsigned char* shared_memory() { return block().shared; }
 
@@ -136,6 +152,15 @@ inline void barrier(unsigned id, unsigned n_threads, Site site) {
   at.waiting.clear();
 }
 
+// Waits until `counter` has reached `target`, which threads of other blocks count up to.
+inline void wait_for_count(const unsigned* counter, unsigned target, Site site) {
+  if (ignored(site)) return;
+  const Waiter waiter{block().current, counter, target};
+  if (waiter.served()) return;
+  block().waiters.push_back(waiter);
+  block().current->suspend();
+}
+
 // All 32 threads of a warp bring an input; the last one calls work(warp), which writes every output.
 template <typename Work>
 void collective(const char* operation, int argument, const void* input, void* output, const Work& work) {
@@ -160,6 +185,10 @@ void collective(const char* operation, int argument, const void* input, void* ou
   for (Fiber* fiber : warp.fibers) {
     if (fiber != b.current) b.runnable.push_back(fiber);
   }
+}
+
+inline void barrier_of_warp(Site site) {
+  if (!ignored(site)) collective("warp barrier", site.line, nullptr, nullptr, [](Warp&) {});
 }
 
 // ---- copies from global to shared memory
@@ -238,6 +267,7 @@ inline std::string waiting_threads(const Block& b) {
     text += "; " + std::to_string(barrier.waiting.size()) + " of " + std::to_string(barrier.n_threads) +
             " at the barrier " + barrier.site.text();
   }
+  if (!b.waiters.empty()) text += "; " + std::to_string(b.waiters.size()) + " for a counter";
   for (const Warp& warp : b.warps) {
     if (warp.arrived > 0) text += "; " + std::to_string(warp.arrived) + " of a warp's 32 in " + warp.operation;
   }
@@ -258,12 +288,12 @@ inline Fiber* next_fiber(Block& b) {
   return fiber;
 }
 
-inline void run_block(unsigned threads, std::size_t shared_bytes, const std::function<void()>& body) {
-  Block& b = block();
-  const SharedMemory shared(shared_bytes);
+// Makes a block's threads ready to run.
+inline void start_block(Block& b, unsigned threads, const std::function<void()>& body) {
   while (b.fibers.size() < threads) b.fibers.push_back(std::make_unique<Fiber>());
   b.warps.assign((threads + 31) / 32, Warp{});
   for (Barrier& barrier : b.barriers) barrier.waiting.clear();
+  b.waiters.clear();
   b.runnable.clear();
   unsigned warp_priority = 0;
   for (unsigned i = 0; i < threads; ++i) {
@@ -272,18 +302,44 @@ inline void run_block(unsigned threads, std::size_t shared_bytes, const std::fun
     b.fibers[i]->priority = warp_priority + b.random() % 1000;
     b.runnable.push_back(b.fibers[i].get());
   }
-  unsigned live = threads;
-  while (!b.runnable.empty()) {
-    Fiber* fiber = next_fiber(b);
-    b.current = fiber;
-    thread_index = {fiber->thread, 0, 0};
-    fiber->resume();
-    if (!fiber->done) continue;
-    if (fiber->error) std::rethrow_exception(fiber->error);
-    if (!fiber->copies.empty()) throw Error("a thread ended with an unfinished asynchronous copy");
-    --live;
+  b.live = threads;
+}
+
+// Runs one thread of the block until it waits or ends.
+inline void run_thread(Block& b) {
+  Fiber* fiber = next_fiber(b);
+  running_block() = &b;
+  b.current = fiber;
+  thread_index = {fiber->thread, 0, 0};
+  block_index = b.index;
+  fiber->resume();
+  if (!fiber->done) return;
+  if (fiber->error) std::rethrow_exception(fiber->error);
+  if (!fiber->copies.empty()) throw Error("a thread ended with an unfinished asynchronous copy");
+  --b.live;
+}
+
+inline void wake_waiters(Block& b) {
+  for (std::size_t i = b.waiters.size(); i-- > 0;) {
+    if (!b.waiters[i].served()) continue;
+    b.runnable.push_back(b.waiters[i].fiber);
+    b.waiters.erase(b.waiters.begin() + static_cast<std::ptrdiff_t>(i));
   }
-  if (live > 0) throw Error(std::to_string(live) + " threads wait for ever" + waiting_threads(b));
+}
+
+inline void require_ended(const Block& b) {
+  if (b.live > 0) throw Error(std::to_string(b.live) + " threads wait for ever" + waiting_threads(b));
+}
+
+inline void run_block(unsigned threads, std::size_t shared_bytes, const std::function<void()>& body) {
+  Block& b = block();
+  const SharedMemory shared(shared_bytes);
+  start_block(b, threads, body);
+  while (!b.runnable.empty()) {
+    run_thread(b);
+    wake_waiters(b);
+  }
+  require_ended(b);
   shared.check();
 }
 
@@ -305,7 +361,7 @@ void launch(Index grid, unsigned threads, std::size_t shared_bytes, Options opti
   grid_size = grid;
   block_size = {threads, 1, 1};
   for (const unsigned number : shuffled(grid.x * grid.y, b.random)) {
-    block_index = {number % grid.x, number / grid.x, 0};
+    b.index = {number % grid.x, number / grid.x, 0};
     run_block(threads, shared_bytes, function);
   }
 }
@@ -313,6 +369,57 @@ void launch(Index grid, unsigned threads, std::size_t shared_bytes, Options opti
 template <typename Body>
 void launch(Index grid, unsigned threads, unsigned seed, const Body& body) {
   launch(grid, threads, 0, Options{seed, false}, body);
+}
+
+// Goes on with a block that can, mostly one of high priority, until none can.
+inline void run_together(std::vector<Block*>& blocks, std::mt19937& random, unsigned n_candidates) {
+  std::vector<Block*> ready;
+  for (;;) {
+    ready.clear();
+    for (Block* b : blocks) {
+      wake_waiters(*b);
+      if (!b->runnable.empty()) ready.push_back(b);
+    }
+    if (ready.empty()) return;
+    Block* chosen = ready[random() % ready.size()];
+    for (unsigned i = 1; i < n_candidates; ++i) {
+      Block* other = ready[random() % ready.size()];
+      if (other->priority > chosen->priority) chosen = other;
+    }
+    const unsigned n_turns = 1 + random() % 64;
+    for (unsigned i = 0; i < n_turns && !chosen->runnable.empty(); ++i) run_thread(*chosen);
+  }
+}
+
+// As a cooperative launch: the blocks run side by side and may wait for each other.
+template <typename Body>
+void launch_together(unsigned n_blocks, unsigned threads, std::size_t shared_bytes, Options options, const Body& body) {
+  static std::vector<std::unique_ptr<Block>> pool;  // keeps the stacks
+  const std::function<void()> function = body;
+  std::mt19937 random(options.seed);
+  Block* const before = running_block();
+  grid_size = {n_blocks, 1, 1};
+  block_size = {threads, 1, 1};
+  while (pool.size() < n_blocks) pool.push_back(std::make_unique<Block>());
+  std::vector<Block*> blocks;
+  std::vector<std::unique_ptr<SharedMemory>> memories;
+  const auto restore = [before](void*) { running_block() = before; };
+  const std::unique_ptr<void, decltype(restore)> at_the_end(before, restore);
+  for (unsigned i = 0; i < n_blocks; ++i) {
+    Block& b = *pool[i];
+    running_block() = &b;
+    memories.push_back(std::make_unique<SharedMemory>(shared_bytes));
+    b.random.seed(random());
+    b.late_copies = options.late_copies;
+    b.n_candidates = 1u << (2 * (options.seed % 4));
+    b.index = {i, 0, 0};
+    b.priority = static_cast<unsigned>(random() % 1000000);
+    start_block(b, threads, function);
+    blocks.push_back(&b);
+  }
+  run_together(blocks, random, 1u << (options.seed / 4 % 4));
+  for (const Block* b : blocks) require_ended(*b);
+  for (const auto& memory : memories) memory->check();
 }
 
 }  // namespace emulation

@@ -20,11 +20,16 @@ struct alignas(8) uint2 {
   unsigned x, y;
 };
 
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
+};
+
 struct alignas(16) float4 {
   float x, y, z, w;
 };
 
 inline float2 make_float2(float x, float y) { return {x, y}; }
+inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
 inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
@@ -81,11 +86,12 @@ inline uint32_t largest_magnitudes(uint32_t largest, uint32_t bits) {
   return result;
 }
 
-inline float shuffle_xor(float value, int mask) {
-  float result = 0.0f;
+template <typename T>
+T shuffle_xor(T value, int mask) {
+  T result{};
   collective("shuffle_xor", mask, &value, &result, [mask](Warp& warp) {
     for (int lane = 0; lane < 32; ++lane) {
-      *static_cast<float*>(warp.outputs[lane]) = *static_cast<const float*>(warp.inputs[lane ^ mask]);
+      *static_cast<T*>(warp.outputs[lane]) = *static_cast<const T*>(warp.inputs[lane ^ mask]);
     }
   });
   return result;

@@ -106,7 +106,7 @@ def pack_gru(
     Stale as soon as a weight changes.
     """
     device = weights.weight.device
-    if device.type != "cpu" or native.unsupported_reason(weights.weight):
+    if device.type != "cpu" or native.unsupported_type(weights.weight):
         return None
     if resolve("gru_decode", device, backend) != "native":
         return None
@@ -157,9 +157,10 @@ def _gru_decode(
     chosen = resolve("gru_decode", state.device, backend or None)
     if chosen == "native" and state.shape[0] == 0:
         chosen = "reference"
-    if chosen == "native" and (reason := native.unsupported_reason(state)):
+    if chosen == "native" and (reason := native.unsupported_reason(state, gate_bias, weights, ids, choice)):
         # float64 is the caller's wish, no shortcoming to be warned of
-        chosen = fall_back("gru_decode", state.device, reason, backend or None, quiet=True)
+        quiet = state.dtype != torch.float32
+        chosen = fall_back("gru_decode", state.device, reason, backend or None, quiet=quiet)
     if chosen == "native":
         found = native.decode(state, gate_bias, weights, ids, choice, packed)
     else:
