@@ -36,9 +36,7 @@ SVEBM_INLINE void store(float* address, Floats value) { *reinterpret_cast<Floats
 
 // At any address of a number.
 SVEBM_INLINE Floats load_anywhere(const float* address) { return *reinterpret_cast<const UnalignedFloats*>(address); }
-SVEBM_INLINE void store_anywhere(float* address, Floats value) {
-  *reinterpret_cast<UnalignedFloats*>(address) = value;
-}
+SVEBM_INLINE void store_anywhere(float* address, Floats value) { *reinterpret_cast<UnalignedFloats*>(address) = value; }
 
 // The first n numbers, 0 <= n <= kWidth, and zeros; nothing beyond them is touched.
 SVEBM_INLINE Floats load_some(const float* address, int n) {

@@ -103,7 +103,7 @@ class _Call:
             "temperature": network.temperature,
             "n_steps": dynamics.n_steps,
             "first_step": dynamics.first_step,
-            "seed": 0 if seed_tensor is not None else _signed(dynamics.seed),
+            "seed": 0 if isinstance(dynamics.seed, Tensor) else _signed(dynamics.seed),
             "seed_pointer": self._pointer(seed_tensor),
             "stream": int(dynamics.stream),
             "metropolis_stream": int(Stream.METROPOLIS),
