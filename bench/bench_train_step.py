@@ -15,19 +15,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from interleaved import report_times
 from shapes import SMOKE, TRAINING
 from training_steps import STEPS, alternating_times, sentence_lengths
 
 ROUNDS = 1 if SMOKE else 9
 
 _times: dict[str, dict[str, list[float]]] = {}
-
-
-def report_times(benchmark, times: list[float]) -> None:
-    """Give times measured before to pytest-benchmark, by a clock that replays them."""
-    moments = iter([moment for duration in times for moment in (0.0, duration)])
-    benchmark._timer = lambda: next(moments)
-    benchmark.pedantic(lambda: None, rounds=len(times), iterations=1)
 
 
 @pytest.mark.parametrize("implementation", list(STEPS))

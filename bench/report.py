@@ -24,9 +24,10 @@ def report(result: dict) -> str:
     ]
     tables: dict[str, list[dict]] = {}
     for benchmark in result["benchmarks"]:
-        tables.setdefault(benchmark["group"].split(",")[0], []).append(benchmark)
+        memory = "bytes" in benchmark["extra_info"]
+        tables.setdefault(benchmark["group"] if memory else benchmark["group"].split(",")[0], []).append(benchmark)
     for members in tables.values():
-        lines += ["", *table(members)]
+        lines += ["", *(memory_table if "bytes" in members[0]["extra_info"] else table)(members)]
     return "\n".join(lines) + "\n"
 
 
@@ -36,6 +37,16 @@ def table(members: list[dict]) -> list[str]:
     headings = [heading for heading in rows[0] if any(row[heading] for row in rows)]
     body = ["| " + " | ".join(row[heading] or "-" for heading in headings) + " |" for row in rows]
     return ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|", *body]
+
+
+def memory_table(members: list[dict]) -> list[str]:
+    """Lines of a table of megabytes: a row a size, a column an implementation."""
+    names = list(members[0]["extra_info"]["bytes"])
+    lines = [f"| {members[0]['group']}, MB | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for member in members:
+        sizes = [f"{member['extra_info']['bytes'][name] / 1e6:.0f}" for name in names]
+        lines.append(f"| {member['params']['name']} | " + " | ".join(sizes) + " |")
+    return lines
 
 
 def cells(member: dict, members: list[dict]) -> dict[str, str]:
@@ -58,6 +69,7 @@ def cells(member: dict, members: list[dict]) -> dict[str, str]:
         "spread (quartiles)": f"{100 * stats['iqr'] / median:.0f} %",
         "rounds": str(stats["rounds"]) if flop_rate else "",
         "times eager autograd": times_faster_than("eager autograd"),
+        "times plain PyTorch": times_faster_than("plain PyTorch"),
         "times GRUCell + Linear": times_faster_than("GRUCell + Linear"),
         "times tuned torch": times_faster_than("tuned torch"),
         "times the reference": times_faster_than("reference"),
