@@ -44,7 +44,7 @@ struct GruBuffers {
   int64_t lay_out(int64_t H, int64_t lanes, float* memory) {
     int64_t used = 0;
     const auto rows = [&](int64_t n) {
-      float* const here = memory + used;
+      float* const here = memory != nullptr ? memory + used : nullptr;
       used += n * lanes;
       return here;
     };

@@ -267,7 +267,7 @@ struct Memory {
   float* start;
   int64_t used = 0;
   float* take(int64_t numbers) {
-    float* const here = start + used;
+    float* const here = start != nullptr ? start + used : nullptr;
     used += (numbers + 15) / 16 * 16;
     return here;
   }
