@@ -1,15 +1,16 @@
 // Decoding on CUDA: one kernel for a whole batch of few sentences, or three kernels a step for many. A small kernel
 // before them fills results and packs weights.
 //
-// Few sentences (64 in `fast`, 16 in fp32). One persistent kernel, a block on each multiprocessor, with the rows of
-// [W_hh; output] dealt out to the blocks' shared memory once: 13.4 MB in 16 bits at H 512, V 10,000, 101 KB a block on
-// 132 multiprocessors beside 64 KB of states; in fp32 what fits stays (200 KB a block for one sentence, all but 3 KB of
-// its part), and the other rows are read from the L2 cache at every step. A step is one pass over all weights, since
-// the products of the next gates need the state but not the word; then the blocks meet, every block knows the words,
-// advances its units, and they meet again. The best word of all is found by one atomic maximum for each block and
-// sentence; drawing and log probabilities need a third meeting, between sums of exponentials of panels of 16 words and
-// the word, which one block finds for each sentence. Products in `fast` have 16 rows of weights on the long side of
-// mma.m16n8k16, so that one sentence costs no more than eight; in fp32 a warp's threads share the sum over the units.
+// Few sentences (up to 64). One persistent kernel, a block on each multiprocessor, with the rows of [W_hh; output]
+// dealt out to the blocks' shared memory once: 13.4 MB in 16 bits at H 512, V 10,000, 101 KB a block on 132
+// multiprocessors beside 64 KB of states. In fp32 all rows stay for one sentence (192 KB a block), and beside 64 states
+// (128 KB) a sixth of them; the others are read from the L2 cache at every step. A step is one pass over all weights,
+// since the products of the next gates need the state but not the word; then the blocks meet, every block knows the
+// words, advances its units, and they meet again. The best word of all is found by one atomic maximum for each block
+// and sentence; drawing and log probabilities need a third meeting, between sums of exponentials of panels of 16 words
+// and the word, which one block finds for each sentence. Products in `fast` have 16 rows of weights on the long side of
+// mma.m16n8k16, so that one sentence costs no more than eight; in fp32 a warp's threads share the sum over the units,
+// 4 rows x 8 states at a time, which at 64 sentences should take half the time of tiles that are mostly empty.
 //
 // Many sentences. Three kernels a step: gates (64 x 96: 32 units a block), scores (128 x 128), and the choice of the
 // word. Operands stream through shared memory with cp.async, 64 KB in four stages (16 bits) or 60 KB in three (fp32):
