@@ -87,8 +87,43 @@ class DecodeShape:
 
 DECODE = {f"B{n_rows}": DecodeShape(n_rows) for n_rows in (1, 32, 256)}
 DECODE_CUDA = {**DECODE, "B1024": DecodeShape(1024)}
+
+
+@dataclass(frozen=True)
+class TrainingShape:
+    """A training step: sentences of about mean_length targets, max_length at most; H = E = hidden, D, V."""
+
+    batch_size: int
+    mean_length: int = 22
+    length_std: int = 9
+    max_length: int = 39  # 40 tokens with the begin mark
+    hidden: int = 512
+    latent_dim: int = 40
+    vocabulary_size: int = 10_001
+
+
+TRAINING = {
+    "batch 32": TrainingShape(32),
+    "batch 128": TrainingShape(128),
+    "batch 32 of one length": TrainingShape(32, length_std=0),
+}
+
+
+@dataclass(frozen=True)
+class TokenLossShape:
+    """Loss of n tokens over V words with states of size H."""
+
+    n_tokens: int
+    hidden: int = 512
+    vocabulary_size: int = 10_001
+
+
+TOKEN_LOSS = {"batch 32": TokenLossShape(704), "batch 128": TokenLossShape(2816)}
+
 if SMOKE:
     DECODE = DECODE_CUDA = {"smoke": DecodeShape(3, 16, 50, 16, 4, 3)}
+    TRAINING = {"smoke": TrainingShape(4, 5, 2, 8, 16, 4, 50)}
+    TOKEN_LOSS = {"smoke": TokenLossShape(9, 8, 20)}
     PHILOX = PHILOX_CUDA = {"smoke": PhiloxShape(5, 6, 2)}
     LANGEVIN_SHAPES = [
         LangevinShape(5, 16, 3, 20, n_steps=2),

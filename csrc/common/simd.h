@@ -28,8 +28,33 @@ constexpr int kWidth = 4;
 typedef float Floats __attribute__((vector_size(4 * kWidth), may_alias));
 typedef int32_t Ints __attribute__((vector_size(4 * kWidth), may_alias));
 
+typedef float UnalignedFloats __attribute__((vector_size(4 * kWidth), may_alias, aligned(4)));
+typedef int32_t UnalignedInts __attribute__((vector_size(4 * kWidth), may_alias, aligned(4)));
+
 SVEBM_INLINE Floats load(const float* address) { return *reinterpret_cast<const Floats*>(address); }
 SVEBM_INLINE void store(float* address, Floats value) { *reinterpret_cast<Floats*>(address) = value; }
+
+// At any address of a number.
+SVEBM_INLINE Floats load_anywhere(const float* address) { return *reinterpret_cast<const UnalignedFloats*>(address); }
+SVEBM_INLINE void store_anywhere(float* address, Floats value) { *reinterpret_cast<UnalignedFloats*>(address) = value; }
+
+// The first n numbers, 0 <= n <= kWidth, and zeros; nothing beyond them is touched.
+SVEBM_INLINE Floats load_some(const float* address, int n) {
+#if defined(__AVX512F__)
+  return (Floats)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1u), address);
+#else
+  Floats value{};
+  for (int i = 0; i < n; ++i) value[i] = address[i];
+  return value;
+#endif
+}
+SVEBM_INLINE void store_some(float* address, Floats value, int n) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(address, static_cast<__mmask16>((1u << n) - 1u), (__m512)value);
+#else
+  for (int i = 0; i < n; ++i) address[i] = value[i];
+#endif
+}
 
 SVEBM_INLINE Floats broadcast(float x) {
 #if defined(__AVX512F__)
@@ -100,7 +125,46 @@ SVEBM_INLINE Floats square_root(Floats x) {
 #endif
 }
 
+// Rows of a square of vectors become its columns.
+SVEBM_INLINE void transpose(Ints (&rows)[kWidth]) {
+#if defined(__clang__)
+#define SVEBM_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SVEBM_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, Ints{__VA_ARGS__})
+#endif
+#if defined(__AVX512F__)
+#define SVEBM_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define SVEBM_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif defined(__AVX2__)
+#define SVEBM_LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define SVEBM_HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define SVEBM_LOW 0, 4, 1, 5
+#define SVEBM_HIGH 2, 6, 3, 7
+#endif
+  // log2(kWidth) times: row i and row i + kWidth / 2, interleaved, become rows 2 i and 2 i + 1
+  SVEBM_UNROLL
+  for (int distance = 1; distance < kWidth; distance *= 2) {
+    Ints mixed[kWidth];
+    SVEBM_UNROLL
+    for (int i = 0; i < kWidth / 2; ++i) {
+      mixed[2 * i] = SVEBM_SHUFFLE(rows[i], rows[i + kWidth / 2], SVEBM_LOW);
+      mixed[2 * i + 1] = SVEBM_SHUFFLE(rows[i], rows[i + kWidth / 2], SVEBM_HIGH);
+    }
+    SVEBM_UNROLL
+    for (int i = 0; i < kWidth; ++i) rows[i] = mixed[i];
+  }
+#undef SVEBM_SHUFFLE
+#undef SVEBM_LOW
+#undef SVEBM_HIGH
+}
+
 #if defined(__AVX512BF16__)
+// Pairs of neighbours among 32 numbers, in order.
+SVEBM_INLINE Ints pair_bf16(Floats first, Floats second) {
+  return (Ints)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first);
+}
+
 // Pairs of bfloat16 in one 32-bit lane: `low` in its lower half.
 SVEBM_INLINE Ints pack_bf16(Floats low, Floats high) {
   const __m512i both = (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);  // 16 of low, then 16 of high

@@ -13,7 +13,7 @@ SVEBM_INLINE Floats power_of_two(Floats shifted) { return (Floats)(((Ints)shifte
 // e^x with a relative error below 2e-7 for -87 < x < 88; 0 below -88; e^88 above.
 SVEBM_INLINE Floats exponential(Floats x) {
   x = smaller(broadcast(88.0f), larger(broadcast(-88.0f), x));  // both return the second where it is NaN
-  const Floats shifted = fma(x, 1.44269504089f, 12582912.0f);  // rounds to an integer
+  const Floats shifted = fma(x, 1.44269504089f, 12582912.0f);   // rounds to an integer
   const Floats n = shifted - 12582912.0f;
   Floats r = fma(n, broadcast(-6.93145752e-1f), x);  // ln 2 in two parts, the first exact times n
   r = fma(n, broadcast(-1.42860677e-6f), r);

@@ -177,13 +177,12 @@ void evaluate(const SvebmLangevinArguments& a, const Plan& plan, const Buffers& 
     operand = b.hidden[l];
   }
 
-  // v = dG / d(input of layer l + 1), rows of `from`, times the activation's derivative: the operand of the product that
-  // leads one layer down
+  // v = dG / d(input of layer l + 1), rows of `from`, times the activation's derivative: the operand of the product
+  // that leads one layer down
   const auto pass_down = [&](int l, const float* from, int first, int n_rows) {
     const float* const derivative = b.derivative[l] + first * kLanes;
-    write_operand<Kind, kLanes>(from, first, n_rows, b.hidden[l], [&](Floats v, int r, int i) {
-      return v * load(derivative + r * kLanes + i);
-    });
+    write_operand<Kind, kLanes>(from, first, n_rows, b.hidden[l],
+                                [&](Floats v, int r, int i) { return v * load(derivative + r * kLanes + i); });
   };
   const auto backward = [&](int l, const float* v) {
     multiply<Kind, kLanes>(plan.backward[l], v, b.tile, [&](int first, int n_rows, float* tile) {

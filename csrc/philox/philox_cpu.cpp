@@ -1,7 +1,6 @@
 // Philox on the CPU. Counters are worked on 64 at a time. A last, smaller batch does the same work and writes less of
 // it: no number depends on where a range begins or ends.
 #include "philox/philox.h"
-
 #include "philox/philox_batch.h"
 
 namespace svebm {

@@ -20,10 +20,30 @@ from svebm_ext.ops.gru_decode import GRUWeights, gru_decode, pack_gru
 from svebm_ext.ops.gru_decode.options import Choice, check_choice
 from svebm_ext.ops.gru_decode.reference import draw
 from svebm_ext.ops.philox import Stream, philox_uniform
+from svebm_ext.ops.token_loss import token_loss
 from svebm_ext.randomness import TOKENS_PER_ROW, Draw
 
-#: Tokens whose logits are held at a time when no gradient is needed.
-LOGIT_CHUNK = 8192
+
+class _TiedRows(torch.autograd.Function):
+    """Rows of an embedding that is the softmax's weight as well.
+
+    The gradient of the weight comes first, as it is nearer to the loss. That of the rows is added to it where it is:
+    autograd would make another whole matrix for the sum.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, words: Tensor, shared: list[Tensor]) -> Tensor:
+        ctx.shared, ctx.shape = shared, weight.shape
+        ctx.save_for_backward(words)
+        return weight[words]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, None]:
+        (words,) = ctx.saved_tensors
+        if ctx.shared:
+            ctx.shared.pop().index_add_(0, words, gradients[0])
+            return None, None, None
+        return torch.sparse_coo_tensor(words[None], gradients[0], ctx.shape, check_invariants=False), None, None
 
 
 class RecurrentDecoder(nn.Module):
@@ -72,15 +92,22 @@ class RecurrentDecoder(nn.Module):
         return self.initial(z).chunk(2 if self.cell == "lstm" else 1, dim=-1)
 
     def hidden_states(
-        self, batch: SentenceBatch, z: Float[Tensor, "B D"], draw: Draw | None = None
+        self,
+        batch: SentenceBatch,
+        z: Float[Tensor, "B D"],
+        draw: Draw | None = None,
+        shared: list[Tensor] | None = None,
     ) -> Float[Tensor, "n H"]:
-        """Hidden state at every real token, in packed order; dropout only where a draw is given."""
+        """Hidden state at every real token, in packed order; dropout only where a draw is given.
+
+        `shared` gets a gradient of the whole embedding before that of the inputs' rows is known, which is added to it.
+        """
         words = batch.inputs
         ids = batch.indices[batch.rows] * TOKENS_PER_ROW + batch.positions
         if draw is not None and self.word_dropout > 0.0:
             drop = draw.uniform(ids, 1, Stream.WORD)[:, 0] < self.word_dropout
             words = torch.where(drop & (batch.positions > 0), Vocabulary.UNKNOWN, words)
-        embedded = self.embedding(words)
+        embedded = self.embedding(words) if shared is None else _TiedRows.apply(self.embedding.weight, words, shared)
         if draw is not None:
             embedded = draw.dropout(embedded, self.embedding_dropout, ids, stream=Stream.DROPOUT)
         inputs = torch.cat((embedded, z[batch.rows].to(embedded.dtype)), dim=-1)
@@ -92,15 +119,15 @@ class RecurrentDecoder(nn.Module):
 
     def token_nll(self, batch: SentenceBatch, z: Float[Tensor, "B D"], draw: Draw | None = None) -> Float[Tensor, "n"]:
         """-log p(x_t | x_<t, z) in nats of every real token, in packed order."""
-        hidden = self.hidden_states(batch, z, draw)
-        if torch.is_grad_enabled():
-            return F.cross_entropy(self.logits(hidden).float(), batch.targets, reduction="none")
-        return torch.cat(
-            [
-                F.cross_entropy(self.logits(h).float(), t, reduction="none")
-                for h, t in zip(hidden.split(LOGIT_CHUNK), batch.targets.split(LOGIT_CHUNK), strict=True)
-            ]
-        )
+        weight, bias = (self.embedding.weight, None) if self.output is None else (self.output.weight, self.output.bias)
+        tied = self.output is None and self.embedding.sparse and torch.is_grad_enabled() and weight.requires_grad
+        shared: list[Tensor] | None = [] if tied else None
+        hidden = self.hidden_states(batch, z, draw, shared)
+        if shared is not None:  # made after the states, this view has its gradient before they have theirs
+            weight = weight.view_as(weight)
+            weight.register_hook(shared.append)
+        # the loss is a mean over sentences: with that as the expected gradient, backward has nothing left to do
+        return token_loss(hidden, weight, batch.targets, bias, token_weight=1.0 / max(1, batch.n_sentences))
 
     def nll(self, batch: SentenceBatch, z: Float[Tensor, "B D"], draw: Draw | None = None) -> Float[Tensor, "B"]:
         """-log p(x|z) in nats of every sentence, the end mark counted (Eq. 6)."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from svebm_ext.data.batching import SentenceBatch
 from svebm_ext.data.synthetic import PointBatch
-from svebm_ext.ops.packed_gru import packed_gru
+from svebm_ext.ops.gru_sequence import gru_sequence
 
 RECURRENT = {"gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -22,7 +21,7 @@ def run_recurrent(
 ) -> tuple[Float[Tensor, "n H"], tuple[Tensor, ...]]:
     """States at every packed position (directions concatenated) and final h of each direction [B, H].
 
-    A GRU on a CPU takes this project's own packed pass; anything else torch's.
+    A GRU on a CPU takes this project's op `gru_sequence`; anything else torch's.
 
     Args:
         network: one layer, one or two directions.
@@ -35,19 +34,15 @@ def run_recurrent(
         given = state if state is None or isinstance(network, nn.LSTM) else state[0]
         output, final = network(PackedSequence(inputs, batch_sizes), given)
         return output.data, tuple((final[0] if isinstance(final, tuple) else final).unbind(0))
-    h = inputs.new_zeros(int(batch_sizes[0]), network.hidden_size) if initial is None else initial[0]
-    outputs, finals = [], []
-    for reverse, suffix in ((False, ""), (True, "_reverse"))[: 2 if network.bidirectional else 1]:
-        w_ih, w_hh, b_ih, b_hh = (
-            getattr(network, f"{name}_l0{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        )
-        gates = F.linear(inputs, w_ih, b_ih)
-        hidden, final = packed_gru(
-            gates, batch_sizes, h.to(gates.dtype), w_hh.to(gates.dtype), b_hh.to(gates.dtype), reverse=reverse
-        )
-        outputs.append(hidden)
-        finals.append(final)
-    return torch.cat(outputs, dim=-1) if len(outputs) > 1 else outputs[0], tuple(finals)
+    suffixes = ("", "_reverse") if network.bidirectional else ("",)
+    parameters = [
+        getattr(network, f"{name}_l0{suffix}")
+        for suffix in suffixes
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    ]
+    h = None if initial is None else torch.stack([initial[0].to(inputs.dtype)] * len(suffixes))
+    hidden, final = gru_sequence(inputs, batch_sizes, h, parameters)
+    return hidden, tuple(final.unbind(0))
 
 
 class RecurrentEncoder(nn.Module):

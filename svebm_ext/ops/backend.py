@@ -25,8 +25,10 @@ CHOICES = ("auto", "native", "reference")
 
 NATIVE_KERNELS: dict[str, tuple[str, ...]] = {
     "gru_decode": ("cpu", "cuda"),
+    "gru_sequence": ("cpu",),
     "langevin": ("cpu", "cuda"),
     "philox": ("cpu", "cuda"),
+    "token_loss": ("cpu",),
 }
 """Ops that have a native kernel, and the device types it is for. An op that is not listed has only its reference."""
 

@@ -1,10 +1,12 @@
 """Training with compiled kernels and with plain PyTorch: the same curve, as far as rounding goes."""
 
 import json
+import sys
 
 import pytest
 from tiny_runs import tiny_config, write_corpus
 
+from svebm_ext.ops import gru_sequence, langevin, token_loss
 from svebm_ext.ops.backend import unavailable_reason, use_backend
 from svebm_ext.training.run import train
 
@@ -12,6 +14,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(unavailable_reason("langevin", "cpu")), reason=unavailable_reason("langevin", "cpu")),
 ]
+OPS = (langevin.native.run, gru_sequence.native.forward, gru_sequence.native.backward, token_loss.native.by_chunks)
 STEPS = 300
 
 
@@ -30,8 +33,28 @@ def curve(folder, name, backend, precision="fp32"):
     return {key: [r[key] for r in records if key in r] for key in ("loss", "energy_positive", "energy_negative")}
 
 
-def test_the_curve_is_that_of_the_reference(tmp_path):
-    reference, native = curve(tmp_path, "reference", "reference"), curve(tmp_path, "native", "native")
+@pytest.fixture
+def calls(monkeypatch):
+    """How often each kernel was called."""
+    counts = {}
+
+    def count(function):
+        def counted(*arguments, **options):
+            counts[function] = counts.get(function, 0) + 1
+            return function(*arguments, **options)
+
+        return counted
+
+    for function in OPS:
+        monkeypatch.setattr(sys.modules[function.__module__], function.__name__, count(function))
+    return counts
+
+
+def test_the_curve_is_that_of_the_reference(tmp_path, calls):
+    reference = curve(tmp_path, "reference", "reference")
+    assert not calls
+    native = curve(tmp_path, "native", "native")
+    assert all(calls[function] >= STEPS for function in OPS)
     assert reference["energy_positive"][0] < 3 and reference["energy_positive"][-1] > 8
     for key, values in reference.items():
         assert len(values) == STEPS

@@ -1,9 +1,13 @@
 """One update: which parameters each scheme moves, and with which gradient."""
 
+import copy
+import math
+
 import pytest
 import torch
 from tiny_runs import tiny_config, write_corpus
 
+from svebm_ext.data.batching import EncodedSplit, collate
 from svebm_ext.data.corpora import load_configured
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.models.svebm import SVEBM
@@ -45,8 +49,6 @@ def test_parameters_move_by_one_adam_step_on_the_documented_gradient(tmp_path, s
     )
     chains, weight = torch.randn(8, 4), 0.7
     # The same two steps by autograd and torch's Adam on a copy.
-    import copy
-
     other = copy.deepcopy(networks)
     rates = config.optimiser
     prior = torch.optim.Adam(other.prior_parameters(), lr=rates.prior_learning_rate)
@@ -64,6 +66,52 @@ def test_parameters_move_by_one_adam_step_on_the_documented_gradient(tmp_path, s
     update(networks, Optimisers(networks, rates), share, chains, weight, 0, config, runtime)
     for (name, mine), theirs in zip(networks.named_parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=2e-6, msg=lambda m, name=name: f"{name}: {m}")
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("clip", [0.0, 1e-3, 1e6])
+def test_clipped_steps_are_those_of_torch(tmp_path, tied, clip):
+    """Two steps, so that rows of an embedding that only the first one touched are seen to be clear in the second."""
+    config, runtime, networks, share = setup(
+        tmp_path, optimiser={"clip": clip}, model={"tied": tied, "embedding_dim": 8, "decoder_hidden": 8}
+    )
+    other = copy.deepcopy(networks)
+    plain = torch.optim.Adam(other.network_parameters(), lr=config.optimiser.learning_rate)
+    optimisers = Optimisers(networks, config.optimiser)
+    assert networks.encoder.embedding.sparse and not other.encoder.embedding.sparse
+    batch = share.batch
+    halves = [collate_rows(batch, slice(0, None, 2)), collate_rows(batch, slice(1, None, 2))]
+    for step, half in enumerate(halves):
+        draw = Draw(config.seed, step)
+        for model in (networks, other):
+            model(half, draw).nll.mean().backward()
+        expected = torch.nn.utils.clip_grad_norm_(other.network_parameters(), clip or float("inf"))
+        plain.step()
+        plain.zero_grad()
+        assert optimisers.apply("networks", runtime) == pytest.approx(float(expected), rel=1e-5)
+    for (name, mine), theirs in zip(networks.named_parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=2e-6, msg=lambda m, name=name: f"{name}: {m}")
+
+
+def collate_rows(batch, rows):
+    """Sentences of a packed batch as a batch of their own."""
+    chosen = torch.arange(batch.n_sentences)[rows]
+    words = [batch.targets[batch.rows == row] for row in chosen]
+    lengths = torch.tensor([len(sentence) for sentence in words])
+    offsets = torch.cat((torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)))
+    split = EncodedSplit(torch.cat(words), offsets, torch.full((len(words),), -1))
+    return collate(split, torch.arange(len(words)))
+
+
+def test_a_gradient_that_is_not_finite_moves_nothing(tmp_path):
+    config, runtime, networks, share = setup(tmp_path)
+    optimisers = Optimisers(networks, config.optimiser)
+    before = [p.clone() for p in networks.network_parameters()]
+    (networks(share.batch, Draw(0, 0)).nll.mean() * float("nan")).backward()
+    assert not math.isfinite(optimisers.apply("networks", runtime))
+    assert all(torch.equal(a, b) for a, b in zip(before, networks.network_parameters(), strict=True))
+    networks(share.batch, Draw(0, 1)).nll.mean().backward()
+    assert math.isfinite(optimisers.apply("networks", runtime))
 
 
 def test_reconstruction_phase_leaves_the_prior_alone_without_information(tmp_path):

@@ -110,7 +110,8 @@ def pack_gru(
         return None
     if resolve("gru_decode", device, backend) != "native":
         return None
-    return native.pack(GRUWeights(*(None if tensor is None else tensor.detach() for tensor in weights)), precision)
+    detached = weights._replace(weight=weights.weight.detach(), output=weights.output.detach())  # all that is packed
+    return native.pack(detached, precision)
 
 
 def _gru_decode(

@@ -12,6 +12,7 @@ from torch import Tensor
 from svebm_ext.ops.gru_decode.options import Choice, Decoded, GRUWeights
 from svebm_ext.ops.native_library import native_module
 from svebm_ext.ops.philox import Stream
+from svebm_ext.ops.threads import kernel_threads
 
 ALIGNMENT = 64
 
@@ -76,7 +77,7 @@ def decode(
         return call.result()
     if packed is None:
         packed = pack(weights, choice.precision)
-    n_threads = torch.get_num_threads()
+    n_threads = kernel_threads()
     workspace = _aligned(native.gru_decode_cpu_workspace(call.fields, n_threads))
     native.gru_decode_cpu(call.fields, packed.data_ptr(), workspace.data_ptr(), n_threads)
     return call.result()

@@ -223,10 +223,16 @@ def _langevin_bank(
     options.check_state(states, chain_ids, n_chains)
     options.check_network(network, states, n_chains, precision)
     result = _run(states, network, dynamics, chain_ids, indices, precision, backend or None)
-    nothing = states.new_empty(0)
+
+    def present(field: Tensor | None) -> Tensor:
+        return states.new_empty(0) if field is None else field
+
     return (
         result.z,
-        *(nothing.clone() if field is None else field for field in result[1:-1]),
+        present(result.mean_energy),
+        present(result.mean_gradient_norm),
+        present(result.acceptance),
+        present(result.log_weights),
         result.finite,
     )
 

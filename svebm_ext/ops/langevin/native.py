@@ -11,6 +11,7 @@ from torch import Tensor
 from svebm_ext.ops.langevin.options import ACTIVATIONS, Dynamics, LangevinResult, Network
 from svebm_ext.ops.native_library import native_module
 from svebm_ext.ops.philox import Stream
+from svebm_ext.ops.threads import kernel_threads
 
 CHAIN_GROUP = 16
 """Chains whose sums a kernel writes together: kSvebmChainGroup of csrc/langevin/langevin.h."""
@@ -35,7 +36,7 @@ def run(
             queue = torch.cuda.current_stream().cuda_stream
             native.langevin_cuda(call.fields, workspace.data_ptr(), index, queue)
     else:
-        n_threads = torch.get_num_threads()
+        n_threads = kernel_threads()
         size = native.langevin_cpu_workspace(call.fields, n_threads)
         workspace = torch.empty(size + 64, dtype=torch.uint8)
         start = workspace.data_ptr()
@@ -102,7 +103,7 @@ class _Call:
             "temperature": network.temperature,
             "n_steps": dynamics.n_steps,
             "first_step": dynamics.first_step,
-            "seed": 0 if seed_tensor is not None else _signed(dynamics.seed),
+            "seed": 0 if isinstance(dynamics.seed, Tensor) else _signed(dynamics.seed),
             "seed_pointer": self._pointer(seed_tensor),
             "stream": int(dynamics.stream),
             "metropolis_stream": int(Stream.METROPOLIS),

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from svebm_ext.ops.native_library import native_module
+from svebm_ext.ops.threads import kernel_threads
 
 
 def philox(
@@ -32,5 +33,5 @@ def philox(
             queue = torch.cuda.current_stream().cuda_stream
             native_module().philox_cuda(*pointers, *sizes, *key, stream, normal, torch.cuda.current_device(), queue)
     else:
-        native_module().philox_cpu(*pointers, *sizes, *key, stream, normal, torch.get_num_threads())
+        native_module().philox_cpu(*pointers, *sizes, *key, stream, normal, kernel_threads())
     return numbers

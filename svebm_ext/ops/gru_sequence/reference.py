@@ -1,4 +1,4 @@
-"""One direction of a GRU over a packed batch, with its gradient derived by hand.
+"""A GRU over a packed batch in plain torch, with its gradient derived by hand.
 
 Autograd through torch's packed GRU fills a zero gradient of the whole input at every time step and multiplies out the
 weight gradient step by step: on a CPU that costs more than the network. Here the backward pass has one small product
@@ -10,11 +10,32 @@ a step, and each weight gradient is one large product at the end. Formula and ga
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
+
+
+def gru_sequence(
+    inputs: Float[Tensor, "n I"],
+    batch_sizes: Int[Tensor, " T"],
+    initial: Float[Tensor, "directions B H"] | None,
+    parameters: Sequence[Tensor],
+) -> tuple[Float[Tensor, "n directions_H"], Float[Tensor, "directions B H"]]:
+    """As `svebm_ext.ops.gru_sequence.gru_sequence`, in any floating type."""
+    states, finals = [], []
+    for d in range(len(parameters) // 4):
+        w_ih, w_hh, b_ih, b_hh = parameters[4 * d : 4 * d + 4]
+        gates = F.linear(inputs, w_ih, b_ih)  # under autocast in bfloat16, and with it all that follows
+        B = int(batch_sizes[0]) if batch_sizes.numel() else 0
+        h = gates.new_zeros(B, w_hh.shape[1]) if initial is None else initial[d].to(gates.dtype)
+        hidden, final = packed_gru(gates, batch_sizes, h, w_hh.to(gates.dtype), b_hh.to(gates.dtype), reverse=d == 1)
+        states.append(hidden)
+        finals.append(final)
+    return torch.cat(states, dim=-1) if len(states) > 1 else states[0], torch.stack(finals)
 
 
 def packed_gru(

@@ -1,0 +1,164 @@
+"""One training step of the sentence model at the sizes of Penn Treebank, by this package and by plain PyTorch.
+
+Plain PyTorch is what one writes first: a batch padded to its longest sentence, nn.Embedding, a bidirectional nn.GRU as
+encoder and one as decoder over the padded batch, logits of every position, cross_entropy that ignores padding,
+clip_grad_norm_, torch.optim.Adam as it comes. Sizes, dropout, tied weights and loss are the same: a Gaussian posterior,
+reconstruction and divergence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from shapes import TrainingShape
+from torch import Tensor, nn
+
+from svebm_ext.config import Config, ModelConfig, TrainingConfig
+from svebm_ext.data.batching import EncodedSplit, SentenceBatch, collate
+from svebm_ext.models.latent_variable import build_networks
+from svebm_ext.ops.backend import use_backend
+from svebm_ext.training.feeds import Share
+from svebm_ext.training.runtime import Runtime
+from svebm_ext.training.update import Optimisers, update
+
+PAD = 0
+
+
+def sentence_lengths(shape: TrainingShape) -> Tensor:
+    """Targets of each sentence: quantiles of a normal distribution, cut as the readers cut."""
+    levels = (torch.arange(shape.batch_size, dtype=torch.float64) + 0.5) / shape.batch_size
+    normal = torch.distributions.Normal(float(shape.mean_length), float(shape.length_std) or 1e-9)
+    return normal.icdf(levels).round().clamp(2, shape.max_length).long().flip(0)
+
+
+def make_batch(shape: TrainingShape) -> SentenceBatch:
+    """A batch of sentences of random words."""
+    lengths = sentence_lengths(shape)
+    generator = torch.Generator().manual_seed(0)
+    words = torch.randint(4, shape.vocabulary_size, (int(lengths.sum()),), generator=generator)
+    offsets = torch.cat((torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)))
+    split = EncodedSplit(words, offsets, torch.full((len(lengths),), -1))
+    return collate(split, torch.arange(len(lengths)))
+
+
+def model_config(shape: TrainingShape) -> Config:
+    """Configuration with the benchmark's sizes."""
+    model = ModelConfig(
+        latent="gaussian",
+        latent_dim=shape.latent_dim,
+        embedding_dim=shape.hidden,
+        encoder_hidden=shape.hidden,
+        decoder_hidden=shape.hidden,
+    )
+    return replace(Config(), model=model, training=TrainingConfig(batch_size=shape.batch_size))
+
+
+class PlainModel(nn.Module):
+    """The same networks over padded batches."""
+
+    def __init__(self, shape: TrainingShape) -> None:
+        super().__init__()
+        H, D = shape.hidden, shape.latent_dim
+        self.source_embedding = nn.Embedding(shape.vocabulary_size, H, padding_idx=PAD)
+        self.encoder = nn.GRU(H, H, bidirectional=True, batch_first=True)
+        self.to_mean, self.to_log_variance = nn.Linear(2 * H, D), nn.Linear(2 * H, D)
+        self.embedding = nn.Embedding(shape.vocabulary_size, H, padding_idx=PAD)
+        self.initial = nn.Linear(D, H, bias=False)
+        self.decoder = nn.GRU(H + D, H, batch_first=True)
+
+    def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean over sentences of reconstruction and divergence; inputs and targets [B, L]."""
+        _, final = self.encoder(self.source_embedding(targets))
+        features = torch.cat((final[0], final[1]), dim=-1)
+        mean, log_variance = self.to_mean(features), self.to_log_variance(features)
+        z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+        embedded = F.dropout(self.embedding(inputs), 0.3)
+        states, _ = self.decoder(
+            torch.cat((embedded, z[:, None].expand(-1, inputs.shape[1], -1)), dim=-1), self.initial(z)[None]
+        )
+        logits = F.linear(F.dropout(states, 0.3), self.embedding.weight)
+        nll = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=PAD, reduction="sum")
+        kl = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).sum()
+        return (nll + kl) / inputs.shape[0]
+
+
+def padded(batch: SentenceBatch, packed: Tensor) -> Tensor:
+    """[B, L] from packed ids."""
+    out = torch.full((batch.n_sentences, int(batch.lengths[0])), PAD)
+    out[batch.rows, batch.positions] = packed
+    return out
+
+
+def plain_step(shape: TrainingShape) -> Callable[[], object]:
+    """A step of plain PyTorch."""
+    torch.manual_seed(0)
+    batch = make_batch(shape)
+    inputs, targets = padded(batch, batch.inputs), padded(batch, batch.targets)
+    model = PlainModel(shape)
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+    def step() -> float:
+        optimiser.zero_grad()
+        loss = model(inputs, targets)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+        optimiser.step()
+        return loss.item()
+
+    return step
+
+
+def package_step(shape: TrainingShape, precision: str, backend: str) -> Callable[[], object]:
+    """A step of this package (`svebm_ext.training.update.update`), the batch given."""
+    torch.manual_seed(0)
+    config, batch = model_config(shape), make_batch(shape)
+    model = build_networks(config.model, shape.vocabulary_size)
+    optimisers = Optimisers(model, config.optimiser)
+    share = Share(batch, shape.batch_size, 0)
+    runtime = Runtime(torch.device("cpu"), bf16=precision == "bf16")
+    done = iter(range(1 << 62))
+
+    def step() -> object:
+        with use_backend(backend):
+            return update(model, optimisers, share, None, 1.0, next(done), config, runtime)
+
+    return step
+
+
+STEPS: dict[str, Callable[[TrainingShape], Callable[[], object]]] = {
+    "plain PyTorch": plain_step,
+    "packed, reference ops": lambda shape: package_step(shape, "fp32", "reference"),
+    "native": lambda shape: package_step(shape, "fp32", "native"),
+    "native, bf16": lambda shape: package_step(shape, "bf16", "native"),
+}
+
+
+def alternating_times(calls: dict[str, Callable[[], object]], n_rounds: int) -> dict[str, list[float]]:
+    """Seconds of each call, all of them once a round, so that a slower moment of the machine meets all alike."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
+        call()
+    with no_garbage_collection():
+        for _ in range(n_rounds):
+            for name, call in calls.items():
+                time.sleep(0.005)  # threads of the one before may spin for a while
+                start = time.perf_counter()
+                call()
+                times[name].append(time.perf_counter() - start)
+    return times
+
+
+@contextlib.contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """No collection of cycles inside a time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -1,0 +1,181 @@
+"""A GRU layer over a packed batch: all time steps of one or both directions in one call, with its gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from svebm_ext.errors import ConfigError
+from svebm_ext.ops.backend import fall_back, resolve
+from svebm_ext.ops.gru_sequence import native, reference
+from svebm_ext.ops.native_products import bf16_operands
+
+__all__ = ["gru_sequence"]
+
+
+def gru_sequence(
+    inputs: Float[Tensor, "n I"],
+    batch_sizes: Int[Tensor, " T"],
+    initial: Float[Tensor, "directions B H"] | None,
+    parameters: Sequence[Tensor],
+    *,
+    backend: str | None = None,
+) -> tuple[Float[Tensor, "n directions_H"], Float[Tensor, "directions B H"]]:
+    """Hidden state at every packed position, and after the last position of every row.
+
+        r = sigmoid(W_ir x + b_ir + W_hr h + b_hr)        z = sigmoid(W_iz x + b_iz + W_hz h + b_hz)
+        n = tanh(W_in x + b_in + r * (W_hn h + b_hn))     h' = (1 - z) * n + z * h
+
+    Args:
+        inputs: x of every packed position (time-major, rows by decreasing length).
+        batch_sizes: rows running at each time step, on the CPU; not increasing.
+        initial: h before the first position of each row; None is zero.
+        parameters: W_i [3H, I], W_h [3H, H], b_i [3H], b_h [3H] of each direction, gates r, z, n stacked; the second
+            direction runs from each row's last position to its first.
+        backend: "auto", "native" or "reference"; None leaves it to `use_backend` and SVEBM_BACKEND.
+
+    Returns:
+        States in packed order, the directions' beside each other, and each direction's final state of each row. Under
+        autocast to bfloat16 the products round their operands to it.
+
+    Raises:
+        ConfigError: an argument has a wrong shape, type, device or value.
+        BackendUnavailableError: `backend` is "native" and the native library cannot serve the call.
+
+    Source: Cho et al. 2014; gates as in torch.nn.GRU.
+    """
+    parameters = list(parameters)
+    _check(inputs, batch_sizes, initial, parameters)
+    if torch.compiler.is_compiling():  # a graph holds the kernel; one of the reference would break at each time step
+        return torch.ops.svebm.gru_sequence(inputs, batch_sizes, initial, parameters, bf16_operands(inputs.device))[:2]
+    chosen = resolve("gru_sequence", inputs.device, backend)
+    if chosen == "native" and inputs.dtype != torch.float32:
+        reason = f"the kernels compute in float32, and the inputs are {inputs.dtype}"
+        chosen = fall_back("gru_sequence", inputs.device, reason, backend, quiet=True)
+    if chosen == "reference" or inputs.shape[0] == 0:
+        return reference.gru_sequence(inputs, batch_sizes, initial, parameters)
+    fast = bf16_operands(inputs.device)
+    return torch.ops.svebm.gru_sequence(inputs, batch_sizes, initial, parameters, fast)[:2]
+
+
+def _fail(name: str, found: object, expected: str) -> NoReturn:
+    raise ConfigError(f"gru_sequence: {name} is {found}; expected {expected}")
+
+
+def _check(inputs: Tensor, batch_sizes: Tensor, initial: Tensor | None, parameters: list[Tensor]) -> None:
+    if inputs.dim() != 2:
+        _fail("inputs", f"of shape {list(inputs.shape)}", "[n, I]")
+    if len(parameters) not in (4, 8) or parameters[1].dim() != 2:
+        _fail("parameters", f"a list of {len(parameters)}", "W_i, W_h, b_i and b_h of one or two directions")
+    n, H = inputs.shape[0], parameters[1].shape[1]
+    shapes = [(3 * H, inputs.shape[1]), (3 * H, H), (3 * H,), (3 * H,)] * (len(parameters) // 4)
+    for i, (parameter, shape) in enumerate(zip(parameters, shapes, strict=True)):
+        if parameter.shape != shape or parameter.dtype != inputs.dtype or parameter.device != inputs.device:
+            found = f"{parameter.dtype} of shape {list(parameter.shape)} on {parameter.device}"
+            _fail(f"parameters[{i}]", found, f"{inputs.dtype} of shape {list(shape)} on {inputs.device}")
+    if batch_sizes.dim() != 1 or batch_sizes.dtype != torch.int64 or batch_sizes.device.type != "cpu":
+        found = f"{batch_sizes.dtype} of {batch_sizes.dim()} dimensions on {batch_sizes.device}"
+        _fail("batch_sizes", found, "torch.int64 of 1 dimension on the CPU")
+    if torch.compiler.is_compiling():
+        return  # a graph knows no values
+    sizes = batch_sizes.tolist()
+    if sum(sizes) != n or any(b < 1 or b > a for a, b in zip(sizes, sizes[1:] or sizes[:1], strict=False)):
+        _fail("batch_sizes", sizes, f"numbers above 0 that do not increase and add up to {n}")
+    B = sizes[0] if sizes else 0
+    if initial is not None and (initial.shape != (len(parameters) // 4, B, H) or initial.dtype != inputs.dtype):
+        found = f"{initial.dtype} of shape {list(initial.shape)}"
+        _fail("initial", found, f"{inputs.dtype} of shape {[len(parameters) // 4, B, H]}")
+
+
+def _gru_sequence(
+    inputs: Tensor, batch_sizes: Tensor, initial: Tensor | None, parameters: list[Tensor], fast: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    resolve("gru_sequence", inputs.device, "native")  # raises where it cannot serve the call
+    if inputs.dtype != torch.float32:
+        _fail("inputs", inputs.dtype, "torch.float32 in a compiled graph")
+    states, final, saved = native.forward(inputs, batch_sizes, initial, parameters, fast)
+    return states, final, *saved
+
+
+def _gru_sequence_shapes(
+    inputs: Tensor, batch_sizes: Tensor, initial: Tensor | None, parameters: list[Tensor], fast: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    n, H, n_directions = inputs.shape[0], parameters[1].shape[1], len(parameters) // 4
+    n_rows = torch.library.get_ctx().new_dynamic_size() if initial is None else initial.shape[1]
+    return (
+        inputs.new_empty((n, n_directions * H)),
+        inputs.new_empty((n_directions, n_rows, H)),
+        inputs.new_empty((n_directions, 3 * H, native.padded(n))),
+        inputs.new_empty((n_directions, H, native.padded(n))),
+        inputs.new_empty((n_directions, H, native.padded(n))),
+    )
+
+
+def _gru_sequence_backward(
+    grad_states: Tensor | None,
+    grad_final: Tensor | None,
+    inputs: Tensor,
+    batch_sizes: Tensor,
+    initial: Tensor | None,
+    parameters: list[Tensor],
+    gates: Tensor,
+    recurrent: Tensor,
+    before: Tensor,
+    fast: bool,
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    saved = native.Saved(gates, recurrent, before)
+    return native.backward(grad_states, grad_final, inputs, batch_sizes, initial, parameters, saved, fast)
+
+
+def _gru_sequence_backward_shapes(
+    grad_states: Tensor | None,
+    grad_final: Tensor | None,
+    inputs: Tensor,
+    batch_sizes: Tensor,
+    initial: Tensor | None,
+    parameters: list[Tensor],
+    gates: Tensor,
+    recurrent: Tensor,
+    before: Tensor,
+    fast: bool,
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    n_directions, H = len(parameters) // 4, parameters[1].shape[1]
+    n_rows = initial.shape[1] if initial is not None else torch.library.get_ctx().new_dynamic_size()
+    return (
+        inputs.new_empty(inputs.shape),
+        inputs.new_empty((n_directions, n_rows, H)),
+        [parameter.new_empty(parameter.shape) for parameter in parameters],
+    )
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    x, batch_sizes, initial, parameters, fast = inputs
+    ctx.fast, ctx.has_initial = fast, initial is not None
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(x, batch_sizes, initial, *output[2:], *parameters)
+
+
+def _backward(ctx: Any, grad_states: Tensor | None, grad_final: Tensor | None, *_: Tensor | None) -> tuple[Any, ...]:
+    x, batch_sizes, initial, gates, recurrent, before, *parameters = ctx.saved_tensors
+    arguments = (x, batch_sizes, initial, parameters, gates, recurrent, before, ctx.fast)
+    of_inputs, of_initial, of_parameters = torch.ops.svebm.gru_sequence_backward(grad_states, grad_final, *arguments)
+    return of_inputs, None, of_initial if ctx.has_initial else None, of_parameters, None
+
+
+_OPERANDS = "Tensor inputs, Tensor batch_sizes, Tensor? initial, Tensor[] parameters"
+_SAVED = "Tensor gates, Tensor recurrent, Tensor before"
+_library = torch.library.Library("svebm", "FRAGMENT")
+_library.define(f"gru_sequence({_OPERANDS}, bool fast) -> (Tensor states, Tensor final, {_SAVED})")
+_library.define(
+    f"gru_sequence_backward(Tensor? grad_states, Tensor? grad_final, {_OPERANDS}, {_SAVED}, bool fast)"
+    " -> (Tensor grad_inputs, Tensor grad_initial, Tensor[] grad_parameters)"
+)
+_library.impl("gru_sequence", _gru_sequence, "CompositeExplicitAutograd")
+_library.impl("gru_sequence_backward", _gru_sequence_backward, "CompositeExplicitAutograd")
+torch.library.register_fake("svebm::gru_sequence", _gru_sequence_shapes, lib=_library)
+torch.library.register_fake("svebm::gru_sequence_backward", _gru_sequence_backward_shapes, lib=_library)
+torch.library.register_autograd("svebm::gru_sequence", _backward, setup_context=_setup_context, lib=_library)

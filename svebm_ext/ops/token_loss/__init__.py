@@ -1,0 +1,243 @@
+"""Projection onto the vocabulary and cross-entropy of tokens, without the [tokens, V] matrix of logits."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from svebm_ext.errors import ConfigError
+from svebm_ext.ops.backend import fall_back, resolve
+from svebm_ext.ops.native_products import bf16_operands
+from svebm_ext.ops.token_loss import native, reference
+
+__all__ = ["token_loss"]
+
+
+def token_loss(
+    hidden: Float[Tensor, "n H"],
+    weight: Float[Tensor, "V H"],
+    targets: Int[Tensor, " n"],
+    bias: Float[Tensor, " V"] | None = None,
+    *,
+    token_weight: float = 1.0,
+    backend: str | None = None,
+) -> Float[Tensor, " n"]:
+    """-log softmax(h W^T + b)_target of every token, in nats (a factor of Eq. 6), logits held for some at a time.
+
+    Where gradients are needed they are computed along with the loss, for a gradient of the loss that is the same for
+    all tokens, as the mean over a batch has. Should it be another, backward computes them again: results are right in
+    any case, and faster where the expectation holds.
+
+    Args:
+        hidden: h, states of real tokens.
+        weight: W, one row a word; the embedding itself where the two are tied.
+        targets: word of each token, 0 .. V-1.
+        bias: b, or None.
+        token_weight: expected gradient of each token's loss, such as 1 / B; any other only costs a multiplication.
+        backend: "auto", "native" or "reference"; None leaves it to `use_backend` and SVEBM_BACKEND.
+
+    Returns:
+        [n], float32 (float64 where h is); under autocast to bfloat16 the products round their operands to it.
+
+    Raises:
+        ConfigError: an argument has a wrong shape, type, device or value.
+        BackendUnavailableError: `backend` is "native" and the native library cannot serve the call.
+    """
+    fast = hidden.dtype != torch.float64 and bf16_operands(hidden.device)
+    if torch.is_autocast_enabled(hidden.device.type) and hidden.dtype in (torch.bfloat16, torch.float16):
+        hidden = hidden.to(weight.dtype)
+    parameters = (hidden, weight) if bias is None else (hidden, weight, bias)
+    gradients = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in parameters)
+    arguments = (hidden, weight, bias, targets, float(token_weight), gradients, fast, backend or "")
+    if gradients and not torch.compiler.is_compiling():
+        return _TokenLoss.apply(*arguments)
+    return torch.ops.svebm.token_loss(*arguments)[0]
+
+
+class _TokenLoss(torch.autograd.Function):
+    """The op with a backward pass that looks at the gradient before it decides what to do, which no graph can."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> Tensor:
+        hidden, weight, bias, targets, *options = arguments
+        loss, *gradients = torch.ops.svebm.token_loss(*arguments)
+        ctx.options, ctx.has_bias = options, bias is not None
+        # not among the saved tensors: handed on without a copy, they become the gradients themselves
+        ctx.gradients = gradients
+        ctx.save_for_backward(hidden, weight, bias, targets)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        gradients, ctx.gradients = ctx.gradients, None
+        if gradients is None or not _is_expected(upstream[0], ctx.options[0]):
+            token_weight, _, fast, backend = ctx.options
+            given = gradients or [upstream[0].new_empty(0)] * 3
+            options = (token_weight if gradients else 0.0, True, fast, backend)
+            gradients = torch.ops.svebm.token_loss_backward(*upstream, *ctx.saved_tensors, *given, *options)
+        nothing = [None] * (1 + len(ctx.options))
+        return gradients[0], gradients[1], gradients[2] if ctx.has_bias else None, *nothing
+
+
+def _is_expected(upstream: Tensor, token_weight: float) -> bool:
+    return bool((upstream == torch.tensor(token_weight, dtype=upstream.dtype)).all())
+
+
+def _fail(name: str, found: object, expected: str) -> NoReturn:
+    raise ConfigError(f"token_loss: {name} is {found}; expected {expected}")
+
+
+def _check(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> None:
+    if hidden.dim() != 2 or hidden.dtype not in (torch.float32, torch.float64):
+        _fail("hidden", f"{hidden.dtype} of shape {list(hidden.shape)}", "float32 or float64 of shape [n, H]")
+    n, H = hidden.shape
+    if weight.dim() != 2 or weight.shape[1] != H or weight.shape[0] < 1 or H < 1:
+        _fail("weight", f"of shape {list(weight.shape)}", f"[V, {H}] with V and H of at least 1")
+    if bias is not None and bias.shape != weight.shape[:1]:
+        _fail("bias", f"of shape {list(bias.shape)}", f"[{weight.shape[0]}]")
+    if targets.shape != (n,) or targets.dtype != torch.int64:
+        _fail("targets", f"{targets.dtype} of shape {list(targets.shape)}", f"torch.int64 of shape [{n}]")
+    for name, tensor in (("weight", weight), ("bias", bias)):
+        if tensor is not None and (tensor.dtype, tensor.device) != (hidden.dtype, hidden.device):
+            _fail(name, f"{tensor.dtype} on {tensor.device}", f"{hidden.dtype} on {hidden.device}, as hidden is")
+    if targets.device != hidden.device:
+        _fail("targets", f"on {targets.device}", f"{hidden.device}, where hidden is")
+
+
+def _check_targets(targets: Tensor, V: int) -> None:
+    """On a GPU, whose queue is not waited for, torch's own gather finds a target that is no word."""
+    if targets.device.type == "cpu" and targets.numel() > 0:
+        low, high = (int(x) for x in targets.aminmax())
+        if low < 0 or high >= V:
+            _fail("targets", f"from {low} to {high}", f"words from 0 to {V - 1}")
+
+
+def _run(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    token_weights: Tensor | float,
+    gradients: bool,
+    fast: bool,
+    requested: str | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    _check(hidden, weight, bias, targets)
+    _check_targets(targets, weight.shape[0])
+    backend = resolve("token_loss", hidden.device, requested)
+    if backend == "native" and hidden.dtype != torch.float32:
+        reason = f"the kernel computes in float32, and hidden is {hidden.dtype}"
+        backend = fall_back("token_loss", hidden.device, reason, requested, quiet=True)
+    if hidden.shape[0] == 0:
+        backend = "reference"
+    chosen = native if backend == "native" else reference
+    return chosen.by_chunks(hidden, weight, bias, targets, token_weights, gradients=gradients, fast=fast)
+
+
+def _token_loss(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    token_weight: float,
+    gradients: bool,
+    fast: bool,
+    backend: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return _run(hidden, weight, bias, targets, token_weight, gradients, fast, backend or None)
+
+
+def _token_loss_shapes(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    token_weight: float,
+    gradients: bool,
+    fast: bool,
+    backend: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    _check(hidden, weight, bias, targets)
+    return (
+        hidden.new_empty(hidden.shape[0]),
+        hidden.new_empty(hidden.shape if gradients else 0),
+        weight.new_empty(weight.shape if gradients else 0),
+        weight.new_empty(weight.shape[0] if gradients and bias is not None else 0),
+    )
+
+
+def _token_loss_backward(
+    upstream: Tensor,
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    grad_hidden: Tensor,
+    grad_weight: Tensor,
+    grad_bias: Tensor,
+    token_weight: float,
+    gradients: bool,
+    fast: bool,
+    backend: str,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients for any `upstream`, from those for `token_weight` where it is the same for all tokens."""
+    if not gradients:
+        raise ConfigError("token_loss: called without gradients, so backward has none; expected gradients=True")
+    first = upstream[:1]
+    if upstream.shape[0] > 0 and token_weight != 0.0 and bool((upstream == first).all()):
+        factor = first / token_weight
+        return grad_hidden * factor, grad_weight * factor, grad_bias * factor
+    return _run(hidden, weight, bias, targets, upstream, True, fast, backend or None)[1:]
+
+
+def _token_loss_backward_shapes(
+    upstream: Tensor,
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    grad_hidden: Tensor,
+    grad_weight: Tensor,
+    grad_bias: Tensor,
+    token_weight: float,
+    gradients: bool,
+    fast: bool,
+    backend: str,
+) -> tuple[Tensor, Tensor, Tensor]:
+    return (
+        hidden.new_empty(hidden.shape),
+        weight.new_empty(weight.shape),
+        weight.new_empty(0 if bias is None else weight.shape[0]),
+    )
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    hidden, weight, bias, targets, *options = inputs
+    ctx.options, ctx.has_bias = options, bias is not None
+    ctx.save_for_backward(hidden, weight, bias, targets, *output[1:])
+    ctx.mark_non_differentiable(*output[1:])
+
+
+def _backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+    gradients = torch.ops.svebm.token_loss_backward(upstream[0].contiguous(), *ctx.saved_tensors, *ctx.options)
+    return *gradients[:2], gradients[2] if ctx.has_bias else None, *[None] * (1 + len(ctx.options))
+
+
+_OPERANDS = "Tensor hidden, Tensor weight, Tensor? bias, Tensor targets"
+_OPTIONS = "float token_weight, bool gradients, bool fast, str backend"
+_library = torch.library.Library("svebm", "FRAGMENT")
+_library.define(
+    f"token_loss({_OPERANDS}, {_OPTIONS}) -> (Tensor loss, Tensor grad_hidden, Tensor grad_weight, Tensor grad_bias)"
+)
+_library.define(
+    f"token_loss_backward(Tensor upstream, {_OPERANDS}, Tensor grad_hidden, Tensor grad_weight, Tensor grad_bias,"
+    f" {_OPTIONS}) -> (Tensor, Tensor, Tensor)"
+)
+_library.impl("token_loss", _token_loss, "CompositeExplicitAutograd")
+_library.impl("token_loss_backward", _token_loss_backward, "CompositeExplicitAutograd")
+torch.library.register_fake("svebm::token_loss", _token_loss_shapes, lib=_library)
+torch.library.register_fake("svebm::token_loss_backward", _token_loss_backward_shapes, lib=_library)
+torch.library.register_autograd("svebm::token_loss", _backward, setup_context=_setup_context, lib=_library)

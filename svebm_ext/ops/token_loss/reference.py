@@ -1,0 +1,69 @@
+"""Loss of tokens in plain torch: the equation, and the same in chunks, with gradients derived by hand."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+CHUNK_NUMBERS = 1 << 23
+"""Logits held at a time, whatever the vocabulary."""
+
+
+def token_loss(
+    hidden: Float[Tensor, "n H"],
+    weight: Float[Tensor, "V H"],
+    targets: Int[Tensor, " n"],
+    bias: Float[Tensor, " V"] | None = None,
+) -> Float[Tensor, " n"]:
+    """logsumexp_v(h W^T + b)_v - (h W^T + b)_target of every token, in nats."""
+    return F.cross_entropy(F.linear(hidden, weight, bias), targets, reduction="none")
+
+
+def by_chunks(
+    hidden: Float[Tensor, "n H"],
+    weight: Float[Tensor, "V H"],
+    bias: Float[Tensor, " V"] | None,
+    targets: Int[Tensor, " n"],
+    token_weights: Float[Tensor, " n"] | float,
+    *,
+    gradients: bool,
+    fast: bool = False,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Loss [n], and the gradients of sum_t w_t loss_t by hidden, weight and bias; empty where they are not asked for.
+
+    P = softmax(logits) - onehot(target);  dh_t = w_t P_t W;  dW = sum_t w_t P_t^T h_t;  db = sum_t w_t P_t.
+
+    Args:
+        hidden, weight, bias, targets: as in `token_loss`.
+        token_weights: w_t of each token, or one for all.
+        gradients: compute them.
+        fast: multiply in bfloat16; results are of the type of `hidden`.
+    """
+    (n, _), V = hidden.shape, weight.shape[0]
+    work = torch.bfloat16 if fast else hidden.dtype
+    weight_work = weight.to(work)
+    loss = hidden.new_empty(n)
+    grad_hidden = torch.empty_like(hidden) if gradients else hidden.new_empty(0)
+    grad_weight = torch.zeros_like(weight) if gradients else weight.new_empty(0)
+    grad_bias = torch.zeros_like(bias) if gradients and bias is not None else weight.new_empty(0)
+    for start in range(0, n, max(1, CHUNK_NUMBERS // V)):
+        part = slice(start, start + max(1, CHUNK_NUMBERS // V))
+        h, target = hidden[part].to(work), targets[part, None]
+        logits = (h @ weight_work.t()).to(hidden.dtype)
+        if bias is not None:
+            logits += bias
+        normaliser = logits.logsumexp(-1, keepdim=True)
+        loss[part] = (normaliser - logits.gather(1, target))[:, 0]
+        if not gradients:
+            continue
+        p = logits.sub_(normaliser).exp_()
+        p.scatter_add_(1, target, torch.full_like(normaliser, -1.0))
+        p *= token_weights[part, None] if isinstance(token_weights, Tensor) else token_weights
+        if bias is not None:
+            grad_bias += p.sum(0)
+        p = p.to(work)
+        grad_hidden[part] = p @ weight_work
+        grad_weight += p.t() @ h
+    return loss, grad_hidden, grad_weight, grad_bias

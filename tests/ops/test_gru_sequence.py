@@ -1,0 +1,218 @@
+"""`gru_sequence` against torch.nn.GRU in float64, values and gradients."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence
+
+from svebm_ext.errors import BackendUnavailableError, ConfigError
+from svebm_ext.models.encoders import run_recurrent
+from svebm_ext.ops.backend import unavailable_reason, use_backend
+from svebm_ext.ops.gru_sequence import gru_sequence
+from svebm_ext.ops.gru_sequence.reference import packed_gru
+from svebm_ext.ops.native_library import native_library, native_module
+
+REASON = unavailable_reason("gru_sequence", "cpu")
+needs_native = pytest.mark.skipif(bool(REASON), reason=REASON)
+VARIANTS = native_library().module.cpu_variants() if native_library().module else []
+
+
+def example(lengths, inputs=5, H=4, bidirectional=False):
+    torch.manual_seed(len(lengths))
+    network = nn.GRU(inputs, H, bidirectional=bidirectional).double()
+    padded = torch.randn(max(lengths), len(lengths), inputs, dtype=torch.float64)
+    packed = pack_padded_sequence(padded, torch.tensor(lengths))
+    initial = torch.randn(len(lengths), H, dtype=torch.float64)
+    return network, packed, initial
+
+
+@pytest.mark.parametrize("lengths", [[1], [3], [7, 4, 4, 1], [2, 2, 2]])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_equals_torch_gru_and_its_gradients(lengths, bidirectional):
+    network, packed, initial = example(lengths, bidirectional=bidirectional)
+    results = []
+    for ours in (True, False):
+        data = packed.data.clone().requires_grad_()
+        h0 = initial.clone().requires_grad_()
+        if ours:
+            hidden, final = run_recurrent(network, data, packed.batch_sizes, (h0,))
+        else:
+            start = torch.stack([h0] * (2 if bidirectional else 1))
+            output, state = network(packed._replace(data=data), start)
+            hidden, final = output.data, tuple(state)
+        loss = (hidden * torch.linspace(-1, 1, hidden.numel()).view_as(hidden)).sum() + sum(
+            f.sin().sum() for f in final
+        )
+        gradients = torch.autograd.grad(loss, [data, h0, *network.parameters()])
+        results.append((hidden, *final, *gradients))
+    for mine, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_gradient_against_finite_differences(reverse):
+    sizes = torch.tensor([3, 2, 2, 1])
+    torch.manual_seed(0)
+    arguments = [torch.randn(*s, dtype=torch.float64, requires_grad=True) for s in ((8, 6), (3, 2), (6, 2), (6,))]
+
+    def run(gates, initial, weight, bias):
+        return packed_gru(gates, sizes, initial, weight, bias, reverse=reverse)
+
+    assert torch.autograd.gradcheck(run, arguments)
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request):
+    """Each instruction set of this processor, once."""
+    before = native_module().cpu_variant()
+    native_module().use_cpu_variant(request.param)
+    yield request.param
+    native_module().use_cpu_variant(before)
+
+
+def parameters_of(network):
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    suffixes = ("", "_reverse") if network.bidirectional else ("",)
+    return [getattr(network, f"{name}_l0{suffix}") for suffix in suffixes for name in names]
+
+
+def results(run, data, initial, parameters):
+    """States, final states, and gradients of a loss that weighs every number differently."""
+    states, final = run(data, initial)
+    weights = torch.linspace(-1, 1, states.numel(), dtype=states.dtype).view_as(states)
+    loss = (states * weights).sum() + final.sin().sum()
+    return states, final, *torch.autograd.grad(loss, [data, initial, *parameters])
+
+
+def compare_with_torch(lengths, inputs, H, bidirectional, tolerance, autocast=False):
+    exact, packed, initial = example(lengths, inputs, H, bidirectional)
+    network = nn.GRU(inputs, H, bidirectional=bidirectional)
+    network.load_state_dict({name: value.float() for name, value in exact.state_dict().items()})
+    start = torch.stack([initial] * (2 if bidirectional else 1))
+
+    def ours(data, h):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+            return gru_sequence(data, packed.batch_sizes, h, parameters_of(network), backend="native")
+
+    def theirs(data, h):
+        output, final = exact(packed._replace(data=data), h)
+        return output.data, final
+
+    mine = results(ours, *(x.float().requires_grad_() for x in (packed.data, start)), parameters_of(network))
+    expected = results(theirs, *(x.clone().requires_grad_() for x in (packed.data, start)), parameters_of(exact))
+    for found, value in zip(mine, expected, strict=True):
+        assert found.dtype == torch.float32
+        scale = float(value.detach().abs().max())
+        torch.testing.assert_close(found.double(), value, rtol=0, atol=tolerance * scale)
+
+
+@needs_native
+@pytest.mark.parametrize("lengths", [[1], [3], [7, 4, 4, 1], [2] * 33, [9] * 16 + [5] * 20 + [1] * 8])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("H", [1, 4, 13, 32])
+def test_native_equals_torch_gru_and_its_gradients(lengths, bidirectional, H):
+    compare_with_torch(lengths, 5, H, bidirectional, 1e-5)
+
+
+@needs_native
+def test_native_in_every_instruction_set(variant):
+    compare_with_torch([11] * 20 + [6] * 21, 40, 50, True, 1e-5)
+
+
+@needs_native
+def test_native_rounds_operands_under_autocast():
+    compare_with_torch([11] * 20 + [6] * 21, 40, 50, True, 3e-2, autocast=True)
+    if "avx512bf16" in VARIANTS:
+        with pytest.raises(AssertionError):
+            compare_with_torch([11] * 20 + [6] * 21, 40, 50, True, 1e-5, autocast=True)
+
+
+@needs_native
+def test_bits_do_not_depend_on_threads():
+    torch.manual_seed(3)
+    network, sizes = nn.GRU(6, 20, bidirectional=True), torch.tensor([50, 40, 7])
+    data, start = torch.randn(97, 6), torch.zeros(2, 50, 20)
+    found = []
+    for n_threads in (1, 2, 5):
+        torch.set_num_threads(n_threads)
+        leaves = [x.clone().requires_grad_() for x in (data, start)]
+        parameters = parameters_of(network)
+        found.append(results(lambda x, h, p=parameters: gru_sequence(x, sizes, h, p), *leaves, parameters))
+    torch.set_num_threads(1)
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+@needs_native
+@pytest.mark.parametrize("used", ["states", "final"])
+def test_no_initial_state_and_a_result_that_nobody_uses(used):
+    torch.manual_seed(4)
+    network, sizes = nn.GRU(3, 5), torch.tensor([4, 2, 1])
+    gradients = []
+    for backend in ("native", "reference"):
+        data = torch.randn(7, 3, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        states, final = gru_sequence(data, sizes, None, parameters_of(network), backend=backend)
+        loss = (states if used == "states" else final).square().sum()
+        gradients.append(torch.autograd.grad(loss, [data, *network.parameters()]))
+    for mine, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"inputs": torch.zeros(7, 4)}, r"parameters\[0\] is .*expected torch.float32 of shape \[15, 4\]"),
+        ({"batch_sizes": torch.tensor([4, 2])}, r"batch_sizes is \[4, 2\]; expected .* add up to 7"),
+        ({"batch_sizes": torch.tensor([2, 4, 1])}, "batch_sizes is"),
+        ({"batch_sizes": torch.tensor([4, 3, 0])}, "batch_sizes is"),
+        ({"batch_sizes": torch.tensor([4, 2, 1], dtype=torch.int32)}, "batch_sizes is torch.int32"),
+        ({"initial": torch.zeros(1, 3, 5)}, r"initial is .*expected torch.float32 of shape \[1, 4, 5\]"),
+        ({"initial": torch.zeros(1, 4, 5, dtype=torch.float64)}, "initial is torch.float64"),
+        ({"parameters": []}, "parameters is a list of 0"),
+    ],
+)
+def test_wrong_arguments_are_named(change, message):
+    network = nn.GRU(3, 5)
+    arguments = {"inputs": torch.zeros(7, 3), "batch_sizes": torch.tensor([4, 2, 1]), "initial": None}
+    with pytest.raises(ConfigError, match=f"gru_sequence: {message}"):
+        gru_sequence(**{**arguments, "parameters": parameters_of(network), **change})
+
+
+def test_float64_has_no_native_kernel():
+    network, packed, initial = example([2, 1])
+    with pytest.raises(BackendUnavailableError, match="gru_sequence"), use_backend("native"):
+        gru_sequence(packed.data, packed.batch_sizes, initial[None], parameters_of(network))
+
+
+@needs_native
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_opcheck(bidirectional):
+    network, sizes = nn.GRU(3, 5, bidirectional=bidirectional), torch.tensor([4, 2, 1])
+    start = torch.randn(2 if bidirectional else 1, 4, 5, requires_grad=True)
+    arguments = (torch.randn(7, 3, requires_grad=True), sizes, start, parameters_of(network), False)
+    torch.library.opcheck(torch.ops.svebm.gru_sequence.default, arguments)
+
+
+@needs_native
+@pytest.mark.slow
+def test_compiled_without_graph_breaks():
+    """In a process without run-time checks of annotations, which torch.compile cannot look into."""
+    code = """
+import torch
+from svebm_ext.ops.gru_sequence import gru_sequence
+network, sizes = torch.nn.GRU(3, 5), torch.tensor([4, 2, 1])
+parameters = [network.weight_ih_l0, network.weight_hh_l0, network.bias_ih_l0, network.bias_hh_l0]
+data, start = torch.randn(7, 3, requires_grad=True), torch.randn(1, 4, 5, requires_grad=True)
+def loss(x, h):
+    states, final = gru_sequence(x * 2.0, sizes, h, parameters)
+    return states.square().sum() + final.sum()
+expected = torch.autograd.grad(loss(data, start), [data, start, *parameters])
+found = torch.autograd.grad(torch.compile(loss, fullgraph=True)(data, start), [data, start, *parameters])
+for a, b in zip(found, expected, strict=True):
+    torch.testing.assert_close(a, b)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
