@@ -16,6 +16,7 @@ from svebm_ext.ops.gru_decode import GRUWeights, gru_decode, pack_gru
 
 SECONDS = 3.0 if SHORT else 12.0
 BEGIN, END = 1, 2
+GRAPH = "tuned torch, CUDA graph"
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,24 @@ def tuned(model: Model, greedy: bool) -> Tensor:
     return torch.stack(words, 1)
 
 
+def graphed(model: Model, greedy: bool):
+    """`tuned` captured in a CUDA graph: what launches cost is gone."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        tuned(model, greedy)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        words = tuned(model, greedy)
+
+    def call() -> Tensor:
+        graph.replay()
+        return words
+
+    return call
+
+
 def ours(model: Model, greedy: bool, backend: str, precision: str = "fp32"):
     packed = pack_gru(model.weights, precision=precision) if backend == "native" else None
 
@@ -109,6 +128,7 @@ IMPLEMENTATIONS = {
     "reference": lambda model, greedy: ours(model, greedy, "reference"),
     "GRUCell + Linear": lambda model, greedy: lambda: plain(model, greedy),
     "tuned torch": lambda model, greedy: lambda: tuned(model, greedy),
+    GRAPH: graphed,
 }
 
 _measured: dict[tuple, dict[str, list[float]]] = {}
@@ -121,6 +141,8 @@ _ceilings: dict[tuple, dict[bool, dict[str, float]]] = {}
 def bench_gru_decode(benchmark, name, choice, implementation, device):
     if device.type == "cpu" and name not in DECODE:
         pytest.skip("a size for GPUs")
+    if device.type == "cpu" and implementation == GRAPH:
+        pytest.skip("for GPUs")
     reason = unavailable_reason("gru_decode", device.type)
     if reason and implementation.startswith("native"):
         pytest.skip(reason)
@@ -142,7 +164,8 @@ def bench_gru_decode(benchmark, name, choice, implementation, device):
 def measure_group(shape: DecodeShape, device: torch.device, greedy: bool, no_native: bool) -> dict[str, list[float]]:
     """Times of each implementation, after all have been seen to choose the same words where they choose the best."""
     model = Model.draw(shape, device)
-    names = [name for name in IMPLEMENTATIONS if not (no_native and name.startswith("native"))]
+    unwanted = ("native",) * no_native + (GRAPH,) * (device.type == "cpu")
+    names = [name for name in IMPLEMENTATIONS if not name.startswith(unwanted)]
     calls = {name: IMPLEMENTATIONS[name](model, greedy) for name in names}
     expected = plain(model, True)
     for name, call in calls.items():

@@ -1,29 +1,30 @@
 // Decoding on CUDA: one kernel for a whole batch of few sentences, or three kernels a step for many. A small kernel
 // before them fills results and packs weights.
 //
-// Few sentences (64 in `fast`, 16 in fp32). One persistent kernel, a block on each multiprocessor, with the rows of
-// [W_hh; output] dealt out to the blocks' shared memory once: 13.4 MB in 16 bits at H 512, V 10,000, 101 KB a block on
-// 132 multiprocessors beside 64 KB of states; in fp32 what fits stays (200 KB a block for one sentence, all but 3 KB of
-// its part), and the other rows are read from the L2 cache at every step. A step is one pass over all weights, since
-// the products of the next gates need the state but not the word; then the blocks meet, every block knows the words,
-// advances its units, and they meet again. The best word of all is found by one atomic maximum for each block and
-// sentence; drawing and log probabilities need a third meeting, between sums of exponentials of panels of 16 words and
-// the word, which one block finds for each sentence. Products in `fast` have 16 rows of weights on the long side of
-// mma.m16n8k16, so that one sentence costs no more than eight; in fp32 a warp's threads share the sum over the units.
+// Few sentences (up to 64). One persistent kernel, a block on each multiprocessor, with the rows of [W_hh; output]
+// dealt out to the blocks' shared memory once: 12.3 MB in 16 bits at H 512, V 10,000, 96 KB a block on 132
+// multiprocessors beside 64 KB of states. In fp32 all rows stay for one sentence (192 KB a block), and beside 64 states
+// (128 KB) a sixth of them; the others are read from the L2 cache at every step. A step is one pass over all weights,
+// since the products of the next gates need the state but not the word; then the blocks meet, every block knows the
+// words, advances its units, and they meet again. The best word of all is found by one atomic maximum for each block
+// and sentence; drawing and log probabilities need a third meeting, between sums of exponentials of panels of 16 words
+// and the word, which one block finds for each sentence. Products in `fast` have 16 rows of weights on the long side of
+// mma.m16n8k16, so that one sentence costs no more than eight; in fp32 a warp's threads share the sum over the units,
+// 4 rows x 8 states at a time, which at 64 sentences should take half the time of tiles that are mostly empty.
 //
 // Many sentences. Three kernels a step: gates (64 x 96: 32 units a block), scores (128 x 128), and the choice of the
 // word. Operands stream through shared memory with cp.async, 64 KB in four stages (16 bits) or 60 KB in three (fp32):
 // two blocks a multiprocessor. A warp holds all scores of 32 words and keeps their best, or largest and sum of
-// exponentials; 10 MB of logits become .3 MB at B 256. Sentences that ended leave the list that the kernels take theirs
+// exponentials; 10 MB of logits become .6 MB at B 256. Sentences that ended leave the list that the kernels take theirs
 // from; with an empty list they return at once, so nothing waits for the host and a graph can hold the whole sequence.
 //
 // fp32 products and sums are exact to fp32; `fast` rounds weights and states to fp16, and sums in fp32. Every sum is
 // added up in the order of one path, whatever the batch; that order, and so the rounding, differs between the paths.
 //
 // Considered: gates and scores in one launch (the scores need all of the state); two meetings for drawing too (each
-// block would read 184 KB of sums at B 64); a cluster's shared memory (sm_90 alone); sentences on the long side of the
-// products of few (15 of 16 rows empty at B 1); products of 12 rows, which would save
-// the quarter of a gate tile that is empty (4 % of all rows).
+// block would read 320 KB of sums at B 64); a cluster's shared memory (sm_90 alone); sentences on the long side of the
+// products of few (15 of 16 rows empty at B 1); products of 12 rows, which would save the
+// quarter of a gate tile that is empty (4 % of all rows).
 #include <cuda_runtime.h>
 
 #include <atomic>

@@ -23,7 +23,7 @@ constexpr int kGruBlockWords = 128;
 constexpr int kGruThreads = 256;
 constexpr int kGruWarps = kGruThreads / 32;
 constexpr int kGruChooseThreads = 128;
-constexpr int kGruFastSlots = 64, kGruFp32Slots = 16;  // most sentences of the persistent kernel
+constexpr int kGruMostSlots = 64;  // sentences of the persistent kernel
 
 inline int64_t gru_round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
@@ -76,9 +76,8 @@ inline int32_t gru_power_of_two(int64_t n) {
 inline bool plan_gru_persistent(const SvebmGruDecodeArguments& a, GruLimits limits, const GruPlan& plan,
                                 GruPersistentPlan& p) {
   p = {};
-  const int64_t most = plan.fast ? kGruFastSlots : kGruFp32Slots, T = a.max_tokens;
   // (the counter of barriers must not run into itself)
-  if (!limits.cooperative || a.n_rows > most || T > (1 << 20) || plan.depth > 8192) return false;
+  if (!limits.cooperative || a.n_rows > kGruMostSlots || a.max_tokens > (1 << 20) || plan.depth > 8192) return false;
   p.n_blocks = limits.n_multiprocessors;
   p.n_gate_tiles = (a.hidden + kGruTileUnits - 1) / kGruTileUnits;
   p.n_tiles = p.n_gate_tiles + plan.n_panels;

@@ -108,7 +108,7 @@ SVEBM_DEVICE void load_states(const GruResident& r, int copy) {
 // sums[16 rows of the tile][sentences], by one warp. Two sums run side by side, as products of few sentences wait for
 // each other.
 SVEBM_DEVICE void multiply_tile_fast(const GruResident& r, const HalfBits* weights, float* out) {
-  constexpr int kMost = kGruFastSlots / 8;
+  constexpr int kMost = kGruMostSlots / 8;
   const int n_column_tiles = (r.n_active + 7) / 8, blocks = r.d.plan.depth / 32;
   const HalfBits* states = shared_place<HalfBits>(r, r.plan.states) + 8 * r.lane;
   float even[kMost][4], odd[kMost][4];
@@ -180,14 +180,14 @@ SVEBM_DEVICE void multiply_tile_fp32(const GruResident& r, int local, int tile, 
 // ---- scores
 // ----------------------------------------------------------------------------------------------------------
 
-using BestKeys = GruKey[kGruFastSlots / 32];
+using BestKeys = GruKey[kGruMostSlots / 32];
 
 SVEBM_DEVICE void keep_tile(const GruResident& r, int local, int tile, const float* sums, BestKeys& best) {
   const int panel = tile - r.plan.n_gate_tiles;
   const float* const bias = shared_place<float>(r, r.plan.biases) + local * kGruTile;
   const auto word = [&](int i) { return panel * kGruTile + i; };
   SVEBM_UNROLL
-  for (int turn = 0; turn < kGruFastSlots / 32; ++turn) {
+  for (int turn = 0; turn < kGruMostSlots / 32; ++turn) {
     const int slot = r.lane + 32 * turn;
     if (slot >= r.n_active) continue;
     float scores[kGruTile];
@@ -232,7 +232,7 @@ SVEBM_DEVICE void multiply_all(const GruResident& r, bool with_scores, BestKeys&
 SVEBM_DEVICE void publish_best(const GruResident& r, int step, const BestKeys& best) {
   GruKey* const keys = shared_place<GruKey>(r, r.plan.keys);
   SVEBM_UNROLL
-  for (int turn = 0; turn < kGruFastSlots / 32; ++turn) {
+  for (int turn = 0; turn < kGruMostSlots / 32; ++turn) {
     const int slot = r.lane + 32 * turn;
     if (slot < r.n_active) keys[r.warp * r.plan.slots + slot] = best[turn];
   }

@@ -206,6 +206,7 @@ SVEBM_DEVICE void prepare_gru(const GruDecode& d) {
     const int64_t row = i / plan.depth;
     const int unit = static_cast<int>(i - row * plan.depth);
     const float value = unit < a.hidden ? a.state[row * a.hidden + unit] : 0.0f;
+    if (plan.fast && left_half_range(half_of(value))) *a.non_finite = 1;
     for (int copy = 0; copy < 2; ++copy) {  // the second for the zeros
       place<float>(d, plan.state[copy])[i] = value;
       if (plan.fast) place<HalfBits>(d, plan.half_state[copy])[i] = half_of(value);

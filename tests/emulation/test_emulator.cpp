@@ -129,6 +129,38 @@ void accesses_out_of_bounds() {
 #endif
 }
 
+// Each thread reads what a thread of the block after has written, once all blocks have met.
+void blocks_that_meet() {
+  constexpr unsigned kBlocks = 3;
+  const auto run = [&](unsigned seed, unsigned n_waiting) -> std::string {
+    std::vector<float> exchange(kBlocks * kThreads, NAN), out(kBlocks * kThreads, NAN);
+    unsigned counter = 0;
+    try {
+      emulation::launch_together(kBlocks, kThreads, 0, Options{seed, false}, [&] {
+        const unsigned own = blockIdx.x * kThreads + threadIdx.x;
+        exchange[own] = static_cast<float>(own);
+        svebm::block_barrier(SVEBM_SITE);
+        if (threadIdx.x == 0) svebm::arrive_and_wait(&counter, n_waiting, SVEBM_SITE);
+        svebm::block_barrier(SVEBM_SITE);
+        out[own] = exchange[(own + kThreads) % exchange.size()];
+      });
+    } catch (const emulation::Error& error) {
+      return error.what();
+    }
+    for (unsigned i = 0; i < out.size(); ++i) {
+      if (!(out[i] == static_cast<float>((i + kThreads) % out.size()))) return "wrong";
+    }
+    return "";
+  };
+  unsigned n_wrong = 0;
+  for (unsigned seed = 0; seed < 20; ++seed) {
+    CHECK(run(seed, kBlocks).empty());
+    CHECK(contains(run(seed, kBlocks + 1), "1 for a counter"));
+    n_wrong += run(seed, 0) == "wrong" ? 1 : 0;
+  }
+  CHECK(n_wrong > 0);
+}
+
 // Copies land before the wait or at it; a kernel must be right in both cases.
 void asynchronous_copies() {
   alignas(16) static float source[4 * kThreads];
@@ -208,6 +240,7 @@ int main() {
   barriers_of_groups();
   divergent_collectives();
   accesses_out_of_bounds();
+  blocks_that_meet();
   asynchronous_copies();
   products();
   halves();

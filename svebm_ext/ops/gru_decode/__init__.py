@@ -60,8 +60,9 @@ def gru_decode(
         ids: address of each row's random numbers [B] int64; default 0 to B - 1.
         log_probabilities: also return those of the chosen words.
         precision: "fp32", or "fast": native kernels may round weights and states to 16 bits in products. Words whose
-            scores are nearly equal may then change places, and a greedy sentence with them.
-        packed: what `pack_gru` made of these weights for this precision, which saves packing them in every call.
+            scores are nearly equal may then change places, and a greedy sentence with them. On CUDA the result's
+            `finite` is then false too where a weight or a first state is beyond the range of half precision.
+        packed: what `pack_gru` made of these weights for this precision, which saves packing them in every call (CPU).
         backend: "auto", "native", "reference", or None for the setting of `svebm_ext.ops.backend`.
 
     Raises:
