@@ -43,7 +43,7 @@ using svebm::GruPlan;
 constexpr int kPrepareThreads = 256;
 // Blocks of the kernels of a step on a multiprocessor: limits their registers to 128.
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
-constexpr int kBlocks = 1;  // shared memory has no room for two
+constexpr int kBlocks = 1;  // shared memory has no room for two, nor 128 registers for the scores in `fast`
 #else
 constexpr int kBlocks = 2;
 #endif
@@ -73,7 +73,7 @@ __global__ void __launch_bounds__(svebm::kGruThreads, kBlocks)
 }
 
 template <bool kFast>
-__global__ void __launch_bounds__(svebm::kGruThreads, kBlocks)
+__global__ void __launch_bounds__(svebm::kGruThreads, kFast ? kBlocks : 2)
     gru_scores_kernel(const __grid_constant__ SvebmGruDecodeArguments arguments, const __grid_constant__ GruPlan plan,
                       unsigned char* workspace, int step) {
   const GruDecode decode{arguments, plan, workspace};
