@@ -12,9 +12,10 @@ trap 'rm -rf "$site"' EXIT
 failed=()
 
 limited() {  # limited NAME SECONDS COMMAND...: output to the screen and to FOLDER/NAME.log
-  local name=$1 seconds=$2
+  local name=$1 seconds=$2 left=$((570 - SECONDS))  # of the ten minutes of the whole visit
   shift 2
-  printf '\n==== %s\n' "$name"
+  ((seconds <= left)) || seconds=$((left > 1 ? left : 1))
+  printf '\n==== %s (at most %d s)\n' "$name" "$seconds"
   timeout "$seconds" "$@" 2>&1 | tee "$out/$name.log" || failed+=("$name")
 }
 

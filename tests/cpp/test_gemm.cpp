@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "gemm/gemm.h"
+#include "variants.h"
 
 namespace {
 
@@ -115,14 +116,10 @@ void the_same_bits_for_any_number_of_threads() {
 }  // namespace
 
 int main() {
-  for (const auto variant : svebm::kCpuVariants) {
-    if (!svebm::use_cpu_variant(variant)) {
-      std::printf("not on this processor: %s\n", svebm::cpu_variant_name(variant));
-      continue;
-    }
+  on_every_variant([] {
     shapes_nobody_thought_of();
     parts_of_every_kind_at_once();
     the_same_bits_for_any_number_of_threads();
-  }
+  });
   return check::failures();
 }

@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "gru_decode_cases.h"
+#include "variants.h"
 
 namespace {
 
@@ -120,16 +121,12 @@ void packed_weights_must_fit() {
 }  // namespace
 
 int main() {
-  for (const auto variant : svebm::kCpuVariants) {
-    if (!svebm::use_cpu_variant(variant)) {
-      std::printf("not on this processor: %s\n", svebm::cpu_variant_name(variant));
-      continue;
-    }
+  on_every_variant([] {
     shapes_nobody_thought_of();
     limited_draws();
     the_same_words_on_any_number_of_threads();
     states_that_are_not_finite_are_reported();
     packed_weights_must_fit();
-  }
+  });
   return check::failures();
 }

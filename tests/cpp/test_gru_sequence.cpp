@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "gru_sequence/gru_sequence.h"
+#include "variants.h"
 
 namespace {
 
@@ -182,13 +183,9 @@ void the_same_bits_for_any_number_of_threads() {
 }  // namespace
 
 int main() {
-  for (const auto variant : svebm::kCpuVariants) {
-    if (!svebm::use_cpu_variant(variant)) {
-      std::printf("not on this processor: %s\n", svebm::cpu_variant_name(variant));
-      continue;
-    }
+  on_every_variant([] {
     lengths_and_sizes_of_every_kind();
     the_same_bits_for_any_number_of_threads();
-  }
+  });
   return check::failures();
 }

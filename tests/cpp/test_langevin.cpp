@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "langevin_cases.h"
+#include "variants.h"
 
 namespace {
 
@@ -145,17 +146,13 @@ void numbers_that_are_not_finite_are_reported() {
 }  // namespace
 
 int main() {
-  for (const auto variant : svebm::kCpuVariants) {
-    if (!svebm::use_cpu_variant(variant)) {
-      std::printf("not on this processor: %s\n", svebm::cpu_variant_name(variant));
-      continue;
-    }
+  on_every_variant([] {
     every_shape_and_part();
     shapes_nobody_thought_of();
     large_widths();
     bf16_operands_where_there_are_any();
     the_same_bits_however_chains_are_divided();
     numbers_that_are_not_finite_are_reported();
-  }
+  });
   return check::failures();
 }

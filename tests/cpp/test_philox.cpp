@@ -4,6 +4,7 @@
 #include "check.h"
 #include "common/philox.h"
 #include "philox_cases.h"
+#include "variants.h"
 
 namespace {
 
@@ -54,14 +55,10 @@ void a_seed_behind_a_pointer() {
 
 int main() {
   published_vectors();
-  for (const auto variant : svebm::kCpuVariants) {
-    if (!svebm::use_cpu_variant(variant)) {
-      std::printf("not on this processor: %s\n", svebm::cpu_variant_name(variant));
-      continue;
-    }
+  on_every_variant([] {
     every_number();
     threads_change_nothing();
     a_seed_behind_a_pointer();
-  }
+  });
   return check::failures();
 }

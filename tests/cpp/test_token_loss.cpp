@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "token_loss/token_loss.h"
+#include "variants.h"
 
 namespace {
 
@@ -142,15 +143,11 @@ void what_is_not_a_number_stays_with_its_token() {
 }  // namespace
 
 int main() {
-  for (const auto variant : svebm::kCpuVariants) {
-    if (!svebm::use_cpu_variant(variant)) {
-      std::printf("not on this processor: %s\n", svebm::cpu_variant_name(variant));
-      continue;
-    }
+  on_every_variant([] {
     shapes_nobody_thought_of();
     without_gradients_the_same_loss();
     the_same_bits_for_any_number_of_threads();
     what_is_not_a_number_stays_with_its_token();
-  }
+  });
   return check::failures();
 }

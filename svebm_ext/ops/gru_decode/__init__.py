@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -172,46 +173,27 @@ def _gru_decode(
     return found.tokens, found.lengths, logs, found.finite
 
 
-def _shapes(
-    state: Tensor,
-    gate_bias: Tensor,
-    input_gates: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    output: Tensor,
-    output_bias: Tensor | None,
-    packed: Tensor | None,
-    ids: Tensor,
-    excluded: list[int],
-    max_tokens: int,
-    begin: int,
-    end: int,
-    pad: int,
-    greedy: bool,
-    temperature: float,
-    top_k: int,
-    top_p: float,
-    seed: int,
-    seed_tensor: Tensor | None,
-    log_probabilities: bool,
-    precision: str,
-    backend: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    B = state.shape[0]
+def _shapes(state: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    values = dict(zip(_ARGUMENT_NAMES, arguments, strict=True))
+    B, max_tokens = state.shape[0], values["max_tokens"]
     return (
         state.new_empty((B, max_tokens), dtype=torch.int64),
         state.new_empty((B,), dtype=torch.int64),
-        state.new_empty((B, max_tokens) if log_probabilities else (0,)),
+        state.new_empty((B, max_tokens) if values["log_probabilities"] else (0,)),
         state.new_empty((), dtype=torch.bool),
     )
 
 
-_library = torch.library.Library("svebm", "FRAGMENT")
-_library.define(
-    "gru_decode(Tensor state, Tensor gate_bias, Tensor input_gates, Tensor weight, Tensor bias, Tensor output,"
-    " Tensor? output_bias, Tensor? packed, Tensor ids, int[] excluded, int max_tokens, int begin, int end, int pad,"
-    " bool greedy, float temperature, int top_k, float top_p, int seed, Tensor? seed_tensor, bool log_probabilities,"
-    " str precision, str backend) -> (Tensor tokens, Tensor lengths, Tensor log_probabilities, Tensor finite)"
+_ARGUMENTS = (
+    "Tensor gate_bias, Tensor input_gates, Tensor weight, Tensor bias, Tensor output, Tensor? output_bias,"
+    " Tensor? packed, Tensor ids, int[] excluded, int max_tokens, int begin, int end, int pad, bool greedy,"
+    " float temperature, int top_k, float top_p, int seed, Tensor? seed_tensor, bool log_probabilities,"
+    " str precision, str backend"
 )
+_ARGUMENT_NAMES = [argument.split()[-1] for argument in _ARGUMENTS.split(",")]
+_RESULTS = "(Tensor tokens, Tensor lengths, Tensor log_probabilities, Tensor finite)"
+
+_library = torch.library.Library("svebm", "FRAGMENT")
+_library.define(f"gru_decode(Tensor state, {_ARGUMENTS}) -> {_RESULTS}")
 _library.impl("gru_decode", _gru_decode, "CompositeExplicitAutograd")
 torch.library.register_fake("svebm::gru_decode", _shapes, lib=_library)
