@@ -9,9 +9,9 @@ namespace {
 
 using emulation::Options;
 
-// A sanitizer makes everything slow, and has its own tests: a third of the places will do.
+// A sanitizer makes everything slow, and has its own tests: a few of the places will do.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr unsigned kEvery = 3;
+constexpr unsigned kEvery = 7;
 #else
 constexpr unsigned kEvery = 1;
 #endif
