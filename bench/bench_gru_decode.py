@@ -1,6 +1,7 @@
 """Decoding: whole sentences in one call beside the loops that a user of plain PyTorch writes."""
 
 import statistics
+import sys
 import time
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from ceilings import ceilings
 from interleaved import measure, report_times, synchronised_time
+from memory import bytes_in_a_process, print_growth
 from shapes import DECODE, DECODE_CUDA, SHORT, SMOKE, DecodeShape
 from torch import Tensor, nn
 
@@ -176,3 +178,22 @@ def measure_group(shape: DecodeShape, device: torch.device, greedy: bool, no_nat
             assert same >= (0.9 if name != "native fast" else 0.0), (name, float(same))
     clock = synchronised_time if device.type == "cuda" else time.perf_counter
     return measure(calls, clock, SECONDS, *((1, 1) if SMOKE else ()))
+
+
+MEMORY = ["native", "native fast", "GRUCell + Linear", "tuned torch"]
+
+
+def bench_peak_memory(benchmark):
+    """Beyond the model, with its table of input gates and packed weights; the time printed is that of the processes."""
+    if reason := unavailable_reason("gru_decode", "cpu"):
+        pytest.skip(reason)
+    name = list(DECODE)[-1]
+    benchmark.group = "gru_decode sampling, peak memory"
+    benchmark.extra_info["size"] = name
+    found = benchmark.pedantic(lambda: {key: bytes_in_a_process(__file__, name, key) for key in MEMORY}, rounds=1)
+    benchmark.extra_info["bytes"] = found
+
+
+if __name__ == "__main__":
+    model = Model.draw(DECODE[sys.argv[1]], torch.device("cpu"))
+    print_growth(IMPLEMENTATIONS[sys.argv[2]](model, False))

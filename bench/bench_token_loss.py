@@ -1,16 +1,14 @@
 """Loss of tokens with both gradients: the native kernel beside the reference in chunks, and torch's linear map and
 cross_entropy, which hold all logits. Share of the processor's multiply-add rate; memory as in bench_train_step.py."""
 
-import json
-import resource
 import statistics
-import subprocess
 import sys
 
 import pytest
 import torch
 import torch.nn.functional as F
-from bench_train_step import report_times
+from interleaved import report_times
+from memory import bytes_in_a_process, print_growth
 from shapes import SMOKE, TOKEN_LOSS
 from training_steps import alternating_times
 
@@ -72,24 +70,10 @@ def bench_peak_memory(benchmark, name):
     """The time that pytest-benchmark prints here is that of starting the processes."""
     benchmark.group = "token_loss, peak memory"
 
-    def measure() -> dict[str, int]:
-        found = {}
-        for key in selected():
-            command = [sys.executable, __file__, name, key]
-            output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-            found[key] = int(json.loads(output.splitlines()[-1]))
-        return found
-
-    found = benchmark.pedantic(measure, rounds=1)
+    found = benchmark.pedantic(lambda: {key: bytes_in_a_process(__file__, name, key) for key in selected()}, rounds=1)
     benchmark.extra_info["bytes"] = found
     print(f"\n{name}: " + ", ".join(f"{key} {value / 1e6:.0f} MB" for key, value in found.items()))
 
 
 if __name__ == "__main__":
-    prepared = make_call(sys.argv[1], sys.argv[2])
-    warm = torch.randn(64, 64, requires_grad=True)
-    (warm @ warm).sum().backward()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    prepared()
-    prepared()
-    print(json.dumps(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)))
+    print_growth(make_call(sys.argv[1], sys.argv[2]))

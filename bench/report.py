@@ -45,7 +45,8 @@ def memory_table(members: list[dict]) -> list[str]:
     lines = [f"| {members[0]['group']}, MB | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for member in members:
         sizes = [f"{member['extra_info']['bytes'][name] / 1e6:.0f}" for name in names]
-        lines.append(f"| {member['params']['name']} | " + " | ".join(sizes) + " |")
+        name = (member["params"] or {}).get("name") or member["extra_info"]["size"]
+        lines.append(f"| {name} | " + " | ".join(sizes) + " |")
     return lines
 
 

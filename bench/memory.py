@@ -1,0 +1,28 @@
+"""Peak memory of a call, measured in a process of its own: what is resident at most, less what was before the call."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+
+import torch
+
+
+def bytes_in_a_process(file: str, *arguments: str) -> int:
+    """Run a benchmark's file with arguments; it prints what `print_growth` measures."""
+    command = [sys.executable, file, *arguments]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return int(json.loads(output.splitlines()[-1]))
+
+
+def print_growth(call: Callable[[], object]) -> None:
+    """Print by how many bytes the largest resident memory grows when call() runs twice."""
+    warm = torch.randn(64, 64, requires_grad=True)
+    (warm @ warm).sum().backward()  # libraries and threads are not the call's
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    call()
+    call()
+    print(json.dumps(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)))
