@@ -160,6 +160,9 @@ struct GruBlock {
     n >= kWidth ? store_anywhere(to, value) : store_some(to, value, n);
   }
 
+  // ... read likewise: the numbers behind them belong to rows that other threads work on.
+  static Floats get(const float* from, int n) { return n >= kWidth ? load_anywhere(from) : load_some(from, n); }
+
   void next_state(int64_t unit, const float* tile, int64_t position, int active, const float* state,
                   float* next) const {
     const int64_t H = a.hidden;
@@ -175,10 +178,10 @@ struct GruBlock {
         store(next + unit * kLanes + i, h);
         continue;
       }
-      const Floats r = logistic(load_anywhere(at_r + i) + load(tile + i));
-      const Floats z = logistic(load_anywhere(at_z + i) + load(tile + kLanes + i));
+      const Floats r = logistic(get(at_r + i, n) + load(tile + i));
+      const Floats z = logistic(get(at_z + i, n) + load(tile + kLanes + i));
       const Floats q = load(tile + 2 * kLanes + i);
-      const Floats candidate = hyperbolic_tangent(fma(r, q, load_anywhere(at_n + i)));
+      const Floats candidate = hyperbolic_tangent(fma(r, q, get(at_n + i, n)));
       const Floats moved = fma(z, h - candidate, candidate);
       store(next + unit * kLanes + i, n >= kWidth ? moved : choose_first(moved, h, n));
       put(at_r + i, r, n);
@@ -228,9 +231,9 @@ struct GruBlock {
       const auto array = [&](float* values, int64_t per_direction, int64_t index) {
         return feature(values, per_direction, index) + position + i;
       };
-      const Floats r = load_anywhere(array(a.gates, 3 * H, unit)), z = load_anywhere(array(a.gates, 3 * H, H + unit));
-      const Floats candidate = load_anywhere(array(a.gates, 3 * H, 2 * H + unit));
-      const Floats q = load_anywhere(array(a.recurrent, H, unit)), h = load_anywhere(array(a.before, H, unit));
+      const Floats r = get(array(a.gates, 3 * H, unit), n), z = get(array(a.gates, 3 * H, H + unit), n);
+      const Floats candidate = get(array(a.gates, 3 * H, 2 * H + unit), n);
+      const Floats q = get(array(a.recurrent, H, unit), n), h = get(array(a.before, H, unit), n);
       const Floats g = load(running) + load(from_states + unit * kLanes + i);
       const Floats of_n = g * (1.0f - z) * (1.0f - candidate * candidate);
       const Floats of_z = g * (h - candidate) * z * (1.0f - z);
