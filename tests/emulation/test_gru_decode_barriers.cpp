@@ -76,6 +76,10 @@ void every_site(const char* name, const std::vector<Kernel>& kernels, std::size_
 }  // namespace
 
 int main() {
+  if (emulation::kUnderThreadSanitizer) {
+    std::printf("skipped: there are no threads that the thread sanitizer could look at\n");
+    return 0;
+  }
   const cases::GruShape few{11, 3, 20, 250}, many{5, 2, 150, 100};
   every_site("one kernel",
              {kernel(true, false, true, false, few), kernel(true, true, false, true, few),
