@@ -153,7 +153,7 @@ def update(
     runtime: Runtime,
     running_marginal: Tensor | None = None,
 ) -> Outcome:
-    """One iteration of learning (Algorithm 1; loss of METHOD section 3).
+    """One iteration of learning (Algorithm 1; the loss is that of docs/math.md).
 
     Args:
         model: networks.
