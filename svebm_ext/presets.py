@@ -1,4 +1,4 @@
-"""Named configurations, each with what it is for. `paper_*` and released settings: METHOD section 3, Pang & Wu 2021."""
+"""Named configurations, each with what it is for. Paper and released settings: docs/math.md, Pang & Wu 2021."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loss of one iteration, from the terms of a latent family by name (METHOD section 3, Eq. 10-12, 21-23).
+"""The loss of one iteration, from the terms of a latent family by name (docs/math.md, Eq. 10-12, 21-23).
 
     loss = NLL + w (KL(q||p0) - mean F(z+) + mean F(z-)) - lambda I(z, y) + eta CE(y, p(y | z = mu(x)))
 
