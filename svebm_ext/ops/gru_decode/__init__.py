@@ -13,6 +13,7 @@ from torch import Tensor
 from svebm_ext.ops.backend import fall_back, resolve, use_backend
 from svebm_ext.ops.gru_decode import native, options, reference
 from svebm_ext.ops.gru_decode.options import Choice, Decoded, GRUWeights
+from svebm_ext.ops.philox import signed_seed
 
 __all__ = ["Decoded", "GRUWeights", "gru_decode", "pack_gru"]
 
@@ -74,7 +75,7 @@ def gru_decode(
     """
     if isinstance(seed, int) and not 0 <= seed < 1 << 64:
         options.fail("seed", seed, "0 to 2^64 - 1")
-    number = 0 if isinstance(seed, Tensor) else (seed if seed < 1 << 63 else seed - (1 << 64))
+    number = 0 if isinstance(seed, Tensor) else signed_seed(seed)
     detached = [None if tensor is None else tensor.detach() for tensor in weights]
     tokens, lengths, logs, finite = torch.ops.svebm.gru_decode(
         state.detach(),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from svebm_ext.ops.gru_decode.options import Choice, Decoded, GRUWeights
 from svebm_ext.ops.native_library import native_module
-from svebm_ext.ops.philox import Stream
+from svebm_ext.ops.philox import Stream, signed_seed
 from svebm_ext.ops.threads import kernel_threads
 
 ALIGNMENT = 64
@@ -125,7 +125,7 @@ class _Call:
             "temperature": choice.temperature,
             "top_k": choice.top_k,
             "top_p": choice.top_p,
-            "seed": seed if seed < 1 << 63 else seed - (1 << 64),
+            "seed": signed_seed(seed),
             "stream": int(Stream.TOKEN),
             "fast": choice.precision == "fast",
         }

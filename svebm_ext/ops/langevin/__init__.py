@@ -11,7 +11,7 @@ from torch import Tensor
 from svebm_ext.ops.backend import fall_back, resolve, use_backend
 from svebm_ext.ops.langevin import native, options, reference
 from svebm_ext.ops.langevin.options import Dynamics, LangevinResult, Layers, Network
-from svebm_ext.ops.philox import Stream
+from svebm_ext.ops.philox import Stream, signed_seed
 
 __all__ = ["LangevinResult", "langevin", "langevin_autograd"]
 
@@ -77,6 +77,8 @@ def langevin(
         ConfigError: an argument has a wrong shape, type, device or value.
         BackendUnavailableError: `backend` is "native" and the native library cannot serve the call.
     """
+    if isinstance(seed, int) and not 0 <= seed < 1 << 64:
+        options.fail("seed", seed, "0 to 2^64 - 1")
     if chain_ids is None:
         chain_ids = torch.arange(z.shape[0], device=z.device) if bank_indices is None else bank_indices
     weights, biases = [weight.detach() for weight, _ in layers], [offset.detach() for _, offset in layers]
@@ -86,7 +88,7 @@ def langevin(
         chain_ids,
         labels,
         None if bias is None else bias.detach(),
-        0 if isinstance(seed, Tensor) else _signed(seed),
+        0 if isinstance(seed, Tensor) else signed_seed(seed),
         seed if isinstance(seed, Tensor) else None,
         n_steps,
         first_step,
@@ -166,13 +168,6 @@ def langevin_autograd(
         chain_ids = torch.arange(z.shape[0], device=z.device)
     with torch.no_grad():
         return reference.run_chains(z.detach(), reference.autograd_target(log_density), dynamics, chain_ids)
-
-
-def _signed(seed: int) -> int:
-    """The same 64 bits as a signed integer, the only kind that an op's schema has."""
-    if not 0 <= seed < 1 << 64:
-        options.fail("seed", seed, "0 to 2^64 - 1")
-    return seed if seed < 1 << 63 else seed - (1 << 64)
 
 
 def _langevin_bank(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from svebm_ext.ops.langevin.options import ACTIVATIONS, Dynamics, LangevinResult, Network
 from svebm_ext.ops.native_library import native_module
-from svebm_ext.ops.philox import Stream
+from svebm_ext.ops.philox import Stream, signed_seed
 from svebm_ext.ops.threads import kernel_threads
 
 CHAIN_GROUP = 16
@@ -103,7 +103,7 @@ class _Call:
             "temperature": network.temperature,
             "n_steps": dynamics.n_steps,
             "first_step": dynamics.first_step,
-            "seed": 0 if isinstance(dynamics.seed, Tensor) else _signed(dynamics.seed),
+            "seed": 0 if isinstance(dynamics.seed, Tensor) else signed_seed(dynamics.seed),
             "seed_pointer": self._pointer(seed_tensor),
             "stream": int(dynamics.stream),
             "metropolis_stream": int(Stream.METROPOLIS),
@@ -152,7 +152,3 @@ def _rounding_allowed(device: torch.device) -> bool:
     """Whether torch's own products of float32 may round their operands: to TF32 on a GPU, to bfloat16 on a CPU."""
     setting = torch.get_float32_matmul_precision()
     return setting == "medium" or (setting == "high" and device.type == "cuda")
-
-
-def _signed(seed: int) -> int:
-    return seed if seed < 1 << 63 else seed - (1 << 64)

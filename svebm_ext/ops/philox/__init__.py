@@ -18,7 +18,7 @@ from svebm_ext.errors import ConfigError
 from svebm_ext.ops.backend import resolve
 from svebm_ext.ops.philox import native, reference
 
-__all__ = ["Stream", "philox_normal", "philox_uniform"]
+__all__ = ["Stream", "philox_normal", "philox_uniform", "signed_seed"]
 
 
 class Stream(enum.IntEnum):
@@ -92,15 +92,15 @@ def _call(
     normal: bool,
     backend: str | None,
 ) -> Tensor:
-    number, tensor = (0, seed) if isinstance(seed, Tensor) else (_signed(seed), None)
+    if isinstance(seed, int) and not 0 <= seed < 1 << 64:
+        raise ConfigError(f"philox: seed {seed} is outside 0 .. 2^64 - 1")
+    number, tensor = (0, seed) if isinstance(seed, Tensor) else (signed_seed(seed), None)
     arguments = (dim, first_step, n_steps, int(stream), normal, backend or "")
     return torch.ops.svebm.philox(chain_ids, number, tensor, *arguments)
 
 
-def _signed(seed: int) -> int:
+def signed_seed(seed: int) -> int:
     """The same 64 bits as a signed integer, the only kind that an op's schema has."""
-    if not 0 <= seed < 1 << 64:
-        raise ConfigError(f"philox: seed {seed} is outside 0 .. 2^64 - 1")
     return seed if seed < 1 << 63 else seed - (1 << 64)
 
 
