@@ -8,6 +8,7 @@
 #include <random>
 #include <vector>
 
+#include "check.h"
 #include "gru_decode/gru_decode.h"
 #include "philox_cases.h"
 
@@ -142,6 +143,38 @@ inline double distance_to_choice(const SvebmGruDecodeArguments& a, const std::ve
   for (int64_t v = 0; v < word; ++v) below += share[static_cast<size_t>(v)];
   const double above = below + share[static_cast<size_t>(word)];
   return std::max(0.0, std::max(below - target, target - above)) / total;
+}
+
+// Follows the words that the kernel chose and checks each against the scores in double. In `fast` rounding may choose
+// among words whose scores are nearly the same.
+inline void check_choices(const SvebmGruDecodeArguments& a, double tolerance) {
+  for (int64_t row = 0; row < a.n_rows; ++row) {
+    GruRow exact{std::vector<double>(a.state + row * a.hidden, a.state + (row + 1) * a.hidden)};
+    const int64_t length = a.lengths[row];
+    CHECK(length >= 1 && length <= a.max_tokens);
+    int64_t word = a.begin;
+    for (int64_t step = 0; step < a.max_tokens; ++step) {
+      const int64_t at = row * a.max_tokens + step, chosen = a.tokens[at];
+      if (step >= length) {
+        CHECK(chosen == a.pad);
+        if (a.log_probabilities != nullptr) CHECK(a.log_probabilities[at] == 0.0f);
+        continue;
+      }
+      exact.advance(a, row, word);
+      const std::vector<double> scores = exact.scores(a);
+      CHECK(chosen >= 0 && chosen < a.vocabulary);
+      if (chosen < 0 || chosen >= a.vocabulary) return;
+      CHECK(distance_to_choice(a, scores, row, step, chosen) < tolerance);
+      if (a.log_probabilities != nullptr) {
+        const double best = *std::max_element(scores.begin(), scores.end());
+        double sum = 0.0;
+        for (const double score : scores) sum += std::exp(score - best);
+        CHECK_NEAR(a.log_probabilities[at], scores[static_cast<size_t>(chosen)] - best - std::log(sum), 10 * tolerance);
+      }
+      if (chosen == a.end) CHECK(step + 1 == length);
+      word = chosen;
+    }
+  }
 }
 
 }  // namespace cases

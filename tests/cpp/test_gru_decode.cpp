@@ -26,36 +26,6 @@ void run(const SvebmGruDecodeArguments& a, int n_threads) {
   CHECK(svebm::gru_decode_cpu(a, packed.get(), workspace.get(), n_threads));
 }
 
-// Follows the words that the kernel chose and checks each against the scores in double.
-void check_choices(const SvebmGruDecodeArguments& a, double tolerance) {
-  for (int64_t row = 0; row < a.n_rows; ++row) {
-    cases::GruRow exact{std::vector<double>(a.state + row * a.hidden, a.state + (row + 1) * a.hidden)};
-    const int64_t length = a.lengths[row];
-    CHECK(length >= 1 && length <= a.max_tokens);
-    int64_t word = a.begin;
-    for (int64_t step = 0; step < a.max_tokens; ++step) {
-      const int64_t at = row * a.max_tokens + step, chosen = a.tokens[at];
-      if (step >= length) {
-        CHECK(chosen == a.pad);
-        if (a.log_probabilities != nullptr) CHECK(a.log_probabilities[at] == 0.0f);
-        continue;
-      }
-      exact.advance(a, row, word);
-      const std::vector<double> scores = exact.scores(a);
-      CHECK(chosen >= 0 && chosen < a.vocabulary);
-      CHECK(cases::distance_to_choice(a, scores, row, step, chosen) < tolerance);
-      if (a.log_probabilities != nullptr) {
-        const double best = *std::max_element(scores.begin(), scores.end());
-        double sum = 0.0;
-        for (const double score : scores) sum += std::exp(score - best);
-        CHECK_NEAR(a.log_probabilities[at], scores[static_cast<size_t>(chosen)] - best - std::log(sum), 10 * tolerance);
-      }
-      if (chosen == a.end) CHECK(step + 1 == length);
-      word = chosen;
-    }
-  }
-}
-
 void shapes_nobody_thought_of() {
   std::mt19937 random(7);
   const auto number = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
@@ -64,7 +34,7 @@ void shapes_nobody_thought_of() {
     auto made = cases::make_gru(shape, number(0, 1) == 1, number(0, 1) == 1, static_cast<unsigned>(i));
     if (number(0, 2) == 0) made.arguments.output_bias = nullptr;
     run(made.arguments, number(1, 4));
-    check_choices(made.arguments, 2e-5);
+    cases::check_choices(made.arguments, 2e-5);
     CHECK(made.non_finite[0] == 0);
   }
 }

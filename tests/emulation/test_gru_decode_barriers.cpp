@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "gru_decode_on_host.h"
+#include "missing_barriers.h"
 
 namespace {
 
@@ -39,39 +40,7 @@ Kernel kernel(bool persistent, bool fast, bool greedy, bool logs, const cases::G
   };
 }
 
-bool noticed(const std::vector<Kernel>& kernels, const std::vector<Results>& expected, unsigned n_seeds) {
-  for (unsigned seed = 1; seed <= n_seeds; ++seed) {
-    for (size_t i = 0; i < kernels.size(); ++i) {
-      try {
-        if (!(kernels[i](Options{seed, seed % 2 == 0}) == expected[i])) return true;
-      } catch (const emulation::Error&) {
-        return true;
-      }
-    }
-  }
-  return false;
-}
-
-void every_site(const char* name, const std::vector<Kernel>& kernels, std::size_t least_sites) {
-  emulation::sites_hit.clear();
-  std::vector<Results> expected;
-  for (const Kernel& one : kernels) expected.push_back(one({}));
-  CHECK(!noticed(kernels, expected, 3));
-  const auto sites = emulation::sites_hit;
-  CHECK(sites.size() >= least_sites);
-  unsigned i = 0;
-  for (const auto& [site, hits] : sites) {
-    if (i++ % kEvery != 0) continue;
-    emulation::ignored_site = site;
-    if (!noticed(kernels, expected, 24)) {
-      std::fprintf(stderr, "%s: nobody misses the barrier or wait at %s (%zu calls)\n", name, site.text().c_str(),
-                   hits);
-      CHECK(false);
-    }
-    emulation::ignored_site = {"", 0};
-  }
-  std::printf("%s: each of %zu barriers and waits is missed\n", name, (sites.size() + kEvery - 1) / kEvery);
-}
+constexpr emulation::Search kSearch{3, 24, kEvery};
 
 }  // namespace
 
@@ -81,10 +50,12 @@ int main() {
     return 0;
   }
   const cases::GruShape few{11, 3, 20, 250}, many{5, 2, 150, 100};
-  every_site("one kernel",
-             {kernel(true, false, true, false, few), kernel(true, true, false, true, few),
-              kernel(true, false, true, true, few)},
-             10);
-  every_site("kernels of a step", {kernel(false, false, true, true, many), kernel(false, true, false, true, many)}, 8);
+  emulation::every_site<Results>("one kernel",
+                                 {kernel(true, false, true, false, few), kernel(true, true, false, true, few),
+                                  kernel(true, false, true, true, few)},
+                                 10, kSearch);
+  emulation::every_site<Results>("kernels of a step",
+                                 {kernel(false, false, true, true, many), kernel(false, true, false, true, many)}, 8,
+                                 kSearch);
   return check::failures();
 }

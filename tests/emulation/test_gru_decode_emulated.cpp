@@ -17,38 +17,6 @@ constexpr unsigned kEvery = 1;
 // Three blocks, and room for all weights; the same with room for a part of them.
 constexpr svebm::GruLimits kRoomy{227 * 1024, 3, true};
 
-// Follows the words that the kernel chose and checks each against the scores in double. In `fast` rounding may choose
-// among words whose scores are nearly the same.
-void check_choices(const SvebmGruDecodeArguments& a, double tolerance) {
-  for (int64_t row = 0; row < a.n_rows; ++row) {
-    cases::GruRow exact{std::vector<double>(a.state + row * a.hidden, a.state + (row + 1) * a.hidden)};
-    const int64_t length = a.lengths[row];
-    CHECK(length >= 1 && length <= a.max_tokens);
-    int64_t word = a.begin;
-    for (int64_t step = 0; step < a.max_tokens; ++step) {
-      const int64_t at = row * a.max_tokens + step, chosen = a.tokens[at];
-      if (step >= length) {
-        CHECK(chosen == a.pad);
-        if (a.log_probabilities != nullptr) CHECK(a.log_probabilities[at] == 0.0f);
-        continue;
-      }
-      exact.advance(a, row, word);
-      const std::vector<double> scores = exact.scores(a);
-      CHECK(chosen >= 0 && chosen < a.vocabulary);
-      if (chosen < 0 || chosen >= a.vocabulary) return;
-      CHECK(cases::distance_to_choice(a, scores, row, step, chosen) < tolerance);
-      if (a.log_probabilities != nullptr) {
-        const double best = *std::max_element(scores.begin(), scores.end());
-        double sum = 0.0;
-        for (const double score : scores) sum += std::exp(score - best);
-        CHECK_NEAR(a.log_probabilities[at], scores[static_cast<size_t>(chosen)] - best - std::log(sum), 10 * tolerance);
-      }
-      if (chosen == a.end) CHECK(step + 1 == length);
-      word = chosen;
-    }
-  }
-}
-
 double tolerance_of(bool fast) { return fast ? 2e-2 : 2e-5; }
 
 void shapes_nobody_thought_of() {
@@ -66,7 +34,7 @@ void shapes_nobody_thought_of() {
     svebm::GruLimits limits = persistent ? kRoomy : on_host::kSteps;
     if (persistent && small) limits.shared_bytes = svebm::plan_gru(made.arguments, kRoomy).resident.weights + 9000;
     CHECK(on_host::run_gru(made.arguments, limits, {i, i / 4 % 2 == 0}) == persistent);
-    check_choices(made.arguments, tolerance_of(fast));
+    cases::check_choices(made.arguments, tolerance_of(fast));
     CHECK(made.non_finite[0] == 0);
   }
 }
@@ -77,7 +45,7 @@ void round_shapes() {
     auto made = cases::make_gru({persistent ? 8 : 130, 2, 64, 256}, !persistent, true);
     CHECK(svebm::plan_gru(made.arguments, persistent ? kRoomy : on_host::kSteps).direct);
     CHECK(on_host::run_gru(made.arguments, persistent ? kRoomy : on_host::kSteps, {}) == persistent);
-    check_choices(made.arguments, 2e-5);
+    cases::check_choices(made.arguments, 2e-5);
   }
 }
 

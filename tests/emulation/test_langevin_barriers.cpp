@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "langevin_on_host.h"
+#include "missing_barriers.h"
 
 namespace {
 
@@ -25,37 +26,7 @@ Results run(bool fast, const cases::LangevinShape& shape, unsigned parts, int si
   return {made.z, made.partials, made.log_weights};
 }
 
-bool noticed(const std::vector<Kernel>& kernels, const std::vector<Results>& expected) {
-  for (unsigned seed = 1; seed <= 6; ++seed) {
-    for (size_t i = 0; i < kernels.size(); ++i) {
-      try {
-        if (!(kernels[i](Options{seed, seed % 2 == 0}) == expected[i])) return true;
-      } catch (const emulation::Error&) {
-        return true;
-      }
-    }
-  }
-  return false;
-}
-
-void every_site(const char* name, const std::vector<Kernel>& kernels, std::size_t least_sites) {
-  emulation::sites_hit.clear();
-  std::vector<Results> expected;
-  for (const Kernel& kernel : kernels) expected.push_back(kernel({}));
-  CHECK(!noticed(kernels, expected));
-  const auto sites = emulation::sites_hit;
-  CHECK(sites.size() >= least_sites);
-  for (const auto& [site, hits] : sites) {
-    emulation::ignored_site = site;
-    if (!noticed(kernels, expected)) {
-      std::fprintf(stderr, "%s: nobody misses the barrier or wait at %s (%zu calls)\n", name, site.text().c_str(),
-                   hits);
-      CHECK(false);
-    }
-    emulation::ignored_site = {"", 0};
-  }
-  std::printf("%s: each of %zu barriers and waits is missed\n", name, sites.size());
-}
+constexpr emulation::Search kSearch{6, 6, 1};
 
 }  // namespace
 
@@ -69,7 +40,9 @@ int main() {
   const auto kernel = [](bool fast, const cases::LangevinShape& shape, unsigned parts, int size) -> Kernel {
     return [=](Options options) { return run(fast, shape, parts, size, options); };
   };
-  every_site("fp32", {kernel(false, three, kParts, 16), kernel(false, one, kParts | cases::kMetropolis, 8)}, 5);
-  every_site("fast", {kernel(true, three, kParts, 1), kernel(true, three, kParts | cases::kMetropolis, 2)}, 8);
+  emulation::every_site<Results>(
+      "fp32", {kernel(false, three, kParts, 16), kernel(false, one, kParts | cases::kMetropolis, 8)}, 5, kSearch);
+  emulation::every_site<Results>(
+      "fast", {kernel(true, three, kParts, 1), kernel(true, three, kParts | cases::kMetropolis, 2)}, 8, kSearch);
   return check::failures();
 }
