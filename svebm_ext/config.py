@@ -55,12 +55,19 @@ class ModelConfig:
 
     kind: Literal["sentences", "points"] = "sentences"
     """Recurrent networks over sentences, or multilayer perceptrons over points of the plane."""
-    latent: Literal["energy", "gaussian", "deterministic"] = "energy"
-    """Latent family: energy-based prior (SVEBM), N(0, I) prior (VAE), or none (AE)."""
+    latent: Literal["energy", "gaussian", "deterministic", "categorical", "semi", "mixture", "none"] = "energy"
+    """Latent family: energy-based prior (SVEBM), N(0, I) prior (VAE), a point (AE), discrete variables (DVAE), a
+    vector and discrete variables (semi-VAE), mixtures of Gaussians (GM-VAE), or no latent variable (RNN-LM)."""
     latent_dim: int = 40
     """D, size of the continuous vector z."""
     n_categories: int = 20
-    """K, number of symbols y."""
+    """K, number of symbols y of the energy family."""
+    n_variables: int = 20
+    """Discrete variables, or mixtures, of the families categorical, semi and mixture."""
+    n_classes: int = 5
+    """Categories of each discrete variable, or components of each mixture."""
+    gumbel_temperature: float = 1.0
+    """Temperature of the Gumbel-softmax of the families categorical and semi."""
     prior_hidden: tuple[int, ...] = (200, 200)
     """Hidden layer sizes of the prior's network f."""
     prior_activation: Literal["gelu", "leaky_relu", "silu", "tanh"] = "gelu"
@@ -141,6 +148,11 @@ class ObjectiveConfig:
     """Weight of an auxiliary loss that predicts each word from z alone (Zhao et al. 2017); fades out as w rises."""
     energy_penalty: float = 0.0
     """Weight of the penalty mean F(z+)^2 + mean F(z-)^2, which keeps a diverging energy bounded."""
+    category_information: bool = True
+    """Penalise the mutual information of discrete variables and sentences, a part of their KL; without it the KL of
+    their marginal is left (DI-VAE, and the rows "+ I")."""
+    dispersion: float = 1.0
+    """beta, weight of the dispersion of mixture components (GM-VAE: 1, the whole KL; DGM-VAE: less)."""
     update: Literal["joint", "alternating"] = "joint"
     """One update of everything, or prior first, then encoder and decoder with the new prior (Algorithm 1)."""
 
@@ -203,6 +215,11 @@ class EvaluationConfig:
     """Sampled sentences for wKL."""
     grammar_samples: int = 1000
     """Sampled sentences checked by the grammar (embedded corpus)."""
+    language_model: Literal["none", "fast", "paper"] = "none"
+    """Language model trained on samples for the reverse perplexity: none, fast (sized for CPUs) or paper (AWD-LSTM of
+    Merity et al. 2018)."""
+    sample_precision: Literal["fp32", "fast"] = "fp32"
+    """Arithmetic of generated samples: "fast" lets kernels round to 16 bits."""
     log_z_chains: int = 1000
     """Chains of annealed importance sampling."""
     log_z_temperatures: int = 500
@@ -284,7 +301,10 @@ def validate(config: Config) -> None:
         ConfigError: names the option, the value and what is expected.
     """
     positive = {
-        "model": ("latent_dim", "n_categories", "embedding_dim", "encoder_hidden", "decoder_hidden", "points_hidden"),
+        "model": (
+            "latent_dim", "n_categories", "n_variables", "n_classes", "embedding_dim", "encoder_hidden",
+            "decoder_hidden", "points_hidden",
+        ),
         "chains": ("n_chains", "n_steps"),
         "objective": ("n_cycles",),
         "training": ("batch_size", "max_steps", "checkpoint_every", "validate_every", "log_every"),
@@ -300,7 +320,15 @@ def validate(config: Config) -> None:
         _require(config, "model", name, lambda v: 0 <= v < 1, "a probability in [0, 1)")
     for name in ("zero_fraction", "ramp_fraction"):
         _require(config, "objective", name, lambda v: 0 <= v <= 1, "a share in [0, 1]")
-    for name in ("kl_weight", "free_bits", "mutual_information", "label_weight", "bag_of_words", "energy_penalty"):
+    for name in (
+        "kl_weight",
+        "free_bits",
+        "mutual_information",
+        "label_weight",
+        "bag_of_words",
+        "energy_penalty",
+        "dispersion",
+    ):
         _require(config, "objective", name, lambda v: v >= 0 and math.isfinite(v), "a finite number of at least 0")
     _require(config, "objective", "marginal_momentum", lambda v: 0 <= v < 1, "a number in [0, 1)")
     for name in ("learning_rate", "prior_learning_rate"):
@@ -311,6 +339,7 @@ def validate(config: Config) -> None:
     _require(config, "chains", "restart_fraction", lambda v: 0 <= v <= 1, "a share in [0, 1]")
     _require(config, "data", "max_tokens", lambda v: v >= 3, "at least 3: begin mark, one word, end mark")
     _require(config, "model", "prior_hidden", lambda v: 1 <= len(v) <= 2 and min(v) >= 1, "one or two sizes above 0")
+    _require(config, "model", "gumbel_temperature", lambda v: v > 0 and math.isfinite(v), "a finite number above 0")
     _require(config, "model", "points_std", lambda v: v > 0, "a number above 0")
     if not 0 <= config.seed < 2**63:
         raise ConfigError(f"seed: {config.seed} is outside 0 .. 2^63 - 1")
@@ -332,6 +361,15 @@ def _validate_combinations(config: Config) -> None:
         for name in ("mutual_information", "label_weight", "energy_penalty"):
             if getattr(objective, name) > 0:
                 raise ConfigError(f"objective.{name}: the {model.latent} latent family has no symbols; it must be 0")
+    if model.latent == "mixture" and model.latent_dim % model.n_variables:
+        raise ConfigError(
+            f"model.latent-dim: {model.latent_dim} is no multiple of the {model.n_variables} mixtures "
+            "(model.n-variables)"
+        )
+    if model.kind == "points" and model.latent not in ("energy", "gaussian", "deterministic"):
+        raise ConfigError(
+            f"model.latent: {model.latent!r} is for sentences; points take energy, gaussian, deterministic"
+        )
     if config.chains.mode == "persistent" and config.chains.n_chains < config.training.batch_size:
         raise ConfigError(
             f"chains.n-chains: {config.chains.n_chains} chains are fewer than the batch of "

@@ -25,6 +25,8 @@ from svebm_ext.models.importance import importance_samples
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.sampling.annealed import estimate_log_z
 
+#: Samples that the language model of the reverse perplexity is validated on.
+VALIDATION_SAMPLES = 3000
 #: Largest distance of the two ends of log Z that is reported without a warning (nats).
 LOG_Z_GAP = 0.1
 #: Smallest effective sample size behind an end of log Z that is reported without a warning.
@@ -59,6 +61,8 @@ class Evaluator:
         self.options = model.config.evaluation
         self.test = EncodedSplit.from_split(corpus.test, model.vocabulary, model.config.data.max_tokens)
         self.found = Evaluation()
+        self._log_categories: Tensor | None = None
+        self._greedy: list[list[str]] = []
 
     @torch.no_grad()
     def run(self) -> Evaluation:
@@ -107,13 +111,15 @@ class Evaluator:
     def likelihoods(self) -> None:
         """Importance-weighted NLL, ELBO, its parts; the published estimate beside them."""
         family = self.model.networks.latent
-        if not isinstance(family, GaussianLatent):
+        if not family.has_prior:
             return
-        M = self.options.importance_samples
+        M = self.options.importance_samples if family.latent_dim > 0 else 1
         chosen = self._likelihood_sentences()
         lengths = self.test.lengths[chosen]
         log_z = self.found.metrics["log_z_upper"]
-        sums = {key: 0.0 for key in ("nll", "elbo", "reconstruction_nll", "kl", "nll_as_published")}
+        sums = {key: 0.0 for key in ("nll", "elbo", "reconstruction_nll", "kl")}
+        if isinstance(family, GaussianLatent):
+            sums["nll_as_published"] = 0.0
         sizes: list[Tensor] = []
         for rows in evaluation_batches(lengths, 64):
             batch = collate(self.test, chosen[rows]).to(self.model.device)
@@ -123,13 +129,18 @@ class Evaluator:
             sums["nll"] -= float(likelihood.importance_weighted_log_likelihood(*arguments, log_z).sum())
             sums["elbo"] += float(likelihood.evidence_lower_bound(*arguments, log_z).sum())
             sums["reconstruction_nll"] -= float(drawn.log_likelihood.mean(0).sum())
-            sums["kl"] += float(latent.kl_to_standard_normal(*posterior).sum())
-            energy = (
-                family.prior.energy(drawn.z) if isinstance(family, EnergyLatent) else torch.zeros_like(drawn.z[..., 0])
-            )
-            sums["nll_as_published"] += float(
-                likelihood.nll_as_published(drawn.log_likelihood, energy, drawn.z, *posterior).sum()
-            )
+            if isinstance(family, GaussianLatent):
+                sums["kl"] += float(latent.kl_to_standard_normal(*posterior).sum())
+                energy = (
+                    family.prior.energy(drawn.z)
+                    if isinstance(family, EnergyLatent)
+                    else torch.zeros_like(drawn.z[..., 0])
+                )
+                sums["nll_as_published"] += float(
+                    likelihood.nll_as_published(drawn.log_likelihood, energy, drawn.z, *posterior).sum()
+                )
+            else:
+                sums["kl"] += float((drawn.log_posterior - drawn.log_prior).mean(0).sum())
             weights = drawn.log_likelihood + drawn.log_prior - drawn.log_posterior
             sizes.append(likelihood.effective_sample_size(weights))
         n = len(chosen)
@@ -150,13 +161,23 @@ class Evaluator:
 
     def reconstruction(self) -> None:
         """BLEU and token accuracy of greedy decoding from mu(x); active units."""
+        family = self.model.networks.latent
+        if not family.has_features:
+            for key in ("bleu", "active_units"):
+                self.found.reasons[key] = "a model without latent variables does not reconstruct"
+            return
         decoder, words = self.model.networks.decoder, self.model.max_words
-        means = torch.empty(len(self.test), self.model.config.model.latent_dim)
+        means = torch.empty(len(self.test), family.latent_dim)
+        log_categories: dict[int, Tensor] = {}
         decoded: dict[int, list[int]] = {}
         for rows in evaluation_batches(self.test.lengths, 256):
             batch = collate(self.test, rows).to(self.model.device)
-            z = self.model.networks.encode(batch)
+            posterior = family.posterior(self.model.networks.encoder(batch))
+            z = family.mean(posterior)
             means[batch.indices.cpu()] = z.float().cpu()
+            categories = family.log_categories(posterior)
+            if categories is not None:
+                log_categories.update(zip(batch.indices.tolist(), categories.float().cpu(), strict=True))
             decoded.update(zip(batch.indices.tolist(), decoder.decode(z, max_tokens=words), strict=True))
         vocabulary = self.model.vocabulary
         hypotheses = [vocabulary.decode(decoded[i]) for i in range(len(self.test))]
@@ -172,7 +193,8 @@ class Evaluator:
             reconstruction_exact=exact.sentence,
             active_units=latent.active_units(means),
         )
-        self._means = means
+        if log_categories:
+            self._log_categories = torch.stack([log_categories[i] for i in range(len(self.test))])
         self.found.texts["Reconstructions"] = [
             line
             for i in range(min(5, len(self.test)))
@@ -183,16 +205,20 @@ class Evaluator:
         ]
 
     def symbols(self) -> None:
-        """I(z, y), and the symbols against every label of the test split."""
-        family, metrics = self.model.networks.latent, self.found.metrics
-        if not isinstance(family, EnergyLatent):
+        """I(z, y), and the symbols against every label of the test split.
+
+        Of several discrete variables, the information is the sum over them, and a sentence's symbol is the tuple of
+        their most probable categories.
+        """
+        metrics = self.found.metrics
+        if self._log_categories is None:
             for key in ("mi", "homogeneity"):
                 self.found.reasons[key] = f"the {self.model.config.model.latent} latent family has no symbols"
             return
-        log_symbol = family.prior.log_posterior_symbol(self._means.to(self.model.device)).cpu()
-        symbols = log_symbol.argmax(-1)
-        metrics["mi"] = latent.mutual_information(log_symbol)
-        metrics["marginal_entropy"] = latent.marginal_entropy(log_symbol)
+        variables = self._log_categories.unbind(1)
+        _, symbols = self._log_categories.argmax(-1).unique(dim=0, return_inverse=True)
+        metrics["mi"] = sum(map(latent.mutual_information, variables))
+        metrics["marginal_entropy"] = sum(map(latent.marginal_entropy, variables))
         metrics["symbols_used"] = len(set(symbols.tolist()))
         labels = {name: values for name, values in self.corpus.test.labels.items() if any(values)}
         if not labels:
@@ -211,7 +237,8 @@ class Evaluator:
         metrics["homogeneity_per_batch_as_published"] = {
             name: latent.homogeneity_per_batch_as_published(symbols, values) for name, values in labels.items()
         }
-        self._classification(log_symbol)
+        if len(variables) == 1:
+            self._classification(variables[0])
 
     def _classification(self, log_symbol: Tensor) -> None:
         """Accuracy where the symbols were learnt as classes."""
@@ -225,24 +252,61 @@ class Evaluator:
         self.found.metrics["calibration_error"] = expected_calibration_error(log_symbol.exp(), truth)
 
     def samples(self) -> None:
-        """wKL of greedy sentences from the prior; samples to read."""
-        if not self.model.networks.latent.has_prior:
-            self.found.reasons["wkl"] = "an autoencoder has no prior to sample from"
-            return
-        sentences = self._generate(self.options.frequency_samples, greedy=True)
-        divergence = word_frequency_divergence(sentences, self.corpus.train.sentences)
-        self.found.metrics["wkl"], self.found.metrics["wkl_skipped"] = divergence.divergence, divergence.n_skipped
-        self.found.counts["wKL samples"] = len(sentences)
-        self.found.texts["Samples (greedy decoding of prior samples)"] = [" ".join(s) for s in sentences[:10]]
-        self._greedy = sentences
+        """wKL and reverse perplexity of sentences from the prior, greedy and ancestral; samples to read."""
+        family, metrics, training = self.model.networks.latent, self.found.metrics, self.corpus.train.sentences
+        n = self.options.frequency_samples
+        if not family.has_prior:
+            self.found.warnings.append("an autoencoder has no prior: its samples are decoded from N(0, I)")
+        if family.has_features:
+            self._greedy = self._generate(greedy=True)
+            divergence = word_frequency_divergence(self._greedy[:n], training)
+            metrics["wkl"], metrics["wkl_skipped"] = divergence.divergence, divergence.n_skipped
+            self.found.texts["Samples (greedy decoding of prior samples)"] = [" ".join(s) for s in self._greedy[:10]]
+        else:
+            for key in ("wkl", "rppl"):
+                self.found.reasons[key] = "greedy decoding gives one sentence: the model has no latent variable"
+        ancestral = self._generate(greedy=False)
+        metrics["wkl_ancestral"] = word_frequency_divergence(ancestral[:n], training).divergence
+        self.found.texts["Samples (ancestral sampling)"] = [" ".join(s) for s in ancestral[:10]]
+        self.found.counts["wKL samples"] = n
+        self._reverse_perplexities(ancestral)
 
-    def _generate(self, n: int, *, greedy: bool) -> list[list[str]]:
+    def _generate(self, *, greedy: bool) -> list[list[str]]:
+        """As many sentences as the measures of samples ask for, by words."""
+        n = self.options.frequency_samples
+        if self.options.language_model != "none":
+            n += VALIDATION_SAMPLES
         texts: list[list[str]] = []
         while len(texts) < n:
-            part = min(4096, n - len(texts))
-            found = self.model.generate(part, greedy=greedy, seed=self.seed + 1 + len(texts))
+            part, seed = min(4096, n - len(texts)), self.seed + 1 + len(texts)
+            z = self.model.networks.latent.sample_reference(part, seed=seed)
+            found = self.model.decode(z, greedy=greedy, seed=seed, precision=self.options.sample_precision)
             texts += [text.split() for text in found]
         return texts
+
+    def _reverse_perplexities(self, ancestral: list[list[str]]) -> None:
+        """Perplexity of the test set under language models of the greedy and of the ancestral samples."""
+        if self.options.language_model == "none":
+            return
+        from svebm_ext.evaluation.language_model import FAST, PAPER, reverse_perplexity
+
+        settings = FAST if self.options.language_model == "fast" else PAPER
+        for key, samples in (("rppl", self._greedy), ("rppl_ancestral", ancestral)):
+            samples = [sentence for sentence in samples if sentence]
+            if not samples:
+                continue
+            found = reverse_perplexity(
+                samples,
+                self.corpus.test.sentences,
+                settings,
+                vocabulary=self.model.vocabulary,
+                n_valid=VALIDATION_SAMPLES,
+                seed=self.seed,
+                device=str(self.model.device),
+                say=self._say,
+            )
+            self.found.metrics[key] = found.perplexity
+            self.found.counts[f"{key} training samples"] = found.n_train
 
     def grammar(self) -> None:
         """On the embedded corpus: its entropy, and the share of samples that its grammar accepts."""
@@ -252,7 +316,7 @@ class Evaluator:
 
         grammar = assistant_grammar()
         self.found.metrics["entropy"] = grammar.entropy
-        if self.model.networks.latent.has_prior:
+        if self._greedy:
             chosen = self._greedy[: self.options.grammar_samples]
             self.found.metrics["grammar_accept"] = sum(map(grammar.accepts, chosen)) / len(chosen)
             self.found.counts["grammar samples"] = len(chosen)

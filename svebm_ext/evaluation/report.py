@@ -33,7 +33,9 @@ METRIC_DOCUMENTATION: dict[str, MetricDocumentation] = {
         "nats/sentence", "entropy of the grammar that wrote the corpus: no model's NLL is below it", "data.grammar"
     ),
     "reconstruction_nll": MetricDocumentation("nats/sentence", "-log p(x|z) at z from q(z|x)", "Eq. 6, 10"),
-    "kl": MetricDocumentation("nats/sentence", "KL(q(z|x) || N(0, I))", "Eq. 10"),
+    "kl": MetricDocumentation(
+        "nats/sentence", "KL(q(z|x) || N(0, I)); of discrete variables and mixtures, KL to their prior", "Eq. 10"
+    ),
     "log_z_lower": MetricDocumentation(
         "nats", "log Z of the prior: lower end, annealed importance sampling from p0", "Neal 2001"
     ),
@@ -59,9 +61,22 @@ METRIC_DOCUMENTATION: dict[str, MetricDocumentation] = {
         "nats", "KL(word frequencies of samples || of the training set)", "Table 1 of the paper"
     ),
     "wkl_skipped": MetricDocumentation("words", "sample words that the training set lacks, left out of wkl", "of wkl"),
+    "wkl_ancestral": MetricDocumentation("nats", "wkl of ancestral instead of greedy samples", "of wkl"),
+    "rppl": MetricDocumentation(
+        "per token",
+        "perplexity of the test set under a language model trained on greedy samples",
+        "Table 1 of the paper",
+    ),
+    "rppl_ancestral": MetricDocumentation("per token", "rppl of ancestral instead of greedy samples", "of rppl"),
     "grammar_accept": MetricDocumentation("share", "samples that the corpus's grammar accepts", "data.grammar"),
-    "mi": MetricDocumentation("nats", "I(z, y) over the whole set; at most log K", "Eq. 21"),
-    "marginal_entropy": MetricDocumentation("nats", "entropy of q(y) over the whole set; at most log K", "Eq. 21"),
+    "mi": MetricDocumentation(
+        "nats",
+        "I(z, y) over the whole set; at most log K; of several discrete variables the sum of each one's",
+        "Eq. 21",
+    ),
+    "marginal_entropy": MetricDocumentation(
+        "nats", "entropy of q(y) over the whole set; at most log K; of several variables the sum", "Eq. 21"
+    ),
     "symbols_used": MetricDocumentation("symbols", "symbols that are most probable for some sentence", "of Eq. 3"),
     "active_units": MetricDocumentation(
         "dimensions", "dimensions of z whose posterior mean varies by more than .01", "Burda et al. 2016"

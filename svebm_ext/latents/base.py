@@ -13,15 +13,19 @@ from svebm_ext.randomness import Draw
 class Latent(nn.Module):
     """Latent family: posterior of features, its samples, the terms of its divergence, samples of its prior.
 
+    A learnt prior is the submodule `prior`; everything else reads the posterior off the encoder's features.
+
     Attributes:
         latent_dim: D, size of the vector that the decoder receives.
-        n_categories: K, or None where the family has no symbols.
+        n_categories: K, or None where the family has no symbols that a user can choose.
         has_prior: whether a density p(z) exists, so that there is a likelihood.
+        has_features: whether the posterior looks at the sentence at all.
     """
 
     latent_dim: int
     n_categories: int | None = None
     has_prior: bool = True
+    has_features: bool = True
 
     def posterior(self, features: Float[Tensor, "B F"]) -> Any:
         """Parameters of q(z|x)."""
@@ -33,6 +37,12 @@ class Latent(nn.Module):
 
     def sample(self, posterior: Any, draw: Draw, ids: Int[Tensor, "B"]) -> Float[Tensor, "B D"]:
         """One reparameterised z per example, its noise addressed by the example's id."""
+        raise NotImplementedError
+
+    def importance_samples(
+        self, posterior: Any, n_samples: int, *, seed: int, ids: Int[Tensor, "B"]
+    ) -> Float[Tensor, "M B D"]:
+        """M exact samples of q(z|x) for each example, none relaxed, for the likelihood."""
         raise NotImplementedError
 
     def terms(self, posterior: Any, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
@@ -47,6 +57,14 @@ class Latent(nn.Module):
         """log of the prior's density in nats, up to the constant log Z that evaluation estimates (0 if normalised)."""
         raise NotImplementedError
 
+    def log_categories(self, posterior: Any) -> Float[Tensor, "B n K"] | None:
+        """log probabilities of the family's n symbols of K categories given x; None where it has none."""
+        return None
+
     def sample_prior(self, n: int, *, seed: int, symbol: int | None = None) -> Float[Tensor, "n D"]:
         """Samples of p(z), or of p(z|y = symbol)."""
         raise NotImplementedError
+
+    def sample_reference(self, n: int, *, seed: int) -> Float[Tensor, "n D"]:
+        """Vectors to generate from when systems are compared: the prior's, or what stands in for one."""
+        return self.sample_prior(n, seed=seed)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from svebm_ext.errors import ConfigError
 from svebm_ext.latents.base import Latent
+from svebm_ext.ops.philox import Stream, philox_normal
 from svebm_ext.randomness import Draw
 
 
@@ -43,3 +45,8 @@ class DeterministicLatent(Latent):
             ConfigError: always.
         """
         raise ConfigError("sample_prior: an autoencoder has no prior to sample from; reconstruct or interpolate")
+
+    def sample_reference(self, n: int, *, seed: int) -> Float[Tensor, "n D"]:
+        """N(0, I), for want of a prior: what published tables generate from."""
+        ids = torch.arange(n, device=self.to_mean.weight.device)
+        return philox_normal(seed, ids, dim=self.latent_dim, stream=Stream.INITIAL)[0]

@@ -59,6 +59,10 @@ class EnergyLatent(GaussianLatent):
         """F(z) + log N(z; 0, I), without the constant -log Z."""
         return self.prior.energy(z) + super().log_prior(z)
 
+    def log_categories(self, posterior: GaussianPosterior) -> Float[Tensor, "B 1 K"]:
+        """log p(y | z = mu(x)) (Eq. 3): one symbol."""
+        return self.prior.log_posterior_symbol(posterior.mean)[:, None]
+
     @torch.no_grad()
     def sample_prior(self, n: int, *, seed: int, symbol: int | None = None) -> Float[Tensor, "n D"]:
         """Langevin samples of p(z), or of p(z|y = symbol) proportional to exp(f_symbol(z)) p0(z).

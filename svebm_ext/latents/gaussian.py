@@ -44,6 +44,13 @@ class GaussianLatent(Latent):
         noise = draw.normal(ids, self.latent_dim, Stream.POSTERIOR).to(posterior.mean.dtype)
         return posterior.mean + torch.exp(0.5 * posterior.log_variance) * noise
 
+    def importance_samples(
+        self, posterior: GaussianPosterior, n_samples: int, *, seed: int, ids: Int[Tensor, "B"]
+    ) -> Float[Tensor, "M B D"]:
+        """mu + sigma e_m."""
+        noise = philox_normal(seed, ids, dim=self.latent_dim, n_steps=n_samples, stream=Stream.EVALUATION)
+        return posterior.mean + torch.exp(0.5 * posterior.log_variance) * noise
+
     def terms(self, posterior: GaussianPosterior, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
         """`kl` [B, D]: KL(q(z_d|x) || N(0, 1)) of every dimension, in nats (closed form)."""
         mean, log_variance = posterior

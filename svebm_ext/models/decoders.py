@@ -76,7 +76,9 @@ class RecurrentDecoder(nn.Module):
         self.cell = cell
         self.embedding = nn.Embedding(vocabulary_size, embedding_dim)
         self.recurrent = RECURRENT[cell](embedding_dim + latent_dim, hidden)
-        self.initial = nn.Linear(latent_dim, hidden * (2 if cell == "lstm" else 1), bias=False)
+        states = 2 if cell == "lstm" else 1
+        self.initial = nn.Linear(latent_dim, hidden * states, bias=False) if latent_dim > 0 else None
+        self._n_states, self._hidden = states, hidden
         self.output = None if tied else nn.Linear(hidden, vocabulary_size)
         self.embedding_dropout = embedding_dropout
         self.output_dropout = output_dropout
@@ -89,7 +91,9 @@ class RecurrentDecoder(nn.Module):
 
     def initial_state(self, z: Float[Tensor, "B D"]) -> tuple[Tensor, ...]:
         """State before the first word: (h,) or (h, c), each [B, H]."""
-        return self.initial(z).chunk(2 if self.cell == "lstm" else 1, dim=-1)
+        if self.initial is None:
+            return (z.new_zeros(z.shape[0], self._hidden),) * self._n_states
+        return self.initial(z).chunk(self._n_states, dim=-1)
 
     def hidden_states(
         self,

@@ -74,6 +74,16 @@ class RecurrentEncoder(nn.Module):
         return total / batch.lengths[:, None]
 
 
+class NoEncoder(nn.Module):
+    """For models without a latent variable: no features."""
+
+    feature_dim = 0
+
+    def forward(self, batch: SentenceBatch) -> Float[Tensor, "B 0"]:
+        """Empty features."""
+        return torch.empty(batch.n_sentences, 0, device=batch.targets.device)
+
+
 def perceptron(*sizes: int) -> nn.Sequential:
     """Multilayer perceptron with ReLU between its layers."""
     layers: list[nn.Module] = []

@@ -11,7 +11,6 @@ from torch import Tensor
 from svebm_ext.data.batching import SentenceBatch
 from svebm_ext.data.synthetic import PointBatch
 from svebm_ext.models.latent_variable import LatentVariableModel
-from svebm_ext.ops.philox import Stream, philox_normal
 
 #: Tokens decoded at a time.
 TOKEN_BUDGET = 40_000
@@ -49,16 +48,15 @@ def importance_samples(
     """Draw M samples of q(z|x) for every example and evaluate the densities of the estimator.
 
     Args:
-        networks: model with a Gaussian posterior and a prior.
+        networks: model with a prior.
         batch: B examples; noise is addressed by `batch.indices`.
-        n_samples: M.
+        n_samples: M; a model without latent variables takes one, with which it is exact.
         seed: of the samples.
     """
     latent = networks.latent
     posterior = latent.posterior(networks.encoder(batch))
-    B, D = posterior.mean.shape
-    noise = philox_normal(seed, batch.indices, dim=D, n_steps=n_samples, stream=Stream.EVALUATION)
-    z = posterior.mean + torch.exp(0.5 * posterior.log_variance) * noise
+    z = latent.importance_samples(posterior, n_samples, seed=seed, ids=batch.indices)
+    n_samples, B, D = z.shape
     log_likelihood = torch.empty(n_samples, B, device=z.device)
     if isinstance(batch, PointBatch):
         for m in range(n_samples):

@@ -14,11 +14,15 @@ from svebm_ext.data.batching import SentenceBatch
 from svebm_ext.data.synthetic import PointBatch
 from svebm_ext.errors import ConfigError
 from svebm_ext.latents.base import Latent
+from svebm_ext.latents.categorical import CategoricalLatent
 from svebm_ext.latents.deterministic import DeterministicLatent
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import GaussianLatent
+from svebm_ext.latents.mixture import MixtureLatent
+from svebm_ext.latents.none import NoLatent
+from svebm_ext.latents.semi import SemiLatent
 from svebm_ext.models.decoders import PointDecoder, RecurrentDecoder
-from svebm_ext.models.encoders import PointEncoder, RecurrentEncoder
+from svebm_ext.models.encoders import NoEncoder, PointEncoder, RecurrentEncoder
 from svebm_ext.randomness import Draw
 
 Batch = SentenceBatch | PointBatch
@@ -97,6 +101,16 @@ def build_latent(config: ModelConfig, feature_dim: int, step_size: float) -> Lat
         return GaussianLatent(feature_dim, config.latent_dim)
     if config.latent == "deterministic":
         return DeterministicLatent(feature_dim, config.latent_dim)
+    if config.latent == "none":
+        return NoLatent()
+    if config.latent == "categorical":
+        return CategoricalLatent(feature_dim, config.n_variables, config.n_classes, config.gumbel_temperature)
+    if config.latent == "semi":
+        return SemiLatent(
+            feature_dim, config.latent_dim, config.n_variables, config.n_classes, config.gumbel_temperature
+        )
+    if config.latent == "mixture":
+        return MixtureLatent(feature_dim, config.n_variables, config.n_classes, config.latent_dim)
     latent = EnergyLatent(
         feature_dim,
         config.latent_dim,
@@ -126,13 +140,15 @@ def build_networks(
         latent = build_latent(config, points.feature_dim, step_size)
         decoder: nn.Module = PointDecoder(config.latent_dim, 2, config.points_hidden, config.points_std)
         return LatentVariableModel(points, latent, decoder)
-    encoder = RecurrentEncoder(
-        vocabulary_size, config.embedding_dim, config.encoder_hidden, config.cell, config.encoder_pooling
-    )
+    encoder: NoEncoder | RecurrentEncoder = NoEncoder()
+    if config.latent != "none":
+        encoder = RecurrentEncoder(
+            vocabulary_size, config.embedding_dim, config.encoder_hidden, config.cell, config.encoder_pooling
+        )
     latent = build_latent(config, encoder.feature_dim, step_size)
     decoder = RecurrentDecoder(
         vocabulary_size,
-        config.latent_dim,
+        latent.latent_dim,
         config.embedding_dim,
         config.decoder_hidden,
         cell=config.cell,
@@ -141,10 +157,11 @@ def build_networks(
         output_dropout=config.output_dropout,
         word_dropout=config.word_dropout,
     )
-    bag = nn.Linear(config.latent_dim, vocabulary_size) if bag_of_words else None
+    bag = nn.Linear(latent.latent_dim, vocabulary_size) if bag_of_words else None
     model = LatentVariableModel(encoder, latent, decoder, bag)
     if config.init_range > 0.0:
         with torch.no_grad():
-            for parameter in model.network_parameters():
-                parameter.uniform_(-config.init_range, config.init_range)
+            for name, parameter in model.named_parameters():
+                if not name.startswith("latent.prior."):
+                    parameter.uniform_(-config.init_range, config.init_range)
     return model

@@ -95,7 +95,7 @@ class SVEBM(nn.Module):
     @torch.no_grad()
     def encode(self, texts: Sequence[str] | Sequence[list[str]]) -> Float[Tensor, "B D"]:
         """Posterior means mu(x), in the order of the texts."""
-        found = torch.empty(len(texts), self.config.model.latent_dim, device=self.device)
+        found = torch.empty(len(texts), self.networks.latent.latent_dim, device=self.device)
         for batch in self.batches(texts):
             found[batch.indices] = self.networks.encode(batch)
         return found

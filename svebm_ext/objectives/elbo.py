@@ -2,7 +2,8 @@
 
     loss = NLL + w (KL(q||p0) - mean F(z+) + mean F(z-)) - lambda I(z, y) + eta CE(y, p(y | z = mu(x)))
 
-A family that does not provide a term simply lacks it. Means are over the examples of all processes.
+With discrete variables or mixtures, w also weighs KL(q(c) || uniform) + I(c, x) and beta times the dispersion. A family
+that does not provide a term simply lacks it. Means are over the examples of all processes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from svebm_ext.config import ObjectiveConfig
+from svebm_ext.objectives.categories import category_divergence
 from svebm_ext.objectives.mutual_information import mutual_information
 
 
@@ -44,7 +46,10 @@ class Averager:
 
 @dataclass
 class LossTerms:
-    """Terms of one iteration, each this process's share of a mean in nats (mutual information: the whole)."""
+    """Terms of one iteration in nats, each this process's share of a mean.
+
+    What is not a mean over examples (`mutual_information`, `category_kl`, `category_information`) is the whole.
+    """
 
     nll: Tensor
     kl: Tensor | None = None
@@ -54,6 +59,9 @@ class LossTerms:
     label: Tensor | None = None
     energy_square: Tensor | None = None
     bag_of_words: Tensor | None = None
+    dispersion: Tensor | None = None
+    category_kl: Tensor | None = None
+    category_information: Tensor | None = None
     marginal: Tensor | None = None
 
 
@@ -100,6 +108,12 @@ def collect_terms(
             running_marginal=running_marginal,
             momentum=config.marginal_momentum,
         )
+    if "dispersion" in terms:
+        found.dispersion = average.mean(terms["dispersion"])
+    if "log_categories" in terms:
+        found.category_kl, found.category_information = category_divergence(
+            terms["log_categories"], n_total=average.n_total, sum_over_processes=average.sum_over_processes
+        )
     if label_logits is not None and labels is not None and n_labelled > 0:
         found.label = F.cross_entropy(label_logits, labels, ignore_index=-1, reduction="sum") / n_labelled
     return found
@@ -111,11 +125,12 @@ def total_loss(terms: LossTerms, weight: float, config: ObjectiveConfig, world_s
     Args:
         terms: averaged terms.
         weight: w of this iteration.
-        config: lambda, eta and the energy penalty.
-        world_size: processes; the mutual information is known whole to each of them and is shared out.
+        config: lambda, eta, beta and the energy penalty.
+        world_size: processes; what is known whole to each of them is shared out.
     """
     loss = terms.nll
     if weight > 0.0:
+        loss = loss + weight * _divergence_of_categories(terms, config, world_size)
         for term, sign in ((terms.kl, 1.0), (terms.energy_positive, -1.0), (terms.energy_negative, 1.0)):
             if term is not None:
                 loss = loss + sign * weight * term
@@ -130,3 +145,13 @@ def total_loss(terms: LossTerms, weight: float, config: ObjectiveConfig, world_s
     if config.label_weight > 0.0 and terms.label is not None:
         loss = loss + config.label_weight * terms.label
     return loss
+
+
+def _divergence_of_categories(terms: LossTerms, config: ObjectiveConfig, world_size: int) -> Tensor | float:
+    found: Tensor | float = 0.0
+    if terms.dispersion is not None:
+        found = found + config.dispersion * terms.dispersion
+    if terms.category_kl is not None and terms.category_information is not None:
+        information = terms.category_information if config.category_information else 0.0
+        found = found + (terms.category_kl + information) / world_size
+    return found

@@ -68,7 +68,14 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
     feed = SentenceFeed(corpus, vocabulary, config, runtime)
     torch.manual_seed(config.seed)
     model = SVEBM(config, vocabulary, feed.label_names)
-    validator = Validator(feed.valid, vocabulary, seed=config.seed, max_words=model.max_words, device=runtime.device)
+    validator = Validator(
+        feed.valid,
+        vocabulary,
+        seed=config.seed,
+        max_words=model.max_words,
+        device=runtime.device,
+        objective=config.objective,
+    )
     trainer = Trainer(config, model.networks, feed, out, runtime, validator)
     if resume:
         trainer.resume()  # before anything is written: a refused resume leaves the folder as it was

@@ -249,11 +249,16 @@ def _terms(
 def _outcome(loss: Tensor, terms: LossTerms, norm: float, prior_norm: float, runtime: Runtime) -> Outcome:
     shares = {
         name: getattr(terms, name)
-        for name in ("nll", "kl", "energy_positive", "energy_negative", "label", "bag_of_words")
+        for name in ("nll", "kl", "dispersion", "energy_positive", "energy_negative", "label", "bag_of_words")
         if getattr(terms, name) is not None
     }
     totals = runtime.total(float(loss.detach()), *(float(v.detach()) for v in shares.values()))
     logged = dict(zip(shares, totals[1:], strict=True))
-    if terms.mutual_information is not None:
-        logged["mi"] = float(terms.mutual_information.detach())
+    for name, whole in (
+        ("mi", terms.mutual_information),
+        ("category_kl", terms.category_kl),
+        ("category_information", terms.category_information),
+    ):
+        if whole is not None:
+            logged[name] = float(whole.detach())
     return Outcome(totals[0], logged, norm, prior_norm, terms.marginal)

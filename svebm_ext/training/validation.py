@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import torch
 
+from svebm_ext.config import ObjectiveConfig
 from svebm_ext.data.batching import EncodedSplit, collate, evaluation_batches
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.latent_variable import LatentVariableModel
+from svebm_ext.objectives.categories import category_divergence
 from svebm_ext.randomness import Draw
 from svebm_ext.sampling.annealed import estimate_log_z
 
@@ -23,14 +25,22 @@ class Validator:
         vocabulary: to print words.
         seed: of the posterior samples, the same at every validation.
         max_words: longest printed sample.
+        objective: terms that it leaves out altogether are left out of the bound.
         device: where the model is.
     """
 
     def __init__(
-        self, valid: EncodedSplit, vocabulary: Vocabulary, *, seed: int, max_words: int, device: torch.device
+        self,
+        valid: EncodedSplit,
+        vocabulary: Vocabulary,
+        *,
+        seed: int,
+        max_words: int,
+        device: torch.device,
+        objective: ObjectiveConfig | None = None,
     ) -> None:
         self._valid, self._vocabulary, self._seed, self._max_words = valid, vocabulary, seed, max_words
-        self._device = device
+        self._device, self._objective = device, objective or ObjectiveConfig()
         n = min(len(valid), MAX_SENTENCES)
         self._batches = evaluation_batches(valid.lengths[:n], 256)
         self._n = n
@@ -39,11 +49,14 @@ class Validator:
     def measure(self, model: LatentVariableModel) -> dict[str, float]:
         """`valid_nll` (reconstruction), `valid_kl`, `valid_energy`, `valid_log_z`, and their `valid_bound`, in nats.
 
-        The bound is -ELBO (Eq. 10) with one z per sentence: NLL + KL(q||p0) - F(z+) + log Z. An autoencoder has none;
-        its reconstruction NLL stands in its place.
+        The bound is -ELBO (Eq. 10) with one z per sentence: NLL + KL - F(z+) + log Z; KL includes that of discrete
+        variables and the dispersion of mixtures. An autoencoder has none; its reconstruction NLL stands in its place.
+        So it does where the objective's w is 0 throughout, and a mutual information of discrete variables that the
+        objective leaves out, or a weight of the dispersion, is left out or weighed here as well: it is what is trained.
         """
         model.eval()
         sums = {"nll": 0.0, "kl": 0.0, "energy": 0.0}
+        log_categories = []
         for indices in self._batches:
             batch = collate(self._valid, indices).to(self._device)
             passed = model(batch, Draw(self._seed, 0), dropout=False)
@@ -51,16 +64,25 @@ class Validator:
             sums["nll"] += float(passed.nll.sum())
             if "kl" in terms:
                 sums["kl"] += float(terms["kl"].sum())
+            if "dispersion" in terms:
+                sums["kl"] += self._objective.dispersion * float(terms["dispersion"].sum())
+            if "log_categories" in terms:
+                log_categories.append(terms["log_categories"])
             if "energy_positive" in terms:
                 sums["energy"] += float(terms["energy_positive"].sum())
         found = {f"valid_{name}": value / self._n for name, value in sums.items()}
+        if log_categories:
+            marginal, information = category_divergence(torch.cat(log_categories))
+            found["valid_kl"] += float(marginal + (information if self._objective.category_information else 0.0))
         found["valid_log_z"] = 0.0
         if isinstance(model.latent, EnergyLatent):
             found["valid_log_z"] = estimate_log_z(
                 model.latent.prior, model.latent.latent_dim, n_chains=256, n_temperatures=100, seed=self._seed,
                 reverse=False,
             ).lower  # fmt: skip
-        found["valid_bound"] = found["valid_nll"] + found["valid_kl"] - found["valid_energy"] + found["valid_log_z"]
+        found["valid_bound"] = found["valid_nll"]
+        if self._objective.kl_weight > 0.0:
+            found["valid_bound"] += found["valid_kl"] - found["valid_energy"] + found["valid_log_z"]
         return found
 
     @torch.no_grad()

@@ -33,6 +33,7 @@ class Stream(enum.IntEnum):
     SELECTION = 6
     WORD = 7
     EVALUATION = 8
+    CATEGORY = 9
 
 
 def philox_normal(
