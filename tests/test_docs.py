@@ -238,13 +238,18 @@ def test_keys_of_the_log_are_documented(tmp_path):
 
     from svebm_ext.training.run import train as train_run
 
-    changes = {
-        "objective": {"label_weight": 1.0, "bag_of_words": 1.0, "mutual_information": 1.0},
-        "training": {"max_steps": 2, "validate_every": 2},
-    }
-    train_run(tiny_config(write_corpus(tmp_path, labelled=True), **changes), tmp_path / "run")
-    lines = (tmp_path / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    written = {key for line in lines for key in json.loads(line)}
+    training = {"max_steps": 2, "validate_every": 2}
+    everything = {"label_weight": 1.0, "bag_of_words": 1.0, "mutual_information": 1.0}
+    families: list[dict[str, dict[str, typing.Any]]] = [
+        {"objective": everything},
+        {"objective": {"mutual_information": 0.0}, "model": {"latent": "mixture", "n_variables": 2}},
+    ]
+    written: set[str] = set()
+    for number, changes in enumerate(families):
+        out = tmp_path / f"run{number}"
+        train_run(tiny_config(write_corpus(tmp_path, labelled=True), training=training, **changes), out)
+        lines = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        written |= {key for line in lines for key in json.loads(line)}
     section = text_of(ROOT / "docs" / "metrics.md").partition("## The log")[2]
     first_cells = re.findall(r"^\| (`[^|]*) \|", section, re.MULTILINE)
     assert {name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)} == written
