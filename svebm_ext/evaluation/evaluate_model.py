@@ -117,7 +117,7 @@ class Evaluator:
         chosen = self._likelihood_sentences()
         lengths = self.test.lengths[chosen]
         log_z = self.found.metrics["log_z_upper"]
-        sums = {key: 0.0 for key in ("nll", "elbo", "reconstruction_nll", "kl")}
+        sums = {key: 0.0 for key in ("nll", "elbo", "reconstruction_nll", "reconstruction_nll_shuffled", "kl")}
         if isinstance(family, GaussianLatent):
             sums["nll_as_published"] = 0.0
         sizes: list[Tensor] = []
@@ -129,6 +129,8 @@ class Evaluator:
             sums["nll"] -= float(likelihood.importance_weighted_log_likelihood(*arguments, log_z).sum())
             sums["elbo"] += float(likelihood.evidence_lower_bound(*arguments, log_z).sum())
             sums["reconstruction_nll"] -= float(drawn.log_likelihood.mean(0).sum())
+            others = drawn.z[0].roll(1, 0)  # of sentences as long as these, or nearly: batches are sorted by length
+            sums["reconstruction_nll_shuffled"] += float(self.model.networks.decoder.nll(batch, others).sum())
             if isinstance(family, GaussianLatent):
                 sums["kl"] += float(latent.kl_to_standard_normal(*posterior).sum())
                 energy = (

@@ -33,6 +33,11 @@ METRIC_DOCUMENTATION: dict[str, MetricDocumentation] = {
         "nats/sentence", "entropy of the grammar that wrote the corpus: no model's NLL is below it", "data.grammar"
     ),
     "reconstruction_nll": MetricDocumentation("nats/sentence", "-log p(x|z) at z from q(z|x)", "Eq. 6, 10"),
+    "reconstruction_nll_shuffled": MetricDocumentation(
+        "nats/sentence",
+        "-log p(x|z) at the z of another sentence of similar length: what z is worth",
+        "evaluation.evaluate_model",
+    ),
     "kl": MetricDocumentation(
         "nats/sentence", "KL(q(z|x) || N(0, I)); of discrete variables and mixtures, KL to their prior", "Eq. 10"
     ),
