@@ -173,8 +173,9 @@ class OptimiserConfig:
     """Largest gradient norm of encoder and decoder; 0 does not clip."""
     prior_clip: float = 1.0
     """Largest gradient norm of the prior's network; 0 does not clip."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """Learning rate over the run: constant, or cosine decay over the run down to a fiftieth of it."""
+    schedule: Literal["constant", "cosine", "plateau"] = "constant"
+    """Learning rate over the run: constant; cosine decay down to a fiftieth; or "plateau": times .8 after each
+    validation that did not improve, once w is near its largest (the baselines of the paper)."""
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,8 @@ PTB = Config(
     model=ModelConfig(latent_dim=40, n_categories=20),
     chains=ChainConfig(n_chains=1000, n_steps=40),
     objective=ObjectiveConfig(mutual_information=5.0, schedule="sigmoid"),
-    optimiser=OptimiserConfig(prior_learning_rate=3e-4),
-    training=TrainingConfig(batch_size=30, max_steps=84_120),
+    optimiser=OptimiserConfig(prior_learning_rate=3e-4, schedule="plateau"),
+    training=TrainingConfig(batch_size=30, max_steps=84_120, validate_every=1402),
 )
 
 

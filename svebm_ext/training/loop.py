@@ -27,6 +27,8 @@ from svebm_ext.training.runtime import Runtime
 from svebm_ext.training.update import Optimisers, Outcome, update
 from svebm_ext.training.validation import Validator
 
+#: Share of the largest w from which on a validation without improvement counts: before, KL is still coming down.
+SETTLED_WEIGHT = 0.9
 LAST, BEST = "checkpoints/last.safetensors", "checkpoints/best.safetensors"
 
 
@@ -84,6 +86,7 @@ class Trainer:
             "step": self.step,
             "best": self.best,
             "seconds": self.seconds,
+            "decay": self.optimisers.decay,
             "data": self.feed.fingerprint(),
             "config": to_dict(self.config),
         }
@@ -111,6 +114,7 @@ class Trainer:
         if self.marginal is not None and "marginal" in tensors:
             self.marginal = tensors["marginal"].to(self.runtime.device)
         self.step, self.best, self.seconds = int(state["step"]), state["best"], float(state["seconds"])
+        self.optimisers.decay = float(state.get("decay", 1.0))
 
     # The loop ---------------------------------------------------------------------------------------------------
 
@@ -152,7 +156,7 @@ class Trainer:
                         progress.update(self.step, f"w {weight:.2f}  {describe(outcome.terms)}{rate}")
                     self.seconds = time.monotonic() - begin
                     if self._due(training.validate_every):
-                        self._validate(metrics, progress)
+                        self._validate(metrics, progress, weight)
                     if self.validator is not None and main and self._due(training.sample_every):
                         progress.say(self.validator.samples(self.model, self.step))
                     if self._due(training.checkpoint_every):
@@ -212,9 +216,10 @@ class Trainer:
         record["seconds"] = round(self.seconds, 3)
         return record
 
-    def _validate(self, metrics: MetricsFile | None, progress: Progress) -> None:
+    def _validate(self, metrics: MetricsFile | None, progress: Progress, weight: float) -> None:
         if self.validator is None:
             return
+        improved = False
         if self.runtime.is_main:
             measured = self.validator.measure(self.model)
             bound = measured["valid_bound"]
@@ -224,9 +229,12 @@ class Trainer:
                 f"iteration {self.step}: validation " + "  ".join(f"{k[6:]} {v:.3f}" for k, v in measured.items())
             )
             if bound == bound and (self.best is None or bound < self.best):
-                self.best = bound
+                self.best, improved = bound, True
                 self.save(BEST)
-        self.runtime.barrier()
+        plateau = self.runtime.total(float(self.runtime.is_main and not improved))[0] > 0
+        settled = weight >= SETTLED_WEIGHT * self.config.objective.kl_weight
+        if plateau and settled and self.config.optimiser.schedule == "plateau":
+            self.optimisers.note_plateau()
 
 
 @contextlib.contextmanager

@@ -20,6 +20,9 @@ from svebm_ext.randomness import Draw
 from svebm_ext.training.feeds import Share
 from svebm_ext.training.runtime import Runtime
 
+#: Factor on the learning rate after a validation that did not improve, for the schedule "plateau".
+PLATEAU_FACTOR = 0.8
+
 
 @dataclass
 class Outcome:
@@ -37,6 +40,8 @@ class Optimisers:
 
     def __init__(self, model: LatentVariableModel, config: OptimiserConfig) -> None:
         self._config = config
+        #: factor on the step sizes that validation has brought about (schedule "plateau")
+        self.decay = 1.0
         self._row_gradients = RowGradients(model)
         self.groups: dict[str, tuple[list[nn.Parameter], torch.optim.Optimizer, float, float]] = {}
         prior, networks = model.prior_parameters(), model.network_parameters()
@@ -53,13 +58,17 @@ class Optimisers:
         )
 
     def set_rate(self, step: int, max_steps: int) -> None:
-        """Step sizes of an iteration: constant, or cosine decay to a fiftieth."""
-        factor = 1.0
+        """Step sizes of an iteration: constant, cosine decay to a fiftieth, or what `note_plateau` has left."""
+        factor = self.decay
         if self._config.schedule == "cosine":
             factor = 0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / max_steps)))
         for _, optimiser, rate, _ in self.groups.values():
             for group in optimiser.param_groups:
                 group["lr"] = rate * factor
+
+    def note_plateau(self) -> None:
+        """A validation without improvement: smaller steps from here on (Zhao et al. 2018, Shi et al. 2020)."""
+        self.decay *= PLATEAU_FACTOR
 
     def apply(self, name: str, runtime: Runtime) -> float:
         """Reduce, clip and apply the gradients of a group; returns their norm before clipping."""

@@ -63,8 +63,14 @@ def log(out):
         {"objective": {"update": "alternating", "marginal_momentum": 0.5, "mutual_information": 2.0}},
         {"chains": {"mode": "short_run"}, "model": {"cell": "lstm"}},
         {"model": {"latent": "gaussian"}, "objective": {"mutual_information": 0.0}},
+        {
+            "model": {"latent": "semi", "n_variables": 2},
+            "objective": {"mutual_information": 0.0},
+            "optimiser": {"schedule": "plateau", "learning_rate": 0.3},  # too large to improve at each validation
+            "training": {"validate_every": 2},
+        },
     ],
-    ids=["default", "alternating", "short-run-lstm", "vae"],
+    ids=["default", "alternating", "short-run-lstm", "vae", "semi-plateau"],
 )
 def test_resumed_run_equals_uninterrupted_run_bit_for_bit(tmp_path, changes):
     config = tiny_config(write_corpus(tmp_path), **changes)

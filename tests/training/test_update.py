@@ -14,6 +14,7 @@ from svebm_ext.models.svebm import SVEBM
 from svebm_ext.objectives.elbo import kept_kl
 from svebm_ext.objectives.mutual_information import mutual_information
 from svebm_ext.randomness import Draw
+from svebm_ext.training.checkpoint import load_checkpoint
 from svebm_ext.training.feeds import SentenceFeed
 from svebm_ext.training.run import train
 from svebm_ext.training.runtime import Runtime
@@ -40,6 +41,34 @@ def loss_by_hand(networks, share, chains, weight, config, prior_only=False):
     information = mutual_information(prior.log_posterior_symbol(z))[0]
     rest = forward.nll.mean() + weight * kept_kl(kl, 0.0).mean()
     return (0 if prior_only else rest) + weight * contrast - config.objective.mutual_information * information
+
+
+def test_plateau_shrinks_the_step_once_for_each_validation_without_improvement(tmp_path, monkeypatch):
+    from svebm_ext.training import loop, validation
+
+    bounds = iter([5.0, 4.0, 4.5, 4.0, 3.0, 3.5])  # the third, fourth and sixth are no improvement
+    monkeypatch.setattr(validation.Validator, "measure", lambda self, model: {"valid_bound": next(bounds)})
+    rates = []
+    original = loop.Trainer.iterate
+
+    def iterate(self):
+        outcome = original(self)
+        rates.append(self.optimisers.groups["networks"][1].param_groups[0]["lr"])
+        return outcome
+
+    monkeypatch.setattr(loop.Trainer, "iterate", iterate)
+    config = tiny_config(
+        write_corpus(tmp_path),
+        optimiser={"schedule": "plateau", "learning_rate": 1e-3},
+        objective={"schedule": "linear", "zero_fraction": 0.0, "ramp_fraction": 0.5},
+        training={"validate_every": 2},
+    )
+    train(config, tmp_path / "run")
+    # w is below .9 of its largest up to the sixth iteration: nothing counts before, so the third validation does not
+    expected = [1.0] * 8 + [0.8] * 4
+    assert rates == pytest.approx([1e-3 * factor for factor in expected])
+    _, state = load_checkpoint(tmp_path / "run" / loop.LAST)
+    assert state["decay"] == pytest.approx(0.64)
 
 
 @pytest.mark.parametrize("scheme", ["joint", "alternating"])
