@@ -88,6 +88,17 @@ def test_sample_prior(run):
     assert conditional > marginal
 
 
+def test_published_measures(run):
+    output = run("published_measures.py")
+    exact, correct, published = map(float, re.findall(r"-\d+\.\d", output[0]))
+    assert abs(correct - exact) < 0.5 and published > exact + 40
+    for line in output[1:3]:
+        whole, chance, per_batch = map(float, re.findall(r"0\.\d+", line))
+        assert abs(whole - chance) < 0.005 and per_batch > 0.5
+    whole, batches = map(float, re.findall(r"(\d\.\d\d) (?:= log|\(at)", output[3]))
+    assert whole == 4.83 and batches < 3.41
+
+
 def test_log_z(run):
     lower, lower_error, upper, upper_error, truth = map(
         float, re.findall(r"\d+\.\d+", " ".join(run("log_z.py", "--smoke")[:3]))
