@@ -58,7 +58,7 @@ class LSTMLayer(nn.Module):
         self.bias_hh = nn.Parameter(torch.empty(4 * hidden))
 
     def forward(
-        self, x: Float[Tensor, "T B I"], state: State, recurrent_mask: Float[Tensor, "4H H"] | None
+        self, x: Float[Tensor, "T B I"], state: State, recurrent_mask: Float[Tensor, "gates H"] | None
     ) -> tuple[Float[Tensor, "T B H"], State]:
         """States at all time steps and after the last, by one recurrent matrix W_hh * mask for all of them."""
         recurrent = self.weight_hh if recurrent_mask is None else self.weight_hh * recurrent_mask

@@ -93,7 +93,7 @@ def train_language_model(
         seconds = time.monotonic() - begin
         with training.average.applied() if training.average is not None else nullcontext():
             loss = mean_loss(network, held_out)
-            if loss < best_loss:
+            if loss < best_loss and math.isfinite(perplexity_of(loss)):
                 best_loss = loss
                 best = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         perplexities.append(perplexity_of(loss))
