@@ -66,13 +66,15 @@ METRIC_DOCUMENTATION: dict[str, MetricDocumentation] = {
         "nats", "KL(word frequencies of samples || of the training set)", "Table 1 of the paper"
     ),
     "wkl_skipped": MetricDocumentation("words", "sample words that the training set lacks, left out of wkl", "of wkl"),
-    "wkl_ancestral": MetricDocumentation("nats", "wkl of ancestral instead of greedy samples", "of wkl"),
-    "rppl": MetricDocumentation(
-        "per token",
-        "perplexity of the test set under a language model trained on greedy samples",
-        "Table 1 of the paper",
+    "wkl_ancestral": MetricDocumentation(
+        "nats", "the same of samples whose words are drawn from p(x|z), not the most probable ones", "of wkl"
     ),
-    "rppl_ancestral": MetricDocumentation("per token", "rppl of ancestral instead of greedy samples", "of rppl"),
+    "rppl": MetricDocumentation(
+        "per token", "perplexity of the test set under a language model trained on greedy samples", "Zhao et al. 2018"
+    ),
+    "rppl_ancestral": MetricDocumentation(
+        "per token", "the same of samples whose words are drawn from p(x|z)", "of rppl"
+    ),
     "grammar_accept": MetricDocumentation("share", "samples that the corpus's grammar accepts", "data.grammar"),
     "mi": MetricDocumentation(
         "nats",
