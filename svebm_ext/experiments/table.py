@@ -115,7 +115,7 @@ def _row(
     }
 
 
-def value_of(document: Mapping[str, Any], key: str) -> float | None:
+def value_of(document: Mapping[str, Any], key: str) -> int | float | None:
     """Number by its key, see `Measure.key`; None where there is none."""
     value: Any = document
     for part in key.split("."):
@@ -316,7 +316,7 @@ def write_report(
 
 
 def draw(rows: Sequence[Mapping[str, Any]], measures: Sequence[Measure], results: Results) -> list[Path]:
-    """Draw every measure beside the paper's, and the learning curves of all rows; returns the files.
+    """Draw published measures beside the paper's, and the learning curves of all rows; returns the files.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -336,7 +336,7 @@ def draw(rows: Sequence[Mapping[str, Any]], measures: Sequence[Measure], results
         if measure.published
     ]
     out = results.place.out
-    pictures = [plots.beside_published(list(groups), panels, out / PICTURE)]
+    pictures = [plots.beside_published(list(groups), panels, out / PICTURE)] if groups and panels else []
     curves: dict[str, list[tuple[list[int], list[float]]]] = {}
     for run, _ in results.documents:
         log = _log(run.folder)
