@@ -225,9 +225,6 @@ class EvaluationConfig:
     """Chains of annealed importance sampling."""
     log_z_temperatures: int = 500
     """Temperatures of annealed importance sampling, each direction."""
-    language_model: Literal["none", "fast", "paper"] = "none"
-    """Language model trained on samples for the reverse perplexity: none, fast (sized for CPUs) or paper (AWD-LSTM of
-    Merity et al. 2018)."""
 
 
 @dataclass(frozen=True)

@@ -289,12 +289,15 @@ def _published_panel(axis: Any, panel: Panel, names: Sequence[str]) -> dict[str,
     return handles
 
 
-def bounds_of_rows(curves: Mapping[str, Sequence[tuple[Sequence[int], Sequence[float]]]], out: Path) -> Path:
+def bounds_of_rows(
+    curves: Mapping[str, Sequence[tuple[Sequence[int], Sequence[float]]]], out: Path, *, caption: str = ""
+) -> Path:
     """Draw the validation bound of several systems against iterations, a curve a seed.
 
     Args:
         curves: by system, iterations and bounds in nats a sentence of each seed.
         out: picture to write; its suffix chooses the format.
+        caption: what the curves are not, if some are no bounds.
 
     Returns:
         `out`.
@@ -316,7 +319,7 @@ def bounds_of_rows(curves: Mapping[str, Sequence[tuple[Sequence[int], Sequence[f
             )  # fmt: skip
     axis.set_xlabel("iteration")
     axis.set_ylabel("bound of -log p(x), validation (nats a sentence)")
-    axis.set_title("Autoencoders: NLL of the reconstruction, which is no bound", loc="left", fontsize=9)
+    axis.set_title(caption, loc="left", fontsize=8)
     axis.grid(alpha=0.25)
     axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8, frameon=False, borderaxespad=0.0)
     return _save(figure, out)

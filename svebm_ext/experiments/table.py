@@ -297,16 +297,17 @@ def write_report(
     further: Sequence[Measure],
     notes: Sequence[str],
     results: Results,
+    caption: str = "",
 ) -> list[Path]:
     """Write report.json, report.md and the pictures to OUT, each file at once; returns their paths.
 
-    Without matplotlib there are no pictures. Arguments are those of `render`.
+    Without matplotlib there are no pictures. Arguments are those of `render` and `draw`.
     """
     out = results.place.out
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / REPORT_JSON, rows)
     try:
-        pictures = draw(rows, measures, results)
+        pictures = draw(rows, measures, results, caption)
     except ConfigError as error:
         pictures, notes = [], [*notes, f"No pictures: {error}."]
     relative = [path.relative_to(out).as_posix() for path in pictures]
@@ -315,8 +316,16 @@ def write_report(
     return [out / REPORT, out / REPORT_JSON, *pictures]
 
 
-def draw(rows: Sequence[Mapping[str, Any]], measures: Sequence[Measure], results: Results) -> list[Path]:
+def draw(
+    rows: Sequence[Mapping[str, Any]], measures: Sequence[Measure], results: Results, caption: str = ""
+) -> list[Path]:
     """Draw published measures beside the paper's, and the learning curves of all rows; returns the files.
+
+    Args:
+        rows: of report.json.
+        measures: of the table.
+        results: whose folders have the learning curves.
+        caption: below the learning curves.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -343,5 +352,5 @@ def draw(rows: Sequence[Mapping[str, Any]], measures: Sequence[Measure], results
         if "valid_bound" in log:
             curves.setdefault(run.row.name, []).append(log["valid_bound"])
     if curves:
-        pictures.append(plots.bounds_of_rows(curves, out / CURVES))
+        pictures.append(plots.bounds_of_rows(curves, out / CURVES, caption=caption))
     return pictures

@@ -23,9 +23,6 @@ from svebm_ext.models.pretrained import WEIGHTS, read_tensors
 from svebm_ext.presets import PRESETS, preset
 from svebm_ext.training.loop import LAST, Interrupted, Trainer
 
-#: Rows whose presets are there.
-READY = ("ae", "vae", "svebm-ib")
-
 
 def write_ptb(root, sizes=(120, 40, 40)):
     """A stand-in with the file names and format of Penn Treebank: a space, words, a space."""
@@ -44,7 +41,7 @@ def test_rows_are_those_of_the_paper_in_its_order():
     assert make_row("ae", "paper").paper["nll"] is None and make_row("ae", "paper").incomparable == ()
 
 
-@pytest.mark.parametrize("name", READY)
+@pytest.mark.parametrize("name", PAPER)
 def test_rows_have_presets(name):
     assert make_row(name, "paper").config.preset == ("ptb" if name == "svebm-ib" else f"ptb-{name}")
 
@@ -54,7 +51,7 @@ def test_rows_have_presets(name):
 def test_budgets_give_valid_configurations(name, budget):
     base, config = preset(name), sized(preset(name), budget)
     validate(config)
-    assert config.evaluation.language_model == ("paper" if budget == "paper" else "fast")
+    assert config.evaluation.language_model == {"smoke": "none", "cpu": "fast", "paper": "paper"}[budget]
     assert config.model.latent == base.model.latent and config.model.latent_dim == base.model.latent_dim
     assert config.data == base.data
     if budget == "paper":
@@ -204,6 +201,12 @@ def test_a_wrong_data_root_ends_before_any_work(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"ptb\.train\.txt"):
         experiments.main([*command, "--data.root", str(tmp_path)])
     assert not (tmp_path / "out").exists()
+
+
+def test_without_a_setting_there_is_no_language_model(monkeypatch):
+    monkeypatch.setitem(sys.modules, "svebm_ext.evaluation.language_model", None)
+    document = reference_rows(small_corpus(), EvaluationConfig(language_model="none"))
+    assert document["null_reasons"]["rppl"] == "evaluation.language-model is none"
 
 
 def test_the_notes_name_the_sizes():
