@@ -16,14 +16,20 @@ from pathlib import Path
 import pytest
 
 import svebm_ext
-from svebm_ext import classify, evaluate, generate, train
+from svebm_ext import classify, evaluate, experiments, generate, train
 from svebm_ext.config import Config
 from svebm_ext.evaluation.report import CORE_METRICS, METRIC_DOCUMENTATION
 from svebm_ext.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-COMMANDS = {"train": train, "evaluate": evaluate, "generate": generate, "classify": classify}
+COMMANDS = {
+    "train": train,
+    "evaluate": evaluate,
+    "generate": generate,
+    "classify": classify,
+    "experiments": experiments,
+}
 
 #: Options of other programs that the pages mention.
 FOREIGN_OPTIONS = {
@@ -73,7 +79,8 @@ def documented_commands(text):
     """(command, arguments) of every line that starts one of our commands."""
     for line in text.splitlines():
         match = re.search(
-            r"(?:python -m svebm_ext\.|-m svebm_ext\.|\bsvebm )(train|evaluate|generate|classify)\b(.*)", line
+            r"(?:python -m svebm_ext\.|-m svebm_ext\.|\bsvebm )(train|evaluate|generate|classify|experiments)\b(.*)",
+            line,
         )
         if match and line.startswith("    ") and "..." not in line:
             tokens = shlex.split(re.split(r"[|<>]", match[2])[0])

@@ -60,6 +60,19 @@ def test_learning_curves_draw_what_the_run_has(tmp_path, saved):
         plots.learning_curves(metrics_file(tmp_path, [{"step": 1, "seconds": 2.0}]), tmp_path / "none.png")
 
 
+def test_an_evaluation_without_matplotlib_goes_without_pictures(tmp_path, monkeypatch):
+    from svebm_ext.evaluation.evaluate_model import _plot
+
+    metrics_file(tmp_path, [{"step": 1, "loss": 1.0}])
+    with monkeypatch.context() as absent:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+            absent.setitem(sys.modules, name, None)
+        _plot(tmp_path)
+    assert not (tmp_path / "plots").exists()
+    _plot(tmp_path)
+    assert (tmp_path / "plots" / "learning_curves.png").exists()
+
+
 def test_logged_names_of_a_run_are_those_that_are_drawn():
     drawn = {key for _, _, keys in plots.LEARNING_PANELS for key in keys}
     assert {"loss", "nll", "kl", "energy_positive", "energy_negative", "energy_gap", "mi", "gradient_norm",

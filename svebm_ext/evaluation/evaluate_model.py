@@ -375,9 +375,11 @@ def _plot(folder: Path) -> None:
     if not (folder / "metrics.jsonl").exists():
         return
     try:
-        from svebm_ext.plots import learning_curves
+        import matplotlib  # noqa: F401
     except ImportError:
         return
+    from svebm_ext.plots import learning_curves
+
     (folder / "plots").mkdir(exist_ok=True)
     learning_curves(folder / "metrics.jsonl", folder / "plots" / "learning_curves.png")
 

@@ -13,6 +13,7 @@ from svebm_ext.config import to_dict
 from svebm_ext.data.synthetic import MODES, log_density, sample_points
 from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.evaluation.evaluate_points import MAX_TRUE_NLL, TEST_STEP, PointEvaluator, sample_prior, true_nll
+from svebm_ext.experiments import figure2 as figure2_experiment
 from svebm_ext.models.latent_variable import build_networks
 from svebm_ext.models.pretrained import read_tensors
 from svebm_ext.presets import preset
@@ -252,38 +253,42 @@ def test_damaged_folders_are_refused(run, tmp_path):
 
 def test_figure2_experiment(tmp_path, monkeypatch, undrawn):
     """Four rows, one picture, one table; rows that are done are not done again."""
-    sized = experiments._sized
+    sized = figure2_experiment._sized
 
     def tiny_rows(config, budget):
         small = tiny(config.data.corpus)
         return replace(sized(config, budget), **{s: getattr(small, s) for s in ("model", "training", "evaluation")})
 
-    monkeypatch.setattr(experiments, "_sized", tiny_rows)
+    monkeypatch.setattr(figure2_experiment, "_sized", tiny_rows)
     command = ["figure2", "--out", str(tmp_path), "--budget", "smoke", "--device", "cpu"]
     experiments.main(command)
     assert (tmp_path / "figure2.png").read_bytes().startswith(b"\x89PNG")
     table = (tmp_path / "figure2.md").read_text()
     names = ["gaussians8-svebm", "gaussians8-svebm-ib", "pinwheel-svebm", "pinwheel-svebm-ib"]
     assert "| measure | " + " | ".join(names) + " | unit |" in table
-    document = json.loads((tmp_path / names[0] / "metrics.json").read_text())
+    folders = [tmp_path / f"{name}-seed0" for name in names]
+    document = json.loads((folders[0] / "metrics.json").read_text())
     assert f"| nll | {document['nll']:.4g} |" in table
-    times = {name: (tmp_path / name / LAST).stat().st_mtime_ns for name in names}
-    (tmp_path / names[3] / "metrics.json").unlink()  # as if the last row had been killed while it was measured
+    times = [(folder / LAST).stat().st_mtime_ns for folder in folders]
+    (folders[3] / "metrics.json").unlink()  # as if the last row had been killed while it was measured
     experiments.main(command)
-    assert times == {name: (tmp_path / name / LAST).stat().st_mtime_ns for name in names}
+    assert times == [(folder / LAST).stat().st_mtime_ns for folder in folders]
     assert (tmp_path / "figure2.md").read_text() == table
     with pytest.raises(ConfigError, match="another configuration"):
-        experiments.main([*command, "--seed", "1"])
+        experiments.main([*command, "--budget", "paper"])
+    experiments.main([*command, "--seed", "1", "--rows", names[3]])
+    assert f"| {names[3]}, seed 0 | {names[3]}, seed 1 |" in (tmp_path / "figure2.md").read_text()
     with pytest.raises(ConfigError, match="'figure9' given"):
         experiments.main(["figure9"])
 
 
 def test_rows_are_the_presets_and_paper_is_the_released_setting():
-    assert experiments.figure2_rows("cpu")["pinwheel-svebm-ib"] == preset("pinwheel")
-    for row, config in experiments.figure2_rows("cpu").items():
+    figure2_rows = figure2_experiment.figure2_rows
+    assert figure2_rows("cpu")["pinwheel-svebm-ib"] == preset("pinwheel")
+    for row, config in figure2_rows("cpu").items():
         assert (config.objective.mutual_information == 0.0) == row.endswith("-svebm")
 
-    rows = experiments.figure2_rows("paper")
+    rows = figure2_rows("paper")
     eight, pinwheel = rows["gaussians8-svebm-ib"], rows["pinwheel-svebm-ib"]
     assert rows["gaussians8-svebm"] == replace(eight, objective=replace(eight.objective, mutual_information=0.0))
     for config, n_categories, n_iterations in ((eight, 8, 25_000), (pinwheel, 5, 12_000)):

@@ -1,0 +1,158 @@
+"""`python -m svebm_ext.experiments EXPERIMENT`: train and measure the rows of a table or figure of the paper.
+
+A row is a configuration and a run folder. Rows that are finished are kept, and a row that was interrupted is taken up
+where it stopped: give the same command again. One file an experiment: `figure2`, `table1`; what they share is in `rows`
+(how runs are made) and `table` (what is made of them).
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from svebm_ext.commands import parse
+from svebm_ext.config import validate
+from svebm_ext.errors import ConfigError, SvebmError
+from svebm_ext.experiments.figure2 import FIGURE2
+from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Run, finished, note_failure, run_all
+from svebm_ext.experiments.table1 import TABLE1
+
+EXPERIMENTS: dict[str, Experiment] = {"ptb": TABLE1, "figure2": FIGURE2}
+
+
+@dataclass(frozen=True)
+class DataArguments:
+    """Where the data are."""
+
+    root: Path | None = None
+    """Folder with the released corpora (root/ptb/ptb.train.txt and so on, plain or .gz)."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Options of an experiment."""
+
+    rows: tuple[str, ...] = ()
+    """Rows to make (default: all). The report shows all finished rows of the folder."""
+    budget: Budget = "cpu"
+    """smoke: a few iterations of small networks, to see that it works; cpu: sized for two cores; paper: the paper's."""
+    seeds: int = 1
+    """Training seeds of every row: SEED, SEED + 1, and so on, this many."""
+    seed: int = 0
+    """First training seed."""
+    data: DataArguments = field(default_factory=DataArguments)
+    out: Path | None = None
+    """Folder of the runs and of what is made of them (default: runs/EXPERIMENT-BUDGET)."""
+    device: str = "auto"
+    """Device: auto, cpu, cuda, or cuda:N."""
+
+
+def parse_arguments(arguments: Sequence[str]) -> tuple[str, Arguments]:
+    """Name of the experiment, and its options.
+
+    Raises:
+        ConfigError: an unknown experiment or row, or an option out of range.
+    """
+    rest = list(arguments)
+    name = rest.pop(0) if rest and not rest[0].startswith("-") else None
+    listed = "\n".join(f"  {key} ({one.title}): {', '.join(_names(one))}" for key, one in EXPERIMENTS.items())
+    options: Arguments = parse(
+        Arguments,
+        rest,
+        prog="python -m svebm_ext.experiments EXPERIMENT",
+        description=f"Train and measure the rows of a table or figure.\n\nExperiments and their rows:\n{listed}",
+    )
+    if name not in EXPERIMENTS:
+        raise ConfigError(f"EXPERIMENT: {name!r} given; expected one of {', '.join(EXPERIMENTS)}")
+    known = _names(EXPERIMENTS[name])
+    unknown = [row for row in options.rows if row not in known]
+    if unknown:
+        raise ConfigError(f"--rows: {name} has no row {', '.join(map(repr, unknown))}; it has {', '.join(known)}")
+    if options.seeds < 1:
+        raise ConfigError(f"--seeds: {options.seeds} given, expected a number of at least 1")
+    return name, options
+
+
+def _names(experiment: Experiment) -> tuple[str, ...]:
+    return (*experiment.names, *experiment.references)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the experiment that the command line names; exit status 1 where a row failed."""
+    from svebm_ext.training.loop import Interrupted
+
+    name, options = parse_arguments(arguments)
+    experiment = EXPERIMENTS[name]
+    place = Place(options.out or Path("runs") / f"{name}-{options.budget}", options.data.root, options.device)
+    asked = set(options.rows or _names(experiment))
+    rows = [experiment.make_row(row, options.budget) for row in experiment.names if row in asked]
+    seeds = range(options.seed, options.seed + options.seeds)
+    runs = [place.run(row, seed) for seed in seeds for row in rows]
+    check(runs)
+    try:
+        failures = run_all(runs, lambda failed: write(experiment, options.budget, place, failed), _say)
+        for reference, work in experiment.references.items():
+            if reference in asked:
+                _say(f"{reference}: a reference, worked out once and kept in {place.out}")
+                try:
+                    work(options.budget, place)
+                except Exception as error:
+                    if isinstance(error, Interrupted):
+                        raise
+                    failures[reference] = note_failure(place.out / reference, error)
+    except (Interrupted, KeyboardInterrupt):
+        command = shlex.join(["python", "-m", "svebm_ext.experiments", *arguments])
+        raise Interrupted(f"finished rows are kept in {place.out}; continue with {command}") from None
+    write(experiment, options.budget, place, failures, show=True)
+    if failures:
+        for label, reason in failures.items():
+            print(f"failed: {label}: {reason}", file=sys.stderr)
+        sys.exit(1)
+
+
+def check(runs: Sequence[Run]) -> None:
+    """Refuse, before any work is done, what could not be finished: options, folders, data.
+
+    Raises:
+        ConfigError: an option out of range, or a folder that holds a run of another configuration.
+        DataError: a corpus that is not where it should be; the message tells how to get it.
+    """
+    from svebm_ext.data.corpora import load_configured
+
+    for run in runs:
+        validate(run.config)
+        finished(run)
+    for data in {run.config.data: None for run in runs if run.config.model.kind == "sentences"}:
+        load_configured(data)
+
+
+def write(
+    experiment: Experiment, budget: Budget, place: Place, failures: Mapping[str, str], *, show: bool = False
+) -> None:
+    """Write the report of all finished runs of the folder, also of those that were not asked for now."""
+    found = []
+    left_out = []
+    for name in experiment.names:
+        for seed in place.seeds(name):
+            try:
+                run = place.run(experiment.make_row(name, budget), seed)
+                document = finished(run)
+            except SvebmError as error:
+                left_out.append(f"{name}-seed{seed}: {error}")
+                continue
+            if document is not None:
+                found.append((run, document))
+    results = Results(budget, place, found, failures, left_out)
+    paths = experiment.report(results)
+    if show:
+        if experiment.show is not None:
+            experiment.show(results)
+        for path in paths:
+            _say(f"wrote {path}")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

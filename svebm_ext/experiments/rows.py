@@ -1,0 +1,234 @@
+"""Rows of an experiment and their runs: made where missing, taken up where they stopped, kept when finished."""
+
+from __future__ import annotations
+
+import re
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from svebm_ext.config import Config, to_dict
+from svebm_ext.errors import ConfigError, SvebmError
+from svebm_ext.evaluation.report import METRICS
+from svebm_ext.models.pretrained import read_json, write_atomically
+from svebm_ext.training.loop import LAST, Interrupted
+from svebm_ext.training.run import read_run_config
+
+Budget = Literal["smoke", "cpu", "paper"]
+
+#: Options that say where a run is made, not what it is: a row may be taken up with others.
+PLACE = ("data.root", "training.device")
+#: Left in the folder of a run that failed: what was raised, and where.
+FAILURE = "failure.txt"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system of a table or figure.
+
+    Attributes:
+        name: of the row.
+        config: at the budget asked for.
+        paper: the paper's figure by measure; None where the paper prints none.
+        incomparable: measures whose published figure is of another quantity, so that it stands beside ours only to be
+            recognised.
+    """
+
+    name: str
+    config: Config
+    paper: Mapping[str, float | None] = field(default_factory=dict)
+    incomparable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where runs are made: folder of the experiment, data root and device, as the options of the same names."""
+
+    out: Path
+    root: Path | None = None
+    device: str = "auto"
+
+    def run(self, row: Row, seed: int) -> Run:
+        """The run of a row for a training seed; its folder is OUT/ROW-seedSEED."""
+        config = replace(
+            row.config,
+            seed=seed,
+            data=replace(row.config.data, root=self.root),
+            training=replace(row.config.training, device=self.device),
+        )
+        return Run(row, config, self.out / f"{row.name}-seed{seed}")
+
+    def seeds(self, name: str) -> list[int]:
+        """Seeds of the folders of a row, ascending."""
+        found = (re.fullmatch(re.escape(name) + r"-seed(\d+)", path.name) for path in self.out.glob(f"{name}-seed*"))
+        return sorted(int(match[1]) for match in found if match)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A row with a training seed, and its folder."""
+
+    row: Row
+    config: Config
+    folder: Path
+
+    @property
+    def label(self) -> str:
+        """Row and seed, for people."""
+        return f"{self.row.name}, seed {self.config.seed}"
+
+
+@dataclass(frozen=True)
+class Results:
+    """What is known of an experiment at some moment, also before its end.
+
+    Attributes:
+        budget: of the rows.
+        place: where they were made.
+        documents: metrics.json of the finished runs, in the order of the table.
+        failures: reason by label of the runs that failed in this call.
+        left_out: folders in OUT that are not of this experiment at this budget, with the reason.
+    """
+
+    budget: Budget
+    place: Place
+    documents: Sequence[tuple[Run, dict[str, Any]]]
+    failures: Mapping[str, str] = field(default_factory=dict)
+    left_out: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A table or figure of the paper.
+
+    Attributes:
+        title: in the paper.
+        names: of its rows, in the paper's order.
+        make_row: row by name, at a budget. Raises ConfigError where its preset is missing.
+        report: writes what is made of the results, and returns the files.
+        show: prints the table, where there is one.
+        references: further rows that are no run of a model; each is worked out once and kept in OUT.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    make_row: Callable[[str, Budget], Row]
+    report: Callable[[Results], list[Path]]
+    show: Callable[[Results], None] | None = None
+    references: Mapping[str, Callable[[Budget, Place], Any]] = field(default_factory=dict)
+
+
+def finished(run: Run) -> dict[str, Any] | None:
+    """The content of metrics.json, where the run is trained and measured with its present settings; otherwise None.
+
+    Raises:
+        ConfigError: the folder holds a run of another configuration.
+        ModelFolderError: the folder is damaged.
+    """
+    if not (run.folder / LAST).exists():
+        return None
+    differing = _differences(to_dict(read_run_config(run.folder)), to_dict(run.config))
+    training = [text for name, text in differing.items() if not name.startswith("evaluation.")]
+    if training:
+        what = "; ".join(training[:3])
+        raise ConfigError(f"--out: {run.folder} holds a run of another configuration ({what}); choose another folder")
+    if differing or not (run.folder / METRICS).exists():
+        return None
+    return read_json(run.folder / METRICS)
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Options whose values differ, with both values."""
+    found: dict[str, str] = {}
+    for name, value in here.items():
+        if isinstance(value, Mapping):
+            found |= _differences(there[name], value, f"{prefix}{name}.")
+        elif there[name] != value and prefix + name not in PLACE:
+            found[prefix + name] = f"{prefix}{name} is {there[name]} there, {value} here"
+    return found
+
+
+def run_row(run: Run) -> dict[str, Any]:
+    """Train and measure one run, as far as that has not been done; returns the content of its metrics.json.
+
+    A run that was interrupted is taken up at its last checkpoint. A run that was measured with other settings of the
+    evaluation is measured again, not trained again.
+
+    Raises:
+        ConfigError: the folder holds a run of another configuration.
+        DataError, ModelFolderError, TrainingDivergedError, Interrupted: as `svebm_ext.training.run.train`.
+    """
+    document = finished(run)
+    if document is not None:
+        return document
+    # Numbers of other settings must not pass for those of this run if it is stopped while it is measured.
+    (run.folder / METRICS).unlink(missing_ok=True)
+    resume = (run.folder / LAST).exists()
+    if run.config.model.kind == "points":
+        from svebm_ext.training.points import train_points
+
+        measured = train_points(run.config, run.folder, resume=resume)
+        assert measured is not None  # experiments run in one process
+        return measured
+    from svebm_ext.evaluation.evaluate_model import evaluate_run
+    from svebm_ext.training.run import train
+
+    return evaluate_run(run.folder, *train(run.config, run.folder, resume=resume))
+
+
+def run_all(
+    runs: Sequence[Run], after: Callable[[Mapping[str, str]], None], say: Callable[[str], None] = print
+) -> dict[str, str]:
+    """Make every run that is missing. One that fails does not keep the others from being made.
+
+    Args:
+        runs: in the order in which they are made.
+        after: called when a run has ended, with the failures so far; writes the report.
+        say: receives lines of progress.
+
+    Returns:
+        Reason of failure by label of the run.
+
+    Raises:
+        Interrupted: on Ctrl-C or SIGTERM in training, after saving. KeyboardInterrupt passes too.
+    """
+    begin = time.monotonic()
+    missing = [run for run in runs if finished(run) is None]
+    n_kept = len(runs) - len(missing)
+    if n_kept:
+        say(f"{n_kept} of {len(runs)} rows are finished and kept")
+    failures: dict[str, str] = {}
+    for number, run in enumerate(missing):
+        elapsed = time.monotonic() - begin
+        left = f", about {clock(elapsed / number * (len(missing) - number))} left" if number else ""
+        say(f"[{n_kept + number + 1}/{len(runs)}] {run.label}: {run.folder} ({clock(elapsed)} elapsed{left})")
+        try:
+            run_row(run)
+        except Interrupted:
+            raise
+        except Exception as error:
+            failures[run.label] = note_failure(run.folder, error)
+            say(f"{run.label} failed: {failures[run.label]}")
+        else:
+            (run.folder / FAILURE).unlink(missing_ok=True)
+        after(failures)
+    return failures
+
+
+def note_failure(folder: Path, error: Exception) -> str:
+    """Keep where an error came from in a folder; returns it as one line."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / FAILURE, "".join(traceback.format_exception(error)))
+    lines = str(error).splitlines() or ["no message"]
+    if isinstance(error, SvebmError):
+        return lines[0]
+    return f"{type(error).__name__}: {lines[0]} (traceback: {folder / FAILURE})"
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
