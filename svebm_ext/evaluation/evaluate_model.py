@@ -294,8 +294,8 @@ class Evaluator:
 
         settings = FAST if self.options.language_model == "fast" else PAPER
         for key, samples in (("rppl", self._greedy), ("rppl_ancestral", ancestral)):
-            samples = [sentence for sentence in samples if sentence]
-            if not samples:
+            if not any(samples):
+                self.found.reasons.setdefault(key, "no sample has a word")
                 continue
             found = reverse_perplexity(
                 samples,
