@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from svebm_ext.config import Config
+from svebm_ext.errors import ConfigError
 from svebm_ext.experiments.rows import Budget, Experiment, Results, Row
 from svebm_ext.presets import preset
 
@@ -65,7 +67,10 @@ def released_settings(corpus: str) -> dict[str, Any]:
 
 
 def report(results: Results) -> list[Path]:
-    """Write figure2.png, the densities of all finished rows, and figure2.md, their measures."""
+    """Write figure2.md, the measures of all finished rows, and figure2.png, their densities.
+
+    Without matplotlib there is no picture.
+    """
     from svebm_ext import plots
     from svebm_ext.training.points import load_densities, model_name, note
 
@@ -81,8 +86,10 @@ def report(results: Results) -> list[Path]:
         densities[key], notes[key] = load_densities(run.folder), note(document)
         columns[run.row.name + seed] = (run.config, document)
     out = results.place.out
-    picture = plots.figure2(densities, out / "figure2.png", notes=notes)
-    return [picture, write_table("Figure 2", columns, MEASURES, out / "figure2.md")]
+    written = [write_table("Figure 2", columns, MEASURES, out / "figure2.md")]
+    with contextlib.suppress(ConfigError):
+        written.append(plots.figure2(densities, out / "figure2.png", notes=notes))
+    return written
 
 
 def write_table(
