@@ -286,6 +286,7 @@ class Evaluator:
             texts += [text.split() for text in found]
         return texts
 
+    @torch.enable_grad()
     def _reverse_perplexities(self, ancestral: list[list[str]]) -> None:
         """Perplexity of the test set under language models of the greedy and of the ancestral samples."""
         if self.options.language_model == "none":

@@ -10,6 +10,7 @@ from tiny_runs import tiny_config, write_corpus
 
 from svebm_ext.config import validate
 from svebm_ext.errors import ConfigError
+from svebm_ext.evaluation import evaluate_model, language_model
 from svebm_ext.evaluation.evaluate_model import evaluate_run
 from svebm_ext.evaluation.likelihood import importance_weighted_log_likelihood
 from svebm_ext.models.importance import importance_samples, repeat_batch
@@ -52,6 +53,27 @@ def test_training_learns_and_every_measure_has_a_value_or_a_reason(trained):
     assert found["wkl_ancestral"] >= 0.0
     again = SVEBM.from_pretrained(folder)
     torch.testing.assert_close(again.encode(["the cat sees trees"]), model.encode(["the cat sees trees"]))
+
+
+@pytest.mark.parametrize("family", ["none", "energy"])
+def test_reverse_perplexity_of_samples_is_measured(tmp_path, monkeypatch, family):
+    small = language_model.LanguageModelSettings(
+        embedding_dim=16, hidden=16, n_layers=1, batch_size=8, bptt=15, epochs=20, optimiser="adam", learning_rate=0.02
+    )
+    monkeypatch.setattr(language_model, "FAST", small)
+    monkeypatch.setattr(evaluate_model, "VALIDATION_SAMPLES", 20)
+    config = family_config(write_corpus(tmp_path), family)
+    config = replace(
+        config, evaluation=replace(config.evaluation, language_model="fast", frequency_samples=200, log_z_chains=16)
+    )
+    found = evaluate_run(tmp_path / "run", *train(config, tmp_path / "run"))
+    n_words = 27
+    assert 1.0 < found["rppl_ancestral"] < 0.7 * n_words
+    assert found["about"]["sample_counts"]["rppl_ancestral training samples"] == 200
+    if family == "none":
+        assert found["rppl"] is None and "one sentence" in found["null_reasons"]["rppl"]
+    else:
+        assert found["rppl"] > 1.0
 
 
 def importance_nll(model, batch, n_samples=4000):
