@@ -87,11 +87,11 @@ def test_initial_weights():
     first, last = network.layers
     reaches = {network.embedding: 0.1, first.weight_ih: 1.0, first.weight_hh: 0.1, last.weight_hh: 1 / math.sqrt(40)}
     for parameter, reach in reaches.items():
-        assert 0.99 * reach < float(parameter.abs().max()) <= reach
-        assert float(parameter.std()) == pytest.approx(reach / math.sqrt(3), rel=0.03)
+        assert 0.99 * reach < parameter.abs().max().item() <= reach
+        assert parameter.std().item() == pytest.approx(reach / math.sqrt(3), rel=0.03)
     assert not network.bias.any()
     network.start_at_frequencies(torch.tensor([5, 5, 7]))
-    assert float(network.bias.exp().sum()) == pytest.approx(1, rel=1e-4)
+    assert network.bias.exp().sum().item() == pytest.approx(1, rel=1e-4)
     assert network.bias[[5, 7, 8]].exp().tolist() == pytest.approx([3 / 2003, 2 / 2003, 1 / 2003], rel=1e-4)
 
 
