@@ -21,7 +21,7 @@ from svebm_ext.models.pretrained import read_json, write_json
 from svebm_ext.presets import preset
 
 #: Passes over the training text of the budget `cpu`.
-EPOCHS_CPU = 4
+EPOCHS_CPU = 3
 #: Sentences of PTB's training split, which the budget `cpu` counts its iterations by.
 N_TRAIN = 42_068
 #: Validation sentences of the language model that is trained on real text, as many as of those trained on samples.
