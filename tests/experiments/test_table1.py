@@ -60,7 +60,7 @@ def test_budgets_give_valid_configurations(name, budget):
         assert config.objective.schedule != "sigmoid"
     if budget == "cpu":
         assert config.model == base.model and config.chains == base.chains
-        assert config.training.max_steps == 4 * 1403  # epochs of 42,068 sentences in batches of 30
+        assert config.training.max_steps == 3 * 1403  # epochs of 42,068 sentences in batches of 30
         assert config.objective.mutual_information == base.objective.mutual_information
 
 
@@ -211,6 +211,6 @@ def test_without_a_setting_there_is_no_language_model(monkeypatch):
 
 def test_the_notes_name_the_sizes():
     cpu, paper = " ".join(table1.notes("cpu")), " ".join(table1.notes("paper"))
-    assert "5,612 iterations, 4 epochs" in cpu and "50 importance samples, 500 test sentences" in cpu
+    assert "4,209 iterations, 3 epochs" in cpu and "50 importance samples, 500 test sentences" in cpu
     assert "500 importance samples, all test sentences" in paper and "language model of rPPL: paper" in paper
     assert set(TABLE1.references) == {"real-text"}
