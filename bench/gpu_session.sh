@@ -48,9 +48,15 @@ if command -v compute-sanitizer >/dev/null; then
 else
   echo "no compute-sanitizer here" | tee "$out/memcheck.log"
 fi
-limited bench 180 env SVEBM_BENCH=short python3 -m pytest bench -q -k "cuda-" -p no:cacheprovider \
-  --benchmark-json="$out/gpu.json"
-if [[ -s $out/gpu.json ]]; then python3 bench/report.py "$out/gpu.json" | tee "$out/gpu.md"; fi
+bench() {  # bench NAME SECONDS FILE...: FOLDER/NAME.json and the tables of it; in two parts, as a part that is late has none
+  local name=$1 seconds=$2
+  shift 2
+  limited "$name" "$seconds" env SVEBM_BENCH=short python3 -m pytest "$@" -q -k "cuda-" -p no:cacheprovider \
+    --benchmark-json="$out/$name.json"
+  if [[ -s $out/$name.json ]]; then python3 bench/report.py "$out/$name.json" | tee "$out/$name.md"; fi
+}
+bench gpu 180 bench/bench_{gru_decode,langevin,philox}.py
+bench gpu_training 90 bench/bench_{token_loss,train_step}.py
 
 if ((${#failed[@]})); then
   echo "FAILED: ${failed[*]}"

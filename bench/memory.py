@@ -1,7 +1,9 @@
-"""Peak memory of a call, measured in a process of its own: what is resident at most, less what was before the call."""
+"""Peak memory of a call: on the CPU what is resident at most in a process of its own, on a GPU what tensors hold at
+most, in either case less what was there before the call."""
 
 from __future__ import annotations
 
+import gc
 import json
 import resource
 import subprocess
@@ -26,3 +28,12 @@ def print_growth(call: Callable[[], object]) -> None:
     call()
     call()
     print(json.dumps(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)))
+
+
+def bytes_on_gpu(work: Callable[[], object]) -> int:
+    """By how many bytes the tensors that torch holds on the GPU grow at most while work() runs."""
+    gc.collect()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    work()
+    return torch.cuda.max_memory_allocated() - before

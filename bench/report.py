@@ -73,6 +73,7 @@ def cells(member: dict, members: list[dict]) -> dict[str, str]:
         "times plain PyTorch": times_faster_than("plain PyTorch"),
         "times GRUCell + Linear": times_faster_than("GRUCell + Linear"),
         "times tuned torch": times_faster_than("tuned torch"),
+        "times torch cross_entropy": times_faster_than("torch cross_entropy"),
         "times the reference": times_faster_than("reference"),
         "tokens/s": f"{extra['tokens_per_second']:,.0f}" if "tokens_per_second" in extra else "",
         "GB/s written": f"{written / median / 1e9:.2f}" if written else "",

@@ -1,6 +1,7 @@
 """Sizes of all benchmarks, in one place.
 
-SVEBM_BENCH=smoke replaces them by tiny ones, to see that they run; SVEBM_BENCH=short keeps few of Langevin's.
+SVEBM_BENCH=smoke replaces them by tiny ones, to see that they run; SVEBM_BENCH=short keeps few of Langevin's and of
+those of training.
 """
 
 from __future__ import annotations
@@ -107,6 +108,7 @@ TRAINING = {
     "batch 128": TrainingShape(128),
     "batch 32 of one length": TrainingShape(32, length_std=0),
 }
+TRAINING_CUDA = {**TRAINING, "batch 1024": TrainingShape(1024)}
 
 
 @dataclass(frozen=True)
@@ -119,11 +121,15 @@ class TokenLossShape:
 
 
 TOKEN_LOSS = {"batch 32": TokenLossShape(704), "batch 128": TokenLossShape(2816)}
+TOKEN_LOSS_CUDA = {**TOKEN_LOSS, "batch 1024": TokenLossShape(22528)}
+
+if SHORT:
+    del TRAINING_CUDA["batch 32 of one length"]
 
 if SMOKE:
     DECODE = DECODE_CUDA = {"smoke": DecodeShape(3, 16, 50, 16, 4, 3)}
-    TRAINING = {"smoke": TrainingShape(4, 5, 2, 8, 16, 4, 50)}
-    TOKEN_LOSS = {"smoke": TokenLossShape(9, 8, 20)}
+    TRAINING = TRAINING_CUDA = {"smoke": TrainingShape(4, 5, 2, 8, 16, 4, 50)}
+    TOKEN_LOSS = TOKEN_LOSS_CUDA = {"smoke": TokenLossShape(9, 8, 20)}
     PHILOX = PHILOX_CUDA = {"smoke": PhiloxShape(5, 6, 2)}
     LANGEVIN_SHAPES = [
         LangevinShape(5, 16, 3, 20, n_steps=2),

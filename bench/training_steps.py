@@ -8,11 +8,9 @@ reconstruction and divergence.
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -90,22 +88,23 @@ class PlainModel(nn.Module):
 
 def padded(batch: SentenceBatch, packed: Tensor) -> Tensor:
     """[B, L] from packed ids."""
-    out = torch.full((batch.n_sentences, int(batch.lengths[0])), PAD)
+    out = packed.new_full((batch.n_sentences, int(batch.lengths[0])), PAD)
     out[batch.rows, batch.positions] = packed
     return out
 
 
-def plain_step(shape: TrainingShape) -> Callable[[], object]:
-    """A step of plain PyTorch."""
+def plain_step(shape: TrainingShape, device: torch.device, precision: str) -> Callable[[], object]:
+    """A step of plain PyTorch; bf16 is autocast of the forward pass."""
     torch.manual_seed(0)
-    batch = make_batch(shape)
+    batch = make_batch(shape).to(device)
     inputs, targets = padded(batch, batch.inputs), padded(batch, batch.targets)
-    model = PlainModel(shape)
+    model = PlainModel(shape).to(device)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def step() -> float:
         optimiser.zero_grad()
-        loss = model(inputs, targets)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+            loss = model(inputs, targets)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 0.5)
         optimiser.step()
@@ -114,14 +113,14 @@ def plain_step(shape: TrainingShape) -> Callable[[], object]:
     return step
 
 
-def package_step(shape: TrainingShape, precision: str, backend: str) -> Callable[[], object]:
+def package_step(shape: TrainingShape, device: torch.device, precision: str, backend: str) -> Callable[[], object]:
     """A step of this package (`svebm_ext.training.update.update`), the batch given."""
     torch.manual_seed(0)
-    config, batch = model_config(shape), make_batch(shape)
-    model = build_networks(config.model, shape.vocabulary_size)
+    config, batch = model_config(shape), make_batch(shape).to(device)
+    model = build_networks(config.model, shape.vocabulary_size).to(device)
     optimisers = Optimisers(model, config.optimiser)
     share = Share(batch, shape.batch_size, 0)
-    runtime = Runtime(torch.device("cpu"), bf16=precision == "bf16")
+    runtime = Runtime(device, bf16=precision == "bf16")
     done = iter(range(1 << 62))
 
     def step() -> object:
@@ -131,34 +130,19 @@ def package_step(shape: TrainingShape, precision: str, backend: str) -> Callable
     return step
 
 
-STEPS: dict[str, Callable[[TrainingShape], Callable[[], object]]] = {
-    "plain PyTorch": plain_step,
-    "packed, reference ops": lambda shape: package_step(shape, "fp32", "reference"),
-    "native": lambda shape: package_step(shape, "fp32", "native"),
-    "native, bf16": lambda shape: package_step(shape, "bf16", "native"),
+Steps = dict[str, Callable[[TrainingShape, torch.device], Callable[[], object]]]
+
+CPU_STEPS: Steps = {
+    "plain PyTorch": partial(plain_step, precision="fp32"),
+    "packed, reference ops": partial(package_step, precision="fp32", backend="reference"),
+    "native": partial(package_step, precision="fp32", backend="native"),
+    "native, bf16": partial(package_step, precision="bf16", backend="native"),
 }
 
-
-def alternating_times(calls: dict[str, Callable[[], object]], n_rounds: int) -> dict[str, list[float]]:
-    """Seconds of each call, all of them once a round, so that a slower moment of the machine meets all alike."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for call in calls.values():
-        call()
-    with no_garbage_collection():
-        for _ in range(n_rounds):
-            for name, call in calls.items():
-                time.sleep(0.005)  # threads of the one before may spin for a while
-                start = time.perf_counter()
-                call()
-                times[name].append(time.perf_counter() - start)
-    return times
-
-
-@contextlib.contextmanager
-def no_garbage_collection() -> Iterator[None]:
-    """No collection of cycles inside a time."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
+#: The package as it comes: recurrence by cuDNN, the loss in chunks of torch operations, native random numbers.
+CUDA_STEPS: Steps = {
+    "plain PyTorch": partial(plain_step, precision="fp32"),
+    "plain PyTorch, bf16": partial(plain_step, precision="bf16"),
+    "this package": partial(package_step, precision="fp32", backend="auto"),
+    "this package, bf16": partial(package_step, precision="bf16", backend="auto"),
+}
