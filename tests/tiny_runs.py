@@ -32,6 +32,15 @@ def write_corpus(folder, n=240, labelled=False):
     return path
 
 
+def write_ptb(root, sizes=(120, 40, 40)):
+    """A stand-in with the file names and format of Penn Treebank: a space, words, a space."""
+    rng = random.Random(0)
+    (root / "ptb").mkdir()
+    for name, n in zip(("train", "valid", "test"), sizes, strict=True):
+        texts = [f" {rng.choice(SUBJECTS)} {rng.choice(VERBS)} {rng.choice(OBJECTS)} <unk> \n" for _ in range(n)]
+        (root / "ptb" / f"ptb.{name}.txt").write_text("".join(texts))
+
+
 def tiny_config(train, **changes):
     """Configuration of a run that takes about a second; keys are section names, values are option dictionaries."""
     config = Config(

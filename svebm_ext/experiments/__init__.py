@@ -1,8 +1,8 @@
 """`python -m svebm_ext.experiments EXPERIMENT`: train and measure the rows of a table or figure of the paper.
 
 A row is a configuration and a run folder. Rows that are finished are kept, and a row that was interrupted is taken up
-where it stopped: give the same command again. One file an experiment: `figure2`, `table1`; what they share is in `rows`
-(how runs are made) and `table` (what is made of them).
+where it stopped: give the same command again. One file an experiment: `figure2`, `table1`, `ablation`;
+what they share is in `rows` (how runs are made) and `table` (what is made of them).
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from pathlib import Path
 from svebm_ext.commands import parse
 from svebm_ext.config import validate
 from svebm_ext.errors import ConfigError, SvebmError
+from svebm_ext.experiments.ablation import ABLATION
 from svebm_ext.experiments.figure2 import FIGURE2
 from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Run, finished, note_failure, run_all
 from svebm_ext.experiments.table1 import TABLE1
 
-EXPERIMENTS: dict[str, Experiment] = {"ptb": TABLE1, "figure2": FIGURE2}
+EXPERIMENTS: dict[str, Experiment] = {"ptb": TABLE1, "ptb-ablation": ABLATION, "figure2": FIGURE2}
 
 
 @dataclass(frozen=True)

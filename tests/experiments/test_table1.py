@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import random
 import signal
 import sys
 from dataclasses import replace
@@ -11,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_runs import OBJECTS, SUBJECTS, VERBS
+from tiny_runs import write_ptb
 
 from svebm_ext import experiments
 from svebm_ext.config import EvaluationConfig, validate
@@ -22,15 +21,6 @@ from svebm_ext.experiments.table1 import PAPER, TABLE1, make_row, reference_rows
 from svebm_ext.models.pretrained import WEIGHTS, read_tensors
 from svebm_ext.presets import PRESETS, preset
 from svebm_ext.training.loop import LAST, Interrupted, Trainer
-
-
-def write_ptb(root, sizes=(120, 40, 40)):
-    """A stand-in with the file names and format of Penn Treebank: a space, words, a space."""
-    rng = random.Random(0)
-    (root / "ptb").mkdir()
-    for name, n in zip(("train", "valid", "test"), sizes, strict=True):
-        texts = [f" {rng.choice(SUBJECTS)} {rng.choice(VERBS)} {rng.choice(OBJECTS)} <unk> \n" for _ in range(n)]
-        (root / "ptb" / f"ptb.{name}.txt").write_text("".join(texts))
 
 
 def test_rows_are_those_of_the_paper_in_its_order():
