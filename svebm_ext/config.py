@@ -108,6 +108,9 @@ class ChainConfig:
     """Persistent bank of chains (Algorithm 1), or a fresh start from N(0, I) at every iteration (released code)."""
     n_chains: int = 1000
     """L, chains in the bank."""
+    per_iteration: int = 0
+    """Chains chosen from the bank and advanced at an iteration (in short runs: started); 0: as many as the batch has
+    sentences. More of them make a steadier mean of F(z-), and a bank that is advanced whole keeps up with the prior."""
     n_steps: int = 20
     """S, Langevin steps an iteration."""
     step_size: float = 0.125
@@ -371,10 +374,13 @@ def _validate_combinations(config: Config) -> None:
         raise ConfigError(
             f"model.latent: {model.latent!r} is for sentences; points take energy, gaussian, deterministic"
         )
-    if config.chains.mode == "persistent" and config.chains.n_chains < config.training.batch_size:
+    if config.chains.per_iteration < 0:
+        raise ConfigError(f"chains.per-iteration: {config.chains.per_iteration} given, expected at least 0")
+    picked = config.chains.per_iteration or config.training.batch_size
+    if config.chains.mode == "persistent" and config.chains.n_chains < picked:
         raise ConfigError(
-            f"chains.n-chains: {config.chains.n_chains} chains are fewer than the batch of "
-            f"{config.training.batch_size} that is picked from them without replacement"
+            f"chains.n-chains: {config.chains.n_chains} chains are fewer than the {picked} that are picked from them "
+            "without replacement at each iteration (chains.per-iteration, or the batch)"
         )
     if (model.kind == "points") != (config.data.corpus in ("gaussians8", "pinwheel")):
         raise ConfigError(f"model.kind: {model.kind!r} does not fit data.corpus {config.data.corpus!r}")

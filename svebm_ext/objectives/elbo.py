@@ -72,6 +72,7 @@ def collect_terms(
     average: Averager,
     *,
     energy_negative: Tensor | None = None,
+    n_chains: int | None = None,
     label_logits: Tensor | None = None,
     labels: Tensor | None = None,
     n_labelled: int = 0,
@@ -84,7 +85,8 @@ def collect_terms(
         terms: from `Latent.terms`.
         config: the objective's options.
         average: means over all processes.
-        energy_negative: [N] F(z-) of the chains, z- detached.
+        energy_negative: [N] F(z-) of the chains of this process, z- detached.
+        n_chains: chains over all processes (default: as many as examples).
         label_logits: [B, K] f(mu(x)); labels [B], -1 where there is none.
         n_labelled: labelled examples over all processes.
         running_marginal: [K] moving average of q(y), or None.
@@ -98,8 +100,9 @@ def collect_terms(
         found.energy_positive = average.mean(terms["energy_positive"])
         found.energy_square = average.mean(terms["energy_positive"].square())
     if energy_negative is not None:
-        found.energy_negative = average.mean(energy_negative)
-        found.energy_square = found.energy_square + average.mean(energy_negative.square())  # type: ignore[operator]
+        n = average.n_total if n_chains is None else n_chains
+        found.energy_negative = energy_negative.sum() / n
+        found.energy_square = found.energy_square + energy_negative.square().sum() / n  # type: ignore[operator]
     if "log_symbol" in terms:
         found.mutual_information, found.marginal = mutual_information(
             terms["log_symbol"],

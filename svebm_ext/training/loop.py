@@ -186,7 +186,7 @@ class Trainer:
             negative = self.chains.advance(
                 prior.layers(),
                 step,
-                share.n_total,
+                config.chains.per_iteration or share.n_total,
                 activation=prior.activation,
                 negative_slope=prior.negative_slope,
                 precision=config.chains.precision,

@@ -51,7 +51,7 @@ def run(config_file, out, world_size):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"model": {"embedding_dropout": 0.3, "output_dropout": 0.3}},
+        {"model": {"embedding_dropout": 0.3, "output_dropout": 0.3}, "chains": {"per_iteration": 25}},
         {"objective": {"update": "alternating", "mutual_information": 2.0, "label_weight": 1.0}},
     ],
     ids=["dropout", "alternating-labels"],

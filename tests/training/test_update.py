@@ -71,12 +71,15 @@ def test_plateau_shrinks_the_step_once_for_each_validation_without_improvement(t
     assert state["decay"] == pytest.approx(0.64)
 
 
-@pytest.mark.parametrize("scheme", ["joint", "alternating"])
-def test_parameters_move_by_one_adam_step_on_the_documented_gradient(tmp_path, scheme):
+@pytest.mark.parametrize(("scheme", "per_iteration"), [("joint", 0), ("joint", 20), ("alternating", 0)])
+def test_parameters_move_by_one_adam_step_on_the_documented_gradient(tmp_path, scheme, per_iteration):
     config, runtime, networks, share = setup(
-        tmp_path, objective={"update": scheme, "mutual_information": 2.0}, optimiser={"clip": 0.0, "prior_clip": 0.0}
+        tmp_path,
+        objective={"update": scheme, "mutual_information": 2.0},
+        optimiser={"clip": 0.0, "prior_clip": 0.0},
+        chains={"per_iteration": per_iteration},
     )
-    chains, weight = torch.randn(8, 4), 0.7
+    chains, weight = torch.randn(per_iteration or 8, 4), 0.7
     # The same two steps by autograd and torch's Adam on a copy.
     other = copy.deepcopy(networks)
     rates = config.optimiser
