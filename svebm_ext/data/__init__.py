@@ -3,6 +3,7 @@
 from .batching import BatchOrder, EncodedSplit, SentenceBatch, collate, evaluation_batches, padding_fraction
 from .corpora import PUBLISHED, load_corpus
 from .corpus import Corpus, Split, label_classes
+from .documents import DocumentBatch, DocumentSplit, choose_labelled, collate_documents, document_vocabulary
 from .download import download_corpus
 from .embeddings import WordVectors, load_word_vectors
 from .own_text import load_text
@@ -14,13 +15,18 @@ __all__ = [
     "PUBLISHED",
     "BatchOrder",
     "Corpus",
+    "DocumentBatch",
+    "DocumentSplit",
     "EncodedSplit",
     "PointBatch",
     "SentenceBatch",
     "Split",
     "Vocabulary",
     "WordVectors",
+    "choose_labelled",
     "collate",
+    "collate_documents",
+    "document_vocabulary",
     "download_corpus",
     "evaluation_batches",
     "label_classes",

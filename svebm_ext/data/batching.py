@@ -59,7 +59,7 @@ class EncodedSplit:
         sentences = [sentence[:kept] for sentence in split.sentences]
         words = np.array(vocabulary.encode(chain.from_iterable(sentences)), dtype=np.int64)
         ends = np.cumsum([0, *map(len, sentences)])
-        labels, names = _encode_labels(split, label, classes)
+        labels, names = encode_labels(split, label, classes)
         return cls(
             targets=torch.from_numpy(np.insert(words, ends[1:], vocabulary.END)),
             offsets=torch.from_numpy(ends + np.arange(len(ends))),
@@ -82,10 +82,10 @@ class EncodedSplit:
         return self.targets[self.offsets[index] : self.offsets[index + 1] - 1].tolist()
 
 
-def _encode_labels(
+def encode_labels(
     split: Split, label: str | None, classes: Sequence[str] | None
 ) -> tuple[Int64[Tensor, " B"], tuple[str, ...]]:
-    """Class ids of a split's sentences, and the names of the classes."""
+    """Class ids of a split's sentences (-1: none) and the names of the classes; see `EncodedSplit.from_split`."""
     if label is None:
         return torch.full((len(split),), -1, dtype=torch.int64), ()
     if label not in split.labels:

@@ -1,0 +1,221 @@
+"""Documents as bags of words: sparse counts, batches of them, and which documents keep their label."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import chain
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from ..errors import DataError
+from .batching import encode_labels
+from .corpus import Split
+from .splitting import shuffled
+from .vocabulary import Vocabulary
+
+N_SPECIAL = len(Vocabulary.SPECIAL)
+"""Word w of a bag is token w + N_SPECIAL of the vocabulary: padding and marks are no words of a document."""
+
+
+@dataclass(frozen=True)
+class DocumentBatch:
+    """Bags of words in compressed rows: the words of row b are words[offsets[b] : offsets[b + 1]], each once.
+
+    Args:
+        words: distinct words of each document, 0 .. V-1, ascending within a document.
+        counts: how often each occurs.
+        offsets: where each row begins, and the end of the last.
+        indices: index in the dataset of each row's document.
+        labels: class of each row, -1 where it has none.
+    """
+
+    words: Int64[Tensor, " n"]
+    counts: Float[Tensor, " n"]
+    offsets: Int64[Tensor, " B_plus_1"]
+    indices: Int64[Tensor, " B"]
+    labels: Int64[Tensor, " B"]
+
+    @property
+    def n_documents(self) -> int:
+        """Number of rows."""
+        return self.indices.shape[0]
+
+    @property
+    def n_tokens(self) -> int:
+        """Words of all rows, repeated ones counted."""
+        return int(self.counts.sum())
+
+    @property
+    def rows(self) -> Int64[Tensor, " n"]:
+        """Row of each entry."""
+        ids = torch.arange(self.n_documents, device=self.words.device)
+        return ids.repeat_interleave(self.offsets[1:] - self.offsets[:-1])
+
+    @property
+    def totals(self) -> Float[Tensor, " B"]:
+        """Words of each row, repeated ones counted."""
+        return self.counts.new_zeros(self.n_documents).index_add(0, self.rows, self.counts)
+
+    def to(self, device: torch.device | str) -> "DocumentBatch":
+        """The same batch on `device`."""
+        return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+    def repeat(self, n: int) -> "DocumentBatch":
+        """Batch with every row n times in a row: row r becomes rows r n .. r n + n - 1."""
+        chosen = torch.arange(self.n_documents, device=self.words.device).repeat_interleave(n)
+        words, counts, offsets = _gather_rows(self.words, self.counts, self.offsets, chosen)
+        return DocumentBatch(words, counts, offsets, self.indices[chosen], self.labels[chosen])
+
+
+@dataclass(frozen=True)
+class DocumentSplit:
+    """A split as bags of words, in compressed rows; fields as in `DocumentBatch`.
+
+    Args:
+        classes: names of the classes.
+        n_empty: documents without a word of the vocabulary. They stay, as rows without entries: their likelihood is 1
+            and their class the one that the model gives to no evidence at all.
+    """
+
+    words: Int64[Tensor, " n"]
+    counts: Float[Tensor, " n"]
+    offsets: Int64[Tensor, " B_plus_1"]
+    labels: Int64[Tensor, " B"]
+    n_words: int
+    classes: tuple[str, ...] = ()
+    n_empty: int = 0
+
+    @classmethod
+    def from_split(
+        cls, split: Split, vocabulary: Vocabulary, label: str | None = None, classes: Sequence[str] | None = None
+    ) -> "DocumentSplit":
+        """Count the words of each document; words outside the vocabulary are left out.
+
+        Args:
+            label: name of the label to encode; None leaves every document unlabelled.
+            classes: its classes in the order of their ids; by default those of this split, sorted.
+
+        Raises:
+            DataError: no label of that name, or a label value that is none of `classes`.
+        """
+        n_words = len(vocabulary) - N_SPECIAL
+        sizes = np.fromiter(map(len, split.sentences), dtype=np.int64, count=len(split))
+        ids = np.array(vocabulary.encode(chain.from_iterable(split.sentences)), dtype=np.int64) - N_SPECIAL
+        keys = np.repeat(np.arange(len(split)), sizes) * max(1, n_words) + ids
+        keys, counts = np.unique(keys[ids >= 0], return_counts=True)
+        rows, words = np.divmod(keys, max(1, n_words))
+        lengths = np.bincount(rows, minlength=len(split))
+        labels, names = encode_labels(split, label, classes)
+        return cls(
+            words=torch.from_numpy(words),
+            counts=torch.from_numpy(counts).float(),
+            offsets=torch.from_numpy(np.cumsum([0, *lengths])),
+            labels=labels,
+            n_words=n_words,
+            classes=names,
+            n_empty=int((lengths == 0).sum()),
+        )
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Int64[Tensor, " B"]:
+        """Words of each document that the vocabulary has, repeated ones counted."""
+        totals = torch.cat((torch.zeros(1, dtype=torch.float64), self.counts.double().cumsum(0)))
+        return (totals[self.offsets[1:]] - totals[self.offsets[:-1]]).long()
+
+    def log_frequencies(self) -> Float[Tensor, " V"]:
+        """Background: log of each word's share of all words, one added to every count so that it is finite."""
+        counts = torch.ones(self.n_words, dtype=torch.float64).index_add(0, self.words, self.counts.double())
+        return (counts / counts.sum()).log().float()
+
+
+def collate_documents(dataset: DocumentSplit, indices: Int64[Tensor, " B"] | Sequence[int]) -> DocumentBatch:
+    """The documents `indices` of `dataset`, in that order.
+
+    Raises:
+        DataError: an index outside the dataset.
+    """
+    chosen = torch.as_tensor(indices, dtype=torch.int64)
+    if chosen.numel() and (int(chosen.min()) < 0 or int(chosen.max()) >= len(dataset)):
+        raise DataError(f"document index outside 0 to {len(dataset) - 1}: {chosen.tolist()}")
+    words, counts, offsets = _gather_rows(dataset.words, dataset.counts, dataset.offsets, chosen)
+    return DocumentBatch(words, counts, offsets, chosen, dataset.labels[chosen])
+
+
+def _gather_rows(words: Tensor, counts: Tensor, offsets: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Words, counts and offsets of the chosen rows of a compressed matrix."""
+    starts, lengths = offsets[chosen], offsets[chosen + 1] - offsets[chosen]
+    ends = torch.cat((lengths.new_zeros(1), lengths.cumsum(0)))
+    where = torch.arange(int(ends[-1]), device=words.device) + (starts - ends[:-1]).repeat_interleave(lengths)
+    return words[where], counts[where], ends
+
+
+def document_vocabulary(
+    sentences: Iterable[Sequence[str]], max_size: int = 30_000, *, remove_stop_words: bool = True
+) -> Vocabulary:
+    """The most frequent words of documents.
+
+    Args:
+        sentences: tokens of each training document.
+        max_size: words at most.
+        remove_stop_words: leave out scikit-learn's English stop words, single characters, and tokens without a letter
+            or digit: what its CountVectorizer would not count either.
+    """
+    return Vocabulary.build(content_words(sentences) if remove_stop_words else sentences, max_size=max_size)
+
+
+def content_words(sentences: Iterable[Sequence[str]]) -> Iterator[list[str]]:
+    """The tokens of each sentence that are no stop word, longer than a character, and have a letter or digit."""
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    kept: dict[str, bool] = {}
+    for sentence in sentences:
+        for word in sentence:
+            if word not in kept:
+                content = len(word) > 1 and any(map(str.isalnum, word))
+                kept[word] = content and word.lower() not in ENGLISH_STOP_WORDS
+        yield [word for word in sentence if kept[word]]
+
+
+def choose_labelled(
+    labels: Int64[Tensor, " B"], n_labelled: int, seed: int, classes: Sequence[str] = ()
+) -> Int64[Tensor, " n_labelled"]:
+    """Indices of `n_labelled` examples with a label, as many of each class, drawn by `seed`, in ascending order.
+
+    What does not divide evenly goes to the first classes, one each. A larger subset of the same seed holds a smaller
+    one, so that learning curves add labels rather than exchange them.
+
+    Args:
+        labels: class of each example, -1 where it has none.
+        n_labelled: examples in all.
+        seed: 0 <= seed < 2^64.
+        classes: names of the classes, for messages.
+
+    Raises:
+        DataError: fewer examples than classes are asked for, or a class has fewer than its share.
+    """
+    present = labels.unique()
+    n_classes = len(classes) or int((present >= 0).sum())
+    if n_labelled < n_classes or n_classes == 0:
+        raise DataError(f"data.n-labelled: {n_labelled} labelled examples for {n_classes} classes; expected 1 each")
+    order = torch.from_numpy(shuffled(len(labels), seed))
+    chosen = []
+    for k in range(n_classes):
+        wanted = n_labelled // n_classes + (k < n_labelled % n_classes)
+        found = order[labels[order] == k]
+        if len(found) < wanted:
+            name = classes[k] if classes else str(k)
+            raise DataError(
+                f"data.n-labelled: {wanted} examples of each class asked for, but class {name!r} has {len(found)}"
+            )
+        chosen.append(found[:wanted])
+    return torch.cat(chosen).sort().values
+
+
+def keep_labels(labels: Int64[Tensor, " B"], chosen: Int64[Tensor, " n"]) -> Int64[Tensor, " B"]:
+    """Labels of the chosen examples, -1 for all others."""
+    return torch.full_like(labels, -1).index_copy(0, chosen, labels[chosen])
