@@ -41,10 +41,16 @@ class DataConfig:
     """Lower-case your own text."""
     label: str | None = None
     """Label to learn from when objective.label-weight is above 0 (default: the corpus's first)."""
+    labelled: Path | None = None
+    """Labelled text of your own, for corpus "lines", beside a data.train that may have no labels at all."""
+    n_labelled: int = 0
+    """Training examples that keep their label, as many of each class, chosen by data.seed; 0 keeps every label."""
     max_tokens: int = 40
     """Longest sentence in tokens, begin and end marks counted; longer ones are cut and counted."""
     vocabulary_size: int = 10_000
     """Most words in the vocabulary, special symbols not counted."""
+    remove_stop_words: bool = False
+    """Bags of words: leave out scikit-learn's English stop words, single characters and punctuation."""
     seed: int = 0
     """Seed of generated corpora and of splits, apart from the training seed."""
 
@@ -53,15 +59,17 @@ class DataConfig:
 class ModelConfig:
     """The networks."""
 
-    kind: Literal["sentences", "points"] = "sentences"
-    """Recurrent networks over sentences, or multilayer perceptrons over points of the plane."""
+    kind: Literal["sentences", "documents", "points"] = "sentences"
+    """Recurrent networks over sentences, networks over whole documents, or perceptrons over points of the plane."""
+    encoder: Literal["bow", "gru"] = "bow"
+    """Documents: bags of words with a multinomial likelihood, or sequences, with the networks of sentences."""
     latent: Literal["energy", "gaussian", "deterministic", "categorical", "semi", "mixture", "none"] = "energy"
     """Latent family: energy-based prior (SVEBM), N(0, I) prior (VAE), a point (AE), discrete variables (DVAE), a
     vector and discrete variables (semi-VAE), mixtures of Gaussians (GM-VAE), or no latent variable (RNN-LM)."""
     latent_dim: int = 40
     """D, size of the continuous vector z."""
     n_categories: int = 20
-    """K, number of symbols y of the energy family."""
+    """K, number of symbols y of the energy family; 0: as many as the label has classes."""
     n_variables: int = 20
     """Discrete variables, or mixtures, of the families categorical, semi and mixture."""
     n_classes: int = 5
@@ -94,6 +102,18 @@ class ModelConfig:
     """Share the softmax weights with the decoder's embedding (needs embedding-dim equal to decoder-hidden)."""
     init_range: float = 0.1
     """Parameters of encoder and decoder start uniform in (-r, r); 0 keeps the layers' own initialisation."""
+    document_hidden: int = 500
+    """Width of encoder and generator of bags of words."""
+    document_layers: int = 3
+    """Hidden layers of the generator of bags of words; 0: word scores are linear in z."""
+    document_dropout: float = 0.5
+    """Dropout probability on the hidden layers of the encoder of bags of words."""
+    document_counts: Literal["counts", "log"] = "counts"
+    """What the encoder of bags of words sees of a word: how often it occurs, or log(1 + that)."""
+    batch_norm: bool = True
+    """Batch normalisation, with a fixed scale, of the hidden layers of the generator of bags of words."""
+    class_words: bool = False
+    """The generator of bags of words adds p(y|z) times a table of classes and words to its scores."""
     points_hidden: int = 200
     """Width of encoder and decoder of the 2-D models."""
     points_std: float = 1.0
@@ -147,6 +167,12 @@ class ObjectiveConfig:
     """Momentum of the running marginal q(y); 0 uses the minibatch alone."""
     label_weight: float = 0.0
     """eta, weight of the cross-entropy of labels at z = mu(x) (Eq. 23); above 0 is semi-supervised."""
+    label_encoder: bool = True
+    """Let the gradient of the labels' cross-entropy reach the encoder."""
+    label_ramp: float = 0.0
+    """Share of the run over which the weight of the labels' cross-entropy rises from 0."""
+    labelled_bound: bool = True
+    """Labelled batches (training.labelled-batch-size) count in the bound, or in the cross-entropy alone."""
     bag_of_words: float = 0.0
     """Weight of an auxiliary loss that predicts each word from z alone (Zhao et al. 2017); fades out as w rises."""
     energy_penalty: float = 0.0
@@ -187,6 +213,10 @@ class TrainingConfig:
 
     batch_size: int = 64
     """Sentences (or points) an iteration, over all processes together."""
+    labelled_batch_size: int = 0
+    """Labelled examples an iteration, beside batch-size of the others; 0 mixes them as they come."""
+    select: Literal["bound", "accuracy"] = "bound"
+    """What chooses the best model: the validation bound, or the accuracy on labelled validation examples."""
     max_steps: int = 10_000
     """Iterations in all."""
     checkpoint_every: int = 500
@@ -306,8 +336,8 @@ def validate(config: Config) -> None:
     """
     positive = {
         "model": (
-            "latent_dim", "n_categories", "n_variables", "n_classes", "embedding_dim", "encoder_hidden",
-            "decoder_hidden", "points_hidden",
+            "latent_dim", "n_variables", "n_classes", "embedding_dim", "encoder_hidden",
+            "decoder_hidden", "document_hidden", "points_hidden",
         ),
         "chains": ("n_chains", "n_steps"),
         "objective": ("n_cycles",),
@@ -320,9 +350,9 @@ def validate(config: Config) -> None:
     for section, names in positive.items():
         for name in names:
             _require(config, section, name, lambda v: v >= 1, "an integer of at least 1")
-    for name in ("embedding_dropout", "output_dropout", "word_dropout"):
+    for name in ("embedding_dropout", "output_dropout", "word_dropout", "document_dropout"):
         _require(config, "model", name, lambda v: 0 <= v < 1, "a probability in [0, 1)")
-    for name in ("zero_fraction", "ramp_fraction"):
+    for name in ("zero_fraction", "ramp_fraction", "label_ramp"):
         _require(config, "objective", name, lambda v: 0 <= v <= 1, "a share in [0, 1]")
     for name in (
         "kl_weight",
@@ -341,6 +371,11 @@ def validate(config: Config) -> None:
         _require(config, "optimiser", name, lambda v: v >= 0 and math.isfinite(v), "a finite number of at least 0")
     _require(config, "chains", "step_size", lambda v: 0 < v < 2, "a number in (0, 2): the chain is unstable beyond")
     _require(config, "chains", "restart_fraction", lambda v: 0 <= v <= 1, "a share in [0, 1]")
+    least, expected = (0, "0") if config.objective.label_weight > 0 else (1, "1")
+    _require(config, "model", "n_categories", lambda v: v >= least, f"an integer of at least {expected}")
+    _require(config, "model", "document_layers", lambda v: v >= 0, "an integer of at least 0")
+    _require(config, "training", "labelled_batch_size", lambda v: v >= 0, "an integer of at least 0")
+    _require(config, "data", "n_labelled", lambda v: v >= 0, "an integer of at least 0")
     _require(config, "data", "max_tokens", lambda v: v >= 3, "at least 3: begin mark, one word, end mark")
     _require(config, "model", "prior_hidden", lambda v: 1 <= len(v) <= 2 and min(v) >= 1, "one or two sizes above 0")
     _require(config, "model", "gumbel_temperature", lambda v: v > 0 and math.isfinite(v), "a finite number above 0")
@@ -352,7 +387,7 @@ def validate(config: Config) -> None:
 
 def _validate_combinations(config: Config) -> None:
     model, objective = config.model, config.objective
-    if model.kind == "sentences" and model.tied and model.embedding_dim != model.decoder_hidden:
+    if is_sequence(model) and model.tied and model.embedding_dim != model.decoder_hidden:
         raise ConfigError(
             f"model.tied: needs embedding-dim ({model.embedding_dim}) equal to decoder-hidden "
             f"({model.decoder_hidden}); use --model.no-tied or equal sizes"
@@ -376,7 +411,9 @@ def _validate_combinations(config: Config) -> None:
         )
     if config.chains.per_iteration < 0:
         raise ConfigError(f"chains.per-iteration: {config.chains.per_iteration} given, expected at least 0")
-    picked = config.chains.per_iteration or config.training.batch_size
+    _validate_labels(config)
+    batch = config.training.batch_size + (config.training.labelled_batch_size if objective.labelled_bound else 0)
+    picked = config.chains.per_iteration or batch
     if config.chains.mode == "persistent" and config.chains.n_chains < picked:
         raise ConfigError(
             f"chains.n-chains: {config.chains.n_chains} chains are fewer than the {picked} that are picked from them "
@@ -384,11 +421,38 @@ def _validate_combinations(config: Config) -> None:
         )
     if (model.kind == "points") != (config.data.corpus in ("gaussians8", "pinwheel")):
         raise ConfigError(f"model.kind: {model.kind!r} does not fit data.corpus {config.data.corpus!r}")
-    for name in ("train", "valid", "test"):
+    for name in ("train", "valid", "test", "labelled"):
         if config.data.corpus != "lines" and getattr(config.data, name) is not None:
             raise ConfigError(f"data.{name}: files of your own go with preset lines, not with {config.data.corpus}")
     if config.data.corpus == "lines" and config.data.train is None:
         raise ConfigError("data.train: corpus 'lines' needs a file of your own text (--data.train FILE)")
+
+
+def _validate_labels(config: Config) -> None:
+    """Combinations that concern labels and bags of words."""
+    model, objective = config.model, config.objective
+    if model.class_words and (not is_bag_of_words(model) or model.latent != "energy"):
+        raise ConfigError("model.class-words: needs bags of words and the energy latent family")
+    if is_bag_of_words(model) and objective.bag_of_words > 0:
+        raise ConfigError("objective.bag-of-words: where documents are bags of words it is the likelihood; set it to 0")
+    if is_bag_of_words(model) and model.latent == "none":
+        raise ConfigError("model.latent: 'none' given; a bag of words needs a latent variable")
+    for section, name in (("training", "labelled_batch_size"), ("data", "n_labelled"), ("data", "labelled")):
+        if getattr(getattr(config, section), name) and objective.label_weight == 0:
+            option = f"{section}.{name.replace('_', '-')}"
+            raise ConfigError(f"{option}: needs labels to learn from (objective.label-weight)")
+    if config.training.select == "accuracy" and objective.label_weight == 0:
+        raise ConfigError("training.select: accuracy needs labels to learn from (objective.label-weight)")
+
+
+def is_bag_of_words(model: ModelConfig) -> bool:
+    """Whether examples are bags of words."""
+    return model.kind == "documents" and model.encoder == "bow"
+
+
+def is_sequence(model: ModelConfig) -> bool:
+    """Whether examples are sequences of words."""
+    return model.kind == "sentences" or (model.kind == "documents" and model.encoder == "gru")
 
 
 def _require(config: Config, section: str, name: str, accepts: Any, expected: str) -> None:

@@ -18,6 +18,7 @@ LEARNING_PANELS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Loss terms", "nats a sentence", ("loss", "nll", "kl", "label", "valid_nll", "valid_bound")),
     ("Energy of the prior", "nats", ("energy_positive", "energy_negative", "energy_gap")),
     ("Mutual information I(z, y)", "nats", ("mi",)),
+    ("Accuracy", "share", ("valid_accuracy",)),
     ("Gradient norms before clipping", "", ("gradient_norm", "prior_gradient_norm")),
 )
 LEARNING_LABELS = {
@@ -26,6 +27,7 @@ LEARNING_LABELS = {
     "label": "cross-entropy of labels",
     "valid_nll": "NLL, validation",
     "valid_bound": "bound, validation",
+    "valid_accuracy": "accuracy, validation",
     "energy_positive": "F+ (posterior)",
     "energy_negative": "F- (prior chains)",
     "energy_gap": "F- minus F+",
@@ -154,6 +156,41 @@ def learning_curves(metrics: Path, out: Path, *, title: str = "") -> Path:
         # Outside the axes, where it can cover no curve.
         axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8, frameon=False, borderaxespad=0.0)
     axes[-1].set_xlabel("iteration")
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return _save(figure, out)
+
+
+def reliability_diagram(bins: Sequence[tuple[int, float, float]], out: Path, *, title: str = "") -> Path:
+    """Draw accuracy against confidence, and how many predictions stand behind each point.
+
+    Args:
+        bins: count, mean confidence and accuracy of each bin (see `evaluation.classification.reliability`).
+        out: picture to write; its suffix chooses the format.
+        title: line above the picture.
+
+    Returns:
+        `out`.
+
+    Raises:
+        DataError: no bins.
+        ConfigError: matplotlib is not installed.
+    """
+    if not bins:
+        raise DataError("reliability: no predictions were given")
+    counts, confidence, accuracy = zip(*bins, strict=True)
+    figure = _figure(figsize=(4.4, 5.0), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    above.plot([0, 1], [0, 1], color="0.6", linewidth=1.0, linestyle="--", label="calibrated")
+    above.plot(confidence, accuracy, color=COLOURS[0], marker="o", markersize=4, linewidth=1.4, label="model")
+    above.set_ylabel("accuracy")
+    above.set_xlim(0, 1)
+    above.set_ylim(0, 1)
+    above.grid(alpha=0.25)
+    above.legend(loc="upper left", fontsize=8, frameon=False)
+    below.bar(confidence, counts, width=0.03, color=COLOURS[0])
+    below.set_xlabel("confidence")
+    below.set_ylabel("predictions")
     if title:
         figure.suptitle(title, fontsize=11)
     return _save(figure, out)

@@ -44,6 +44,8 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Config, Arguments]:
             raise ConfigError(f"preset: {name!r} given with --resume; a resumed run has its own configuration")
         base = read_run_config(Path(resumed))
     else:
+        if name == "lines" and _value_of("--data.labelled", rest) is not None:
+            name = "lines-labelled"  # a few labels beside the text ask for a classifier
         base = preset(name or "assistant")
     default = Arguments(**{f.name: getattr(base, f.name) for f in dataclasses.fields(Config)})
     presets = "\n".join(f"  {key}: {text}" for key, (text, _) in PRESETS.items())

@@ -138,3 +138,25 @@ def test_classify_from_standard_input_in_a_process_of_its_own(run):
     assert text == "a dog paints the moon" and label in map(str, range(5)) and 0 < float(probability) <= 1
     result = subprocess.run(command, input="", capture_output=True, text=True, timeout=120)
     assert result.returncode == 2 and "no text" in result.stderr
+
+
+def test_a_classifier_from_a_few_labels_of_your_own(tmp_path, capsys):
+    """train lines --data.train FILE --data.labelled FILE, then classify."""
+    from tiny_runs import TOPICS, write_documents
+
+    lines = [line.partition("\t")[2] for line in write_documents(tmp_path, n=200).read_text().splitlines()]
+    (tmp_path / "text.txt").write_text("\n".join(lines) + "\n")
+    labelled = write_documents(tmp_path, n=30, seed=1)
+    arguments = ["lines", "--data.train", str(tmp_path / "text.txt"), "--data.labelled", str(labelled)]
+    small = ["--model.document-hidden", "8", "--model.latent-dim", "3", "--model.prior-hidden", "8",
+             "--chains.n-chains", "300", "--chains.n-steps", "3", "--training.max-steps", "4",
+             "--training.device", "cpu", "--evaluation.log-z-chains", "32", "--evaluation.log-z-temperatures",
+             "8", "--evaluation.importance-samples", "4"]  # fmt: skip
+    train.main([*arguments, *small, "--out", str(tmp_path / "out")])
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert 0.0 <= metrics["accuracy"] <= 1.0
+    (tmp_path / "new.txt").write_text("\n".join(lines[:3]) + "\n")
+    capsys.readouterr()
+    classify.main([str(tmp_path / "out"), "--file", str(tmp_path / "new.txt")])
+    found = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [text for _, _, text in found] == lines[:3] and {label for label, _, _ in found} <= set(TOPICS)

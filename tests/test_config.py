@@ -16,7 +16,7 @@ def test_presets_are_valid_and_survive_json(name):
     config = preset(name)
     assert config.preset == name
     assert from_dict(json.loads(json.dumps(to_dict(config)))) == config
-    if name != "lines":
+    if config.data.corpus != "lines":
         validate(config)
     else:
         with pytest.raises(ConfigError, match=r"data\.train"):

@@ -165,3 +165,14 @@ def test_the_users_backend_is_left_alone(tmp_path):
     before = matplotlib.get_backend()
     plots.learning_curves(metrics_file(tmp_path, [{"step": 1, "nll": 1.0}]), tmp_path / "x.png")
     assert matplotlib.get_backend() == before
+
+
+def test_reliability_diagram_shows_the_bins(tmp_path, saved):
+    bins = [(3, 0.55, 0.5), (9, 0.9, 0.8)]
+    out = plots.reliability_diagram(bins, tmp_path / "reliability.png", title="news")
+    assert out.read_bytes().startswith(b"\x89PNG")
+    above, below = saved[0].axes
+    assert above.lines[1].get_xydata().tolist() == [[0.55, 0.5], [0.9, 0.8]]
+    assert [bar.get_height() for bar in below.patches] == [3, 9]
+    with pytest.raises(DataError, match="no predictions"):
+        plots.reliability_diagram([], tmp_path / "none.png")

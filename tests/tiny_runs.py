@@ -65,3 +65,34 @@ def tiny_config(train, **changes):
         ),
     )
     return replace(config, **{name: replace(getattr(config, name), **options) for name, options in changes.items()})
+
+
+TOPICS = {
+    "sea": ["wave", "salt", "boat", "tide", "shore", "fish", "sail", "storm"],
+    "kitchen": ["pan", "bread", "knife", "oven", "sugar", "plate", "soup", "spoon"],
+    "music": ["violin", "drum", "chord", "song", "choir", "note", "tune", "harp"],
+}
+COMMON = ["morning", "people", "again", "little", "house", "long", "early", "street"]
+
+
+def write_documents(folder, n=240, n_labelled=None, seed=0):
+    """Documents of ten words, half of them of their topic; a tsv file, all labelled, or the first n_labelled."""
+    rng = random.Random(seed)
+    lines = []
+    for number in range(n):
+        topic = list(TOPICS)[number % len(TOPICS)]
+        words = [rng.choice(TOPICS[topic] if rng.random() < 0.5 else COMMON) for _ in range(10)]
+        label = topic if n_labelled is None or number < n_labelled else ""
+        lines.append(f"{label}\t{' '.join(words)}")
+    path = folder / f"documents{seed}-{n}-{n_labelled}.tsv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def document_config(train, **changes):
+    """Configuration of a run over bags of words that takes about a second."""
+    kind = {"kind": "documents", "n_categories": 3, "prior_hidden": (16,), "document_hidden": 16, "document_layers": 1}
+    objective = {"label_weight": 5.0, "mutual_information": 1.0, "labelled_bound": False}
+    sections = {"model": kind, "objective": objective, "training": {"labelled_batch_size": 4}}
+    merged = {name: {**sections.get(name, {}), **changes.get(name, {})} for name in sections | changes}
+    return tiny_config(train, **merged)

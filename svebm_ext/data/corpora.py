@@ -77,6 +77,7 @@ def load_configured(config: DataConfig) -> Corpus:
         config.train,
         config.valid,
         config.test,
+        labelled=config.labelled,
         format=config.format,
         tokenization=config.tokenization,
         lowercase=config.lowercase,

@@ -1,12 +1,15 @@
 """A user's own text: one sentence per line, label<TAB>text, or JSON lines."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from ..errors import ConfigError, DataError
 from .corpus import Corpus, Split
-from .splitting import holdout
+from .splitting import holdout, holdout_order
 from .text_files import PathLike, parse_json_object, read_lines
 from .tokenize import Tokenization, tokenize
 
@@ -21,6 +24,7 @@ def load_text(
     valid: PathLike | None = None,
     test: PathLike | None = None,
     *,
+    labelled: PathLike | None = None,
     labels: Sequence[PathLike | None] = (None, None, None),
     format: Format = "auto",
     tokenization: Tokenization = "words",
@@ -35,6 +39,8 @@ def load_text(
     Args:
         train, valid, test: files, plain or gzipped. `lines`: one sentence a line; `tsv`: label<TAB>text; `jsonl`:
             {"text": ..., "label": ...} in each line, the label optional.
+        labelled: file whose every line has a label, added to the training sentences; the first sentence of each class
+            in it is never held out.
         labels: for `lines`, files that hold the label of each line of train, valid and test.
         format: "auto" recognises the format of each file.
         tokenization, lowercase: see `tokenize`.
@@ -59,7 +65,31 @@ def load_text(
             notes.append(f"{path}: {n_skipped} empty lines left out")
         sentences = [tokenize(text, tokenization, lowercase) for text in texts]
         splits.append(Split(sentences, {LABEL: values} if any(values) else {}))
-    return _complete(train, splits, notes, seed)
+    kept = np.zeros(0, dtype=np.int64)
+    if labelled is not None and splits[0] is not None:
+        examples = _labelled_split(labelled, format, tokenization, lowercase, notes)
+        kept = len(splits[0]) + np.unique(examples.labels[LABEL], return_index=True)[1]
+        parts = _same_labels(splits[0], examples)
+        values = [value for part in parts for value in part.labels[LABEL]]
+        splits[0] = Split(splits[0].sentences + examples.sentences, {LABEL: values})
+    return _complete(train, splits, notes, seed, kept)
+
+
+def _labelled_split(
+    path: PathLike, format: Format, tokenization: Tokenization, lowercase: bool, notes: list[str]
+) -> Split:
+    """The sentences of a file of labelled examples; classes with a single one are noted."""
+    texts, values, _ = read_own_file(path, format=format)
+    n_without = values.count("")
+    if n_without:
+        raise DataError(f"{path}: {n_without} of {len(values)} lines have no label; data.labelled needs one in each")
+    counts = Counter(values)
+    if len(counts) < 2:
+        raise DataError(f"{path}: all {len(values)} lines have the label {values[0]!r}; expected at least two classes")
+    single = sorted(name for name, count in counts.items() if count == 1)
+    if single:
+        notes.append(f"{path}: one example only of {', '.join(single)}; it is learnt from, nothing is held out of it")
+    return Split([tokenize(text, tokenization, lowercase) for text in texts], {LABEL: values})
 
 
 def read_own_file(
@@ -140,19 +170,25 @@ def _json_line(path: PathLike, number: int, line: str) -> tuple[str, str]:
     return "" if label is None else str(label).strip(), text
 
 
-def _complete(train_path: PathLike, splits: list[Split | None], notes: list[str], seed: int) -> Corpus:
-    """The corpus of train, valid and test, missing ones split off the training sentences."""
+def _complete(
+    train_path: PathLike, splits: list[Split | None], notes: list[str], seed: int, kept: np.ndarray
+) -> Corpus:
+    """The corpus of train, valid and test, missing ones split off the training sentences but those `kept`."""
     train, valid, test = splits
     assert train is not None
     n_missing = (valid is None) + (test is None)
-    if len(train) <= n_missing:
-        raise DataError(f"{train_path}: {len(train)} sentences; splitting needs at least {n_missing + 1}")
+    if len(train) - len(kept) < n_missing + (len(kept) == 0):
+        needed = n_missing + (len(kept) or 1)
+        raise DataError(f"{train_path}: {len(train)} sentences; splitting needs at least {needed}")
     n_held_out = max(1, round(len(train) / 10))
     if test is None:
-        train, test = holdout(train, min(n_held_out, len(train) - n_missing), seed)
+        n_test = min(n_held_out, len(train) - len(kept) - n_missing + (len(kept) > 0))
+        left = np.sort(holdout_order(len(train), seed, kept)[n_test:])
+        train, test = holdout(train, n_test, seed, kept)
+        kept = np.searchsorted(left, kept)  # where they stand now
         notes.append(f"{len(test)} sentences of the training file held out to test")
     if valid is None:
-        train, valid = holdout(train, min(n_held_out, len(train) - 1), seed)
+        train, valid = holdout(train, min(n_held_out, len(train) - max(1, len(kept))), seed, kept)
         notes.append(f"{len(valid)} sentences of the training file held out to validate")
     known = set(map(tuple, train.sentences))
     n_repeated = sum(tuple(sentence) in known for sentence in test.sentences)

@@ -14,16 +14,28 @@ def subset(split: Split, indices: np.ndarray) -> Split:
     )
 
 
-def holdout(split: Split, n_held_out: int, seed: int) -> tuple[Split, Split]:
+def holdout(split: Split, n_held_out: int, seed: int, kept: np.ndarray | None = None) -> tuple[Split, Split]:
     """A split without `n_held_out` random sentences, and those sentences; the order of sentences is kept.
+
+    Args:
+        kept: indices of sentences that are not held out.
 
     Raises:
         DataError: nothing would be left, or nothing is held out.
     """
-    if not 0 < n_held_out < len(split):
+    if not 0 < n_held_out < len(split) or n_held_out > len(split) - (0 if kept is None else len(kept)):
         raise DataError(f"cannot hold out {n_held_out} of {len(split)} sentences")
-    order = shuffled(len(split), seed)
+    order = holdout_order(len(split), seed, kept)
     return subset(split, np.sort(order[n_held_out:])), subset(split, np.sort(order[:n_held_out]))
+
+
+def holdout_order(size: int, seed: int, kept: np.ndarray | None = None) -> np.ndarray:
+    """The order in which sentences are held out: a permutation with `kept` at its end."""
+    order = shuffled(size, seed)
+    if kept is None or len(kept) == 0:
+        return order
+    last = np.isin(order, kept)
+    return np.concatenate((order[~last], order[last]))
 
 
 def shuffled(size: int, seed: int) -> np.ndarray:

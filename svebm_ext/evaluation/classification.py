@@ -1,10 +1,20 @@
 """Quality of a classifier's labels and of the probabilities it gives them."""
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from svebm_ext.errors import DataError
+
+
+class ReliabilityBin(NamedTuple):
+    """Predictions whose confidence lies in one bin: how many, their mean confidence, the share that is right."""
+
+    n: int
+    confidence: float
+    accuracy: float
 
 
 def accuracy(predicted: Int[Tensor, "B"], labels: Int[Tensor, "B"]) -> float:
@@ -39,16 +49,28 @@ def expected_calibration_error(
 
     Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, Eq. 3.
     """
+    found = reliability(probabilities, labels, n_bins)
+    return sum(b.n * abs(b.accuracy - b.confidence) for b in found) / sum(b.n for b in found)
+
+
+def reliability(
+    probabilities: Float[Tensor, "B K"], labels: Int[Tensor, "B"], n_bins: int = 15
+) -> list[ReliabilityBin]:
+    """What a reliability diagram shows: accuracy against confidence, in the bins that hold predictions, ascending.
+
+    Arguments, errors and bins are those of `expected_calibration_error`.
+
+    Source: Niculescu-Mizil & Caruana, Predicting Good Probabilities with Supervised Learning, ICML 2005.
+    """
     if n_bins < 1:
         raise DataError(f"calibration error needs at least one bin, got {n_bins}")
     rows = _labelled_rows(labels)
     confidence, predicted = probabilities[rows].double().max(-1)
     right = (predicted == labels[rows]).double()
     bins = (torch.ceil(confidence * n_bins).long() - 1).clamp(0, n_bins - 1)
-    # The count of a bin cancels: n_bin |mean difference| = |sum of differences|.
-    differences = torch.zeros(n_bins, dtype=torch.double, device=confidence.device)
-    differences = differences.index_add(0, bins, right - confidence)
-    return float(differences.abs().sum() / len(right))
+    sums = torch.zeros(3, n_bins, dtype=torch.double, device=confidence.device)
+    sums = sums.index_add(1, bins, torch.stack((torch.ones_like(right), confidence, right)))
+    return [ReliabilityBin(int(n), c / n, r / n) for n, c, r in sums.T.tolist() if n > 0]
 
 
 def _labelled_rows(labels: Int[Tensor, "B"]) -> Tensor:

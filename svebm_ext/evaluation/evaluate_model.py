@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from svebm_ext.config import to_dict
+from svebm_ext.config import is_bag_of_words, to_dict
 from svebm_ext.data.batching import EncodedSplit, collate, evaluation_batches
-from svebm_ext.data.corpus import Corpus
+from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.evaluation import latent, likelihood
 from svebm_ext.evaluation.bleu import corpus_bleu
-from svebm_ext.evaluation.classification import accuracy, expected_calibration_error
+from svebm_ext.evaluation.classification import ReliabilityBin, accuracy, expected_calibration_error, reliability
 from svebm_ext.evaluation.frequencies import word_frequency_divergence
 from svebm_ext.evaluation.report import METRIC_DOCUMENTATION, ReportContext, write_report
 from svebm_ext.latents.energy import EnergyLatent
@@ -44,6 +44,7 @@ class Evaluation:
     counts: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     texts: dict[str, list[str]] = field(default_factory=dict)
+    reliability: list[ReliabilityBin] = field(default_factory=list)
 
 
 class Evaluator:
@@ -59,17 +60,30 @@ class Evaluator:
     def __init__(self, model: SVEBM, corpus: Corpus, *, seed: int = 0, say: Callable[[str], None] = print) -> None:
         self.model, self.corpus, self.seed, self._say = model.eval(), corpus, seed, say
         self.options = model.config.evaluation
-        self.test = EncodedSplit.from_split(corpus.test, model.vocabulary, model.config.data.max_tokens)
         self.found = Evaluation()
+        self.test: Any = self.encode_split(corpus.test)
         self._log_categories: Tensor | None = None
         self._greedy: list[list[str]] = []
+
+    def encode_split(self, split: Split) -> EncodedSplit:
+        """A split as the model reads it."""
+        encoded = EncodedSplit.from_split(split, self.model.vocabulary, self.model.config.data.max_tokens)
+        self.found.counts["test sentences"] = len(encoded)
+        self.found.counts["test sentences cut to max-tokens"] = encoded.n_truncated
+        return encoded
+
+    def batch(self, rows: Tensor) -> Any:
+        """Test examples as a batch of the model."""
+        return collate(self.test, rows).to(self.model.device)
+
+    def parts(self) -> list[Callable[[], None]]:
+        """What is measured, in order."""
+        return [self.normaliser, self.likelihoods, self.reconstruction, self.symbols, self.samples, self.grammar]
 
     @torch.no_grad()
     def run(self) -> Evaluation:
         """All measures that the model's family has."""
-        self.found.counts["test sentences"] = len(self.test)
-        self.found.counts["test sentences cut to max-tokens"] = self.test.n_truncated
-        for part in (self.normaliser, self.likelihoods, self.reconstruction, self.symbols, self.samples, self.grammar):
+        for part in self.parts():
             begin = time.monotonic()
             part()
             self._say(f"evaluated {part.__name__} in {time.monotonic() - begin:.1f} s")
@@ -122,7 +136,7 @@ class Evaluator:
             sums["nll_as_published"] = 0.0
         sizes: list[Tensor] = []
         for rows in evaluation_batches(lengths, 64):
-            batch = collate(self.test, chosen[rows]).to(self.model.device)
+            batch = self.batch(chosen[rows])
             drawn = importance_samples(self.model.networks, batch, M, seed=self.seed)
             arguments = (drawn.log_likelihood, drawn.log_prior, drawn.log_posterior)
             posterior = family.posterior(self.model.networks.encoder(batch))
@@ -130,7 +144,7 @@ class Evaluator:
             sums["elbo"] += float(likelihood.evidence_lower_bound(*arguments, log_z).sum())
             sums["reconstruction_nll"] -= float(drawn.log_likelihood.mean(0).sum())
             others = drawn.z[0].roll(1, 0)  # of sentences as long as these, or nearly: batches are sorted by length
-            sums["reconstruction_nll_shuffled"] += float(self.model.networks.decoder.nll(batch, others).sum())
+            sums["reconstruction_nll_shuffled"] += float(self.model.networks.nll(batch, others).sum())
             if isinstance(family, GaussianLatent):
                 sums["kl"] += float(latent.kl_to_standard_normal(*posterior).sum())
                 energy = (
@@ -173,7 +187,7 @@ class Evaluator:
         log_categories: dict[int, Tensor] = {}
         decoded: dict[int, list[int]] = {}
         for rows in evaluation_batches(self.test.lengths, 256):
-            batch = collate(self.test, rows).to(self.model.device)
+            batch = self.batch(rows)
             posterior = family.posterior(self.model.networks.encoder(batch))
             z = family.mean(posterior)
             means[batch.indices.cpu()] = z.float().cpu()
@@ -249,9 +263,19 @@ class Evaluator:
         if not names or not known:
             return
         ids = {name: i for i, name in enumerate(names)}
-        truth = torch.tensor([ids.get(value, -1) for value in self.corpus.test.labels[label or known[0]]])
+        values = self.corpus.test.labels[label or known[0]]
+        truth = torch.tensor([ids.get(value, -1) for value in values])
+        unknown = sorted(set(values) - set(ids) - {""})
+        if unknown:
+            n = sum(value in unknown for value in values)
+            self.found.warnings.append(f"{n} test examples have classes that training lacked: {', '.join(unknown)}")
+        if not bool((truth >= 0).any()):
+            self.found.reasons["accuracy"] = "no test example has a class that was learnt"
+            return
         self.found.metrics["accuracy"] = accuracy(log_symbol.argmax(-1), truth)
         self.found.metrics["calibration_error"] = expected_calibration_error(log_symbol.exp(), truth)
+        self.found.reliability = reliability(log_symbol.exp(), truth)
+        self.found.counts["classified examples"] = int((truth >= 0).sum())
 
     def samples(self) -> None:
         """wKL and reverse perplexity of sentences from the prior, greedy and ancestral; samples to read."""
@@ -342,7 +366,12 @@ def evaluate_run(
     """
     from svebm_ext.models.pretrained import CARD, model_card, write_atomically
 
-    found = Evaluator(model, corpus, seed=seed, say=say or _say_to_stderr).run()
+    kind = Evaluator
+    if is_bag_of_words(model.config.model):
+        from svebm_ext.evaluation.evaluate_documents import DocumentEvaluator
+
+        kind = DocumentEvaluator
+    found = kind(model, corpus, seed=seed, say=say or _say_to_stderr).run()
     context = ReportContext(
         title=f"{model.config.preset} on {corpus.name}",
         configuration=to_dict(model.config),
@@ -354,7 +383,7 @@ def evaluate_run(
     )
     document = write_report(folder, found.metrics, context, found.reasons)
     write_atomically(folder / CARD, model_card(model, document))
-    _plot(folder)
+    _plot(folder, found.reliability)
     return document
 
 
@@ -371,18 +400,19 @@ def print_summary(document: dict[str, Any]) -> None:
         print(f"warning: {warning}")
 
 
-def _plot(folder: Path) -> None:
-    """Learning curves, where matplotlib is installed and the run has a log."""
-    if not (folder / "metrics.jsonl").exists():
-        return
+def _plot(folder: Path, reliability: Sequence[ReliabilityBin]) -> None:
+    """Learning curves and reliability, where matplotlib is installed and the run has what they show."""
     try:
         import matplotlib  # noqa: F401
     except ImportError:
         return
-    from svebm_ext.plots import learning_curves
+    from svebm_ext.plots import learning_curves, reliability_diagram
 
     (folder / "plots").mkdir(exist_ok=True)
-    learning_curves(folder / "metrics.jsonl", folder / "plots" / "learning_curves.png")
+    if (folder / "metrics.jsonl").exists():
+        learning_curves(folder / "metrics.jsonl", folder / "plots" / "learning_curves.png")
+    if reliability:
+        reliability_diagram(reliability, folder / "plots" / "reliability.png")
 
 
 def _device_name(device: torch.device) -> str:

@@ -104,7 +104,7 @@ METRIC_DOCUMENTATION: dict[str, MetricDocumentation] = {
     "homogeneity_per_batch_as_published": MetricDocumentation(
         "0-1", "mean over batches of 30: random codes score .6 and more; for comparison only", "bpucla/ibebm"
     ),
-    "accuracy": MetricDocumentation("share", "sentences classified correctly", "p(y|x), Eq. 3"),
+    "accuracy": MetricDocumentation("share", "sentences or documents classified correctly", "p(y|x), Eq. 3"),
     "calibration_error": MetricDocumentation("0-1", "expected calibration error, 15 bins", "Guo et al. 2017"),
     "modes_found": MetricDocumentation("modes", "modes of the known density that samples reach", "two_sample"),
     "share_at_modes": MetricDocumentation("share", "samples that lie at some mode", "two_sample"),

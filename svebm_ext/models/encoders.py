@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 from svebm_ext.data.batching import SentenceBatch
 from svebm_ext.data.synthetic import PointBatch
 from svebm_ext.ops.gru_sequence import gru_sequence
+from svebm_ext.randomness import Draw
 
 RECURRENT = {"gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -65,8 +66,8 @@ class RecurrentEncoder(nn.Module):
         self.recurrent = RECURRENT[cell](embedding_dim, hidden, bidirectional=True)
         self.feature_dim = 2 * hidden
 
-    def forward(self, batch: SentenceBatch) -> Float[Tensor, "B F"]:
-        """Features of each sentence, both directions concatenated."""
+    def forward(self, batch: SentenceBatch, draw: Draw | None = None) -> Float[Tensor, "B F"]:
+        """Features of each sentence, both directions concatenated; there is no dropout to draw."""
         states, final = run_recurrent(self.recurrent, self.embedding(batch.targets), batch.batch_sizes, None)
         if self.pooling == "final":
             return torch.cat(final, dim=-1)
@@ -79,7 +80,7 @@ class NoEncoder(nn.Module):
 
     feature_dim = 0
 
-    def forward(self, batch: SentenceBatch) -> Float[Tensor, "B 0"]:
+    def forward(self, batch: SentenceBatch, draw: Draw | None = None) -> Float[Tensor, "B 0"]:
         """Empty features."""
         return torch.empty(batch.n_sentences, 0, device=batch.targets.device)
 
@@ -100,6 +101,6 @@ class PointEncoder(nn.Module):
         self.network = nn.Sequential(perceptron(dim, hidden, hidden), nn.ReLU())
         self.feature_dim = hidden
 
-    def forward(self, batch: PointBatch) -> Float[Tensor, "B F"]:
+    def forward(self, batch: PointBatch, draw: Draw | None = None) -> Float[Tensor, "B F"]:
         """Features of the last hidden layer."""
         return self.network(batch.points)

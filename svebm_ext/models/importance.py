@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from svebm_ext.data.batching import SentenceBatch
+from svebm_ext.data.documents import DocumentBatch
 from svebm_ext.data.synthetic import PointBatch
 from svebm_ext.models.latent_variable import LatentVariableModel
 
@@ -43,7 +44,7 @@ def repeat_batch(batch: SentenceBatch, n: int) -> SentenceBatch:
 
 @torch.no_grad()
 def importance_samples(
-    networks: LatentVariableModel, batch: SentenceBatch | PointBatch, n_samples: int, *, seed: int = 0
+    networks: LatentVariableModel, batch: SentenceBatch | DocumentBatch | PointBatch, n_samples: int, *, seed: int = 0
 ) -> ImportanceSamples:
     """Draw M samples of q(z|x) for every example and evaluate the densities of the estimator.
 
@@ -60,12 +61,13 @@ def importance_samples(
     log_likelihood = torch.empty(n_samples, B, device=z.device)
     if isinstance(batch, PointBatch):
         for m in range(n_samples):
-            log_likelihood[m] = -networks.decoder.nll(batch, z[m])
+            log_likelihood[m] = -networks.nll(batch, z[m])
     else:
         chunk = max(1, TOKEN_BUDGET // max(1, batch.n_tokens))
+        repeat = (lambda m: batch.repeat(m)) if isinstance(batch, DocumentBatch) else (lambda m: repeat_batch(batch, m))
         for start in range(0, n_samples, chunk):
             part = z[start : start + chunk]
             m = part.shape[0]
-            nll = networks.decoder.nll(repeat_batch(batch, m), part.transpose(0, 1).reshape(B * m, D))
+            nll = networks.nll(repeat(m), part.transpose(0, 1).reshape(B * m, D))
             log_likelihood[start : start + m] = -nll.view(B, m).T
     return ImportanceSamples(log_likelihood, latent.log_prior(z), latent.log_posterior(z, posterior), z)

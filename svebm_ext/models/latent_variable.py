@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from svebm_ext.config import ModelConfig
+from svebm_ext.config import ModelConfig, is_bag_of_words
 from svebm_ext.data.batching import SentenceBatch
+from svebm_ext.data.documents import N_SPECIAL, DocumentBatch
 from svebm_ext.data.synthetic import PointBatch
 from svebm_ext.errors import ConfigError
 from svebm_ext.latents.base import Latent
@@ -22,19 +23,24 @@ from svebm_ext.latents.mixture import MixtureLatent
 from svebm_ext.latents.none import NoLatent
 from svebm_ext.latents.semi import SemiLatent
 from svebm_ext.models.decoders import PointDecoder, RecurrentDecoder
+from svebm_ext.models.document import DocumentDecoder, DocumentEncoder
 from svebm_ext.models.encoders import NoEncoder, PointEncoder, RecurrentEncoder
 from svebm_ext.randomness import Draw
 
-Batch = SentenceBatch | PointBatch
+Batch = SentenceBatch | DocumentBatch | PointBatch
 
 
 @dataclass
 class Forward:
-    """What one pass over a batch gives: [B] nll = -log p(x|z) in nats, the posterior, and its sample z [B, D]."""
+    """What one pass over a batch gives: [B] nll = -log p(x|z) in nats, the posterior, and its sample z [B, D].
+
+    `labelled_mean` is mu(x) of a labelled batch that counts in the cross-entropy alone.
+    """
 
     nll: Tensor
     posterior: Any
     z: Tensor
+    labelled_mean: Tensor | None = None
 
 
 class LatentVariableModel(nn.Module):
@@ -67,11 +73,22 @@ class LatentVariableModel(nn.Module):
         Args:
             batch: B examples.
             draw: random numbers of this step.
-            dropout: apply the decoder's dropout (training).
+            dropout: apply dropout (training).
         """
-        posterior = self.latent.posterior(self.encoder(batch))
+        masks = draw if dropout else None
+        posterior = self.latent.posterior(self.encoder(batch, masks))
         z = self.latent.sample(posterior, draw, batch.indices)
-        return Forward(self.decoder.nll(batch, z, draw if dropout else None), posterior, z)
+        return Forward(self.nll(batch, z, masks), posterior, z)
+
+    def nll(self, batch: Batch, z: Float[Tensor, "B D"], draw: Draw | None = None) -> Float[Tensor, "B"]:
+        """-log p(x|z) in nats; dropout only where a draw is given."""
+        return self.decoder.nll(batch, z, draw, **self.symbol_argument(z))
+
+    def symbol_argument(self, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
+        """p(y|z) for a decoder that has a table of classes, by the name of its argument; nothing for others."""
+        if getattr(self.decoder, "class_words", None) is None:
+            return {}
+        return {"symbol": cast(EnergyLatent, self.latent).prior.log_posterior_symbol(z).exp()}
 
     def bag_of_words_nll(self, batch: SentenceBatch, z: Float[Tensor, "B D"]) -> Float[Tensor, "B"]:
         """Sum over a sentence's tokens of -log p(token|z), each token predicted from z alone, in nats."""
@@ -81,9 +98,9 @@ class LatentVariableModel(nn.Module):
         tokens = -scores[batch.rows, batch.targets]
         return torch.zeros_like(tokens[: z.shape[0]]).index_add(0, batch.rows, tokens)
 
-    def encode(self, batch: Batch) -> Float[Tensor, "B D"]:
-        """mu(x)."""
-        return self.latent.mean(self.latent.posterior(self.encoder(batch)))
+    def encode(self, batch: Batch, draw: Draw | None = None) -> Float[Tensor, "B D"]:
+        """mu(x); with the encoder's dropout only where a draw is given."""
+        return self.latent.mean(self.latent.posterior(self.encoder(batch, draw)))
 
     def prior_parameters(self) -> list[nn.Parameter]:
         """Parameters of the learnt prior (alpha); empty where the prior is fixed."""
@@ -140,6 +157,8 @@ def build_networks(
         latent = build_latent(config, points.feature_dim, step_size)
         decoder: nn.Module = PointDecoder(config.latent_dim, 2, config.points_hidden, config.points_std)
         return LatentVariableModel(points, latent, decoder)
+    if is_bag_of_words(config):
+        return _build_documents(config, vocabulary_size - N_SPECIAL, step_size)
     encoder: NoEncoder | RecurrentEncoder = NoEncoder()
     if config.latent != "none":
         encoder = RecurrentEncoder(
@@ -165,3 +184,24 @@ def build_networks(
                 if not name.startswith("latent.prior."):
                     parameter.uniform_(-config.init_range, config.init_range)
     return model
+
+
+def _build_documents(config: ModelConfig, n_words: int, step_size: float) -> LatentVariableModel:
+    """Networks over bags of words; their layers keep their own initialisation."""
+    bags = DocumentEncoder(
+        n_words,
+        config.document_hidden,
+        dropout=config.document_dropout,
+        word_dropout=config.word_dropout,
+        counts=config.document_counts,
+    )
+    latent = build_latent(config, bags.feature_dim, step_size)
+    decoder = DocumentDecoder(
+        n_words,
+        latent.latent_dim,
+        config.document_hidden,
+        config.document_layers,
+        batch_norm=config.batch_norm,
+        n_classes=config.n_categories if config.class_words else 0,
+    )
+    return LatentVariableModel(bags, latent, decoder)

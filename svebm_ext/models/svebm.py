@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from svebm_ext.config import Config, to_dict
+from svebm_ext.config import Config, is_bag_of_words, to_dict
 from svebm_ext.data.batching import EncodedSplit, SentenceBatch, collate
 from svebm_ext.data.corpus import Split
+from svebm_ext.data.documents import DocumentBatch, DocumentSplit, collate_documents
 from svebm_ext.data.tokenize import tokenize
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import ConfigError, DataError
@@ -68,8 +69,8 @@ class SVEBM(nn.Module):
 
     # Texts in and out -------------------------------------------------------------------------------------------
 
-    def batches(self, texts: Sequence[str] | Sequence[list[str]]) -> list[SentenceBatch]:
-        """Texts (strings, or lists of words) as packed batches, in order.
+    def batches(self, texts: Sequence[str] | Sequence[list[str]]) -> list[SentenceBatch] | list[DocumentBatch]:
+        """Texts (strings, or lists of words) as packed batches, or as bags of words, in order.
 
         Raises:
             DataError: a text without a word.
@@ -84,8 +85,11 @@ class SVEBM(nn.Module):
         for number, sentence in enumerate(sentences):
             if not sentence:
                 raise DataError(f"text {number}: empty, expected at least one word")
-        split = EncodedSplit.from_split(Split(sentences), self.vocabulary, self.config.data.max_tokens)
         order = torch.arange(len(sentences)).split(BATCH)
+        if is_bag_of_words(self.config.model):
+            bags = DocumentSplit.from_split(Split(sentences), self.vocabulary)
+            return [collate_documents(bags, indices).to(self.device) for indices in order]
+        split = EncodedSplit.from_split(Split(sentences), self.vocabulary, self.config.data.max_tokens)
         return [collate(split, indices).to(self.device) for indices in order]
 
     def to_text(self, ids: Sequence[int]) -> str:
@@ -140,6 +144,7 @@ class SVEBM(nn.Module):
                 seed=seed,
                 ids=part_ids,
                 precision=precision,
+                **self.networks.symbol_argument(part),
             )
         return [self.to_text(sentence) for sentence in sentences]
 

@@ -34,3 +34,9 @@ def kl_weight(step: int, max_steps: int, config: ObjectiveConfig) -> float:
         return 0.0
     ramp = position - config.zero_fraction
     return config.kl_weight * (1.0 if ramp >= config.ramp_fraction else ramp / config.ramp_fraction)
+
+
+def label_weight(step: int, max_steps: int, config: ObjectiveConfig) -> float:
+    """Weight eta of the labels' cross-entropy at an iteration: rises linearly over a share `label_ramp` of the run."""
+    length = config.label_ramp * max_steps
+    return config.label_weight * (1.0 if step >= length else step / length)

@@ -3,24 +3,60 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
 
 from svebm_ext.config import Config
 from svebm_ext.data.batching import BatchOrder, EncodedSplit, SentenceBatch, collate, padding_fraction
-from svebm_ext.data.corpus import Corpus, label_classes
+from svebm_ext.data.corpus import Corpus, Split, label_classes
+from svebm_ext.data.documents import DocumentBatch, DocumentSplit, choose_labelled, collate_documents, keep_labels
 from svebm_ext.data.synthetic import PointBatch, sample_points
 from svebm_ext.data.vocabulary import Vocabulary
-from svebm_ext.errors import ConfigError
+from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.training.runtime import Runtime
 
 
 @dataclass(frozen=True)
 class Share:
-    """This process's part of a global batch of `n_total` examples, `n_labelled` of them with a label."""
+    """This process's part of a global batch of `n_total` examples, and how many labels there are in all its parts.
 
-    batch: SentenceBatch | PointBatch
+    A `labelled` batch beside it counts in the cross-entropy alone, and then no label of the other does.
+    """
+
+    batch: SentenceBatch | DocumentBatch | PointBatch
     n_total: int
     n_labelled: int
+    labelled: SentenceBatch | DocumentBatch | None = None
+
+
+class LabelledOrder:
+    """Which examples make up each iteration, labelled ones apart from the others where they have a batch size.
+
+    Args:
+        lengths: tokens of each example.
+        labels: class of each, -1 where it has none.
+        config: batch sizes and seed; `objective.labelled_bound` tells whether labelled examples are among the others
+            as well (it is off) or are left to their own batches (it is on).
+        window: see `BatchOrder`.
+    """
+
+    def __init__(self, lengths: Tensor, labels: Tensor, config: Config, *, window: int = 100) -> None:
+        size, seed = config.training.labelled_batch_size, config.seed
+        labelled, everything = (labels >= 0).nonzero()[:, 0], torch.arange(len(labels))
+        others = (labels < 0).nonzero()[:, 0]
+        self._labelled = labelled if size > 0 and len(labelled) > 0 else None
+        apart = self._labelled is not None and config.objective.labelled_bound and len(others) > 0
+        self._others = others if apart else everything
+        self.main = BatchOrder(lengths[self._others], config.training.batch_size, seed, window=window)
+        if self._labelled is not None:
+            self._own = BatchOrder(lengths[labelled], size, seed, window=window)
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor | None]:
+        """Indices of the batch of iteration `step`, and of its labelled batch if there is one."""
+        chosen = self._others[self.main.batch(step)]
+        return chosen, None if self._labelled is None else self._labelled[self._own.batch(step)]
 
 
 class SentenceFeed:
@@ -38,10 +74,12 @@ class SentenceFeed:
 
     def __init__(self, corpus: Corpus, vocabulary: Vocabulary, config: Config, runtime: Runtime) -> None:
         label, self.label_names = training_label(corpus, config)
-        self.train = EncodedSplit.from_split(corpus.train, vocabulary, config.data.max_tokens, label, self.label_names)
-        self.valid = EncodedSplit.from_split(corpus.valid, vocabulary, config.data.max_tokens)
-        self._order = BatchOrder(self.train.lengths, config.training.batch_size, config.seed)
-        self._runtime = runtime
+        train = EncodedSplit.from_split(corpus.train, vocabulary, config.data.max_tokens, label, self.label_names)
+        self.train = replace(train, labels=kept_labels(train.labels, config, self.label_names))
+        valid = EncodedSplit.from_split(corpus.valid, vocabulary, config.data.max_tokens)
+        self.valid = replace(valid, labels=class_ids(corpus.valid, label, self.label_names))
+        self._order = LabelledOrder(self.train.lengths, self.train.labels, config)
+        self._bound, self._runtime = config.objective.labelled_bound, runtime
         smallest = len(self.train) % config.training.batch_size or config.training.batch_size
         if smallest < runtime.world_size:
             raise ConfigError(
@@ -52,25 +90,66 @@ class SentenceFeed:
     @property
     def steps_per_epoch(self) -> int:
         """Iterations in which every training sentence is seen once."""
-        return self._order.batches_per_epoch
+        return self._order.main.batches_per_epoch
 
     def batch(self, step: int) -> Share:
         """This process's share of iteration `step`."""
-        indices = self._order.batch(step)
-        n_labelled = int((self.train.labels[indices] >= 0).sum())
-        local = indices[self._runtime.rank :: self._runtime.world_size]
-        return Share(collate(self.train, local).to(self._runtime.device), len(indices), n_labelled)
+        return share_out(self.train, *self._order.batch(step), self._bound, self._runtime)
 
     def padding(self) -> float:
         """Share of positions of the first epoch's batches that would be padding if batches were padded; none are."""
         lengths = self.train.lengths
-        return padding_fraction(lengths[self._order.batch(step)] for step in range(self.steps_per_epoch))
+        return padding_fraction(lengths[self._order.batch(step)[0]] for step in range(self.steps_per_epoch))
 
     def fingerprint(self) -> str:
         """Hash of the encoded training data: a run resumes on the same data or not at all."""
         digest = hashlib.sha256(self.train.targets.numpy().tobytes())
         digest.update(self.train.offsets.numpy().tobytes())
         digest.update(self.train.labels.numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+class DocumentFeed:
+    """Documents of a corpus as bags of words, in random order.
+
+    Args:
+        corpus: its training split is used.
+        vocabulary: built on that split.
+        config: batch sizes, label, labelled examples, seed.
+        runtime: one process, since the generator's batch normalisation is over a whole batch.
+
+    Raises:
+        ConfigError: the label is unknown, or several processes.
+        DataError: a class has too few examples, or no document has a known word.
+    """
+
+    def __init__(self, corpus: Corpus, vocabulary: Vocabulary, config: Config, runtime: Runtime) -> None:
+        if runtime.world_size > 1:
+            raise ConfigError(f"model.kind: documents train in one process, not in {runtime.world_size}")
+        label, self.label_names = training_label(corpus, config)
+        train = DocumentSplit.from_split(corpus.train, vocabulary, label, self.label_names)
+        if train.n_empty == len(train):
+            raise DataError("no training document has a word of the vocabulary (data.remove-stop-words?)")
+        self.train = replace(train, labels=kept_labels(train.labels, config, self.label_names))
+        valid = DocumentSplit.from_split(corpus.valid, vocabulary)
+        self.valid = replace(valid, labels=class_ids(corpus.valid, label, self.label_names))
+        self._order = LabelledOrder(self.train.lengths, self.train.labels, config, window=1)
+        self._bound, self._runtime = config.objective.labelled_bound, runtime
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Iterations in which every training document (but labelled ones with batches of their own) is seen once."""
+        return self._order.main.batches_per_epoch
+
+    def batch(self, step: int) -> Share:
+        """The batch of iteration `step`."""
+        return share_out(self.train, *self._order.batch(step), self._bound, self._runtime)
+
+    def fingerprint(self) -> str:
+        """Hash of the training data: a run resumes on the same data or not at all."""
+        digest = hashlib.sha256(self.train.words.numpy().tobytes())
+        for tensor in (self.train.counts, self.train.offsets, self.train.labels):
+            digest.update(tensor.numpy().tobytes())
         return digest.hexdigest()[:16]
 
 
@@ -95,6 +174,36 @@ class PointFeed:
         return self._config.data.corpus
 
 
+def share_out(
+    train: EncodedSplit | DocumentSplit, indices: Tensor, labelled: Tensor | None, bound: bool, runtime: Runtime
+) -> Share:
+    """This process's share of an iteration: one batch, or two where labelled examples do not count in the bound."""
+
+    def gather(chosen: Tensor) -> SentenceBatch | DocumentBatch:
+        local = chosen[runtime.rank :: runtime.world_size]
+        batch = collate_documents(train, local) if isinstance(train, DocumentSplit) else collate(train, local)
+        return batch.to(runtime.device)
+
+    if labelled is None or bound:
+        indices = indices if labelled is None else torch.cat((indices, labelled))
+        return Share(gather(indices), len(indices), int((train.labels[indices] >= 0).sum()))
+    return Share(gather(indices), len(indices), len(labelled), gather(labelled))
+
+
+def kept_labels(labels: Tensor, config: Config, classes: tuple[str, ...]) -> Tensor:
+    """Labels that a run learns from: all, or those of a balanced subset (data.n-labelled)."""
+    if config.data.n_labelled == 0:
+        return labels
+    return keep_labels(labels, choose_labelled(labels, config.data.n_labelled, config.data.seed, classes))
+
+
+def class_ids(split: Split, label: str | None, classes: tuple[str, ...]) -> Tensor:
+    """Classes of a split that is not learnt from; -1 also for one that the training split lacks."""
+    ids = {name: i for i, name in enumerate(classes)}
+    values = split.labels.get(label, []) if label is not None else []
+    return torch.tensor([ids.get(value, -1) for value in values] or [-1] * len(split), dtype=torch.int64)
+
+
 def training_label(corpus: Corpus, config: Config) -> tuple[str | None, tuple[str, ...]]:
     """Name of the label to learn from and the names of its classes; (None, ()) when learning is unsupervised.
 
@@ -110,7 +219,7 @@ def training_label(corpus: Corpus, config: Config) -> tuple[str | None, tuple[st
             f"data.label: {name!r} is no label of corpus {corpus.name}; it has {', '.join(known) or 'none'}"
         )
     classes = tuple(label_classes([corpus.train], name))
-    if len(classes) > config.model.n_categories:
+    if len(classes) > config.model.n_categories > 0:
         raise ConfigError(
             f"model.n-categories: {config.model.n_categories} symbols cannot hold the {len(classes)} classes of {name}"
         )

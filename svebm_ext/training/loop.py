@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import time
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from svebm_ext.models.pretrained import load_parameters
 from svebm_ext.objectives.schedules import kl_weight
 from svebm_ext.sampling.chains import make_chains
 from svebm_ext.training.checkpoint import load_checkpoint, prefixed, save_checkpoint, section
-from svebm_ext.training.feeds import PointFeed, SentenceFeed
+from svebm_ext.training.feeds import DocumentFeed, PointFeed, SentenceFeed
 from svebm_ext.training.guards import Guards
 from svebm_ext.training.loggers import MetricsFile, Progress, describe, tensorboard_writer
 from svebm_ext.training.runtime import Runtime
@@ -52,7 +53,7 @@ class Trainer:
         self,
         config: Config,
         model: LatentVariableModel,
-        feed: SentenceFeed | PointFeed,
+        feed: SentenceFeed | DocumentFeed | PointFeed,
         out: Path,
         runtime: Runtime,
         validator: Validator | None = None,
@@ -222,14 +223,16 @@ class Trainer:
         improved = False
         if self.runtime.is_main:
             measured = self.validator.measure(self.model)
-            bound = measured["valid_bound"]
+            score = measured["valid_bound"]
+            if self.config.training.select == "accuracy":
+                score = -measured.get("valid_accuracy", math.nan)
             if metrics is not None:
                 metrics.write({"step": self.step, **measured})
             progress.say(
                 f"iteration {self.step}: validation " + "  ".join(f"{k[6:]} {v:.3f}" for k, v in measured.items())
             )
-            if bound == bound and (self.best is None or bound < self.best):
-                self.best, improved = bound, True
+            if score == score and (self.best is None or score < self.best):
+                self.best, improved = score, True
                 self.save(BEST)
         plateau = self.runtime.total(float(self.runtime.is_main and not improved))[0] > 0
         settled = weight >= SETTLED_WEIGHT * self.config.objective.kl_weight

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import platform
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from svebm_ext import __version__
-from svebm_ext.config import Config, from_dict, validate
+from svebm_ext.config import Config, from_dict, is_bag_of_words, validate
 from svebm_ext.data.corpora import load_configured
 from svebm_ext.data.corpus import Corpus
+from svebm_ext.data.documents import document_vocabulary
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.pretrained import CONFIG, load_parameters, read_json, write_json
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.training.checkpoint import load_checkpoint, section
-from svebm_ext.training.feeds import SentenceFeed
+from svebm_ext.training.feeds import DocumentFeed, SentenceFeed, training_label
 from svebm_ext.training.loop import BEST, LAST, Trainer
 from svebm_ext.training.runtime import Runtime
 from svebm_ext.training.validation import Validator
@@ -57,17 +59,18 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
     """
     validate(config)
     runtime = runtime or Runtime.start(config.training.device, config.training.precision)
-    if config.model.kind != "sentences":
+    if config.model.kind == "points":
         raise ConfigError(f"model.kind: {config.model.kind} is trained by svebm_ext.training.points")
     check_folder(out, resume)
     corpus = load_configured(config.data)
-    if resume:
-        vocabulary = Vocabulary.load(out / "vocab.json")
-    else:
-        vocabulary = Vocabulary.build(corpus.train.sentences, max_size=config.data.vocabulary_size)
-    feed = SentenceFeed(corpus, vocabulary, config, runtime)
+    config = with_categories(config, corpus)
+    vocabulary = Vocabulary.load(out / "vocab.json") if resume else build_vocabulary(corpus, config)
+    feed: SentenceFeed | DocumentFeed
+    feed = (DocumentFeed if is_bag_of_words(config.model) else SentenceFeed)(corpus, vocabulary, config, runtime)
     torch.manual_seed(config.seed)
     model = SVEBM(config, vocabulary, feed.label_names)
+    if isinstance(feed, DocumentFeed):
+        model.networks.decoder.background.copy_(feed.train.log_frequencies())
     validator = Validator(
         feed.valid,
         vocabulary,
@@ -91,9 +94,36 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
     return model.eval(), corpus
 
 
-def _tell(corpus: Corpus, feed: SentenceFeed, vocabulary: Vocabulary) -> None:
+def with_categories(config: Config, corpus: Corpus) -> Config:
+    """The configuration with K symbols where it leaves K to the number of classes."""
+    if config.model.n_categories > 0:
+        return config
+    _, classes = training_label(corpus, config)
+    return replace(config, model=replace(config.model, n_categories=len(classes)))
+
+
+def build_vocabulary(corpus: Corpus, config: Config) -> Vocabulary:
+    """Vocabulary of the training split, as large as the configuration allows; for bags of words without stop words
+    where it asks for that."""
+    sentences, size = corpus.train.sentences, config.data.vocabulary_size
+    if is_bag_of_words(config.model):
+        return document_vocabulary(sentences, size, remove_stop_words=config.data.remove_stop_words)
+    return Vocabulary.build(sentences, max_size=size)
+
+
+def _tell(corpus: Corpus, feed: SentenceFeed | DocumentFeed, vocabulary: Vocabulary) -> None:
     """Say what is trained on, on standard error."""
     sizes = " / ".join(f"{len(split):,}" for split in (corpus.train, corpus.valid, corpus.test))
+    if isinstance(feed, DocumentFeed):
+        n_labelled = int((feed.train.labels >= 0).sum())
+        lines = [
+            f"{corpus.name}: {sizes} documents (train / valid / test), {n_labelled:,} labelled, "
+            f"{feed.train.n_words:,} words, {feed.steps_per_epoch:,} iterations an epoch"
+        ]
+        if feed.train.n_empty:
+            lines.append(f"{feed.train.n_empty:,} training documents have no word of the vocabulary")
+        print("\n".join([*lines, *corpus.notes]), file=sys.stderr)
+        return
     lines = [
         f"{corpus.name}: {sizes} sentences (train / valid / test), {len(vocabulary):,} words, "
         f"{feed.steps_per_epoch:,} iterations an epoch, {feed.padding():.2%} of positions would be padding"

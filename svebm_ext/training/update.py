@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from svebm_ext.data.batching import SentenceBatch
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.latent_variable import Forward, LatentVariableModel
 from svebm_ext.objectives.elbo import Averager, LossTerms, collect_terms, total_loss
+from svebm_ext.objectives.schedules import label_weight
 from svebm_ext.ops.backend import resolve
 from svebm_ext.ops.threads import only_kernels_in_parallel
 from svebm_ext.randomness import Draw
@@ -125,7 +126,7 @@ class RowGradients:
 
     def __init__(self, model: nn.Module) -> None:
         for module in model.modules():
-            if isinstance(module, nn.Embedding) and module.weight.device.type == "cpu":
+            if isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and module.weight.device.type == "cpu":
                 module.sparse = True
         self._matrices: dict[nn.Parameter, Tensor] = {}
         self._written: list[tuple[Tensor, Tensor]] = []
@@ -198,17 +199,22 @@ def _update(
 ) -> Outcome:
     model.train()
     average = Averager(share.n_total, runtime.sum, runtime.world_size)
+    draw = Draw(config.seed, step)
     with runtime.autocast():
-        forward = model(share.batch, Draw(config.seed, step))
+        forward = model(share.batch, draw)
+        if share.labelled is not None:
+            forward.labelled_mean = model.encode(share.labelled, draw)
+    objective = replace(config.objective, label_weight=label_weight(step, config.training.max_steps, config.objective))
 
     def loss_of(passed: Forward) -> tuple[Tensor, LossTerms]:
         terms = _terms(model, passed, share, chains, config, average, running_marginal)
-        return total_loss(terms, weight, config.objective, runtime.world_size), terms
+        return total_loss(terms, weight, objective, runtime.world_size), terms
 
     alternating = config.objective.update == "alternating" and chains is not None
     if alternating:
         posterior = type(forward.posterior)(*(p.detach() for p in forward.posterior))
-        loss_of(Forward(forward.nll.detach(), posterior, forward.z.detach()))[0].backward()
+        labelled = None if forward.labelled_mean is None else forward.labelled_mean.detach()
+        loss_of(Forward(forward.nll.detach(), posterior, forward.z.detach(), labelled))[0].backward()
         prior_norm = optimisers.apply("prior", runtime)
     loss, found = loss_of(forward)
     loss.backward()
@@ -241,7 +247,10 @@ def _terms(
         if chains is not None:
             negative = latent.prior.energy(chains)
         if objective.label_weight > 0.0:
-            label_logits, labels = latent.prior.logits(forward.posterior.mean), share.batch.labels
+            mean, labels = forward.posterior.mean, share.batch.labels
+            if share.labelled is not None and forward.labelled_mean is not None:
+                mean, labels = forward.labelled_mean, share.labelled.labels
+            label_logits = latent.prior.logits(mean if objective.label_encoder else mean.detach())
     return collect_terms(
         forward.nll,
         divergence,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from torch import Tensor
 
 from svebm_ext.config import ObjectiveConfig
 from svebm_ext.data.batching import EncodedSplit, collate, evaluation_batches
+from svebm_ext.data.documents import DocumentSplit, collate_documents
 from svebm_ext.data.vocabulary import Vocabulary
+from svebm_ext.evaluation.documents import top_word_lines
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.objectives.categories import category_divergence
@@ -31,7 +36,7 @@ class Validator:
 
     def __init__(
         self,
-        valid: EncodedSplit,
+        valid: EncodedSplit | DocumentSplit,
         vocabulary: Vocabulary,
         *,
         seed: int,
@@ -45,9 +50,28 @@ class Validator:
         self._batches = evaluation_batches(valid.lengths[:n], 256)
         self._n = n
 
+    def _collate(self, indices: Tensor | list[int]) -> Any:
+        valid = self._valid
+        batch = collate_documents(valid, indices) if isinstance(valid, DocumentSplit) else collate(valid, indices)
+        return batch.to(self._device)
+
+    @torch.no_grad()
+    def accuracy(self, model: LatentVariableModel) -> float | None:
+        """Share of all labelled validation examples whose most probable symbol at mu(x) is their class, if any are."""
+        labelled = (self._valid.labels >= 0).nonzero()[:, 0]
+        if not isinstance(model.latent, EnergyLatent) or len(labelled) == 0:
+            return None
+        right = 0
+        for part in evaluation_batches(self._valid.lengths[labelled], 500):
+            batch = self._collate(labelled[part])
+            right += int((model.latent.prior.logits(model.encode(batch)).argmax(-1) == batch.labels).sum())
+        return right / len(labelled)
+
     @torch.no_grad()
     def measure(self, model: LatentVariableModel) -> dict[str, float]:
         """`valid_nll` (reconstruction), `valid_kl`, `valid_energy`, `valid_log_z`, and their `valid_bound`, in nats.
+
+        Beside them `valid_accuracy`, where the run learns from labels and validation examples have them.
 
         The bound is -ELBO (Eq. 10) with one z per sentence: NLL + KL - F(z+) + log Z; KL includes that of discrete
         variables and the dispersion of mixtures. An autoencoder has none; its reconstruction NLL stands in its place.
@@ -58,7 +82,7 @@ class Validator:
         sums = {"nll": 0.0, "kl": 0.0, "energy": 0.0}
         log_categories = []
         for indices in self._batches:
-            batch = collate(self._valid, indices).to(self._device)
+            batch = self._collate(indices)
             passed = model(batch, Draw(self._seed, 0), dropout=False)
             terms = model.latent.terms(passed.posterior, passed.z)
             sums["nll"] += float(passed.nll.sum())
@@ -83,14 +107,19 @@ class Validator:
         found["valid_bound"] = found["valid_nll"]
         if self._objective.kl_weight > 0.0:
             found["valid_bound"] += found["valid_kl"] - found["valid_energy"] + found["valid_log_z"]
+        accuracy = self.accuracy(model)
+        if accuracy is not None:
+            found["valid_accuracy"] = accuracy
         return found
 
     @torch.no_grad()
     def samples(self, model: LatentVariableModel, step: int, n: int = 3) -> str:
-        """A few reconstructions and samples of the prior, as text."""
+        """A few reconstructions and samples of the prior, as text; of bags of words, the top words of each class."""
         model.eval()
+        if isinstance(self._valid, DocumentSplit):
+            return "\n".join([f"iteration {step}", *top_word_lines(model, self._vocabulary, seed=self._seed)])
         n = min(n, len(self._valid))
-        batch = collate(self._valid, list(range(n))).to(self._device)
+        batch = self._collate(list(range(n)))
         decoded = model.decoder.decode(model.encode(batch), max_tokens=self._max_words)
         lines = [f"iteration {step}"]
         for row in range(n):

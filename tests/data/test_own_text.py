@@ -168,3 +168,51 @@ def test_unknown_options(tmp_path):
         load_text(tmp_path / "gone.txt")
     with pytest.raises(DataError, match="seed must be"):
         load_text(write(tmp_path / "b.txt", TEN), seed=-1)
+
+
+LABELLED = "sea\tSalt and waves.\nsky\tA cloud.\nsea\tA boat.\nland\tHills.\nsky\tBlue.\n"
+
+
+def test_labelled_examples_join_unlabelled_text(tmp_path):
+    """Every class keeps its first example whatever the seed; nothing is lost or doubled."""
+    train = write(tmp_path / "text.txt", TEN)
+    labelled = write(tmp_path / "labelled.tsv", LABELLED)
+    for seed in range(30):
+        corpus = load_text(train, labelled=labelled, seed=seed)
+        splits = (corpus.train, corpus.valid, corpus.test)
+        assert [len(s) for s in splits] == [11, 2, 2]
+        pairs = [(v, tuple(s)) for split in splits for s, v in zip(split.sentences, split.labels["label"], strict=True)]
+        assert len(set(pairs)) == 15 and sum(value == "" for value, _ in pairs) == 10
+        known = dict(zip(map(tuple, corpus.train.sentences), corpus.train.labels["label"], strict=True))
+        assert known[("salt", "and", "waves", ".")] == "sea" and known[("hills", ".")] == "land"
+        assert known[("a", "cloud", ".")] == "sky"
+    assert any("one example only of land" in note for note in corpus.notes)
+
+
+def test_labelled_examples_with_given_splits_all_stay(tmp_path):
+    train, other = write(tmp_path / "text.txt", TEN), write(tmp_path / "other.tsv", "sea\tWater.\n")
+    corpus = load_text(train, other, other, labelled=write(tmp_path / "labelled.tsv", LABELLED))
+    assert len(corpus.train) == 15 and corpus.train.labels["label"].count("sea") == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("sea\tWaves.\n\tClouds.\n", r"labelled\.tsv: 1 of 2 lines have no label"),
+        ("sea\tWaves.\nsea\tBoats.\n", r"all 2 lines have the label 'sea'; expected at least two classes"),
+        ("Waves.\n", r"labelled\.tsv:1: 1 columns"),
+    ],
+)
+def test_labelled_files_without_what_they_are_for(tmp_path, content, message):
+    train, labelled = write(tmp_path / "text.txt", TEN), write(tmp_path / "labelled.tsv", content)
+    with pytest.raises(DataError, match=message):
+        load_text(train, labelled=labelled)
+
+
+def test_too_few_sentences_beside_those_that_stay(tmp_path):
+    labelled = write(tmp_path / "labelled.tsv", "sea\tWaves.\nsky\tClouds.\n")
+    one = write(tmp_path / "one.txt", "One.\n")
+    with pytest.raises(DataError, match="3 sentences; splitting needs at least 4"):
+        load_text(one, labelled=labelled)
+    corpus = load_text(write(tmp_path / "two.txt", "One.\nTwo.\n"), labelled=labelled)
+    assert [len(corpus.train), len(corpus.valid), len(corpus.test)] == [2, 1, 1]

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from svebm_ext.errors import DataError
-from svebm_ext.evaluation.classification import accuracy, expected_calibration_error
+from svebm_ext.evaluation.classification import accuracy, expected_calibration_error, reliability
 
 
 def test_accuracy_leaves_out_unlabelled_sentences():
@@ -43,3 +43,11 @@ def test_unlabelled_rows_and_bad_bins():
     assert expected_calibration_error(probabilities, torch.tensor([0, -1])) == 0
     with pytest.raises(DataError, match="at least one bin"):
         expected_calibration_error(probabilities, torch.tensor([0, 1]), n_bins=0)
+
+
+def test_reliability_by_hand():
+    confidence = torch.tensor([0.6, 0.7, 0.9, 0.8, 1.0], dtype=torch.double)
+    probabilities = torch.stack([confidence, 1 - confidence], dim=1)
+    found = reliability(probabilities, torch.tensor([0, 1, 0, 0, 0]), n_bins=4)
+    assert [b.n for b in found] == [2, 3]
+    assert [x for b in found for x in b[1:]] == pytest.approx([0.65, 0.5, 0.9, 1.0])

@@ -15,7 +15,8 @@ def case(dtype=torch.float64, B=7, H=5, V=23, seed=0):
     rows, words = dense.nonzero(as_tuple=True)
     offsets = torch.cat((torch.zeros(1), (dense > 0).sum(1).cumsum(0))).long()
     hidden, weight, bias = (
-        torch.randn(shape, generator=g, dtype=torch.float64).to(dtype).requires_grad_() for shape in ((B, H), (V, H), (V,))
+        torch.randn(shape, generator=g, dtype=torch.float64).to(dtype).requires_grad_()
+        for shape in ((B, H), (V, H), (V,))
     )
     return dense, (hidden, weight, bias), (words, dense[rows, words].to(dtype), offsets)
 

@@ -1,0 +1,60 @@
+"""All measures of a trained model of bags of words on a test split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from svebm_ext.data.corpus import Split
+from svebm_ext.data.documents import DocumentBatch, DocumentSplit, collate_documents
+from svebm_ext.evaluation import latent
+from svebm_ext.evaluation.documents import top_word_lines
+from svebm_ext.evaluation.evaluate_model import Evaluator
+
+
+class DocumentEvaluator(Evaluator):
+    """The measures that bags of words have: likelihood, symbols against labels, classification, words of each class.
+
+    Sentence in the name of a measure reads document; a document's likelihood leaves out the multinomial coefficient,
+    as the objective does, so that it is that of its words in one given order.
+    """
+
+    def encode_split(self, split: Split) -> DocumentSplit:  # type: ignore[override]
+        """A split as bags of words."""
+        encoded = DocumentSplit.from_split(split, self.model.vocabulary)
+        self.found.counts["test documents"] = len(encoded)
+        self.found.counts["test documents without a known word"] = encoded.n_empty
+        return encoded
+
+    def batch(self, rows: Tensor) -> DocumentBatch:
+        """Test documents as a batch."""
+        return collate_documents(self.test, rows).to(self.model.device)
+
+    def parts(self) -> list[Callable[[], None]]:
+        """What is measured, in order."""
+        for key in ("bleu", "wkl"):
+            self.found.reasons[key] = "a bag of words has no order"
+        return [self.normaliser, self.likelihoods, self.encodings, self.symbols, self.words]
+
+    def encodings(self) -> None:
+        """mu(x) of every test document: active units, and the symbols for the measures that follow."""
+        family, networks = self.model.networks.latent, self.model.networks
+        means, categories = [], []
+        for rows in torch.arange(len(self.test)).split(500):
+            posterior = family.posterior(networks.encoder(self.batch(rows)))
+            means.append(family.mean(posterior).float().cpu())
+            found = family.log_categories(posterior)
+            if found is not None:
+                categories.append(found.float().cpu())
+        self.found.metrics["active_units"] = latent.active_units(torch.cat(means))
+        if categories:
+            self._log_categories = torch.cat(categories)
+
+    def words(self) -> None:
+        """The words that are typical of each symbol."""
+        model = self.model
+        lines = top_word_lines(model.networks, model.vocabulary, model.label_names, seed=self.seed)
+        if lines:
+            self.found.texts["Words of each symbol"] = lines
