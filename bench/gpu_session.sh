@@ -48,11 +48,12 @@ if command -v compute-sanitizer >/dev/null; then
 else
   echo "no compute-sanitizer here" | tee "$out/memcheck.log"
 fi
+# Where every benchmark skips itself, pytest-benchmark warns that it saves nothing: an error unless this is a rehearsal.
 bench() {  # bench NAME SECONDS FILE...: FOLDER/NAME.json and the tables of it; in two parts, as a part that is late has none
   local name=$1 seconds=$2
   shift 2
   limited "$name" "$seconds" env SVEBM_BENCH=short python3 -m pytest "$@" -q -k "cuda-" -p no:cacheprovider \
-    --benchmark-json="$out/$name.json"
+    ${REHEARSE:+-W default::pytest_benchmark.logger.PytestBenchmarkWarning} --benchmark-json="$out/$name.json"
   if [[ -s $out/$name.json ]]; then python3 bench/report.py "$out/$name.json" | tee "$out/$name.md"; fi
 }
 bench gpu 180 bench/bench_{gru_decode,langevin,philox}.py

@@ -115,6 +115,30 @@ SVEBM_INLINE Floats smaller(Floats a, Floats b) {
 #endif
 }
 
+// The lanes folded to one by halves, in a fixed order: the result stands on every lane.
+template <typename Fold>
+SVEBM_INLINE Floats fold_lanes(Floats v, const Fold& fold) {
+#if defined(__AVX512F__)
+  v = fold(v, (Floats)_mm512_shuffle_f32x4((__m512)v, (__m512)v, 0x4E));
+  v = fold(v, (Floats)_mm512_shuffle_f32x4((__m512)v, (__m512)v, 0xB1));
+  v = fold(v, (Floats)_mm512_permute_ps((__m512)v, 0x4E));
+  return fold(v, (Floats)_mm512_permute_ps((__m512)v, 0xB1));
+#elif defined(__AVX2__)
+  v = fold(v, (Floats)_mm256_permute2f128_ps((__m256)v, (__m256)v, 1));
+  v = fold(v, (Floats)_mm256_permute_ps((__m256)v, 0x4E));
+  return fold(v, (Floats)_mm256_permute_ps((__m256)v, 0xB1));
+#else
+  v = fold(v, Floats{v[2], v[3], v[0], v[1]});
+  return fold(v, Floats{v[1], v[0], v[3], v[2]});
+#endif
+}
+SVEBM_INLINE Floats largest_lane(Floats v) {
+  return fold_lanes(v, [](Floats a, Floats b) { return larger(a, b); });
+}
+SVEBM_INLINE float sum_of_lanes(Floats v) {
+  return fold_lanes(v, [](Floats a, Floats b) { return a + b; })[0];
+}
+
 SVEBM_INLINE Floats square_root(Floats x) {
 #if defined(__AVX512F__)
   return (Floats)_mm512_sqrt_ps((__m512)x);

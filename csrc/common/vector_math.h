@@ -26,20 +26,30 @@ SVEBM_INLINE Floats exponential(Floats x) {
   return p * power_of_two(shifted);
 }
 
+// 2^r on |r| <= 1/2: a minimax fit (Remez exchange)
+SVEBM_INLINE Floats power_of_fraction(Floats r) {
+  Floats p = fma(r, 1.327647263e-3f, 9.675541343e-3f);
+  p = fma(p, r, broadcast(5.550713272e-2f));
+  p = fma(p, r, broadcast(2.402211972e-1f));
+  p = fma(p, r, broadcast(6.931469671e-1f));
+  return fma(p, r, broadcast(1.000000072f));
+}
+
 // 2^x for x <= 0, with a relative error below 2e-7 (plus that of x itself, 4e-8 |x|); below 1e-37 for x < -126. For
 // terms that are added to numbers near 1, where it takes half as long as `exponential`. A NaN may come out as a number.
 SVEBM_INLINE Floats power_below_one(Floats x) {
   x = larger(broadcast(-126.0f), x);
   const Floats shifted = x + 12582912.0f;
-  const Floats r = x - (shifted - 12582912.0f);
-  // 2^r on |r| <= 1/2: a minimax fit (Remez exchange)
-  Floats p = fma(r, 1.327647263e-3f, 9.675541343e-3f);
-  p = fma(p, r, broadcast(5.550713272e-2f));
-  p = fma(p, r, broadcast(2.402211972e-1f));
-  p = fma(p, r, broadcast(6.931469671e-1f));
-  p = fma(p, r, broadcast(1.000000072f));
+  const Floats p = power_of_fraction(x - (shifted - 12582912.0f));
   // times 2^n, in the exponent: additions of integers leave the multipliers to others
   return (Floats)((Ints)p + ((Ints)shifted << 23));
+}
+
+// 2^x for x <= 0 as above, but 0 below -126.5, and NaN where x is: for shares of a sum.
+SVEBM_INLINE Floats vanishing_power(Floats x) {
+  x = larger(broadcast(-127.0f), x);  // the second where it is NaN
+  const Floats shifted = x + 12582912.0f;
+  return power_of_fraction(x - (shifted - 12582912.0f)) * power_of_two(shifted);  // 0 is what stands for 2^-127
 }
 
 // Each activation gives its value and its derivative.

@@ -6,6 +6,10 @@
 #include <limits>
 #include <vector>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "common/philox.h"
 #include "common/thread_pool.h"
 #include "gru_decode/gru_decode.h"
@@ -19,7 +23,7 @@ struct PackedHeader {
   int64_t magic;
   int32_t hidden, vocabulary, width, depth;
 };
-constexpr int64_t kMagic = 0x7375726763703031;
+constexpr int64_t kMagic = 0x7375726763703032;
 constexpr int64_t kHeaderBytes = 64;
 
 GruDecodePhases phases_for(const SvebmGruDecodeArguments& a) {
@@ -78,10 +82,9 @@ int64_t lay_out(const SvebmGruDecodeArguments& a, const GruDecodePhases& phases,
   m.gate_bias = w.gate_bias = allocate.take<float>(3 * padded);
   m.best = allocate.take<float>(m.choice == kBestWord ? n_threads * B * 16 : 0);
   m.best_word = allocate.take<int32_t>(m.choice == kBestWord ? n_threads * B * 16 : 0);
-  const int64_t n_sums = m.keep_sums ? B * 2 * panels : 0, n_plain_sums = m.keep_plain_sums ? B * 2 * panels : 0;
+  const int64_t n_sums = m.keep_sums ? B * panels : 0, n_plain_sums = m.keep_plain_sums ? B * panels : 0;
   m.panel_max = allocate.take<float>(n_sums);
   m.panel_sum = allocate.take<float>(n_sums);
-  m.plain_panel_max = allocate.take<float>(n_plain_sums);
   m.plain_panel_sum = allocate.take<float>(n_plain_sums);
   m.scores = allocate.take<float>(m.choice == kFromScores ? B * panels * kWordPanel : 0);
   w.tile_size = gru_tile_size(phases, a.hidden);
@@ -112,6 +115,19 @@ void fill(const SvebmGruDecodeArguments& a, const GruDecodePhases& phases, Works
     w.score_bias[word] = a.output_bias != nullptr ? a.output_bias[word] : 0.0f;
   }
   for (int i = 0; i < a.n_excluded; ++i) w.score_bias[a.excluded[i]] = -std::numeric_limits<float>::infinity();
+}
+
+// Every step reads the packed weights, thousands of small pages: with large ones the processor knows where all of them
+// are. Only a hint, for memory that has not been written to.
+void ask_for_large_pages(void* memory, int64_t bytes) {
+#if defined(MADV_HUGEPAGE)
+  constexpr uintptr_t kPage = 1 << 16;  // the largest of small ones
+  const auto start = (reinterpret_cast<uintptr_t>(memory) + kPage - 1) / kPage * kPage;
+  const auto end = (reinterpret_cast<uintptr_t>(memory) + static_cast<uintptr_t>(bytes)) / kPage * kPage;
+  if (end > start) madvise(reinterpret_cast<void*>(start), end - start, MADV_HUGEPAGE);
+#endif
+  (void)memory;
+  (void)bytes;
 }
 
 // Takes out the rows that ended with this step. Returns whether there were any.
@@ -256,6 +272,7 @@ int64_t gru_decode_cpu_packed_bytes(const SvebmGruDecodeArguments& arguments) {
 void gru_decode_cpu_pack(const SvebmGruDecodeArguments& arguments, void* packed) {
   const GruDecodePhases phases = phases_for(arguments);
   const PackedHeader header = header_for(arguments, phases);
+  ask_for_large_pages(packed, gru_decode_cpu_packed_bytes(arguments));
   std::memcpy(packed, &header, sizeof header);
   phases.pack(arguments, static_cast<char*>(packed) + kHeaderBytes);
 }

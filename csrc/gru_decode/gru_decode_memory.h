@@ -7,8 +7,8 @@
 
 namespace svebm {
 
-// Words that are scored together: one panel of packed weights. A half of it is what drawing keeps sums for.
-enum { kWordPanel = 64, kDrawPanel = 32 };
+// Words that are scored together, one panel of packed weights, and what drawing keeps a sum for.
+enum { kWordPanel = 32 };
 
 // How words are chosen.
 enum GruChoice { kBestWord, kDrawnWord, kFromScores };
@@ -21,18 +21,19 @@ struct GruDecodeMemory {
   bool keep_plain_sums;  // ... at temperature 1 beside those at `temperature`
   int n_active;          // rows that have not ended
   int64_t step;
-  const int32_t* active;         // [n_active] their numbers
-  int32_t* word;                 // [B] last word of each row
-  float* state;                  // [B, padded H]
-  float* next_state;             // [B, padded H]
-  float* packed_state;           // [groups][k][rows of the group]: states of active rows as factors of the products
-  float* score_bias;             // [word panels * kWordPanel], minus infinity for words that never come
-  float* gate_bias;              // [3, padded H]
-  float* best;                   // [workers][B][16]: best score of each lane so far
-  int32_t* best_word;            // [workers][B][16]
-  float *panel_max, *panel_sum;  // [B, 2 word panels] of scores / temperature
-  float *plain_panel_max, *plain_panel_sum;  // [B, 2 word panels] of scores
-  float* scores;                             // [B, word panels * kWordPanel], only for kFromScores
+  const int32_t* active;   // [n_active] their numbers
+  int32_t* word;           // [B] last word of each row
+  float* state;            // [B, padded H]
+  float* next_state;       // [B, padded H]
+  float* packed_state;     // [groups][k][rows of the group]: states of active rows as factors of the products
+  float* score_bias;       // [word panels * kWordPanel], minus infinity for words that never come
+  float* gate_bias;        // [3, padded H]
+  float* best;             // [workers][B][16]: best score of each lane so far
+  int32_t* best_word;      // [workers][B][16]
+  float* panel_max;        // [B, word panels] largest score
+  float* panel_sum;        // [B, word panels] of e^((score - largest) / temperature)
+  float* plain_panel_sum;  // [B, word panels] of e^(score - largest)
+  float* scores;           // [B, word panels * kWordPanel], only for kFromScores
 };
 
 // Phases of a step, compiled for each variant, and sizes that depend on it. Shares are [begin, end) of the items named;

@@ -79,6 +79,40 @@ void states_that_are_not_finite_are_reported() {
   CHECK(made.non_finite[0] == 1 && made.lengths[1] == 1 && made.tokens[4] == made.arguments.end);
 }
 
+// More rows than have their states in a cache meet the weights in parts.
+void more_rows_than_a_cache_holds() {
+  auto made = cases::make_gru({2100, 1, 64, 70}, true, true);
+  run(made.arguments, 2);
+  cases::check_choices(made.arguments, 2e-5);
+  auto few = cases::make_gru({2100, 1, 64, 70}, true, true);
+  for (const int64_t n_rows : {1, 2, 3, 30}) {
+    few.arguments.n_rows = n_rows;
+    run(few.arguments, 1);
+    for (int64_t row = 0; row < n_rows; ++row) {
+      CHECK(few.tokens[row] == made.tokens[row] && few.log_probabilities[row] == made.log_probabilities[row]);
+    }
+  }
+}
+
+// A word whose score is no number may have any share.
+void scores_that_are_not_finite_are_reported() {
+  for (const float bad : {NAN, -NAN, INFINITY}) {
+    auto made = cases::make_gru({3, 2, 8, 200}, false, true);
+    made.output[150 * 8 + 3] = bad;
+    run(made.arguments, 2);
+    CHECK(made.non_finite[0] == 1);
+  }
+}
+
+void a_temperature_near_zero_takes_the_best_word() {
+  const cases::GruShape shape{20, 6, 24, 150};
+  auto best = cases::make_gru(shape, true, false), cold = cases::make_gru(shape, false, false);
+  cold.arguments.temperature = 1e-39f;  // its inverse is not finite
+  run(best.arguments, 2);
+  run(cold.arguments, 2);
+  CHECK(cold.tokens == best.tokens && cold.non_finite[0] == 0);
+}
+
 void packed_weights_must_fit() {
   auto made = cases::make_gru({1, 2, 8, 20}, true, false);
   const Memory packed = memory_of(svebm::gru_decode_cpu_packed_bytes(made.arguments));
@@ -96,6 +130,9 @@ int main() {
     limited_draws();
     the_same_words_on_any_number_of_threads();
     states_that_are_not_finite_are_reported();
+    more_rows_than_a_cache_holds();
+    scores_that_are_not_finite_are_reported();
+    a_temperature_near_zero_takes_the_best_word();
     packed_weights_must_fit();
   });
   return check::failures();

@@ -128,7 +128,7 @@ def test_equal_scores_give_the_lowest_word(variant):
 
 
 @needs_native
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=120)
 @given(
     V=st.integers(4, 200),
     H=st.integers(1, 70),

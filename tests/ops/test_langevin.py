@@ -143,7 +143,7 @@ def test_states_given_are_left_unchanged():
         assert torch.equal(z, before)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     n_chains=st.integers(0, 5),
     latent_dim=st.integers(1, 9),

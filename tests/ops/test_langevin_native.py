@@ -142,7 +142,7 @@ def assert_equal_to_exact(found, expected, tolerance):
     assert bool(found.finite) == bool(expected.finite)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(calls())
 def test_any_call_equals_float64(call):
     z, layers, options = call
@@ -152,7 +152,7 @@ def test_any_call_equals_float64(call):
     assert torch.equal(z, before) and not found.z.requires_grad
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(calls(), st.integers(0, 100))
 def test_metropolis_equals_float64_but_for_moves_decided_by_rounding(call, seed):
     z, layers, options = call

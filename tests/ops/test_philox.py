@@ -75,7 +75,7 @@ def test_the_published_vectors(counter, key, words):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**64 - 1),
     chains=st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=3),

@@ -46,20 +46,27 @@ def exact(hidden, weight, targets, bias, upstream):
     return loss, torch.autograd.grad(loss, leaves, upstream.double())
 
 
+def largest(x):
+    return float(x.detach().abs().max()) if x.numel() else 0.0
+
+
 def compare(arguments, upstream, tolerance, **options):
     hidden, weight, targets, bias = arguments
     leaves = [x for x in (hidden, weight, bias) if x is not None]
     loss = token_loss(hidden, weight, targets, bias, **options)
     found = torch.autograd.grad(loss, leaves, upstream)
     expected_loss, expected = exact(*arguments, upstream)
-    for value, other in zip((loss, *found), (expected_loss, *expected), strict=True):
+    # what is left of a certain prediction is a difference of near numbers, exact to the rounding of those alone
+    size = float(upstream.abs().max()) if upstream.numel() else 0.0
+    minuends = (largest(F.linear(hidden, weight, bias)), size * largest(weight), size * largest(hidden), size)
+    for value, other, minuend in zip((loss, *found), (expected_loss, *expected), minuends, strict=False):
         assert value.shape == other.shape and value.dtype == hidden.dtype
-        scale = float(other.detach().abs().max()) if other.numel() else 1.0
-        torch.testing.assert_close(value.double(), other, rtol=0, atol=tolerance * (scale + 1e-3))
+        scale = largest(other) if other.numel() else 1.0
+        torch.testing.assert_close(value.double(), other, rtol=0, atol=tolerance * (scale + 1e-3) + 1e-6 * minuend)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 80), st.integers(1, 40), st.integers(1, 60), st.booleans(), st.integers(0, 99))
 def test_any_shape_and_any_upstream_gradient(backend, n, H, V, bias, seed):
     arguments = make(n, H, V, bias, seed)

@@ -29,7 +29,7 @@ def test_initial_states_are_standard_normal():
     assert torch.equal(ChainBank(10, 3, seed=1).states, states[:10])  # by global id, whatever the bank's size
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(n_chains=st.integers(1, 50), data=st.data(), step=st.integers(0, 10**6))
 def test_selection_is_without_replacement_and_pure(n_chains, data, step):
     bank = ChainBank(n_chains, 2, seed=3)

@@ -48,7 +48,7 @@ def numpy_r_hat(x):
     return max(plain(scores(halves)), plain(scores(np.abs(halves - median))))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(n_chains=st.integers(1, 4), n=st.integers(4, 21), seed=st.integers(0, 100), ties=st.booleans())
 def test_r_hat_is_the_published_formula(n_chains, n, seed, ties):
     x = normal(n_chains, n, seed=seed)
@@ -91,7 +91,7 @@ def test_effective_sample_size_falls_when_chains_disagree():
     assert effective_sample_size(stuck) < 20 < 3000 < effective_sample_size(x)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(n=st.integers(1, 30), shift=st.floats(-1000, 1000))
 def test_importance_effective_sample_size(n, shift):
     log_weights = 2 * normal(n)
