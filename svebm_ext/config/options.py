@@ -1,16 +1,10 @@
-"""Configuration: frozen dataclasses, one a concern. Every option states its default, unit and meaning."""
+"""The options: frozen dataclasses, one a concern. Every option states its default, unit and meaning."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
-import types
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-from svebm_ext.errors import ConfigError
+from typing import Literal
 
 CorpusName = Literal[
     "assistant", "ptb", "daily_dialog", "smd", "yelp", "agnews", "clinc150", "snips", "lines", "gaussians8", "pinwheel"
@@ -277,174 +271,6 @@ class Config:
     """Training seed: initial parameters, order of the data, every random number."""
 
 
-def to_dict(config: Any) -> dict[str, Any]:
-    """Plain JSON-ready form of a configuration."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: plain(item) for key, item in value.items()}
-        if isinstance(value, (tuple, list)):
-            return [plain(item) for item in value]
-        return str(value) if isinstance(value, Path) else value
-
-    return plain(dataclasses.asdict(config))
-
-
-def from_dict(values: Any, cls: type = Config, where: str = "config") -> Any:
-    """Configuration from its plain form.
-
-    Raises:
-        ConfigError: an unknown key or a value of the wrong type; the message names the option.
-    """
-    if not isinstance(values, dict):
-        raise ConfigError(f"{where}: expected an object, found {type(values).__name__}")
-    hints = typing.get_type_hints(cls)
-    unknown = sorted(set(values) - set(hints))
-    if unknown:
-        raise ConfigError(f"{where}: unknown option {', '.join(unknown)}; known are {', '.join(sorted(hints))}")
-    return cls(**{key: _convert(value, hints[key], f"{where}.{key}") for key, value in values.items()})
-
-
-def _convert(value: Any, hint: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return from_dict(value, typing.cast(type, hint), where)
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        if value in arguments:
-            return value
-        raise ConfigError(f"{where}: {value!r} is none of {', '.join(map(repr, arguments))}")
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in arguments:
-            return None
-        return _convert(value, next(a for a in arguments if a is not type(None)), where)
-    if origin is tuple and isinstance(value, (list, tuple)):
-        return tuple(_convert(item, arguments[0], where) for item in value)
-    if hint is Path and isinstance(value, (str, Path)):
-        return Path(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
-        return value
-    raise ConfigError(f"{where}: expected {getattr(hint, '__name__', hint)}, found {value!r}")
-
-
-def validate(config: Config) -> None:
-    """Check ranges and combinations before any work is done.
-
-    Raises:
-        ConfigError: names the option, the value and what is expected.
-    """
-    positive = {
-        "model": (
-            "latent_dim", "n_variables", "n_classes", "embedding_dim", "encoder_hidden",
-            "decoder_hidden", "document_hidden", "points_hidden",
-        ),
-        "chains": ("n_chains", "n_steps"),
-        "objective": ("n_cycles",),
-        "training": ("batch_size", "max_steps", "checkpoint_every", "validate_every", "log_every"),
-        "evaluation": (
-            "importance_samples", "frequency_samples", "grammar_samples", "log_z_chains", "log_z_temperatures",
-        ),
-        "data": ("vocabulary_size",),
-    }  # fmt: skip
-    for section, names in positive.items():
-        for name in names:
-            _require(config, section, name, lambda v: v >= 1, "an integer of at least 1")
-    for name in ("embedding_dropout", "output_dropout", "word_dropout", "document_dropout"):
-        _require(config, "model", name, lambda v: 0 <= v < 1, "a probability in [0, 1)")
-    for name in ("zero_fraction", "ramp_fraction", "label_ramp"):
-        _require(config, "objective", name, lambda v: 0 <= v <= 1, "a share in [0, 1]")
-    for name in (
-        "kl_weight",
-        "free_bits",
-        "mutual_information",
-        "label_weight",
-        "bag_of_words",
-        "energy_penalty",
-        "dispersion",
-    ):
-        _require(config, "objective", name, lambda v: v >= 0 and math.isfinite(v), "a finite number of at least 0")
-    _require(config, "objective", "marginal_momentum", lambda v: 0 <= v < 1, "a number in [0, 1)")
-    for name in ("learning_rate", "prior_learning_rate"):
-        _require(config, "optimiser", name, lambda v: v > 0 and math.isfinite(v), "a finite number above 0")
-    for name in ("clip", "prior_clip", "weight_decay", "prior_weight_decay"):
-        _require(config, "optimiser", name, lambda v: v >= 0 and math.isfinite(v), "a finite number of at least 0")
-    _require(config, "chains", "step_size", lambda v: 0 < v < 2, "a number in (0, 2): the chain is unstable beyond")
-    _require(config, "chains", "restart_fraction", lambda v: 0 <= v <= 1, "a share in [0, 1]")
-    least, expected = (0, "0") if config.objective.label_weight > 0 else (1, "1")
-    _require(config, "model", "n_categories", lambda v: v >= least, f"an integer of at least {expected}")
-    _require(config, "model", "document_layers", lambda v: v >= 0, "an integer of at least 0")
-    _require(config, "training", "labelled_batch_size", lambda v: v >= 0, "an integer of at least 0")
-    _require(config, "data", "n_labelled", lambda v: v >= 0, "an integer of at least 0")
-    _require(config, "data", "max_tokens", lambda v: v >= 3, "at least 3: begin mark, one word, end mark")
-    _require(config, "model", "prior_hidden", lambda v: 1 <= len(v) <= 2 and min(v) >= 1, "one or two sizes above 0")
-    _require(config, "model", "gumbel_temperature", lambda v: v > 0 and math.isfinite(v), "a finite number above 0")
-    _require(config, "model", "points_std", lambda v: v > 0, "a number above 0")
-    if not 0 <= config.seed < 2**63:
-        raise ConfigError(f"seed: {config.seed} is outside 0 .. 2^63 - 1")
-    _validate_combinations(config)
-
-
-def _validate_combinations(config: Config) -> None:
-    model, objective = config.model, config.objective
-    if is_sequence(model) and model.tied and model.embedding_dim != model.decoder_hidden:
-        raise ConfigError(
-            f"model.tied: needs embedding-dim ({model.embedding_dim}) equal to decoder-hidden "
-            f"({model.decoder_hidden}); use --model.no-tied or equal sizes"
-        )
-    if objective.zero_fraction + objective.ramp_fraction > 1:
-        raise ConfigError(
-            f"objective.zero-fraction + ramp-fraction: {objective.zero_fraction} + {objective.ramp_fraction} exceeds 1"
-        )
-    if model.latent != "energy":
-        for name in ("mutual_information", "label_weight", "energy_penalty"):
-            if getattr(objective, name) > 0:
-                raise ConfigError(f"objective.{name}: the {model.latent} latent family has no symbols; it must be 0")
-    if model.latent == "mixture" and model.latent_dim % model.n_variables:
-        raise ConfigError(
-            f"model.latent-dim: {model.latent_dim} is no multiple of the {model.n_variables} mixtures "
-            "(model.n-variables)"
-        )
-    if model.kind == "points" and model.latent not in ("energy", "gaussian", "deterministic"):
-        raise ConfigError(
-            f"model.latent: {model.latent!r} is for sentences; points take energy, gaussian, deterministic"
-        )
-    if config.chains.per_iteration < 0:
-        raise ConfigError(f"chains.per-iteration: {config.chains.per_iteration} given, expected at least 0")
-    _validate_labels(config)
-    batch = config.training.batch_size + (config.training.labelled_batch_size if objective.labelled_bound else 0)
-    picked = config.chains.per_iteration or batch
-    if config.chains.mode == "persistent" and config.chains.n_chains < picked:
-        raise ConfigError(
-            f"chains.n-chains: {config.chains.n_chains} chains are fewer than the {picked} that are picked from them "
-            "without replacement at each iteration (chains.per-iteration, or the batch)"
-        )
-    if (model.kind == "points") != (config.data.corpus in ("gaussians8", "pinwheel")):
-        raise ConfigError(f"model.kind: {model.kind!r} does not fit data.corpus {config.data.corpus!r}")
-    for name in ("train", "valid", "test", "labelled"):
-        if config.data.corpus != "lines" and getattr(config.data, name) is not None:
-            raise ConfigError(f"data.{name}: files of your own go with preset lines, not with {config.data.corpus}")
-    if config.data.corpus == "lines" and config.data.train is None:
-        raise ConfigError("data.train: corpus 'lines' needs a file of your own text (--data.train FILE)")
-
-
-def _validate_labels(config: Config) -> None:
-    """Combinations that concern labels and bags of words."""
-    model, objective = config.model, config.objective
-    if model.class_words and (not is_bag_of_words(model) or model.latent != "energy"):
-        raise ConfigError("model.class-words: needs bags of words and the energy latent family")
-    if is_bag_of_words(model) and objective.bag_of_words > 0:
-        raise ConfigError("objective.bag-of-words: where documents are bags of words it is the likelihood; set it to 0")
-    if is_bag_of_words(model) and model.latent == "none":
-        raise ConfigError("model.latent: 'none' given; a bag of words needs a latent variable")
-    for section, name in (("training", "labelled_batch_size"), ("data", "n_labelled"), ("data", "labelled")):
-        if getattr(getattr(config, section), name) and objective.label_weight == 0:
-            option = f"{section}.{name.replace('_', '-')}"
-            raise ConfigError(f"{option}: needs labels to learn from (objective.label-weight)")
-    if config.training.select == "accuracy" and objective.label_weight == 0:
-        raise ConfigError("training.select: accuracy needs labels to learn from (objective.label-weight)")
-
-
 def is_bag_of_words(model: ModelConfig) -> bool:
     """Whether examples are bags of words."""
     return model.kind == "documents" and model.encoder == "bow"
@@ -453,9 +279,3 @@ def is_bag_of_words(model: ModelConfig) -> bool:
 def is_sequence(model: ModelConfig) -> bool:
     """Whether examples are sequences of words."""
     return model.kind == "sentences" or (model.kind == "documents" and model.encoder == "gru")
-
-
-def _require(config: Config, section: str, name: str, accepts: Any, expected: str) -> None:
-    value = getattr(getattr(config, section), name)
-    if not accepts(value):
-        raise ConfigError(f"{section}.{name.replace('_', '-')}: {value!r} given, expected {expected}")

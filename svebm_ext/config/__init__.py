@@ -1,0 +1,34 @@
+"""Configuration: the options (`options`), their plain form (`plain`), and what they may be (`checks`)."""
+
+from svebm_ext.config.checks import validate
+from svebm_ext.config.options import (
+    ChainConfig,
+    Config,
+    CorpusName,
+    DataConfig,
+    EvaluationConfig,
+    ModelConfig,
+    ObjectiveConfig,
+    OptimiserConfig,
+    TrainingConfig,
+    is_bag_of_words,
+    is_sequence,
+)
+from svebm_ext.config.plain import from_dict, to_dict
+
+__all__ = [
+    "ChainConfig",
+    "Config",
+    "CorpusName",
+    "DataConfig",
+    "EvaluationConfig",
+    "ModelConfig",
+    "ObjectiveConfig",
+    "OptimiserConfig",
+    "TrainingConfig",
+    "from_dict",
+    "is_bag_of_words",
+    "is_sequence",
+    "to_dict",
+    "validate",
+]

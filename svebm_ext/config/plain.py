@@ -1,0 +1,63 @@
+"""A configuration as plain values, for JSON, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from pathlib import Path
+from typing import Any, Literal
+
+from svebm_ext.config.options import Config
+from svebm_ext.errors import ConfigError
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Plain JSON-ready form of a configuration."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        if isinstance(value, (tuple, list)):
+            return [plain(item) for item in value]
+        return str(value) if isinstance(value, Path) else value
+
+    return plain(dataclasses.asdict(config))
+
+
+def from_dict(values: Any, cls: type = Config, where: str = "config") -> Any:
+    """Configuration from its plain form.
+
+    Raises:
+        ConfigError: an unknown key or a value of the wrong type; the message names the option.
+    """
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where}: expected an object, found {type(values).__name__}")
+    hints = typing.get_type_hints(cls)
+    unknown = sorted(set(values) - set(hints))
+    if unknown:
+        raise ConfigError(f"{where}: unknown option {', '.join(unknown)}; known are {', '.join(sorted(hints))}")
+    return cls(**{key: _convert(value, hints[key], f"{where}.{key}") for key, value in values.items()})
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return from_dict(value, typing.cast(type, hint), where)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        if value in arguments:
+            return value
+        raise ConfigError(f"{where}: {value!r} is none of {', '.join(map(repr, arguments))}")
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _convert(value, next(a for a in arguments if a is not type(None)), where)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        return tuple(_convert(item, arguments[0], where) for item in value)
+    if hint is Path and isinstance(value, (str, Path)):
+        return Path(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    raise ConfigError(f"{where}: expected {getattr(hint, '__name__', hint)}, found {value!r}")
