@@ -17,7 +17,7 @@ from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.evaluation import latent, likelihood
 from svebm_ext.evaluation.bleu import corpus_bleu
 from svebm_ext.evaluation.classification import ReliabilityBin, accuracy, expected_calibration_error, reliability
-from svebm_ext.evaluation.frequencies import word_frequency_divergence
+from svebm_ext.evaluation.evaluate_samples import measure_samples
 from svebm_ext.evaluation.report import METRIC_DOCUMENTATION, ReportContext, write_report
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import GaussianLatent
@@ -25,8 +25,6 @@ from svebm_ext.models.importance import importance_samples
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.sampling.annealed import estimate_log_z
 
-#: Samples that the language model of the reverse perplexity is validated on.
-VALIDATION_SAMPLES = 3000
 #: Largest distance of the two ends of log Z that is reported without a warning (nats).
 LOG_Z_GAP = 0.1
 #: Smallest effective sample size behind an end of log Z that is reported without a warning.
@@ -279,61 +277,13 @@ class Evaluator:
 
     def samples(self) -> None:
         """wKL and reverse perplexity of sentences from the prior, greedy and ancestral; samples to read."""
-        family, metrics, training = self.model.networks.latent, self.found.metrics, self.corpus.train.sentences
-        n = self.options.frequency_samples
-        if not family.has_prior:
-            self.found.warnings.append("an autoencoder has no prior: its samples are decoded from N(0, I)")
-        if family.has_features:
-            self._greedy = self._generate(greedy=True)
-            divergence = word_frequency_divergence(self._greedy[:n], training)
-            metrics["wkl"], metrics["wkl_skipped"] = divergence.divergence, divergence.n_skipped
-            self.found.texts["Samples (greedy decoding of prior samples)"] = [" ".join(s) for s in self._greedy[:10]]
-        else:
-            for key in ("wkl", "rppl"):
-                self.found.reasons[key] = "greedy decoding gives one sentence: the model has no latent variable"
-        ancestral = self._generate(greedy=False)
-        metrics["wkl_ancestral"] = word_frequency_divergence(ancestral[:n], training).divergence
-        self.found.texts["Samples (ancestral sampling)"] = [" ".join(s) for s in ancestral[:10]]
-        self.found.counts["wKL samples"] = n
-        self._reverse_perplexities(ancestral)
-
-    def _generate(self, *, greedy: bool) -> list[list[str]]:
-        """As many sentences as the measures of samples ask for, by words."""
-        n = self.options.frequency_samples
-        if self.options.language_model != "none":
-            n += VALIDATION_SAMPLES
-        texts: list[list[str]] = []
-        while len(texts) < n:
-            part, seed = min(4096, n - len(texts)), self.seed + 1 + len(texts)
-            z = self.model.networks.latent.sample_reference(part, seed=seed)
-            found = self.model.decode(z, greedy=greedy, seed=seed, precision=self.options.sample_precision)
-            texts += [text.split() for text in found]
-        return texts
-
-    @torch.enable_grad()
-    def _reverse_perplexities(self, ancestral: list[list[str]]) -> None:
-        """Perplexity of the test set under language models of the greedy and of the ancestral samples."""
-        if self.options.language_model == "none":
-            return
-        from svebm_ext.evaluation.language_model import FAST, PAPER, reverse_perplexity
-
-        settings = FAST if self.options.language_model == "fast" else PAPER
-        for key, samples in (("rppl", self._greedy), ("rppl_ancestral", ancestral)):
-            if not any(samples):
-                self.found.reasons.setdefault(key, "no sample has a word")
-                continue
-            found = reverse_perplexity(
-                samples,
-                self.corpus.test.sentences,
-                settings,
-                vocabulary=self.model.vocabulary,
-                n_valid=VALIDATION_SAMPLES,
-                seed=self.seed,
-                device=str(self.model.device),
-                say=self._say,
-            )
-            self.found.metrics[key] = found.perplexity
-            self.found.counts[f"{key} training samples"] = found.n_train
+        found = measure_samples(self.model, self.corpus, seed=self.seed, say=self._say)
+        self._greedy = found.greedy
+        self.found.metrics.update(found.metrics)
+        self.found.reasons.update(found.reasons)
+        self.found.counts.update(found.counts)
+        self.found.texts.update(found.texts)
+        self.found.warnings += found.warnings
 
     def grammar(self) -> None:
         """On the embedded corpus: its entropy, and the share of samples that its grammar accepts."""

@@ -10,7 +10,7 @@ from tiny_runs import tiny_config, write_corpus
 
 from svebm_ext.config import validate
 from svebm_ext.errors import ConfigError
-from svebm_ext.evaluation import evaluate_model, language_model
+from svebm_ext.evaluation import evaluate_samples, language_model
 from svebm_ext.evaluation.evaluate_model import evaluate_run
 from svebm_ext.evaluation.likelihood import importance_weighted_log_likelihood
 from svebm_ext.models.importance import importance_samples, repeat_batch
@@ -61,7 +61,7 @@ def test_reverse_perplexity_of_samples_is_measured(tmp_path, monkeypatch, family
         embedding_dim=16, hidden=16, n_layers=1, batch_size=8, bptt=15, epochs=20, optimiser="adam", learning_rate=0.02
     )
     monkeypatch.setattr(language_model, "FAST", small)
-    monkeypatch.setattr(evaluate_model, "VALIDATION_SAMPLES", 20)
+    monkeypatch.setattr(evaluate_samples, "VALIDATION_SAMPLES", 20)
     config = family_config(write_corpus(tmp_path), family)
     config = replace(
         config, evaluation=replace(config.evaluation, language_model="fast", frequency_samples=200, log_z_chains=16)

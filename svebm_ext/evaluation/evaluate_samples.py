@@ -1,0 +1,100 @@
+"""Measures of a model's samples: word frequencies, and what a language model learns from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from svebm_ext.data.corpus import Corpus
+from svebm_ext.evaluation.frequencies import word_frequency_divergence
+from svebm_ext.models.svebm import SVEBM
+
+#: Samples that the language model of the reverse perplexity is validated on.
+VALIDATION_SAMPLES = 3000
+
+
+@dataclass
+class SampleMeasures:
+    """What samples gave: measures by documented key, reasons for missing ones, counts, warnings, texts; greedy ones."""
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    greedy: list[list[str]] = field(default_factory=list)
+
+
+def measure_samples(model: SVEBM, corpus: Corpus, *, seed: int, say: Callable[[str], None]) -> SampleMeasures:
+    """wKL and reverse perplexity of sentences from the prior, decoded greedily and by ancestral sampling.
+
+    Args:
+        model: trained; `model.config.evaluation` says how many samples, in which arithmetic, and which language model.
+        corpus: its training split is the reference of wKL, its test split what the language models are scored on.
+        seed: of the samples and the language models.
+        say: receives lines of progress.
+    """
+    family, options, training = model.networks.latent, model.config.evaluation, corpus.train.sentences
+    n, found = options.frequency_samples, SampleMeasures()
+    if not family.has_prior:
+        found.warnings.append("an autoencoder has no prior: its samples are decoded from N(0, I)")
+    if family.has_features:
+        found.greedy = _generate(model, greedy=True, seed=seed)
+        divergence = word_frequency_divergence(found.greedy[:n], training)
+        found.metrics |= {"wkl": divergence.divergence, "wkl_skipped": divergence.n_skipped}
+        found.texts["Samples (greedy decoding of prior samples)"] = [" ".join(s) for s in found.greedy[:10]]
+    else:
+        for key in ("wkl", "rppl"):
+            found.reasons[key] = "greedy decoding gives one sentence: the model has no latent variable"
+    ancestral = _generate(model, greedy=False, seed=seed)
+    found.metrics["wkl_ancestral"] = word_frequency_divergence(ancestral[:n], training).divergence
+    found.texts["Samples (ancestral sampling)"] = [" ".join(s) for s in ancestral[:10]]
+    found.counts["wKL samples"] = n
+    if options.language_model != "none":
+        _reverse_perplexities(model, corpus, {"rppl": found.greedy, "rppl_ancestral": ancestral}, found, seed, say)
+    return found
+
+
+def _generate(model: SVEBM, *, greedy: bool, seed: int) -> list[list[str]]:
+    """As many sentences as the measures of samples ask for, by words."""
+    options = model.config.evaluation
+    n = options.frequency_samples + (VALIDATION_SAMPLES if options.language_model != "none" else 0)
+    texts: list[list[str]] = []
+    while len(texts) < n:
+        part, part_seed = min(4096, n - len(texts)), seed + 1 + len(texts)
+        z = model.networks.latent.sample_reference(part, seed=part_seed)
+        found = model.decode(z, greedy=greedy, seed=part_seed, precision=options.sample_precision)
+        texts += [text.split() for text in found]
+    return texts
+
+
+@torch.enable_grad()
+def _reverse_perplexities(
+    model: SVEBM,
+    corpus: Corpus,
+    samples: dict[str, list[list[str]]],
+    found: SampleMeasures,
+    seed: int,
+    say: Callable[[str], None],
+) -> None:
+    """Perplexity of the test set under a language model of the samples of each key."""
+    from svebm_ext.evaluation.language_model import FAST, PAPER, reverse_perplexity
+
+    for key, sentences in samples.items():
+        if not any(sentences):
+            found.reasons.setdefault(key, "no sample has a word")
+            continue
+        result = reverse_perplexity(
+            sentences,
+            corpus.test.sentences,
+            FAST if model.config.evaluation.language_model == "fast" else PAPER,
+            vocabulary=model.vocabulary,
+            n_valid=VALIDATION_SAMPLES,
+            seed=seed,
+            device=str(model.device),
+            say=say,
+        )
+        found.metrics[key] = result.perplexity
+        found.counts[f"{key} training samples"] = result.n_train
