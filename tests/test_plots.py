@@ -67,9 +67,9 @@ def test_an_evaluation_without_matplotlib_goes_without_pictures(tmp_path, monkey
     with monkeypatch.context() as absent:
         for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
             absent.setitem(sys.modules, name, None)
-        _plot(tmp_path)
+        _plot(tmp_path, [])
     assert not (tmp_path / "plots").exists()
-    _plot(tmp_path)
+    _plot(tmp_path, [])
     assert (tmp_path / "plots" / "learning_curves.png").exists()
 
 
