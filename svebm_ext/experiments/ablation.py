@@ -20,6 +20,8 @@ from svebm_ext.experiments.table import Measure, report_row
 from svebm_ext.presets import preset
 
 _WITHOUT = {"objective": {"mutual_information": 0.0}}
+#: Few chains, all of them advanced at each iteration.
+_WHOLE_BANK = {"n_chains": 256, "per_iteration": 256}
 
 #: What each row changes in `svebm-ib`: options by section.
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {
@@ -28,6 +30,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "steps-10": {"chains": {"n_steps": 10}},
     "restarts-0": {"chains": {"restart_fraction": 0.0}},
     "restarts-.2": {"chains": {"restart_fraction": 0.2}},
+    "bank-256": {"chains": _WHOLE_BANK},
     "penalty-.005": {"objective": {"energy_penalty": 0.005}},
     "penalty-.02": {"objective": {"energy_penalty": 0.02}},
     "free-bits-1": {"objective": {"free_bits": 1.0}},
@@ -43,6 +46,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "svebm": _WITHOUT,
     "svebm-penalty-.005": {"objective": {"mutual_information": 0.0, "energy_penalty": 0.005}},
     "svebm-prior-rate-3e-4": {**_WITHOUT, "optimiser": {"prior_learning_rate": 3e-4}},
+    "svebm-prior-rate-3e-4-bank-256": {**_WITHOUT, "chains": _WHOLE_BANK, "optimiser": {"prior_learning_rate": 3e-4}},
     "svebm-short-run": {**_WITHOUT, "chains": {"mode": "short_run"}},
 }
 #: The same networks with the standard normal prior.
