@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from svebm_ext.errors import ConfigError
 from svebm_ext.latents.base import Latent
+from svebm_ext.latents.gaussian import wide
 from svebm_ext.ops.philox import Stream, philox_uniform
 from svebm_ext.randomness import Draw
 
@@ -37,8 +38,7 @@ class CategoricalLatent(Latent):
 
     def posterior(self, features: Float[Tensor, "B F"]) -> Float[Tensor, "B n K"]:
         """log q(c|x) of every variable."""
-        logits = self.to_logits(features)
-        logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+        logits = wide(self.to_logits(features))
         return logits.view(-1, self.n_variables, self.n_classes).log_softmax(-1)
 
     def mean(self, posterior: Float[Tensor, "B n K"]) -> Float[Tensor, "B D"]:

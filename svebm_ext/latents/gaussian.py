@@ -33,7 +33,7 @@ class GaussianLatent(Latent):
 
     def posterior(self, features: Float[Tensor, "B F"]) -> GaussianPosterior:
         """mu(x) and log sigma^2(x), in at least float32."""
-        return GaussianPosterior(_wide(self.to_mean(features)), _wide(self.to_log_variance(features)))
+        return GaussianPosterior(wide(self.to_mean(features)), wide(self.to_log_variance(features)))
 
     def mean(self, posterior: GaussianPosterior) -> Float[Tensor, "B D"]:
         """mu(x)."""
@@ -74,5 +74,6 @@ class GaussianLatent(Latent):
         return philox_normal(seed, ids, dim=self.latent_dim, stream=Stream.INITIAL)[0]
 
 
-def _wide(x: Tensor) -> Tensor:
+def wide(x: Tensor) -> Tensor:
+    """The same numbers in at least float32, which densities need."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from svebm_ext.errors import ConfigError
 from svebm_ext.latents.base import Latent
 from svebm_ext.latents.categorical import uniform_categories
-from svebm_ext.latents.gaussian import GaussianLatent, GaussianPosterior
+from svebm_ext.latents.gaussian import GaussianLatent, GaussianPosterior, wide
 from svebm_ext.ops.philox import Stream, philox_normal
 from svebm_ext.randomness import Draw
 
@@ -57,8 +57,7 @@ class MixtureLatent(Latent):
 
     def posterior(self, features: Float[Tensor, "B F"]) -> MixturePosterior:
         """Parameters of both parts."""
-        logits = self.to_logits(features)
-        logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+        logits = wide(self.to_logits(features))
         return MixturePosterior(
             self.vector.posterior(features), logits.view(-1, self.n_variables, self.n_classes).log_softmax(-1)
         )
