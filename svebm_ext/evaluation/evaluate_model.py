@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.evaluation import latent, likelihood
 from svebm_ext.evaluation.bleu import corpus_bleu
 from svebm_ext.evaluation.classification import ReliabilityBin, accuracy, expected_calibration_error, reliability
+from svebm_ext.evaluation.collected import Evaluation
 from svebm_ext.evaluation.evaluate_samples import measure_samples
 from svebm_ext.evaluation.report import METRIC_DOCUMENTATION, ReportContext, write_report
 from svebm_ext.latents.energy import EnergyLatent
@@ -31,18 +31,6 @@ LOG_Z_GAP = 0.1
 LOG_Z_ESS = 30
 #: Largest R-hat of the prior's chains that is reported without a warning.
 R_HAT = 1.05
-
-
-@dataclass
-class Evaluation:
-    """What is being collected: measures by documented key, reasons for missing ones, counts, warnings, texts."""
-
-    metrics: dict[str, Any] = field(default_factory=dict)
-    reasons: dict[str, str] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    texts: dict[str, list[str]] = field(default_factory=dict)
-    reliability: list[ReliabilityBin] = field(default_factory=list)
 
 
 class Evaluator:
@@ -277,13 +265,7 @@ class Evaluator:
 
     def samples(self) -> None:
         """wKL and reverse perplexity of sentences from the prior, greedy and ancestral; samples to read."""
-        found = measure_samples(self.model, self.corpus, seed=self.seed, say=self._say)
-        self._greedy = found.greedy
-        self.found.metrics.update(found.metrics)
-        self.found.reasons.update(found.reasons)
-        self.found.counts.update(found.counts)
-        self.found.texts.update(found.texts)
-        self.found.warnings += found.warnings
+        self._greedy = measure_samples(self.model, self.corpus, self.found, seed=self.seed, say=self._say)
 
     def grammar(self) -> None:
         """On the embedded corpus: its entropy, and the share of samples that its grammar accepts."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import torch
 
 from svebm_ext.data.corpus import Corpus
+from svebm_ext.evaluation.collected import Evaluation
 from svebm_ext.evaluation.frequencies import word_frequency_divergence
 from svebm_ext.models.svebm import SVEBM
 
@@ -15,36 +15,30 @@ from svebm_ext.models.svebm import SVEBM
 VALIDATION_SAMPLES = 3000
 
 
-@dataclass
-class SampleMeasures:
-    """What samples gave: measures by documented key, reasons for missing ones, counts, warnings, texts; greedy ones."""
-
-    metrics: dict[str, float] = field(default_factory=dict)
-    reasons: dict[str, str] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    texts: dict[str, list[str]] = field(default_factory=dict)
-    greedy: list[list[str]] = field(default_factory=list)
-
-
-def measure_samples(model: SVEBM, corpus: Corpus, *, seed: int, say: Callable[[str], None]) -> SampleMeasures:
+def measure_samples(
+    model: SVEBM, corpus: Corpus, found: Evaluation, *, seed: int, say: Callable[[str], None]
+) -> list[list[str]]:
     """wKL and reverse perplexity of sentences from the prior, decoded greedily and by ancestral sampling.
 
     Args:
         model: trained; `model.config.evaluation` says how many samples, in which arithmetic, and which language model.
         corpus: its training split is the reference of wKL, its test split what the language models are scored on.
+        found: gets the measures, reasons for missing ones, counts, warnings and texts.
         seed: of the samples and the language models.
         say: receives lines of progress.
+
+    Returns:
+        The greedy samples by words; none where the model has no latent variable.
     """
     family, options, training = model.networks.latent, model.config.evaluation, corpus.train.sentences
-    n, found = options.frequency_samples, SampleMeasures()
+    n, greedy = options.frequency_samples, []
     if not family.has_prior:
         found.warnings.append("an autoencoder has no prior: its samples are decoded from N(0, I)")
     if family.has_features:
-        found.greedy = _generate(model, greedy=True, seed=seed)
-        divergence = word_frequency_divergence(found.greedy[:n], training)
+        greedy = _generate(model, greedy=True, seed=seed)
+        divergence = word_frequency_divergence(greedy[:n], training)
         found.metrics |= {"wkl": divergence.divergence, "wkl_skipped": divergence.n_skipped}
-        found.texts["Samples (greedy decoding of prior samples)"] = [" ".join(s) for s in found.greedy[:10]]
+        found.texts["Samples (greedy decoding of prior samples)"] = [" ".join(s) for s in greedy[:10]]
     else:
         for key in ("wkl", "rppl"):
             found.reasons[key] = "greedy decoding gives one sentence: the model has no latent variable"
@@ -53,8 +47,8 @@ def measure_samples(model: SVEBM, corpus: Corpus, *, seed: int, say: Callable[[s
     found.texts["Samples (ancestral sampling)"] = [" ".join(s) for s in ancestral[:10]]
     found.counts["wKL samples"] = n
     if options.language_model != "none":
-        _reverse_perplexities(model, corpus, {"rppl": found.greedy, "rppl_ancestral": ancestral}, found, seed, say)
-    return found
+        _reverse_perplexities(model, corpus, {"rppl": greedy, "rppl_ancestral": ancestral}, found, seed, say)
+    return greedy
 
 
 def _generate(model: SVEBM, *, greedy: bool, seed: int) -> list[list[str]]:
@@ -75,7 +69,7 @@ def _reverse_perplexities(
     model: SVEBM,
     corpus: Corpus,
     samples: dict[str, list[list[str]]],
-    found: SampleMeasures,
+    found: Evaluation,
     seed: int,
     say: Callable[[str], None],
 ) -> None:

@@ -1,0 +1,18 @@
+"""What an evaluation collects until its report is written."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from svebm_ext.evaluation.classification import ReliabilityBin
+
+
+@dataclass
+class Evaluation:
+    """What is being collected: measures by documented key, reasons for missing ones, counts, warnings, texts."""
+
+    metrics: dict[str, Any] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    reliability: list[ReliabilityBin] = field(default_factory=list)
