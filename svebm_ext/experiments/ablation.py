@@ -20,12 +20,21 @@ from svebm_ext.experiments.table import Measure, report_row
 from svebm_ext.presets import preset
 
 _WITHOUT = {"objective": {"mutual_information": 0.0}}
+_FAST_PRIOR = {"optimiser": {"prior_learning_rate": 1e-3}}
 #: Few chains, all of them advanced at each iteration.
 _WHOLE_BANK = {"n_chains": 256, "per_iteration": 256}
 
 #: What each row changes in `svebm-ib`: options by section.
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "svebm-ib": {},
+    "free-bits-1": {"objective": {"free_bits": 1.0}},
+    "w-.5": {"objective": {"kl_weight": 0.5}},
+    "cyclical": {"objective": {"schedule": "cyclical", "n_cycles": 4, "zero_fraction": 0.25}},
+    "lambda-1": {"objective": {"mutual_information": 1.0}},
+    "mi-off-encoder": {"objective": {"mutual_information_encoder": False}},
+    "moving-marginal-.9": {"objective": {"marginal_momentum": 0.9}},
+    "bag-of-words": {"objective": {"bag_of_words": 1.0}},
+    "word-dropout-.3": {"model": {"word_dropout": 0.3}},
     "short-run": {"chains": {"mode": "short_run"}},
     "steps-10": {"chains": {"n_steps": 10}},
     "restarts-0": {"chains": {"restart_fraction": 0.0}},
@@ -33,22 +42,17 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "bank-256": {"chains": _WHOLE_BANK},
     "penalty-.005": {"objective": {"energy_penalty": 0.005}},
     "penalty-.02": {"objective": {"energy_penalty": 0.02}},
-    "free-bits-1": {"objective": {"free_bits": 1.0}},
-    "cyclical": {"objective": {"schedule": "cyclical", "n_cycles": 4, "zero_fraction": 0.25}},
-    "w-.5": {"objective": {"kl_weight": 0.5}},
-    "moving-marginal-.9": {"objective": {"marginal_momentum": 0.9}},
-    "lambda-1": {"objective": {"mutual_information": 1.0}},
-    "lambda-50": {"objective": {"mutual_information": 50.0}},
-    "mi-off-encoder": {"objective": {"mutual_information_encoder": False}},
-    "prior-rate-3e-4": {"optimiser": {"prior_learning_rate": 3e-4}},
-    "bag-of-words": {"objective": {"bag_of_words": 1.0}},
-    "word-dropout-.3": {"model": {"word_dropout": 0.3}},
+    "prior-rate-1e-3": _FAST_PRIOR,
+    "prior-rate-1e-3-short-run": {**_FAST_PRIOR, "chains": {"mode": "short_run"}},
+    "prior-rate-1e-3-lambda-50": {**_FAST_PRIOR, "objective": {"mutual_information": 50.0}},
     "svebm": _WITHOUT,
-    "svebm-penalty-.005": {"objective": {"mutual_information": 0.0, "energy_penalty": 0.005}},
-    "svebm-prior-rate-3e-4": {**_WITHOUT, "optimiser": {"prior_learning_rate": 3e-4}},
-    "svebm-prior-rate-3e-4-bank-256": {**_WITHOUT, "chains": _WHOLE_BANK, "optimiser": {"prior_learning_rate": 3e-4}},
+    "svebm-free-bits-1": {"objective": {"mutual_information": 0.0, "free_bits": 1.0}},
     "svebm-short-run": {**_WITHOUT, "chains": {"mode": "short_run"}},
-}
+    "svebm-bank-256": {**_WITHOUT, "chains": _WHOLE_BANK},
+    "svebm-prior-rate-1e-3-penalty-.005": {
+        **_FAST_PRIOR, "objective": {"mutual_information": 0.0, "energy_penalty": 0.005},
+    },
+}  # fmt: skip
 #: The same networks with the standard normal prior.
 VAE = "vae"
 
@@ -86,7 +90,7 @@ def base(name: str = "ptb") -> Config:
         config,
         model=replace(config.model, embedding_dim=256, encoder_hidden=256, decoder_hidden=256),
         objective=replace(config.objective, schedule="linear", zero_fraction=0.0, ramp_fraction=0.5),
-        optimiser=replace(config.optimiser, learning_rate=2e-3, prior_learning_rate=1e-3, schedule="cosine"),
+        optimiser=replace(config.optimiser, learning_rate=2e-3, prior_learning_rate=3e-4, schedule="cosine"),
         training=replace(
             config.training, batch_size=64, max_steps=700, validate_every=350, checkpoint_every=350, sample_every=0,
             precision="bf16",
