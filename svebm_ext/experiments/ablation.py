@@ -29,6 +29,8 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "svebm-ib": {},
     "free-bits-1": {"objective": {"free_bits": 1.0}},
     "w-.5": {"objective": {"kl_weight": 0.5}},
+    "w-.25": {"objective": {"kl_weight": 0.25}},
+    "w-.1": {"objective": {"kl_weight": 0.1}},
     "cyclical": {"objective": {"schedule": "cyclical", "n_cycles": 4, "zero_fraction": 0.25}},
     "lambda-1": {"objective": {"mutual_information": 1.0}},
     "mi-off-encoder": {"objective": {"mutual_information_encoder": False}},
