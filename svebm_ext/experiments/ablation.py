@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from svebm_ext.config import Config
+from svebm_ext.config import Config, ObjectiveConfig
 from svebm_ext.data.corpora import load_corpus
 from svebm_ext.errors import ConfigError
 from svebm_ext.experiments import table
@@ -38,6 +38,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "lambda-1-w-.5": {"objective": {"mutual_information": 1.0, "kl_weight": 0.5}},
     "lambda-1-w-.25": {"objective": {"mutual_information": 1.0, "kl_weight": 0.25}},
     "mi-off-encoder": {"objective": {"mutual_information_encoder": False}},
+    "mi-off-encoder-w-.5": {"objective": {"mutual_information_encoder": False, "kl_weight": 0.5}},
     "moving-marginal-.9": {"objective": {"marginal_momentum": 0.9}},
     "bag-of-words": {"objective": {"bag_of_words": 1.0}},
     "word-dropout-.3": {"model": {"word_dropout": 0.3}},
@@ -95,7 +96,8 @@ def base() -> Config:
     return replace(
         config,
         model=replace(config.model, embedding_dim=256, encoder_hidden=256, decoder_hidden=256),
-        objective=replace(config.objective, schedule="linear", zero_fraction=0.0, ramp_fraction=0.5),
+        # Where the search began; the preset is the row "mi-off-encoder-w-.5".
+        objective=ObjectiveConfig(mutual_information=5.0, schedule="linear", zero_fraction=0.0, ramp_fraction=0.5),
         optimiser=replace(config.optimiser, learning_rate=2e-3, prior_learning_rate=3e-4, schedule="cosine"),
         training=replace(
             config.training, batch_size=64, max_steps=700, validate_every=350, checkpoint_every=350, sample_every=0,
