@@ -7,7 +7,7 @@ import sys
 
 from svebm_ext.commands import run_command
 
-COMMANDS = ("train", "evaluate", "generate", "classify", "experiments", "info")
+COMMANDS = ("train", "evaluate", "generate", "classify", "explore", "experiments", "info")
 
 
 def main() -> None:

@@ -52,8 +52,22 @@ def parse(kind: Any, arguments: Sequence[str], *, prog: str, description: str, d
     return tyro.cli(kind, args=list(arguments), prog=prog, description=description, **options)
 
 
-def parse_with_run(kind: Any, arguments: Sequence[str], *, command: str, description: str) -> tuple[str, Any]:
+def parse_with_run(
+    kind: Any,
+    arguments: Sequence[str],
+    *,
+    command: str,
+    description: str,
+    default: Callable[[str | None], Any] | None = None,
+) -> tuple[str, Any]:
     """Run folder (first argument) and options of a command that works on one.
+
+    Args:
+        kind: dataclass of the options.
+        arguments: after the command's name.
+        command: its name.
+        description: for --help.
+        default: gives the options' defaults for a run folder (None: none given, for --help).
 
     Raises:
         ConfigError: no run folder given.
@@ -62,7 +76,13 @@ def parse_with_run(kind: Any, arguments: Sequence[str], *, command: str, descrip
 
     rest = list(arguments)
     run = rest.pop(0) if rest and not rest[0].startswith("-") else None
-    options = parse(kind, rest, prog=f"python -m svebm_ext.{command} RUN", description=description)
+    options = parse(
+        kind,
+        rest,
+        prog=f"python -m svebm_ext.{command} RUN",
+        description=description,
+        default=None if default is None else default(run),
+    )
     if run is None:
         raise ConfigError(f"RUN: missing; usage: python -m svebm_ext.{command} RUN [options], --help tells them")
     return run, options

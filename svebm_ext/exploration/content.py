@@ -1,0 +1,163 @@
+"""What the page shows, as plain data: nothing here knows about HTML or about networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from svebm_ext.exploration.words import Word
+
+Pair = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is looked at.
+
+    Attributes:
+        split: train, valid or test.
+        max_sentences: of the split, chosen by the seed; 0 takes all.
+        samples: sentences generated from each symbol.
+        interpolations: pairs of sentences between which the decoder walks.
+        seed: of every choice and sample.
+    """
+
+    split: str = "test"
+    max_sentences: int = 2000
+    samples: int = 5
+    interpolations: int = 6
+    seed: int = 0
+
+
+class Measure(NamedTuple):
+    """A measure of metrics.json, ready to be read."""
+
+    name: str
+    value: str
+    unit: str
+    meaning: str
+
+
+class LabelField(NamedTuple):
+    """A label of the corpus and its values in this split, most frequent first."""
+
+    name: str
+    values: list[str]
+
+
+class Sentence(NamedTuple):
+    """A sentence of the split.
+
+    Attributes:
+        text: its words (a long document is cut).
+        symbol: most probable one, -1 for a model without symbols.
+        probability: of that symbol at z = mu(x).
+        labels: index of its value in each `LabelField`, -1 where it has none.
+    """
+
+    text: str
+    symbol: int
+    probability: float
+    labels: list[int]
+
+
+class Example(NamedTuple):
+    """A sentence that stands for a symbol, and its log odds log p(y|z) / (1 - p(y|z)) there."""
+
+    text: str
+    log_odds: float
+
+
+class LabelCount(NamedTuple):
+    """How many of a symbol's sentences have a value of a label."""
+
+    value: str
+    n: int
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """One symbol y.
+
+    Attributes:
+        number: 0 .. K-1.
+        name: of the class, where the model learnt from labels.
+        n_sentences: sentences whose most probable symbol it is.
+        share: of the sentences looked at.
+        certainty: mean p(y | z = mu(x)) of its sentences.
+        words: that characterise its sentences.
+        generator_words: that the generator of documents gives it.
+        labels: by name of the label, most frequent value first.
+        certain: sentences with the largest p(y|z).
+        typical: sentences with the largest p(z|y).
+        generated: sentences from p(z|y), each with how often it came.
+    """
+
+    number: int
+    name: str
+    n_sentences: int
+    share: float
+    certainty: float
+    words: Sequence[Word]
+    generator_words: Sequence[str]
+    labels: Mapping[str, Sequence[LabelCount]]
+    certain: Sequence[Example]
+    typical: Sequence[Example]
+    generated: Sequence[tuple[str, int]]
+
+
+class MapView(NamedTuple):
+    """A projection of the latent space: coordinates of the sentences, in their order, and of samples of the prior."""
+
+    name: str
+    note: str
+    points: list[Pair]
+    prior: list[Pair]
+
+
+class Step(NamedTuple):
+    """A decoded point of an interpolation and its most probable symbol (-1: the model has none)."""
+
+    text: str
+    symbol: int
+    probability: float
+
+
+class Interpolation(NamedTuple):
+    """What is decoded on the straight line between the posterior means of two sentences."""
+
+    start: str
+    end: str
+    steps: list[Step]
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """All that the page shows.
+
+    Attributes:
+        title: of the page.
+        about: facts of the run and of this page.
+        measures: from metrics.json, the main ones.
+        warnings: that the evaluation gave.
+        reasons: why a section (symbols, generated, prior, interpolations, curves, measures) is missing.
+        sentences: looked at.
+        fields: labels that they have.
+        symbols: by share, largest first; empty for a model without symbols.
+        views: projections of their posterior means.
+        interpolations: between some of them.
+        series: steps and values by key of metrics.jsonl.
+    """
+
+    title: str
+    about: Sequence[tuple[str, str]]
+    measures: Sequence[Measure]
+    warnings: Sequence[str]
+    sentences: Sequence[Sentence]
+    fields: Sequence[LabelField]
+    symbols: Sequence[Symbol]
+    views: Sequence[MapView]
+    interpolations: Sequence[Interpolation]
+    series: Mapping[str, tuple[list[int], list[float]]]
+    reasons: Mapping[str, str] = field(default_factory=dict)

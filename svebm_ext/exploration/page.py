@@ -1,0 +1,210 @@
+"""The page: one HTML file with everything in it, that a browser opens from disk without a network."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib import resources
+from string import Template
+from typing import Any
+
+from svebm_ext.exploration.content import Example, Exploration, Interpolation, LabelCount, Step, Symbol
+from svebm_ext.exploration.curves import panels
+
+#: Words that a symbol's line shows before it is opened.
+HEAD_WORDS = 8
+
+
+def render(content: Exploration) -> str:
+    """HTML of the page.
+
+    Texts are escaped wherever they stand; data for the script are JSON without the characters that could end it.
+    """
+    template = Template(_resource("page.html"))
+    return template.substitute(
+        title=escape(content.title),
+        style=_resource("page.css"),
+        script=_resource("page.js"),
+        data=embedded_json(payload(content)),
+        about="".join(f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>" for key, value in content.about),
+        measures=_measures(content),
+        symbols=_symbols(content),
+        map_note=_map_note(content),
+        interpolations=_interpolations(content),
+        curves="".join(panels(content.series)) or _reason(content, "curves", "metrics.jsonl has none of the curves"),
+    )
+
+
+def payload(content: Exploration) -> dict[str, Any]:
+    """What the script draws: sentences, labels, symbols by rank, projections."""
+    return {
+        "symbols": [{"number": s.number, "name": s.name} for s in content.symbols],
+        "fields": [one._asdict() for one in content.fields],
+        "sentences": [[s.text, s.symbol, s.probability, s.labels] for s in content.sentences],
+        "views": [view._asdict() for view in content.views],
+    }
+
+
+def embedded_json(value: Any) -> str:
+    """JSON for a script element: no `<`, `>` or `&`, so that no text in it can end the element or open a comment."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def probability(log_odds: float) -> str:
+    """p(y|z) from its log odds; near 1, where all look alike, as its distance from 1."""
+    if log_odds > 36.0:
+        return "1"
+    rest = 1.0 / (1.0 + math.exp(log_odds))
+    return f"1 − {rest:.0e}".replace("e-0", "e-") if rest < 5e-4 else f"{1.0 - rest:.3f}"
+
+
+def _resource(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _reason(content: Exploration, section: str, otherwise: str) -> str:
+    return f'<p class="absent">None: {escape(content.reasons.get(section, otherwise))}.</p>'
+
+
+def _measures(content: Exploration) -> str:
+    notes = "".join(f"<li>{escape(text)}</li>" for text in content.warnings)
+    notes = f'<ul class="notes">{notes}</ul>' if notes else ""
+    if not content.measures:
+        return _reason(content, "measures", "metrics.json has none of the main measures") + notes
+    cards = (
+        f'<div class="card"><dt>{escape(m.name)}</dt><dd>{escape(m.value)} <small>{escape(m.unit)}</small></dd></div>'
+        for m in content.measures
+    )
+    meanings = "".join(f"<dt>{escape(m.name)}</dt><dd>{escape(m.meaning)}</dd>" for m in content.measures)
+    meanings = f'<details class="meanings"><summary>What the measures mean</summary><dl>{meanings}</dl></details>'
+    return f'<dl class="cards">{"".join(cards)}</dl>{meanings}{notes}'
+
+
+# Symbols --------------------------------------------------------------------------------------------------------
+
+
+def _symbols(content: Exploration) -> str:
+    """A line for each symbol that opens; those that no sentence has are told in the end."""
+    if not content.symbols:
+        return _reason(content, "symbols", "the model has no symbols")
+    largest = max(symbol.share for symbol in content.symbols)
+    used = [symbol for symbol in content.symbols if symbol.n_sentences]
+    unused = [symbol for symbol in content.symbols if not symbol.n_sentences]
+    found = "".join(_symbol(symbol, rank, largest, content) for rank, symbol in enumerate(used))
+    if unused:
+        rest = "".join(_symbol(symbol, len(used) + i, largest, content) for i, symbol in enumerate(unused))
+        found += (
+            f'<details class="unused"><summary>{len(unused)} symbols that are the most probable one of no sentence'
+            f"</summary>{rest}</details>"
+        )
+    return found
+
+
+def _symbol(symbol: Symbol, rank: int, largest: float, content: Exploration) -> str:
+    width = 100.0 * symbol.share / largest if largest > 0.0 else 0.0
+    name = f" {escape(symbol.name)}" if symbol.name else ""
+    words = [w.word for w in symbol.words] or symbol.generator_words
+    head = " ".join(f"<span>{escape(word)}</span>" for word in words[:HEAD_WORDS]) or "<i>no words stand out</i>"
+    leading = " ".join(
+        f'<span title="{escape(field)}">{escape(counts[0].value)} '
+        f"<small>{counts[0].n / max(1, sum(c.n for c in counts)):.0%}</small></span>"
+        for field, counts in symbol.labels.items()
+        if counts
+    )
+    certainty = f"{symbol.certainty:.2f}" if symbol.n_sentences else "–"
+    return (
+        f'<details class="symbol" id="symbol-{symbol.number}"><summary>'
+        f'<span class="badge" data-rank="{rank}">{symbol.number}</span><b class="name">{name}</b>'
+        f'<span class="share" title="{symbol.n_sentences:,} sentences"><span><i style="width:{width:.1f}%"></i></span>'
+        f"<em>{symbol.share:.1%}</em></span>"
+        f'<span class="certainty" title="mean p(y | z = mu(x)) of its sentences">{certainty}</span>'
+        f'<span class="words">{head}</span><span class="leading">{leading}</span></summary>'
+        f'<div class="body">{_body(symbol, content)}</div></details>'
+    )
+
+
+def _body(symbol: Symbol, content: Exploration) -> str:
+    parts = []
+    if symbol.words:
+        items = "".join(
+            f'<li>{escape(w.word)} <small title="z-score; sentences of this symbol have it {w.times:,} times">'
+            f"{w.score:.1f}</small></li>"
+            for w in symbol.words
+        )
+        parts.append(_block("Words of its sentences", f'<ul class="chips">{items}</ul>', "wide"))
+    if symbol.generator_words:
+        items = "".join(f"<li>{escape(word)}</li>" for word in symbol.generator_words)
+        parts.append(_block("Words of the generator", f'<ul class="chips">{items}</ul>', "wide"))
+    parts += [_block(f"Label: {field}", _bars(counts)) for field, counts in symbol.labels.items() if counts]
+    if symbol.n_sentences:
+        parts.append(_block("Most certain", _examples(symbol.certain)))
+        parts.append(_block("Most typical", _examples(symbol.typical)))
+    if "generated" not in content.reasons and symbol.generated:
+        items = "".join(
+            f"<li>{escape(text) or '<i>nothing</i>'}{f' <small>× {n}</small>' if n > 1 else ''}</li>"
+            for text, n in symbol.generated
+        )
+        parts.append(_block("Generated", f'<ol class="texts">{items}</ol>'))
+    button = ""
+    if symbol.n_sentences:
+        button = (
+            f'<button type="button" class="show" data-symbol="{symbol.number}">Show its '
+            f"{symbol.n_sentences:,} sentences on the map</button>"
+        )
+    return f'<div class="blocks">{"".join(parts)}</div>{button}'
+
+
+def _block(heading: str, inside: str, style: str = "") -> str:
+    return f'<section class="block {style}"><h3>{escape(heading)}</h3>{inside}</section>'
+
+
+def _bars(counts: Sequence[LabelCount]) -> str:
+    total = sum(count.n for count in counts)
+    rows = "".join(
+        f'<li><span>{escape(value)}</span><i style="width:{100.0 * n / total:.1f}%"></i><em>{n / total:.0%}</em></li>'
+        for value, n in counts
+    )
+    return f'<ul class="bars">{rows}</ul>'
+
+
+def _examples(examples: Iterable[Example]) -> str:
+    items = "".join(f"<li>{escape(text)} <small>{probability(odds)}</small></li>" for text, odds in examples)
+    return f'<ol class="texts">{items}</ol>'
+
+
+# Map and interpolations -----------------------------------------------------------------------------------------
+
+
+def _map_note(content: Exploration) -> str:
+    if "prior" in content.reasons:
+        return f"No samples of the prior: {escape(content.reasons['prior'])}."
+    return "Grey crosses, where switched on, are samples of the prior."
+
+
+def _interpolations(content: Exploration) -> str:
+    if not content.interpolations:
+        return _reason(content, "interpolations", "no pairs")
+    ranks = {symbol.number: rank for rank, symbol in enumerate(content.symbols)}
+    return "".join(_walk(walk, ranks) for walk in content.interpolations)
+
+
+def _walk(walk: Interpolation, ranks: dict[int, int]) -> str:
+    rows = "".join(f"<li>{_step(step, ranks)}</li>" for step in walk.steps)
+    return (
+        f'<figure class="walk"><p class="end"><small>from</small> {escape(walk.start)}</p>'
+        f'<ol>{rows}</ol><p class="end"><small>to</small> {escape(walk.end)}</p></figure>'
+    )
+
+
+def _step(step: Step, ranks: dict[int, int]) -> str:
+    text = escape(step.text) or "<i>nothing</i>"
+    if step.symbol < 0:
+        return text
+    certain = f"symbol {step.symbol}, p(y | z) = {step.probability:.2f}"
+    badge = f'<a class="badge" data-rank="{ranks.get(step.symbol, 0)}" href="#symbol-{step.symbol}" title="{certain}">'
+    return f"{badge}{step.symbol}</a><span>{text}</span>"

@@ -1,0 +1,102 @@
+"""`python -m svebm_ext.explore RUN`: one HTML page that shows what a model has learnt."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from svebm_ext.commands import parse_with_run, run_command
+from svebm_ext.config import DataConfig, validate
+from svebm_ext.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Options; the defaults of data are the run's own."""
+
+    data: DataConfig
+    out: Path | None = None
+    """File to write (default: explore.html in the run folder)."""
+    split: Literal["train", "valid", "test"] = "test"
+    """Split whose sentences are shown."""
+    max_sentences: int = 2000
+    """Sentences of the split that are looked at, chosen by the seed; 0: all."""
+    samples: int = 5
+    """Sentences generated from each symbol."""
+    interpolations: int = 6
+    """Pairs of sentences between which the model interpolates."""
+    seed: int = 0
+    """Seed of the choice of sentences and of what is generated."""
+    device: str = "cpu"
+    """Device: cpu or cuda."""
+
+
+def default_arguments(run: str | None) -> Arguments:
+    """Options with the data of the run."""
+    if run is None:
+        return Arguments(DataConfig())
+    from svebm_ext.training.run import read_run_config
+
+    config = read_run_config(Path(run))
+    if config.model.kind == "points":
+        raise ConfigError(
+            f"explore: {run} is a model of points of the plane, which has no sentences; "
+            "evaluate draws it (plots/figure2.png)"
+        )
+    return Arguments(config.data)
+
+
+def write_page(out: Path, html: str) -> None:
+    """Write the page as a whole or not at all.
+
+    Raises:
+        ConfigError: the place cannot be written to.
+    """
+    from svebm_ext.models.pretrained import write_atomically
+
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(out, html)
+    except OSError as error:
+        raise ConfigError(f"--out: {out} cannot be written ({error.strerror})") from error
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Write the page of a run."""
+    run, options = parse_with_run(
+        Arguments,
+        arguments,
+        command="explore",
+        description="Write one HTML page that shows what a model has learnt.",
+        default=default_arguments,
+    )
+    out = options.out if options.out is not None else Path(run) / "explore.html"
+    if out.is_dir():
+        raise ConfigError(f"--out: {out} is a folder, expected a file such as {out / 'explore.html'}")
+    from svebm_ext.data.corpora import load_configured
+    from svebm_ext.exploration.content import Settings
+    from svebm_ext.exploration.gather import gather
+    from svebm_ext.exploration.page import render
+    from svebm_ext.models.svebm import SVEBM
+    from svebm_ext.training.runtime import Runtime
+
+    model = SVEBM.from_pretrained(Path(run), Runtime.start(options.device).device)
+    model.config = dataclasses.replace(model.config, data=options.data)
+    validate(model.config)
+    settings = Settings(options.split, options.max_sentences, options.samples, options.interpolations, options.seed)
+    content = gather(Path(run), model, load_configured(options.data), settings, say=_say)
+    html = render(content)
+    write_page(out, html)
+    _say(f"wrote {out} ({len(html.encode()) / 1e6:.1f} MB): open it in a browser")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_command(main)
