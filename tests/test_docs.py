@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import svebm_ext
-from svebm_ext import classify, evaluate, experiments, generate, train
+from svebm_ext import classify, evaluate, experiments, explore, generate, train
 from svebm_ext.config import Config
 from svebm_ext.evaluation.report import CORE_METRICS, METRIC_DOCUMENTATION
 from svebm_ext.presets import PRESETS
@@ -28,6 +28,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "generate": generate,
     "classify": classify,
+    "explore": explore,
     "experiments": experiments,
 }
 
@@ -79,7 +80,7 @@ def documented_commands(text):
     """(command, arguments) of every line that starts one of our commands."""
     for line in text.splitlines():
         match = re.search(
-            r"(?:python -m svebm_ext\.|-m svebm_ext\.|\bsvebm )(train|evaluate|generate|classify|experiments)\b(.*)",
+            rf"(?:python -m svebm_ext\.|-m svebm_ext\.|\bsvebm )({'|'.join(COMMANDS)})\b(.*)",
             line,
         )
         if match and line.startswith("    ") and "..." not in line:
@@ -158,7 +159,8 @@ def parse_quietly(kind, arguments, command):
 
     from svebm_ext.config import DataConfig, EvaluationConfig
 
-    base = {"default": kind(DataConfig(), EvaluationConfig())} if command == "evaluate" else {}
+    groups = {"evaluate": (DataConfig(), EvaluationConfig()), "explore": (DataConfig(),)}
+    base = {"default": kind(*groups[command])} if command in groups else {}
     if command == "generate":
         arguments = ["--n" if argument == "-n" else argument for argument in arguments]
     try:

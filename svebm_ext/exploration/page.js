@@ -455,7 +455,7 @@ document.addEventListener("click", (event) => {
   at("map").scrollIntoView();
 });
 window.addEventListener("hashchange", openTarget);
-window.addEventListener("resize", draw);
+window.addEventListener("resize", () => { showTip(-1); draw(); });
 window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { readColours(); legend(); search(); });
 
 readColours();

@@ -183,7 +183,10 @@ def _examples(examples: Iterable[Example]) -> str:
 def _map_note(content: Exploration) -> str:
     if "prior" in content.reasons:
         return f"No samples of the prior: {escape(content.reasons['prior'])}."
-    return "Grey crosses, where switched on, are samples of the prior."
+    return (
+        "Grey crosses, where switched on, are samples of the prior; they spread wider than the sentences' means, "
+        "since q(z | x) around each mean has a width."
+    )
 
 
 def _interpolations(content: Exploration) -> str:
