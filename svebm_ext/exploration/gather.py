@@ -367,7 +367,7 @@ def measures_of(run: Path, reasons: dict[str, str]) -> tuple[list[Measure], list
         values = {f"{key}, {name}": item for name, item in value.items()} if isinstance(value, dict) else {key: value}
         for name, number in values.items():
             if isinstance(number, (int, float)):
-                text = f"{number:.4g}" if isinstance(number, float) else f"{number:,}"
+                text = f"{number:.4g}" if isinstance(number, float) and abs(number) < 1000 else f"{number:,.0f}"
                 found.append(Measure(name.replace("_", " "), text, documentation.unit, documentation.meaning))
     about = document.get("about", {})
     commit = [f"measured by {about['commit']}, seed {about.get('seed')}"] if about.get("commit") else []

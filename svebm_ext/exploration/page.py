@@ -31,6 +31,7 @@ def render(content: Exploration) -> str:
         about="".join(f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>" for key, value in content.about),
         measures=_measures(content),
         symbols=_symbols(content),
+        symbols_style=_symbols_style(content),
         map_note=_map_note(content),
         interpolations=_interpolations(content),
         curves="".join(panels(content.series)) or _reason(content, "curves", "metrics.jsonl has none of the curves"),
@@ -75,7 +76,8 @@ def _measures(content: Exploration) -> str:
     notes = "".join(f"<li>{escape(text)}</li>" for text in content.warnings)
     notes = f'<ul class="notes">{notes}</ul>' if notes else ""
     if not content.measures:
-        return _reason(content, "measures", "metrics.json has none of the main measures") + notes
+        reason = content.reasons.get("measures", "metrics.json has none of the main ones")
+        return f'<p class="absent">No measures: {escape(reason)}.</p>{notes}'
     cards = (
         f'<div class="card"><dt>{escape(m.name)}</dt><dd>{escape(m.value)} <small>{escape(m.unit)}</small></dd></div>'
         for m in content.measures
@@ -86,6 +88,16 @@ def _measures(content: Exploration) -> str:
 
 
 # Symbols --------------------------------------------------------------------------------------------------------
+
+
+def _symbols_style(content: Exploration) -> str:
+    """Classes of the section: which of its columns there are."""
+    absent = {
+        "without": not content.symbols,
+        "unlabelled": not content.fields,
+        "unnamed": not any(symbol.name for symbol in content.symbols),
+    }
+    return " ".join(name for name, holds in absent.items() if holds)
 
 
 def _symbols(content: Exploration) -> str:

@@ -182,12 +182,12 @@ def test_a_split_without_sentences_is_named(sentences):
 
 def test_measures_and_warnings_of_an_evaluated_run(sentences, tmp_path):
     model = sentences[1]
-    document = {"nll": 12.5, "bleu": None, "homogeneity": {"label": 0.25}, "symbols_used": 1200,
+    document = {"nll": 12.5, "bleu": None, "homogeneity": {"label": 0.25}, "symbols_used": 1200, "rppl": 10470.4,
                 "about": {"commit": "abc", "seed": 0, "warnings": ["few samples"]}}  # fmt: skip
     (tmp_path / "metrics.json").write_text(json.dumps(document))
     content = gather(tmp_path, model, load_configured(model.config.data), Settings(interpolations=0, samples=0))
     assert [(m.name, m.value) for m in content.measures] == [
-        ("nll", "12.5"), ("symbols used", "1,200"), ("homogeneity, label", "0.25"),
+        ("nll", "12.5"), ("symbols used", "1,200"), ("homogeneity, label", "0.25"), ("rppl", "10,470"),
     ]  # fmt: skip
     assert content.warnings == ["measured by abc, seed 0", "few samples"]
     assert content.reasons["curves"] == "the folder has no metrics.jsonl"
