@@ -14,6 +14,7 @@ from svebm_ext.config import is_bag_of_words, to_dict
 from svebm_ext.data.batching import EncodedSplit, collate, evaluation_batches
 from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.evaluation import latent, likelihood
+from svebm_ext.evaluation.agreement import agreement_with_labels
 from svebm_ext.evaluation.bleu import corpus_bleu
 from svebm_ext.evaluation.classification import ReliabilityBin, accuracy, expected_calibration_error, reliability
 from svebm_ext.evaluation.collected import Evaluation
@@ -226,16 +227,8 @@ class Evaluator:
         if not labels:
             self.found.reasons["homogeneity"] = "the test split has no labels"
             return
-        names = {
-            "homogeneity": "homogeneity",
-            "homogeneity_chance": "chance_homogeneity",
-            "completeness": "completeness",
-            "v_measure": "v_measure",
-            "adjusted_mutual_information": "adjusted_mutual_information",
-        }
-        agreement = {name: latent.cluster_agreement(symbols, values) for name, values in labels.items()}
-        for key, attribute in names.items():
-            metrics[key] = {name: getattr(found, attribute) for name, found in agreement.items()}
+        bags = is_bag_of_words(self.model.config.model)
+        metrics |= agreement_with_labels(symbols, self.corpus.test, questions=not bags)
         metrics["homogeneity_per_batch_as_published"] = {
             name: latent.homogeneity_per_batch_as_published(symbols, values) for name, values in labels.items()
         }

@@ -101,6 +101,15 @@ METRIC_DOCUMENTATION: dict[str, MetricDocumentation] = {
     "adjusted_mutual_information": MetricDocumentation(
         "0-1", "mutual information of symbols and labels, 0 at chance level", "Vinh et al. 2010"
     ),
+    "information_beyond_question_mark": MetricDocumentation(
+        "nats", "I(symbol; label | whether the sentence has a ?): what symbols tell beyond it", "evaluation.latent"
+    ),
+    "information_beyond_question_mark_chance": MetricDocumentation(
+        "nats", "the same of symbols permuted among sentences with, and among those without", "evaluation.latent"
+    ),
+    "information_beyond_question_mark_share": MetricDocumentation(
+        "0-1", "the information divided by H(label | whether the sentence has a ?)", "evaluation.latent"
+    ),
     "homogeneity_per_batch_as_published": MetricDocumentation(
         "0-1", "mean over batches of 30: random codes score .6 and more; for comparison only", "bpucla/ibebm"
     ),

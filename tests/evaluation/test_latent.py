@@ -81,6 +81,13 @@ def test_homogeneity_by_hand():
     assert result.homogeneity == pytest.approx(1 - 4 / 6 * h / math.log(2))
 
 
+def test_few_sentences_with_many_symbols_are_no_warning():
+    """scikit-learn takes them for a regression; warnings are errors here."""
+    found = latent.cluster_agreement(torch.arange(24), ["a", "b"] * 12)
+    assert found.homogeneity == pytest.approx(1) == found.chance_homogeneity
+    assert found.adjusted_mutual_information == pytest.approx(0, abs=1e-6)
+
+
 def test_random_codes_score_high_per_batch_and_nothing_over_the_corpus():
     """K = 125, batches of 30: the artefact that makes the paper's .59 / .56 on DailyDialog no target."""
     generator = np.random.default_rng(0)
@@ -113,10 +120,46 @@ def test_homogeneity_per_batch_is_the_mean_over_complete_batches():
 def test_information_beyond_a_known_feature():
     """Symbols that repeat the feature tell nothing more; symbols that repeat the label tell all that is left."""
     labels, known = list("aabbccdd"), list("xxxxyyyy")
-    repeat = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
-    assert latent.information_beyond(repeat, labels, known) == pytest.approx(0, abs=1e-12)
-    exact = torch.tensor([0, 0, 1, 1, 2, 2, 3, 3])
-    assert latent.information_beyond(exact, labels, known) == pytest.approx(math.log(2))
+    found = latent.information_beyond(torch.tensor([0, 0, 0, 0, 1, 1, 1, 1]), labels, known)
+    assert found.information == pytest.approx(0, abs=1e-12) and found.chance == pytest.approx(0, abs=1e-12)
+    assert found.share == pytest.approx(0, abs=1e-12) and found.n == 8
+    found = latent.information_beyond(torch.tensor([0, 0, 1, 1, 2, 2, 3, 3]), labels, known)
+    assert found.information == pytest.approx(math.log(2)) and found.share == pytest.approx(1)
+    assert 0 <= found.chance < found.information
+    # A feature that settles the label leaves nothing to tell.
+    assert latent.information_beyond(torch.arange(4), list("aabb"), list("xxyy")).share == 0.0
+
+
+def test_information_beyond_by_hand():
+    """Stratum x: labels and symbols agree in 3 of 4; stratum y: one label only. An unlabelled sentence is left out."""
+    symbols = torch.tensor([0, 0, 1, 1, 0, 1, 5])
+    labels, known = ["a", "a", "b", "a", "c", "c", ""], list("xxxxyyx")
+    # I = H(label) - H(label | symbol) with shares 3/4, 1/4 and, given symbol 1, 1/2.
+    inside = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25)) - 0.5 * math.log(2)
+    found = latent.information_beyond(symbols, labels, known)
+    assert found.information == pytest.approx(4 / 6 * inside) and found.n == 6
+    assert found.share == pytest.approx(inside / -(0.75 * math.log(0.75) + 0.25 * math.log(0.25)))
+
+
+def test_information_beyond_equals_sklearns_in_each_stratum_and_chance_is_that_of_independent_symbols():
+    generator = np.random.default_rng(3)
+    known = generator.integers(0, 2, 4000)
+    labels = (known + (generator.random(4000) < 0.3)) % 4
+    # Symbols know the feature, and have a random part of 20 values: nothing beyond it but the estimate's bias.
+    symbols = 20 * known + generator.integers(0, 20, 4000)
+    texts, strata = [str(label) for label in labels], [str(value) for value in known]
+    found = latent.information_beyond(torch.from_numpy(symbols), texts, strata, n_permutations=50)
+    parts = [sklearn.metrics.mutual_info_score(labels[known == v], symbols[known == v]) for v in (0, 1)]
+    expected = sum((known == v).mean() * part for v, part in enumerate(parts))
+    assert found.information == pytest.approx(expected)
+    bias = (20 - 1) * (2 - 1) * 2 / (2 * 4000)
+    assert found.chance == pytest.approx(bias, rel=0.15) and found.information == pytest.approx(bias, rel=0.5)
+    # The same symbols are informative where the feature is not held fixed.
+    assert latent.cluster_agreement(torch.from_numpy(symbols), texts).homogeneity > 0.1
+    # With the label in them they lie far above chance.
+    informed = torch.from_numpy(symbols + 100 * labels * (generator.random(4000) < 0.5))
+    found = latent.information_beyond(informed, texts, strata)
+    assert found.information > 10 * found.chance
 
 
 def test_wrong_labels_are_errors():
