@@ -20,7 +20,10 @@ from svebm_ext.data import (
 from svebm_ext.data.documents import DocumentSplit, choose_labelled, document_vocabulary, keep_labels
 from svebm_ext.data.download import DOWNLOADS
 from svebm_ext.data.text_files import find_optional_file, read_text
+from svebm_ext.evaluation.agreement import question_marks
+from svebm_ext.evaluation.latent import cluster_agreement
 from svebm_ext.evaluation.references import naive_bayes_em
+from svebm_ext.evaluation.surface import first_words, last_marks, numbered, verbatim_share
 
 ROOT = Path(os.environ.get("SVEBM_DATA_ROOT") or Path(__file__).parents[3] / "shared" / "data")
 
@@ -78,6 +81,24 @@ def test_daily_dialog():
     asked = [s[-1] == "?" for s in corpus.test.sentences]
     questions = [a == "question" for a in corpus.test.labels["act"]]
     assert sum(a == q for a, q in zip(asked, questions, strict=True)) / len(asked) > 0.85
+
+
+def test_codes_that_need_no_model_on_daily_dialog():
+    """Homogeneity with acts and emotions that was measured before this was written, with another program."""
+    corpus = load_corpus("daily_dialog", root_with("daily_dialog"))
+    test = corpus.test
+    assert verbatim_share(corpus.train.sentences, test.sentences) == pytest.approx(0.32, abs=0.01)
+    for codes, act, emotion in (
+        (question_marks(test.sentences), 0.369, 0.034),
+        (last_marks(test.sentences), 0.344, 0.059),
+        (first_words(corpus.train.sentences, test.sentences), 0.402, 0.135),
+    ):
+        found = {
+            label: cluster_agreement(numbered(codes), test.labels[label], n_permutations=1).homogeneity
+            for label in ("act", "emotion")
+        }
+        tolerance = 0.01 if isinstance(codes[0], tuple) else 0.001  # classes of length are not a matter of fact
+        assert found == pytest.approx({"act": act, "emotion": emotion}, abs=tolerance)
 
 
 def test_smd():
