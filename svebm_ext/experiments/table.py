@@ -4,9 +4,10 @@ Everything is drawn from the rows of report.json. A row of it has
 
 - `row`, `preset`, `budget`, `seed`: which system, at what size, with which training seed;
 - `commit`, `device`: of the evaluation;
-- each measure of the experiment by its key in metrics.json, null where it was not measured;
-- `paper`: the paper's figure by measure, null where the paper prints none; `paper_incomparable`: those among them that
-  are of another quantity;
+- each measure of the experiment by its key in metrics.json, null where it was not measured; those of each label in an
+  object of that name (`homogeneity: {act, emotion}`);
+- `paper`: the paper's figure by measure, likewise, null where the paper prints none; `paper_incomparable`: those among
+  them that are of another quantity (`homogeneity.act`);
 - `iterations`, `epochs`, `best_iteration` (of the validation that chose the model), `training_seconds`;
 - `sample_counts`, `evaluation_seed`, `warnings`, `null_reasons`: of the evaluation.
 """
@@ -106,13 +107,25 @@ def _row(
         "budget": budget,
         "commit": about["commit"],
         "device": about["device"],
-        **measured,
-        "paper": paper,
+        **_nested(measured),
+        "paper": _nested(paper),
         "evaluation_seed": about["seed"],
         "sample_counts": about["sample_counts"],
         "warnings": about["warnings"],
         "null_reasons": {key: reasons.get(key, "not measured") for key in missing},
     }
+
+
+def _nested(values: Mapping[str, float | None]) -> dict[str, Any]:
+    """Numbers by key, see `Measure.key`, as metrics.json has them."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        *outer, last = key.split(".")
+        place = found
+        for name in outer:
+            place = place.setdefault(name, {})
+        place[last] = value
+    return found
 
 
 def value_of(document: Mapping[str, Any], key: str) -> int | float | None:
@@ -143,7 +156,8 @@ def by_name(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, An
 
 def cell(seeds: Sequence[Mapping[str, Any]], measure: Measure) -> str:
     """Mean of the seeds, with the standard deviation where there are several; a dash where none was measured."""
-    values = [row[measure.key] for row in seeds if row[measure.key] is not None]
+    found = [value_of(row, measure.key) for row in seeds]
+    values = [value for value in found if value is not None]
     if not values:
         return "–"
     text = f"{statistics.fmean(values):,.{measure.digits}f}"
@@ -154,7 +168,7 @@ def cell(seeds: Sequence[Mapping[str, Any]], measure: Measure) -> str:
 
 def paper_cell(row: Mapping[str, Any], measure: Measure) -> str:
     """The paper's figure, marked where it is of another quantity."""
-    figure = row["paper"].get(measure.key)
+    figure = value_of(row["paper"], measure.key)
     if figure is None:
         return "–"
     return f"{figure:,.2f}" + (" †" if measure.key in row["paper_incomparable"] else "")
@@ -253,7 +267,7 @@ def _empty_cells(
     for row in rows:
         titles: dict[str, list[str]] = {}
         for measure in (*measures, *further) if row["preset"] is not None else measures:
-            if row[measure.key] is None:
+            if value_of(row, measure.key) is None:
                 titles.setdefault(row["null_reasons"][measure.key], []).append(measure.title)
         found += [(row, f"{', '.join(names)}: {reason}") for reason, names in titles.items()]
     return _shared(found, rows)
@@ -335,10 +349,10 @@ def draw(
         plots.Panel(
             title=measure.heading,
             ours={
-                name: [float(row[measure.key]) for row in seeds if row[measure.key] is not None]
+                name: [float(value) for row in seeds if (value := value_of(row, measure.key)) is not None]
                 for name, seeds in groups.items()
             },
-            published={name: seeds[0]["paper"].get(measure.key) for name, seeds in groups.items()},
+            published={name: value_of(seeds[0]["paper"], measure.key) for name, seeds in groups.items()},
             incomparable=[name for name, seeds in groups.items() if measure.key in seeds[0]["paper_incomparable"]],
         )
         for measure in measures

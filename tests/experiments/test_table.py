@@ -72,7 +72,7 @@ def test_rows_of_the_report(results):
     assert list(row)[:4] == ["row", "budget", "commit", "device"]
     expected = {
         "row": "svebm", "preset": "tiny", "budget": "cpu", "seed": 0, "commit": "abc", "device": "cpu, 2 threads",
-        "rppl": 1500.0, "nll": 100.0, "mi": 2.0, "active_units": 12, "homogeneity.act": 0.25, "paper": PAPER,
+        "rppl": 1500.0, "nll": 100.0, "mi": 2.0, "active_units": 12, "homogeneity": {"act": 0.25}, "paper": PAPER,
         "paper_incomparable": ["nll"], "iterations": 12, "best_iteration": 6, "training_seconds": 1.5,
         "evaluation_seed": 0, "warnings": ["log Z 0"], "null_reasons": {}, "sample_counts": {"test sentences": 3761},
         "epochs": 0.92,  # 12 iterations of 8 sentences; an epoch of 100 sentences has 13
