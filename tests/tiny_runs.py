@@ -41,6 +41,24 @@ def write_ptb(root, sizes=(120, 40, 40)):
         (root / "ptb" / f"ptb.{name}.txt").write_text("".join(texts))
 
 
+def write_daily_dialog(root, sizes=(40, 12, 12)):
+    """A stand-in with the file names and format of DailyDialog: two utterances a dialog, a question and its answer."""
+    rng = random.Random(0)
+    for name, n in zip(("train", "validation", "test"), sizes, strict=True):
+        folder = root / "daily_dialog" / name
+        folder.mkdir(parents=True)
+        texts, acts, emotions = [], [], []
+        for _ in range(n):
+            subject, verb, thing = rng.choice(SUBJECTS), rng.choice(VERBS), rng.choice(OBJECTS)
+            happy = rng.random() < 0.3
+            answer = f"Great , {subject} {verb} {thing} !" if happy else f"{subject} {verb} {thing} ."
+            texts.append(f"Who {verb} {thing} ? __eou__ {answer} __eou__\n")
+            acts.append("2 1\n")
+            emotions.append(f"0 {4 if happy else 0}\n")
+        for kind, lines in (("", texts), ("_act", acts), ("_emotion", emotions)):
+            (folder / f"dialogues{kind}.txt").write_text("".join(lines))
+
+
 def tiny_config(train, **changes):
     """Configuration of a run that takes about a second; keys are section names, values are option dictionaries."""
     config = Config(
