@@ -91,7 +91,7 @@ def test_every_documented_key_is_written_and_the_other_way_round(results):
     row = rows_of(results)[0]
     reference = table.reference_row("real", document(nll=1.0), "cpu", KEYS, {"nll": 2.0})
     assert set(row) == set(reference)
-    for key in set(row) - set(KEYS):
+    for key in set(row) - {key.split(".")[0] for key in KEYS}:
         assert f"`{key}`" in table.__doc__, key
 
 
