@@ -1,5 +1,6 @@
 """Tiny runs for tests: a small corpus of the user's own lines, tiny networks."""
 
+import json
 import random
 from dataclasses import replace
 
@@ -39,6 +40,26 @@ def write_ptb(root, sizes=(120, 40, 40)):
     for name, n in zip(("train", "valid", "test"), sizes, strict=True):
         texts = [f" {rng.choice(SUBJECTS)} {rng.choice(VERBS)} {rng.choice(OBJECTS)} <unk> \n" for _ in range(n)]
         (root / "ptb" / f"ptb.{name}.txt").write_text("".join(texts))
+
+
+def write_dialogs(root, n=30):
+    """A stand-in for SMD with the names and layout of its release."""
+    rng = random.Random(0)
+    (root / "kvret").mkdir()
+
+    def turn(speaker):
+        text = f"{rng.choice(SUBJECTS)} {rng.choice(VERBS)} {rng.choice(OBJECTS)}"
+        return {"turn": speaker, "data": {"utterance": text.capitalize() + rng.choice([".", "?"])}}
+
+    for name in ("train", "dev", "test"):
+        dialogs = [
+            {
+                "dialogue": [turn(("driver", "assistant")[i % 2]) for i in range(rng.randint(1, 7))],
+                "scenario": {"task": {"intent": rng.choice(["weather", "navigate"])}},
+            }
+            for _ in range(n)
+        ]
+        (root / "kvret" / f"kvret_{name}_public.json").write_text(json.dumps(dialogs))
 
 
 def tiny_config(train, **changes):

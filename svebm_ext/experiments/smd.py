@@ -32,19 +32,19 @@ MEASURES = (
     Measure("mi", "I(z, y)", 2),
 )
 FURTHER = (
-    Measure("bleu_without_speakers", "reconstruction, BLEU without speakers", 2),
-    Measure("reconstruction_average", "average", 2),
-    Measure("reconstruction_extrema", "extrema", 2),
-    Measure("reconstruction_greedy", "greedy", 2),
+    Measure("bleu_without_speakers", "reconstruction: BLEU without speakers", 2),
+    Measure("reconstruction_average", "reconstruction: average", 2),
+    Measure("reconstruction_extrema", "reconstruction: extrema", 2),
+    Measure("reconstruction_greedy", "reconstruction: greedy", 2),
     Measure("reconstruction_nll", "NLL given z", 2),
     Measure("reconstruction_nll_shuffled", "z shuffled", 2),
     Measure("kl", "KL", 2),
     Measure("active_units", "active units", 0),
     Measure("symbols_used", "symbols used", 0),
-    Measure("homogeneity.domain", "homogeneity domain", 3),
-    Measure("homogeneity_chance.domain", "chance", 3),
-    Measure("homogeneity.speaker", "homogeneity speaker", 3),
-    Measure("homogeneity_chance.speaker", "chance", 3),
+    Measure("homogeneity.domain", "domain", 3),
+    Measure("homogeneity_chance.domain", "domain, chance", 3),
+    Measure("homogeneity.speaker", "speaker", 3),
+    Measure("homogeneity_chance.speaker", "speaker, chance", 3),
 )
 #: The paper's Table 3: figures of PUBLISHED by row.
 PUBLISHED = tuple(measure.key for measure in MEASURES if measure.published)
@@ -126,8 +126,9 @@ def notes(budget: Budget) -> list[str]:
     return [
         budgets[budget],
         "Every turn of the test dialogs, of either speaker, is a response to the up to five turns before it. The four "
-        "measures of the paper are of responses that are decoded greedily at one sample of the prior given the "
-        "context; it says so of none, and its program computes the three of word vectors on those alone. BLEU counts "
+        "measures that stand beside the paper's are of responses decoded greedily at one sample of the prior given the "
+        "context: its program computes those of word vectors on them alone, and BLEU on them and on reconstructions, "
+        "without saying which of the two Table 3 prints. BLEU counts "
         "the mark of the speaker, the first word of every turn, as the program does; without speakers it is left out "
         "of both sides. A reconstruction is decoded at the posterior's centre, which has seen the response.",
         "Word vectors: GloVe, 6 billion words, 50 numbers; the vectors behind the paper's figures are not published "
@@ -135,6 +136,7 @@ def notes(budget: Budget) -> list[str]:
         "The baselines get the context through encoder and decoder alone: their prior does not depend on it.",
         "NLL given z is of responses at their own z, z shuffled at the z of another response of similar length: the "
         "difference is what z is worth to the generator beside the context.",
+        "Domain and speaker: homogeneity of the symbols against these labels, and that of the same symbols permuted.",
         "Actions that svebm-ib finds are in table4.md, its responses under different symbols in table5.md.",
     ]
 

@@ -31,7 +31,7 @@ class ConditionalEnergyLatent(EnergyLatent):
         super().__init__(feature_dim, latent_dim, n_categories, context_dim=context_dim, **options)
         self.context_dim = context_dim
 
-    def posterior(self, features: Float[Tensor, "B F"]) -> ConditionalPosterior:
+    def posterior(self, features: Float[Tensor, "B F"]) -> ConditionalPosterior:  # type: ignore[override]
         """mu(x, c), log sigma^2(x, c) and c, in at least float32."""
         gaussian = super().posterior(features)
         context = wide(features[:, features.shape[1] - self.context_dim :]).detach()

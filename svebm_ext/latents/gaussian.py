@@ -42,7 +42,7 @@ class GaussianLatent(Latent):
         self.to_mean = nn.Linear(feature_dim, latent_dim)
         self.to_log_variance = nn.Linear(feature_dim, latent_dim)
 
-    def posterior(self, features: Float[Tensor, "B F"]) -> AnyGaussian:
+    def posterior(self, features: Float[Tensor, "B F"]) -> GaussianPosterior:
         """mu(x) and log sigma^2(x), in at least float32."""
         return GaussianPosterior(wide(self.to_mean(features)), wide(self.to_log_variance(features)))
 
