@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -193,7 +193,7 @@ class DialogEvaluator(Evaluator):
         return " ".join(self.corpus.test.sentences[index])
 
 
-def _distinct(texts: "map[str]", n: int) -> list[str]:
+def _distinct(texts: Iterable[str], n: int) -> list[str]:
     """The first n different texts, safe in a cell of a table."""
     return [_escaped(text) for text in list(dict.fromkeys(texts))[:n]]
 

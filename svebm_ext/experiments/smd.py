@@ -146,9 +146,8 @@ def report(results: Results) -> list[Path]:
     title = "Table 3: Stanford multi-domain dialogs"
     paths = table.write_report(title, rows_of_report(results), MEASURES, FURTHER, notes(results.budget), results)
     run = next((run for run, _ in results.documents if run.row.name == "svebm-ib"), None)
-    for name, page in PAGES.items() if run is not None else ():
-        assert run is not None  # for mypy
-        if (run.folder / page).exists():
+    for name, page in PAGES.items():
+        if run is not None and (run.folder / page).exists():
             write_atomically(results.place.out / name, (run.folder / page).read_text(encoding="utf-8"))
             paths.append(results.place.out / name)
     return paths

@@ -140,15 +140,17 @@ def build_latent(config: ModelConfig, feature_dim: int, step_size: float) -> Lat
         )
     if config.latent == "mixture":
         return MixtureLatent(feature_dim, config.n_variables, config.n_classes, config.latent_dim)
-    latent = (ConditionalEnergyLatent if config.kind == "dialogs" else EnergyLatent)(
-        feature_dim,
-        config.latent_dim,
-        config.n_categories,
-        hidden=tuple(config.prior_hidden),
-        activation=config.prior_activation,
-        step_size=step_size,
-        **({"context_dim": config.context_dim} if config.kind == "dialogs" else {}),
-    )
+    options: dict[str, Any] = {
+        "hidden": tuple(config.prior_hidden),
+        "activation": config.prior_activation,
+        "step_size": step_size,
+    }
+    sizes = (feature_dim, config.latent_dim, config.n_categories)
+    latent: EnergyLatent
+    if config.kind == "dialogs":
+        latent = ConditionalEnergyLatent(*sizes, context_dim=config.context_dim, **options)
+    else:
+        latent = EnergyLatent(*sizes, **options)
     with torch.no_grad():
         latent.prior.layers()[-1][0].mul_(config.prior_scale)
     return latent
@@ -177,6 +179,7 @@ def build_networks(
         encoder = RecurrentEncoder(
             vocabulary_size, config.embedding_dim, config.encoder_hidden, config.cell, config.encoder_pooling
         )
+    model: LatentVariableModel
     if config.kind == "dialogs":
         from svebm_ext.models.dialog import build_dialogs
 

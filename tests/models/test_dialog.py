@@ -72,7 +72,8 @@ def test_response_is_given_its_context(batch):
     assert torch.allclose(forward.nll, model.nll(batch, forward.z, Draw(0, 0)))
     other = DialogSplit.from_split(replace(TURNS, sentences=[["c"], *TURNS.sentences[1:]]), VOCABULARY)
     changed = model.nll(other.collate([0, 1, 2, 3, 4]), forward.z, Draw(0, 0))
-    before = {i: float(v) for i, v in zip(batch.indices.tolist(), (changed - forward.nll).abs(), strict=True)}
+    differences = (changed - forward.nll).abs().tolist()
+    before = dict(zip(batch.indices.tolist(), differences, strict=True))
     assert before[4] == pytest.approx(0, abs=1e-6) and min(before[i] for i in (1, 2, 3)) > 1e-5
     terms = model.latent.terms(forward.posterior, forward.z)
     (forward.nll.sum() + terms["kl"].sum() - terms["energy_positive"].sum()).backward()
