@@ -148,7 +148,7 @@ class DialogEvaluator(Evaluator):
             lines.append(_row([*cells, "<br>".join(_distinct(map(self._text, members), N_UTTERANCES))]))
         about = (
             f"Actions found without labels on the test split of {self.corpus.name} (as Table 4 of the paper): the "
-            f"{len(frequent)} most frequent of {len(groups)} symbols y = argmax p(y\\|z, c) at z = mu(x, c), and the "
+            f"{len(frequent)} most frequent of {len(groups)} symbols y = argmax p(y|z, c) at z = mu(x, c), and the "
             "utterances that have them with the highest probability."
         )
         self.found.pages[ACTIONS] = "\n".join(["# Actions", "", about, "", *lines]) + "\n"
@@ -163,7 +163,7 @@ class DialogEvaluator(Evaluator):
             "# Responses under different symbols",
             "",
             f"Contexts of the test split of {self.corpus.name} (as Table 5 of the paper), their most probable symbols "
-            f"p(y\\|c), a mean over {N_SAMPLES} samples of p(z\\|c), and greedy responses at samples of p(z\\|y, c).",
+            f"p(y|c), a mean over {N_SAMPLES} samples of p(z|c), and greedy responses at samples of p(z|y, c).",
         ]
         for i in long[:: max(1, len(long) // N_CONTEXTS)][:N_CONTEXTS]:
             lines += ["", *(f"> {_escaped(self._text(turn))}  " for turn in self.test.context(i))]
