@@ -1,5 +1,6 @@
 """Tiny runs for tests: a small corpus of the user's own lines, tiny networks."""
 
+import json
 import random
 from dataclasses import replace
 
@@ -57,6 +58,26 @@ def write_daily_dialog(root, sizes=(40, 12, 12)):
             emotions.append(f"0 {4 if happy else 0}\n")
         for kind, lines in (("", texts), ("_act", acts), ("_emotion", emotions)):
             (folder / f"dialogues{kind}.txt").write_text("".join(lines))
+
+
+def write_dialogs(root, n=30):
+    """A stand-in for SMD with the names and layout of its release."""
+    rng = random.Random(0)
+    (root / "kvret").mkdir()
+
+    def turn(speaker):
+        text = f"{rng.choice(SUBJECTS)} {rng.choice(VERBS)} {rng.choice(OBJECTS)}"
+        return {"turn": speaker, "data": {"utterance": text.capitalize() + rng.choice([".", "?"])}}
+
+    for name in ("train", "dev", "test"):
+        dialogs = [
+            {
+                "dialogue": [turn(("driver", "assistant")[i % 2]) for i in range(rng.randint(1, 7))],
+                "scenario": {"task": {"intent": rng.choice(["weather", "navigate"])}},
+            }
+            for _ in range(n)
+        ]
+        (root / "kvret" / f"kvret_{name}_public.json").write_text(json.dumps(dialogs))
 
 
 def tiny_config(train, **changes):

@@ -18,7 +18,8 @@ def validate(config: Config) -> None:
     positive = {
         "model": (
             "latent_dim", "n_variables", "n_classes", "embedding_dim", "encoder_hidden",
-            "decoder_hidden", "document_hidden", "points_hidden",
+            "decoder_hidden", "context_turns", "context_hidden", "context_dim", "context_map", "document_hidden",
+            "points_hidden",
         ),
         "chains": ("n_chains", "n_steps"),
         "objective": ("n_cycles",),
@@ -95,7 +96,9 @@ def _validate_combinations(config: Config) -> None:
     _validate_labels(config)
     batch = config.training.batch_size + (config.training.labelled_batch_size if objective.labelled_bound else 0)
     picked = config.chains.per_iteration or batch
-    if config.chains.mode == "persistent" and config.chains.n_chains < picked:
+    _validate_dialogs(config)
+    own_bank = config.chains.mode == "persistent" and model.kind != "dialogs"
+    if own_bank and config.chains.n_chains < picked:
         raise ConfigError(
             f"chains.n-chains: {config.chains.n_chains} chains are fewer than the {picked} that are picked from them "
             "without replacement at each iteration (chains.per-iteration, or the batch)"
@@ -107,6 +110,23 @@ def _validate_combinations(config: Config) -> None:
             raise ConfigError(f"data.{name}: files of your own go with preset lines, not with {config.data.corpus}")
     if config.data.corpus == "lines" and config.data.train is None:
         raise ConfigError("data.train: corpus 'lines' needs a file of your own text (--data.train FILE)")
+
+
+def _validate_dialogs(config: Config) -> None:
+    """Combinations that concern dialogs."""
+    model, corpus = config.model, config.data.corpus
+    if config.data.speaker_marks and corpus != "smd":
+        raise ConfigError(f"data.speaker-marks: corpus {corpus} does not say who speaks; smd does")
+    if model.kind != "dialogs":
+        return
+    if corpus not in ("smd", "daily_dialog"):
+        raise ConfigError(f"model.kind: dialogs given for corpus {corpus}, expected one of dialogs: smd, daily_dialog")
+    if model.latent == "none":
+        raise ConfigError("model.latent: 'none' given; a response needs a latent variable")
+    if config.chains.per_iteration:
+        raise ConfigError("chains.per-iteration: chains of dialogs belong to the batch's examples; set it to 0")
+    if config.objective.label_weight > 0:
+        raise ConfigError("objective.label-weight: dialogs are learnt without labels; set it to 0")
 
 
 def _validate_labels(config: Config) -> None:

@@ -39,6 +39,8 @@ class DataConfig:
     """Labelled text of your own, for corpus "lines", beside a data.train that may have no labels at all."""
     n_labelled: int = 0
     """Training examples that keep their label, as many of each class, chosen by data.seed; 0 keeps every label."""
+    speaker_marks: bool = False
+    """Put a word for the speaker before each turn of a dialog (SMD: "<driver>", "<assistant>")."""
     max_tokens: int = 40
     """Longest sentence in tokens, begin and end marks counted; longer ones are cut and counted."""
     vocabulary_size: int = 10_000
@@ -53,8 +55,9 @@ class DataConfig:
 class ModelConfig:
     """The networks."""
 
-    kind: Literal["sentences", "documents", "points"] = "sentences"
-    """Recurrent networks over sentences, networks over whole documents, or perceptrons over points of the plane."""
+    kind: Literal["sentences", "dialogs", "documents", "points"] = "sentences"
+    """Recurrent networks over sentences, over turns of dialogs given the turns before them, networks over whole
+    documents, or perceptrons over points of the plane."""
     encoder: Literal["bow", "gru"] = "bow"
     """Documents: bags of words with a multinomial likelihood, or sequences, with the networks of sentences."""
     latent: Literal["energy", "gaussian", "deterministic", "categorical", "semi", "mixture", "none"] = "energy"
@@ -96,6 +99,14 @@ class ModelConfig:
     """Share the softmax weights with the decoder's embedding (needs embedding-dim equal to decoder-hidden)."""
     init_range: float = 0.1
     """Parameters of encoder and decoder start uniform in (-r, r); 0 keeps the layers' own initialisation."""
+    context_turns: int = 5
+    """Dialogs: turns that a context has at most, the last ones before the response."""
+    context_hidden: int = 256
+    """Dialogs: size of the word embeddings and of each direction of the network over the words of a context's turn."""
+    context_dim: int = 512
+    """Dialogs: size of the context c, the state of the network over a context's turns."""
+    context_map: int = 128
+    """Dialogs: size of the linear map of c that the decoder receives at every step, beside z."""
     document_hidden: int = 500
     """Width of encoder and generator of bags of words."""
     document_layers: int = 3
@@ -121,7 +132,7 @@ class ChainConfig:
     mode: Literal["persistent", "short_run"] = "persistent"
     """Persistent bank of chains (Algorithm 1), or a fresh start from N(0, I) at every iteration (released code)."""
     n_chains: int = 1000
-    """L, chains in the bank."""
+    """L, chains in the bank. Dialogs, whose prior depends on the context, have one a training example instead."""
     per_iteration: int = 0
     """Chains chosen from the bank and advanced at an iteration (in short runs: started); 0: as many as the batch has
     sentences. More of them make a steadier mean of F(z-), and a bank that is advanced whole keeps up with the prior."""
@@ -278,4 +289,4 @@ def is_bag_of_words(model: ModelConfig) -> bool:
 
 def is_sequence(model: ModelConfig) -> bool:
     """Whether examples are sequences of words."""
-    return model.kind == "sentences" or (model.kind == "documents" and model.encoder == "gru")
+    return model.kind in ("sentences", "dialogs") or (model.kind == "documents" and model.encoder == "gru")

@@ -81,6 +81,37 @@ class EncodedSplit:
         """Ids of the words of sentence `index`, without END."""
         return self.targets[self.offsets[index] : self.offsets[index + 1] - 1].tolist()
 
+    def collate(self, indices: Int64[Tensor, " B"] | Sequence[int]) -> "SentenceBatch":
+        """The sentences `indices` as one packed batch, rows sorted by decreasing length.
+
+        Raises:
+            DataError: an index outside the split.
+        """
+        chosen = torch.as_tensor(indices, dtype=torch.int64)
+        n_sentences = len(self)
+        if chosen.numel() and (int(chosen.min()) < 0 or int(chosen.max()) >= n_sentences):
+            raise DataError(f"sentence index outside 0 to {n_sentences - 1}: {chosen.tolist()}")
+        starts, ends = self.offsets[chosen], self.offsets[chosen + 1]
+        lengths, order = torch.sort(ends - starts, descending=True, stable=True)
+        chosen, starts = chosen[order], starts[order]
+        longest = int(lengths[0]) if lengths.numel() else 0
+        running = torch.arange(longest).unsqueeze(1) < lengths
+        positions, rows = running.nonzero(as_tuple=True)
+        where = starts[rows] + positions
+        targets = self.targets[where]
+        # The token before a sentence's first target is the END of another sentence: BEGIN stands there instead.
+        inputs = self.targets[(where - 1).clamp_(min=0)].masked_fill_(positions == 0, Vocabulary.BEGIN)
+        return SentenceBatch(
+            inputs=inputs,
+            targets=targets,
+            batch_sizes=running.sum(1),
+            rows=rows,
+            positions=positions,
+            lengths=lengths,
+            indices=chosen,
+            labels=self.labels[chosen],
+        )
+
 
 def encode_labels(
     split: Split, label: str | None, classes: Sequence[str] | None
@@ -155,35 +186,8 @@ class SentenceBatch:
 
 
 def collate(dataset: EncodedSplit, indices: Int64[Tensor, " B"] | Sequence[int]) -> SentenceBatch:
-    """The sentences `indices` of `dataset` as one packed batch, rows sorted by decreasing length.
-
-    Raises:
-        DataError: an index outside the dataset.
-    """
-    chosen = torch.as_tensor(indices, dtype=torch.int64)
-    n_sentences = len(dataset)
-    if chosen.numel() and (int(chosen.min()) < 0 or int(chosen.max()) >= n_sentences):
-        raise DataError(f"sentence index outside 0 to {n_sentences - 1}: {chosen.tolist()}")
-    starts, ends = dataset.offsets[chosen], dataset.offsets[chosen + 1]
-    lengths, order = torch.sort(ends - starts, descending=True, stable=True)
-    chosen, starts = chosen[order], starts[order]
-    longest = int(lengths[0]) if lengths.numel() else 0
-    running = torch.arange(longest).unsqueeze(1) < lengths
-    positions, rows = running.nonzero(as_tuple=True)
-    where = starts[rows] + positions
-    targets = dataset.targets[where]
-    # The token before a sentence's first target is the END of another sentence: BEGIN stands there instead.
-    inputs = dataset.targets[(where - 1).clamp_(min=0)].masked_fill_(positions == 0, Vocabulary.BEGIN)
-    return SentenceBatch(
-        inputs=inputs,
-        targets=targets,
-        batch_sizes=running.sum(1),
-        rows=rows,
-        positions=positions,
-        lengths=lengths,
-        indices=chosen,
-        labels=dataset.labels[chosen],
-    )
+    """The sentences `indices` of `dataset` as one packed batch; see `EncodedSplit.collate`."""
+    return dataset.collate(indices)
 
 
 class BatchOrder:

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..config import DataConfig
 from ..errors import ConfigError, DataError
 from .corpus import Corpus
+from .dialogs import mark_speakers
 from .own_text import load_text
 from .readers.dialogs import read_daily_dialog, read_smd
 from .readers.news import read_agnews
@@ -70,7 +71,8 @@ def load_configured(config: DataConfig) -> Corpus:
     if config.corpus in ("gaussians8", "pinwheel"):
         raise ConfigError(f"data.corpus: {config.corpus} is points of the plane, expected a corpus of sentences")
     if config.corpus != "lines":
-        return load_corpus(config.corpus, config.root, seed=config.seed)
+        corpus = load_corpus(config.corpus, config.root, seed=config.seed)
+        return mark_speakers(corpus) if config.speaker_marks else corpus
     if config.train is None:
         raise ConfigError("data.train: corpus lines needs a file of your own text")
     return load_text(

@@ -13,6 +13,7 @@ from torch import Tensor
 from svebm_ext.config import is_bag_of_words, to_dict
 from svebm_ext.data.batching import EncodedSplit, collate, evaluation_batches
 from svebm_ext.data.corpus import Corpus, Split
+from svebm_ext.data.dialogs import sentence_encoder
 from svebm_ext.evaluation import latent, likelihood
 from svebm_ext.evaluation.agreement import agreement_with_labels
 from svebm_ext.evaluation.bleu import corpus_bleu
@@ -51,10 +52,12 @@ class Evaluator:
         self.test: Any = self.encode_split(corpus.test)
         self._log_categories: Tensor | None = None
         self._greedy: list[list[str]] = []
+        self._reconstructions: list[list[str]] = []
 
     def encode_split(self, split: Split) -> EncodedSplit:
         """A split as the model reads it."""
-        encoded = EncodedSplit.from_split(split, self.model.vocabulary, self.model.config.data.max_tokens)
+        config = self.model.config
+        encoded = sentence_encoder(config.model)(split, self.model.vocabulary, config.data.max_tokens)
         self.found.counts["test sentences"] = len(encoded)
         self.found.counts["test sentences cut to max-tokens"] = encoded.n_truncated
         return encoded
@@ -169,21 +172,22 @@ class Evaluator:
             for key in ("bleu", "active_units"):
                 self.found.reasons[key] = "a model without latent variables does not reconstruct"
             return
-        decoder, words = self.model.networks.decoder, self.model.max_words
+        networks, words = self.model.networks, self.model.max_words
         means = torch.empty(len(self.test), family.latent_dim)
         log_categories: dict[int, Tensor] = {}
         decoded: dict[int, list[int]] = {}
         for rows in evaluation_batches(self.test.lengths, 256):
             batch = self.batch(rows)
-            posterior = family.posterior(self.model.networks.encoder(batch))
+            posterior = family.posterior(networks.encoder(batch))
             z = family.mean(posterior)
             means[batch.indices.cpu()] = z.float().cpu()
             categories = family.log_categories(posterior)
             if categories is not None:
                 log_categories.update(zip(batch.indices.tolist(), categories.float().cpu(), strict=True))
-            decoded.update(zip(batch.indices.tolist(), decoder.decode(z, max_tokens=words), strict=True))
+            decoded.update(zip(batch.indices.tolist(), networks.decode(batch, z, max_tokens=words), strict=True))
         vocabulary = self.model.vocabulary
         hypotheses = [vocabulary.decode(decoded[i]) for i in range(len(self.test))]
+        self._reconstructions = hypotheses
         bleu = corpus_bleu(hypotheses, self.corpus.test.sentences)
         end = [vocabulary.END]
         exact = latent.reconstruction_accuracy(
@@ -296,6 +300,10 @@ def evaluate_run(
         from svebm_ext.evaluation.evaluate_documents import DocumentEvaluator
 
         kind = DocumentEvaluator
+    elif model.config.model.kind == "dialogs":
+        from svebm_ext.evaluation.evaluate_dialogs import DialogEvaluator
+
+        kind = DialogEvaluator
     found = kind(model, corpus, seed=seed, say=say or _say_to_stderr).run()
     context = ReportContext(
         title=f"{model.config.preset} on {corpus.name}",
@@ -307,6 +315,8 @@ def evaluate_run(
         texts=found.texts,
     )
     document = write_report(folder, found.metrics, context, found.reasons)
+    for name, page in found.pages.items():
+        write_atomically(folder / name, page)
     write_atomically(folder / CARD, model_card(model, document))
     _plot(folder, found.reliability)
     return document

@@ -58,6 +58,27 @@ METRIC_DOCUMENTATION: dict[str, MetricDocumentation] = {
     ),
     "bleu": MetricDocumentation("0-100", "corpus BLEU-4 of greedy reconstructions from mu(x)", "Papineni et al. 2002"),
     "bleu_signature": MetricDocumentation("text", "how BLEU was computed", "Post 2018 (sacrebleu)"),
+    "bleu_without_speakers": MetricDocumentation("0-100", "bleu with speaker marks left out of both sides", "of bleu"),
+    "reconstruction_average": MetricDocumentation(
+        "0-100", "100 x cosine of mean word vectors, reconstructions and originals", "Mitchell & Lapata 2008"
+    ),
+    "reconstruction_extrema": MetricDocumentation(
+        "0-100", "100 x cosine of each dimension's most extreme value over the words", "Forgues et al. 2014"
+    ),
+    "reconstruction_greedy": MetricDocumentation(
+        "0-100", "100 x mean best cosine of each word with the other side's words, both ways", "Rus & Lintean 2012"
+    ),
+    "response_bleu": MetricDocumentation(
+        "0-100",
+        "corpus BLEU-4 of greedy responses at a z from the prior p(z|c), speaker marks as words",
+        "Papineni et al. 2002; Table 3 of the paper",
+    ),
+    "response_bleu_without_speakers": MetricDocumentation(
+        "0-100", "response_bleu with speaker marks left out of both sides", "of response_bleu"
+    ),
+    "response_average": MetricDocumentation("0-100", "as reconstruction_average, of responses", "Table 3 of the paper"),
+    "response_extrema": MetricDocumentation("0-100", "as reconstruction_extrema, of responses", "Table 3 of the paper"),
+    "response_greedy": MetricDocumentation("0-100", "as reconstruction_greedy, of responses", "Table 3 of the paper"),
     "reconstruction_accuracy": MetricDocumentation(
         "share", "tokens that the greedy reconstruction has at the same position", "evaluation.latent"
     ),

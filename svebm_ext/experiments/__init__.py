@@ -1,8 +1,8 @@
 """`python -m svebm_ext.experiments EXPERIMENT`: train and measure the rows of a table or figure of the paper.
 
 A row is a configuration and a run folder. Rows that are finished are kept, and a row that was interrupted is taken up
-where it stopped: give the same command again. One file an experiment: `table1`, `ablation`,
-`table2`, `figure2`; what they share is in `rows` (how runs are made) and `table` (what is made of them).
+where it stopped: give the same command again. One file an experiment: `table1`, `ablation`, `table2`, `smd`, `figure2`;
+what they share is in `rows` (how runs are made) and `table` (what is made of them).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from svebm_ext.errors import ConfigError, SvebmError
 from svebm_ext.experiments.ablation import ABLATION
 from svebm_ext.experiments.figure2 import FIGURE2
 from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Run, finished, note_failure, run_all
+from svebm_ext.experiments.smd import TABLE3
 from svebm_ext.experiments.table1 import TABLE1
 from svebm_ext.experiments.table2 import TABLE2
 
@@ -26,6 +27,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "ptb": TABLE1,
     "ptb-ablation": ABLATION,
     "dd": TABLE2,
+    "smd": TABLE3,
     "figure2": FIGURE2,
 }
 
@@ -132,7 +134,7 @@ def check(runs: Sequence[Run]) -> None:
     for run in runs:
         validate(run.config)
         finished(run)
-    for data in {run.config.data: None for run in runs if run.config.model.kind == "sentences"}:
+    for data in {run.config.data: None for run in runs if run.config.model.kind in ("sentences", "dialogs")}:
         load_configured(data)
 
 

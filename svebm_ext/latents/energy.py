@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from svebm_ext.errors import ConfigError
-from svebm_ext.latents.gaussian import GaussianLatent, GaussianPosterior
+from svebm_ext.latents.gaussian import AnyGaussian, GaussianLatent
 from svebm_ext.models.energy import EnergyMLP
 from svebm_ext.ops.langevin import langevin
 from svebm_ext.ops.philox import Stream, philox_normal
@@ -28,6 +28,7 @@ class EnergyLatent(GaussianLatent):
         hidden: hidden layer sizes of f.
         activation: activation of f.
         step_size: s of the Langevin steps that sample the prior.
+        context_dim: size of a context that f depends on as well (`latents.conditional`).
     """
 
     n_categories: int
@@ -41,15 +42,20 @@ class EnergyLatent(GaussianLatent):
         hidden: tuple[int, ...] = (200, 200),
         activation: str = "gelu",
         step_size: float = 0.125,
+        context_dim: int = 0,
     ) -> None:
         super().__init__(feature_dim, latent_dim)
-        self.prior = EnergyMLP(latent_dim, n_categories, hidden=hidden, activation=activation)
+        self.prior = EnergyMLP(latent_dim, n_categories, hidden=hidden, activation=activation, context_dim=context_dim)
         self.n_categories = n_categories
         self.step_size = step_size
 
-    def terms(self, posterior: GaussianPosterior, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
+    def logits(self, posterior: AnyGaussian, z: Float[Tensor, "B D"]) -> Float[Tensor, "B K"]:
+        """f(z); the posterior tells what else f depends on, which is nothing in this family."""
+        return self.prior.logits(z)
+
+    def terms(self, posterior: AnyGaussian, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
         """`kl` [B, D] to p0, `energy_positive` [B] = F(z+), `log_symbol` [B, K] = log p(y|z+)."""
-        logits = self.prior.logits(z)
+        logits = self.logits(posterior, z)
         terms = super().terms(posterior, z)
         terms["energy_positive"] = logits.logsumexp(-1)
         terms["log_symbol"] = logits.log_softmax(-1)
@@ -59,17 +65,22 @@ class EnergyLatent(GaussianLatent):
         """F(z) + log N(z; 0, I), without the constant -log Z."""
         return self.prior.energy(z) + super().log_prior(z)
 
-    def log_categories(self, posterior: GaussianPosterior) -> Float[Tensor, "B 1 K"]:
+    def log_categories(self, posterior: AnyGaussian) -> Float[Tensor, "B 1 K"]:
         """log p(y | z = mu(x)) (Eq. 3): one symbol."""
-        return self.prior.log_posterior_symbol(posterior.mean)[:, None]
+        return self.logits(posterior, posterior.mean).log_softmax(-1)[:, None]
 
-    @torch.no_grad()
     def sample_prior(self, n: int, *, seed: int, symbol: int | None = None) -> Float[Tensor, "n D"]:
         """Langevin samples of p(z), or of p(z|y = symbol) proportional to exp(f_symbol(z)) p0(z).
 
         Raises:
             ConfigError: the symbol is outside 0 .. K-1.
         """
+        return self._sample(n, seed=seed, symbol=symbol)
+
+    @torch.no_grad()
+    def _sample(
+        self, n: int, *, seed: int, symbol: int | None, bias: Float[Tensor, "n H"] | None = None
+    ) -> Float[Tensor, "n D"]:
         if symbol is not None and not 0 <= symbol < self.n_categories:
             raise ConfigError(f"symbol: {symbol} is outside 0 .. {self.n_categories - 1}")
         ids = SAMPLE_IDS + torch.arange(n, device=self.to_mean.weight.device)
@@ -84,5 +95,6 @@ class EnergyLatent(GaussianLatent):
             activation=self.prior.activation,
             negative_slope=self.prior.negative_slope,
             labels=labels,
+            bias=bias,
             chain_ids=ids,
         ).z

@@ -22,6 +22,17 @@ class GaussianPosterior(NamedTuple):
     log_variance: Tensor
 
 
+class ConditionalPosterior(NamedTuple):
+    """q(z|x, c) = N(mean, diag exp(log_variance)), each [B, D], and c [B, C], which the prior p(z|c) depends on."""
+
+    mean: Tensor
+    log_variance: Tensor
+    context: Tensor
+
+
+AnyGaussian = GaussianPosterior | ConditionalPosterior
+
+
 class GaussianLatent(Latent):
     """N(mu(x), diag sigma^2(x)) against N(0, I)."""
 
@@ -35,30 +46,30 @@ class GaussianLatent(Latent):
         """mu(x) and log sigma^2(x), in at least float32."""
         return GaussianPosterior(wide(self.to_mean(features)), wide(self.to_log_variance(features)))
 
-    def mean(self, posterior: GaussianPosterior) -> Float[Tensor, "B D"]:
+    def mean(self, posterior: AnyGaussian) -> Float[Tensor, "B D"]:
         """mu(x)."""
         return posterior.mean
 
-    def sample(self, posterior: GaussianPosterior, draw: Draw, ids: Int[Tensor, "B"]) -> Float[Tensor, "B D"]:
+    def sample(self, posterior: AnyGaussian, draw: Draw, ids: Int[Tensor, "B"]) -> Float[Tensor, "B D"]:
         """mu + sigma e (the reparameterisation)."""
         noise = draw.normal(ids, self.latent_dim, Stream.POSTERIOR).to(posterior.mean.dtype)
         return posterior.mean + torch.exp(0.5 * posterior.log_variance) * noise
 
     def importance_samples(
-        self, posterior: GaussianPosterior, n_samples: int, *, seed: int, ids: Int[Tensor, "B"]
+        self, posterior: AnyGaussian, n_samples: int, *, seed: int, ids: Int[Tensor, "B"]
     ) -> Float[Tensor, "M B D"]:
         """mu + sigma e_m."""
         noise = philox_normal(seed, ids, dim=self.latent_dim, n_steps=n_samples, stream=Stream.EVALUATION)
         return posterior.mean + torch.exp(0.5 * posterior.log_variance) * noise
 
-    def terms(self, posterior: GaussianPosterior, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
+    def terms(self, posterior: AnyGaussian, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
         """`kl` [B, D]: KL(q(z_d|x) || N(0, 1)) of every dimension, in nats (closed form)."""
-        mean, log_variance = posterior
+        mean, log_variance = posterior.mean, posterior.log_variance
         return {"kl": 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)}
 
-    def log_posterior(self, z: Float[Tensor, "*M B D"], posterior: GaussianPosterior) -> Float[Tensor, "*M B"]:
+    def log_posterior(self, z: Float[Tensor, "*M B D"], posterior: AnyGaussian) -> Float[Tensor, "*M B"]:
         """log N(z; mu, diag sigma^2)."""
-        mean, log_variance = posterior
+        mean, log_variance = posterior.mean, posterior.log_variance
         squares = (z - mean).square() * torch.exp(-log_variance)
         return -0.5 * (squares + log_variance + math.log(2 * math.pi)).sum(-1)
 

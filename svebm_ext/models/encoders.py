@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
@@ -54,7 +55,8 @@ class RecurrentEncoder(nn.Module):
         embedding_dim: size of a word embedding.
         hidden: size of each direction; features have twice that.
         cell: "gru" or "lstm".
-        pooling: "final" takes the final states of both directions, "mean" their mean over the sentence.
+        pooling: "final" takes the final states of both directions, "mean" their mean over the sentence, "attention"
+            their mean with learnt weights (additive attention, Bahdanau et al. 2015).
     """
 
     def __init__(
@@ -65,14 +67,27 @@ class RecurrentEncoder(nn.Module):
         self.embedding = nn.Embedding(vocabulary_size, embedding_dim)
         self.recurrent = RECURRENT[cell](embedding_dim, hidden, bidirectional=True)
         self.feature_dim = 2 * hidden
+        if pooling == "attention":
+            self.key = nn.Linear(2 * hidden, hidden)
+            self.query = nn.Linear(hidden, 1, bias=False)
 
     def forward(self, batch: SentenceBatch, draw: Draw | None = None) -> Float[Tensor, "B F"]:
         """Features of each sentence, both directions concatenated; there is no dropout to draw."""
         states, final = run_recurrent(self.recurrent, self.embedding(batch.targets), batch.batch_sizes, None)
         if self.pooling == "final":
             return torch.cat(final, dim=-1)
+        if self.pooling == "attention":
+            scores = self.query(torch.tanh(self.key(states)))[:, 0].float()
+            states = states * softmax_of_rows(scores, batch.rows, batch.n_sentences)[:, None].to(states.dtype)
         total = states.new_zeros(batch.n_sentences, states.shape[1]).index_add(0, batch.rows, states)
-        return total / batch.lengths[:, None]
+        return total if self.pooling == "attention" else total / batch.lengths[:, None]
+
+
+def softmax_of_rows(scores: Float[Tensor, "n"], rows: Int[Tensor, "n"], n_rows: int) -> Float[Tensor, "n"]:
+    """Softmax over the packed positions of each row: row r's weights add up to 1."""
+    largest = scores.new_full((n_rows,), -math.inf).scatter_reduce(0, rows, scores.detach(), "amax")
+    weights = torch.exp(scores - largest[rows])
+    return weights / weights.new_zeros(n_rows).index_add(0, rows, weights)[rows]
 
 
 class NoEncoder(nn.Module):

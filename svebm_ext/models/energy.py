@@ -39,6 +39,7 @@ class EnergyMLP(nn.Module):
         hidden: widths of the hidden layers, none to two of them.
         activation: "gelu" (exact), "leaky_relu", "silu" or "tanh".
         negative_slope: slope of LeakyReLU below zero; unused by the others.
+        context_dim: size of a context c that f depends on as well: f(z, c) has [z, c] as its input. 0: none.
 
     Raises:
         ConfigError: a size is not positive, there are more than two hidden layers, or the activation is unknown.
@@ -51,6 +52,7 @@ class EnergyMLP(nn.Module):
         hidden: Sequence[int] = (200, 200),
         activation: str = "gelu",
         negative_slope: float = 0.2,
+        context_dim: int = 0,
     ) -> None:
         super().__init__()
         widths = [latent_dim, *hidden, n_categories]
@@ -65,6 +67,17 @@ class EnergyMLP(nn.Module):
         self.activation = activation
         self.negative_slope = negative_slope
         self.linears = nn.ModuleList(nn.Linear(fan_in, fan_out) for fan_in, fan_out in pairwise(widths))
+        self.context = nn.Linear(context_dim, widths[1], bias=False) if context_dim > 0 else None
+
+    def context_bias(self, context: Float[Tensor, "*batch C"]) -> Float[Tensor, "*batch H"]:
+        """Return what a context adds to the first layer: W [z, c] = W_z z + W_c c, and this is W_c c.
+
+        Raises:
+            ConfigError: the network was built without a context.
+        """
+        if self.context is None:
+            raise ConfigError("context: this prior was built without one (context_dim 0)")
+        return self.context(context)
 
     def layers(self) -> list[tuple[Tensor, Tensor]]:
         """Return (weight [out, in], bias [out]) of each layer, first to last: what `ops.langevin` takes."""

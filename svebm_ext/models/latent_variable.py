@@ -16,6 +16,7 @@ from svebm_ext.data.synthetic import PointBatch
 from svebm_ext.errors import ConfigError
 from svebm_ext.latents.base import Latent
 from svebm_ext.latents.categorical import CategoricalLatent
+from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.deterministic import DeterministicLatent
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import GaussianLatent
@@ -98,6 +99,17 @@ class LatentVariableModel(nn.Module):
         tokens = -scores[batch.rows, batch.targets]
         return torch.zeros_like(tokens[: z.shape[0]]).index_add(0, batch.rows, tokens)
 
+    def decode(self, batch: Batch, z: Float[Tensor, "B D"], **options: Any) -> list[list[int]]:
+        """Sentences of each z, given what else the examples of the batch are conditioned on: here nothing.
+
+        Options are those of the decoder.
+        """
+        return self.decoder.decode(z, **options)
+
+    def sample_prior(self, batch: Batch, *, seed: int, symbol: int | None = None) -> Float[Tensor, "B D"]:
+        """A z of the prior for each example of the batch, or of p(z|y = symbol)."""
+        return self.latent.sample_prior(len(batch.indices), seed=seed, symbol=symbol)
+
     def encode(self, batch: Batch, draw: Draw | None = None) -> Float[Tensor, "B D"]:
         """mu(x); with the encoder's dropout only where a draw is given."""
         return self.latent.mean(self.latent.posterior(self.encoder(batch, draw)))
@@ -128,14 +140,17 @@ def build_latent(config: ModelConfig, feature_dim: int, step_size: float) -> Lat
         )
     if config.latent == "mixture":
         return MixtureLatent(feature_dim, config.n_variables, config.n_classes, config.latent_dim)
-    latent = EnergyLatent(
-        feature_dim,
-        config.latent_dim,
-        config.n_categories,
-        hidden=tuple(config.prior_hidden),
-        activation=config.prior_activation,
-        step_size=step_size,
-    )
+    options: dict[str, Any] = {
+        "hidden": tuple(config.prior_hidden),
+        "activation": config.prior_activation,
+        "step_size": step_size,
+    }
+    sizes = (feature_dim, config.latent_dim, config.n_categories)
+    latent: EnergyLatent
+    if config.kind == "dialogs":
+        latent = ConditionalEnergyLatent(*sizes, context_dim=config.context_dim, **options)
+    else:
+        latent = EnergyLatent(*sizes, **options)
     with torch.no_grad():
         latent.prior.layers()[-1][0].mul_(config.prior_scale)
     return latent
@@ -164,10 +179,29 @@ def build_networks(
         encoder = RecurrentEncoder(
             vocabulary_size, config.embedding_dim, config.encoder_hidden, config.cell, config.encoder_pooling
         )
-    latent = build_latent(config, encoder.feature_dim, step_size)
-    decoder = RecurrentDecoder(
+    model: LatentVariableModel
+    if config.kind == "dialogs":
+        from svebm_ext.models.dialog import build_dialogs
+
+        model = build_dialogs(config, encoder, vocabulary_size, step_size, bag_of_words=bag_of_words)
+    else:
+        latent = build_latent(config, encoder.feature_dim, step_size)
+        recurrent = build_decoder(config, vocabulary_size, latent.latent_dim)
+        bag = nn.Linear(latent.latent_dim, vocabulary_size) if bag_of_words else None
+        model = LatentVariableModel(encoder, latent, recurrent, bag)
+    if config.init_range > 0.0:
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if not name.startswith("latent.prior."):
+                    parameter.uniform_(-config.init_range, config.init_range)
+    return model
+
+
+def build_decoder(config: ModelConfig, vocabulary_size: int, input_dim: int) -> RecurrentDecoder:
+    """Generator of sentences that receives a vector of `input_dim` numbers at every step."""
+    return RecurrentDecoder(
         vocabulary_size,
-        latent.latent_dim,
+        input_dim,
         config.embedding_dim,
         config.decoder_hidden,
         cell=config.cell,
@@ -176,14 +210,6 @@ def build_networks(
         output_dropout=config.output_dropout,
         word_dropout=config.word_dropout,
     )
-    bag = nn.Linear(latent.latent_dim, vocabulary_size) if bag_of_words else None
-    model = LatentVariableModel(encoder, latent, decoder, bag)
-    if config.init_range > 0.0:
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                if not name.startswith("latent.prior."):
-                    parameter.uniform_(-config.init_range, config.init_range)
-    return model
 
 
 def _build_documents(config: ModelConfig, n_words: int, step_size: float) -> LatentVariableModel:

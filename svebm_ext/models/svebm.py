@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from svebm_ext.config import Config, is_bag_of_words, to_dict
 from svebm_ext.data.batching import EncodedSplit, SentenceBatch, collate
 from svebm_ext.data.corpus import Split
+from svebm_ext.data.dialogs import sentence_encoder
 from svebm_ext.data.documents import DocumentBatch, DocumentSplit, collate_documents
 from svebm_ext.data.tokenize import tokenize
 from svebm_ext.data.vocabulary import Vocabulary
@@ -75,13 +76,11 @@ class SVEBM(nn.Module):
         Raises:
             DataError: a text without a word.
         """
+        self._refuse_dialogs()
         data = self.config.data
         if isinstance(texts, str):
             raise DataError("texts: one string given, expected a list of texts; write [text]")
-        lowercase = data.lowercase and data.corpus != "smd"  # the one corpus that is read in its own case
-        sentences = [
-            tokenize(text, data.tokenization, lowercase) if isinstance(text, str) else list(text) for text in texts
-        ]
+        sentences = [self._words(text) for text in texts]
         for number, sentence in enumerate(sentences):
             if not sentence:
                 raise DataError(f"text {number}: empty, expected at least one word")
@@ -89,8 +88,18 @@ class SVEBM(nn.Module):
         if is_bag_of_words(self.config.model):
             bags = DocumentSplit.from_split(Split(sentences), self.vocabulary)
             return [collate_documents(bags, indices).to(self.device) for indices in order]
-        split = EncodedSplit.from_split(Split(sentences), self.vocabulary, self.config.data.max_tokens)
+        split = EncodedSplit.from_split(Split(sentences), self.vocabulary, data.max_tokens)
         return [collate(split, indices).to(self.device) for indices in order]
+
+    def _words(self, text: str | Sequence[str]) -> list[str]:
+        if not isinstance(text, str):
+            return list(text)
+        lowercase = self.config.data.lowercase and self.config.data.corpus != "smd"  # read in its own case
+        return tokenize(text, self.config.data.tokenization, lowercase)
+
+    def _refuse_dialogs(self) -> None:
+        if self.config.model.kind == "dialogs":
+            raise ConfigError("texts: this model answers turns of a dialog; use SVEBM.respond(contexts)")
 
     def to_text(self, ids: Sequence[int]) -> str:
         """Words of the ids, joined by spaces."""
@@ -160,10 +169,49 @@ class SVEBM(nn.Module):
         Raises:
             ConfigError: a symbol or option out of range, or a model without symbols or prior.
         """
+        self._refuse_dialogs()
         if n < 1:
             raise ConfigError(f"n: {n} given, expected at least 1")
         z = self.networks.latent.sample_prior(n, seed=seed, symbol=symbol)
         return self.decode(z, seed=seed, **options)
+
+    @torch.no_grad()
+    def respond(
+        self, contexts: Sequence[Sequence[str]], *, symbol: int | None = None, seed: int = 0, **options: Any
+    ) -> list[str]:
+        """A response to each context: z by Langevin from p(z|c), or from p(z|y = symbol, c), then x from p(x|z, c).
+
+        Args:
+            contexts: the turns before each response, oldest first; none where a dialog begins. Only the last
+                `model.context_turns` count. A model that was trained with speaker marks expects them ("<driver> hi").
+            symbol: y, 0 .. K-1, or None for the marginal prior.
+            seed: of z and of sampled words.
+            options: greedy, temperature, top_k, top_p, precision, as for `decode`.
+
+        Raises:
+            ConfigError: a symbol or option out of range, or a model that was not trained on dialogs.
+        """
+        if self.config.model.kind != "dialogs":
+            raise ConfigError("respond: this model was not trained on dialogs; use generate")
+        turns: list[list[str]] = []
+        dialogs: list[int] = []
+        asked = []
+        for number, context in enumerate(contexts):
+            turns += [*(self._words(turn) for turn in context), []]  # the response is what we do not know
+            dialogs += [number] * (len(context) + 1)
+            asked.append(len(turns) - 1)
+        if not asked:
+            return []
+        split = sentence_encoder(self.config.model)(
+            Split(turns, dialogs=dialogs), self.vocabulary, self.config.data.max_tokens
+        )
+        found: list[str] = []
+        for number, indices in enumerate(torch.tensor(asked).split(BATCH)):
+            batch = split.collate(indices).to(self.device)  # unknown responses are equally long: the order stays
+            z = self.networks.sample_prior(batch, seed=seed + number, symbol=symbol)
+            words = self.networks.decode(batch, z, max_tokens=self.max_words, seed=seed, ids=batch.indices, **options)
+            found += [self.to_text(ids) for ids in words]
+        return found
 
     def reconstruct(self, texts: Sequence[str] | Sequence[list[str]]) -> list[str]:
         """Greedy decoding of mu(x)."""

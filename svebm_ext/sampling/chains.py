@@ -91,6 +91,7 @@ class ChainBank:
         n_steps: int | None = None,
         step_size: float | None = None,
         restart_fraction: float | None = None,
+        chosen: Int[Tensor, " m"] | None = None,
         rank: int = 0,
         world_size: int = 1,
         gather: Gather | None = None,
@@ -103,10 +104,13 @@ class ChainBank:
             step: iteration, which determines the choice of chains.
             m: how many.
             n_steps, step_size, restart_fraction: instead of the bank's own, for this iteration.
+            chosen: these chains instead of a random choice: chains that belong to examples, since their prior depends
+                on a context.
             rank: this process, of `world_size`.
             world_size: number of processes.
             gather: rows of this process -> rows of all, row i of process r at i * world_size + r.
-            options: of `langevin`: activation, negative_slope, precision, temperature, reference_precision, backend.
+            options: of `langevin`: activation, negative_slope, precision, temperature, reference_precision, bias (of
+                this process's chains), backend.
 
         Returns:
             The m chains' new states, of all processes; not a view of the bank.
@@ -117,7 +121,7 @@ class ChainBank:
         steps = self.n_steps if n_steps is None else n_steps
         fraction = self.restart_fraction if restart_fraction is None else restart_fraction
         _check_fraction(fraction)
-        chosen = self.select(step, m)
+        chosen = self.select(step, m) if chosen is None else chosen
         own = chosen[rank::world_size]
         if fraction > 0.0:
             z = self.states[own]

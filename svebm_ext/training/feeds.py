@@ -11,6 +11,7 @@ from torch import Tensor
 from svebm_ext.config import Config
 from svebm_ext.data.batching import BatchOrder, EncodedSplit, SentenceBatch, collate, padding_fraction
 from svebm_ext.data.corpus import Corpus, Split, label_classes
+from svebm_ext.data.dialogs import DialogSplit, sentence_encoder
 from svebm_ext.data.documents import DocumentBatch, DocumentSplit, choose_labelled, collate_documents, keep_labels
 from svebm_ext.data.synthetic import PointBatch, sample_points
 from svebm_ext.data.vocabulary import Vocabulary
@@ -74,9 +75,10 @@ class SentenceFeed:
 
     def __init__(self, corpus: Corpus, vocabulary: Vocabulary, config: Config, runtime: Runtime) -> None:
         label, self.label_names = training_label(corpus, config)
-        train = EncodedSplit.from_split(corpus.train, vocabulary, config.data.max_tokens, label, self.label_names)
+        encode = sentence_encoder(config.model)
+        train = encode(corpus.train, vocabulary, config.data.max_tokens, label, self.label_names)
         self.train = replace(train, labels=kept_labels(train.labels, config, self.label_names))
-        valid = EncodedSplit.from_split(corpus.valid, vocabulary, config.data.max_tokens)
+        valid = encode(corpus.valid, vocabulary, config.data.max_tokens)
         self.valid = replace(valid, labels=class_ids(corpus.valid, label, self.label_names))
         self._order = LabelledOrder(self.train.lengths, self.train.labels, config)
         self._bound, self._runtime = config.objective.labelled_bound, runtime
@@ -106,6 +108,30 @@ class SentenceFeed:
         digest = hashlib.sha256(self.train.targets.numpy().tobytes())
         digest.update(self.train.offsets.numpy().tobytes())
         digest.update(self.train.labels.numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+class DialogFeed(SentenceFeed):
+    """Turns of dialogs, each with the turns before it, in batches sorted by the length of the response.
+
+    Arguments are those of `SentenceFeed`.
+
+    Raises:
+        ConfigError: several processes, since each example's chain of the prior is in one of them.
+        DataError: the corpus has no dialogs.
+    """
+
+    train: DialogSplit
+
+    def __init__(self, corpus: Corpus, vocabulary: Vocabulary, config: Config, runtime: Runtime) -> None:
+        if runtime.world_size > 1:
+            raise ConfigError(f"model.kind: dialogs train in one process, not in {runtime.world_size}")
+        super().__init__(corpus, vocabulary, config, runtime)
+
+    def fingerprint(self) -> str:
+        """Hash of the encoded training data and of where dialogs begin."""
+        digest = hashlib.sha256(super().fingerprint().encode())
+        digest.update(self.train.first.numpy().tobytes())
         return digest.hexdigest()[:16]
 
 

@@ -7,6 +7,7 @@ import math
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,17 +16,19 @@ from torch import Tensor
 
 from svebm_ext.config import Config, to_dict
 from svebm_ext.errors import ConfigError, ModelFolderError, TrainingDivergedError
+from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.latents.gaussian import ConditionalPosterior
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.pretrained import load_parameters
 from svebm_ext.objectives.schedules import kl_weight
-from svebm_ext.sampling.chains import make_chains
+from svebm_ext.sampling.chains import ChainBank, make_chains
 from svebm_ext.training.checkpoint import load_checkpoint, prefixed, save_checkpoint, section
-from svebm_ext.training.feeds import DocumentFeed, PointFeed, SentenceFeed
+from svebm_ext.training.feeds import DialogFeed, DocumentFeed, PointFeed, SentenceFeed, Share
 from svebm_ext.training.guards import Guards
 from svebm_ext.training.loggers import MetricsFile, Progress, describe, tensorboard_writer
 from svebm_ext.training.runtime import Runtime
-from svebm_ext.training.update import Optimisers, Outcome, update
+from svebm_ext.training.update import Negative, Optimisers, Outcome, update
 from svebm_ext.training.validation import Validator
 
 #: Share of the largest w from which on a validation without improvement counts: before, KL is still coming down.
@@ -65,7 +68,10 @@ class Trainer:
         self.chains = None
         self.marginal: Tensor | None = None
         if isinstance(latent, EnergyLatent):
-            self.chains = make_chains(config.chains, latent.latent_dim, config.seed, runtime.device)
+            chains = config.chains
+            if isinstance(feed, DialogFeed):
+                chains = replace(chains, n_chains=len(feed.train))
+            self.chains = make_chains(chains, latent.latent_dim, config.seed, runtime.device)
             if config.objective.marginal_momentum > 0:
                 self.marginal = torch.full((latent.n_categories,), 1 / latent.n_categories, device=runtime.device)
         self.step = 0
@@ -181,21 +187,7 @@ class Trainer:
         self.optimisers.set_rate(step, config.training.max_steps)
         weight = kl_weight(step, config.training.max_steps, config.objective)
         share = self.feed.batch(step)
-        negative = None
-        if self.chains is not None and weight > 0.0:
-            prior = cast(EnergyLatent, self.model.latent).prior
-            negative = self.chains.advance(
-                prior.layers(),
-                step,
-                config.chains.per_iteration or share.n_total,
-                activation=prior.activation,
-                negative_slope=prior.negative_slope,
-                precision=config.chains.precision,
-                rank=self.runtime.rank,
-                world_size=self.runtime.world_size,
-                gather=self.runtime.gather,
-            )
-            negative = negative[self.runtime.rank :: self.runtime.world_size]
+        negative = self._negative(share) if weight > 0.0 else None
         outcome = update(
             self.model, self.optimisers, share, negative, weight, step, config, self.runtime, self.marginal
         )
@@ -203,6 +195,38 @@ class Trainer:
             self.marginal = outcome.marginal
         self.step += 1
         return outcome, weight, getattr(share.batch, "n_tokens", share.n_total)
+
+    def _negative(self, share: Share) -> Negative | None:
+        """z- of the prior, this process's part of them; given contexts, what makes them once these are encoded."""
+        if self.chains is None:
+            return None
+        latent, chains, step, n = cast(EnergyLatent, self.model.latent), self.chains, self.step, share.n_total
+        prior = latent.prior
+        options: dict[str, Any] = {
+            "activation": prior.activation,
+            "negative_slope": prior.negative_slope,
+            "precision": self.config.chains.precision,
+        }
+        if isinstance(latent, ConditionalEnergyLatent):
+            if isinstance(chains, ChainBank):
+                options["chosen"] = share.batch.indices  # each example has its chain, since each has its prior
+
+            def of_contexts(posterior: ConditionalPosterior) -> Tensor:
+                bias = prior.context_bias(posterior.context).detach()
+                return chains.advance(prior.layers(), step, n, bias=bias, **options)
+
+            return of_contexts
+        runtime = self.runtime
+        negative = chains.advance(
+            prior.layers(),
+            step,
+            self.config.chains.per_iteration or n,
+            rank=runtime.rank,
+            world_size=runtime.world_size,
+            gather=runtime.gather,
+            **options,
+        )
+        return negative[runtime.rank :: runtime.world_size]
 
     def _due(self, every: int) -> bool:
         return every > 0 and (self.step % every == 0 or self.step == self.config.training.max_steps)

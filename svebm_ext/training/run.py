@@ -20,7 +20,7 @@ from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.pretrained import CONFIG, load_parameters, read_json, write_json
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.training.checkpoint import load_checkpoint, section
-from svebm_ext.training.feeds import DocumentFeed, SentenceFeed, training_label
+from svebm_ext.training.feeds import DialogFeed, DocumentFeed, SentenceFeed, training_label
 from svebm_ext.training.loop import BEST, LAST, Trainer
 from svebm_ext.training.runtime import Runtime
 from svebm_ext.training.validation import Validator
@@ -65,8 +65,7 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
     corpus = load_configured(config.data)
     config = with_categories(config, corpus)
     vocabulary = Vocabulary.load(out / "vocab.json") if resume else build_vocabulary(corpus, config)
-    feed: SentenceFeed | DocumentFeed
-    feed = (DocumentFeed if is_bag_of_words(config.model) else SentenceFeed)(corpus, vocabulary, config, runtime)
+    feed = make_feed(corpus, vocabulary, config, runtime)
     torch.manual_seed(config.seed)
     model = SVEBM(config, vocabulary, feed.label_names)
     if isinstance(feed, DocumentFeed):
@@ -92,6 +91,13 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
         model.eval()
         model.save_pretrained(out)
     return model.eval(), corpus
+
+
+def make_feed(corpus: Corpus, vocabulary: Vocabulary, config: Config, runtime: Runtime) -> SentenceFeed | DocumentFeed:
+    """Training data of a model of texts, as its kind reads them."""
+    if is_bag_of_words(config.model):
+        return DocumentFeed(corpus, vocabulary, config, runtime)
+    return (DialogFeed if config.model.kind == "dialogs" else SentenceFeed)(corpus, vocabulary, config, runtime)
 
 
 def with_categories(config: Config, corpus: Corpus) -> Config:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,9 @@ from svebm_ext.ops.threads import only_kernels_in_parallel
 from svebm_ext.randomness import Draw
 from svebm_ext.training.feeds import Share
 from svebm_ext.training.runtime import Runtime
+
+#: z- of the prior, or what makes them from the posterior of a batch.
+Negative = Tensor | Callable[[Any], Tensor]
 
 #: Factor on the learning rate after a validation that did not improve, for the schedule "plateau".
 PLATEAU_FACTOR = 0.8
@@ -156,7 +161,7 @@ def update(
     model: LatentVariableModel,
     optimisers: Optimisers,
     share: Share,
-    chains: Tensor | None,
+    chains: Negative | None,
     weight: float,
     step: int,
     config: Config,
@@ -169,7 +174,8 @@ def update(
         model: networks.
         optimisers: of the networks and the prior.
         share: this process's part of the batch.
-        chains: [m, D] this process's z- of the prior, detached; None without a prior or while w = 0.
+        chains: [m, D] this process's z- of the prior, detached, or a function that makes them from the posterior, where
+            the prior depends on a context that is encoded with it; None without a prior or while w = 0.
         weight: w.
         step: iteration, from 0: addresses the random numbers.
         config, runtime: of the run.
@@ -190,7 +196,7 @@ def _update(
     model: LatentVariableModel,
     optimisers: Optimisers,
     share: Share,
-    chains: Tensor | None,
+    chains: Negative | None,
     weight: float,
     step: int,
     config: Config,
@@ -207,10 +213,11 @@ def _update(
     objective = replace(config.objective, label_weight=label_weight(step, config.training.max_steps, config.objective))
 
     def loss_of(passed: Forward) -> tuple[Tensor, LossTerms]:
-        terms = _terms(model, passed, share, chains, config, average, running_marginal)
+        terms = _terms(model, passed, share, negative, config, average, running_marginal)
         return total_loss(terms, weight, objective, runtime.world_size), terms
 
-    alternating = config.objective.update == "alternating" and chains is not None
+    negative = chains(forward.posterior) if callable(chains) else chains
+    alternating = config.objective.update == "alternating" and negative is not None
     if alternating:
         posterior = type(forward.posterior)(*(p.detach() for p in forward.posterior))
         labelled = None if forward.labelled_mean is None else forward.labelled_mean.detach()
@@ -243,9 +250,9 @@ def _terms(
         divergence["bag_of_words"] = model.bag_of_words_nll(share.batch, forward.z)
     if isinstance(latent, EnergyLatent):
         if not objective.mutual_information_encoder:
-            divergence["log_symbol"] = latent.prior.log_posterior_symbol(forward.z.detach())
+            divergence["log_symbol"] = latent.logits(forward.posterior, forward.z.detach()).log_softmax(-1)
         if chains is not None:
-            negative = latent.prior.energy(chains)
+            negative = latent.logits(forward.posterior, chains).logsumexp(-1)
         if objective.label_weight > 0.0:
             mean, labels = forward.posterior.mean, share.batch.labels
             if share.labelled is not None and forward.labelled_mean is not None:

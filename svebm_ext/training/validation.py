@@ -12,14 +12,18 @@ from svebm_ext.data.batching import EncodedSplit, collate, evaluation_batches
 from svebm_ext.data.documents import DocumentSplit, collate_documents
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.evaluation.documents import top_word_lines
+from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.objectives.categories import category_divergence
 from svebm_ext.randomness import Draw
 from svebm_ext.sampling.annealed import estimate_log_z
+from svebm_ext.sampling.conditional import conditional_log_z
 
 #: Validation sentences at most: a stable choice needs no more, and training is not held up.
 MAX_SENTENCES = 2000
+#: Contexts that log Z of a prior that depends on a context is averaged over.
+MAX_CONTEXTS = 128
 
 
 class Validator:
@@ -73,6 +77,8 @@ class Validator:
 
         Beside them `valid_accuracy`, where the run learns from labels and validation examples have them.
 
+        Where the prior depends on a context, log Z is the mean over contexts of the lower end alone.
+
         The bound is -ELBO (Eq. 10) with one z per sentence: NLL + KL - F(z+) + log Z; KL includes that of discrete
         variables and the dispersion of mixtures. An autoencoder has none; its reconstruction NLL stands in its place.
         So it does where the objective's w is 0 throughout, and a mutual information of discrete variables that the
@@ -99,7 +105,12 @@ class Validator:
             marginal, information = category_divergence(torch.cat(log_categories))
             found["valid_kl"] += float(marginal + (information if self._objective.category_information else 0.0))
         found["valid_log_z"] = 0.0
-        if isinstance(model.latent, EnergyLatent):
+        if isinstance(model.latent, ConditionalEnergyLatent):
+            batch = self._collate(list(range(min(self._n, MAX_CONTEXTS))))
+            context = model.latent.posterior(model.encoder(batch)).context
+            log_z = conditional_log_z(model.latent.prior, context, step_size=model.latent.step_size, seed=self._seed)
+            found["valid_log_z"] = float(log_z.mean())
+        elif isinstance(model.latent, EnergyLatent):
             found["valid_log_z"] = estimate_log_z(
                 model.latent.prior, model.latent.latent_dim, n_chains=256, n_temperatures=100, seed=self._seed,
                 reverse=False,
@@ -120,15 +131,15 @@ class Validator:
             return "\n".join([f"iteration {step}", *top_word_lines(model, self._vocabulary, seed=self._seed)])
         n = min(n, len(self._valid))
         batch = self._collate(list(range(n)))
-        decoded = model.decoder.decode(model.encode(batch), max_tokens=self._max_words)
+        decoded = model.decode(batch, model.encode(batch), max_tokens=self._max_words)
         lines = [f"iteration {step}"]
         for row in range(n):
             lines.append("  text            " + self._words(self._valid.words(int(batch.indices[row]))))
             lines.append("  reconstruction  " + self._words(decoded[row]))
         if model.latent.has_prior:
-            z = model.latent.sample_prior(n, seed=self._seed + step)
+            z = model.sample_prior(batch, seed=self._seed + step)
             lines += [
-                "  sample          " + self._words(ids) for ids in model.decoder.decode(z, max_tokens=self._max_words)
+                "  sample          " + self._words(ids) for ids in model.decode(batch, z, max_tokens=self._max_words)
             ]
         return "\n".join(lines)
 

@@ -1,0 +1,206 @@
+"""All measures of a trained model of dialogs on a test split: responses, reconstructions, symbols as actions."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import torch
+
+from svebm_ext.data.batching import evaluation_batches
+from svebm_ext.data.corpora import ROOT_VARIABLE
+from svebm_ext.data.dialogs import without_mark
+from svebm_ext.data.embeddings import WordVectors, load_word_vectors
+from svebm_ext.errors import DataError
+from svebm_ext.evaluation import latent
+from svebm_ext.evaluation.bleu import corpus_bleu
+from svebm_ext.evaluation.embedding_similarity import embedding_similarity
+from svebm_ext.evaluation.evaluate_model import Evaluator
+from svebm_ext.latents.conditional import ConditionalEnergyLatent
+from svebm_ext.latents.gaussian import GaussianLatent
+from svebm_ext.randomness import Draw
+
+#: Pages written beside report.md: what Tables 4 and 5 of the paper show.
+ACTIONS, RESPONSES = "actions.md", "responses.md"
+#: Symbols and utterances of each on the page of actions.
+N_ACTIONS, N_UTTERANCES = 12, 5
+#: On the page of responses: contexts, symbols and responses of each; samples behind p(y|c), and behind its responses.
+N_CONTEXTS, N_SYMBOLS, N_RESPONSES = 4, 4, 3
+N_SAMPLES, N_TRIES = 128, 8
+
+
+class DialogEvaluator(Evaluator):
+    """The measures that responses in dialogs have.
+
+    A response is decoded greedily at a z from the prior given the context; a reconstruction at mu(x, c). The paper's
+    Table 3 is of responses.
+    """
+
+    def parts(self) -> list[Callable[[], None]]:
+        """What is measured, in order."""
+        for key in ("nll", "ppl", "elbo", "log_z_lower", "log_z_upper"):
+            self.found.reasons[key] = "the prior's log Z is another for each context, and is not estimated for all"
+        if not isinstance(self.model.networks.latent, ConditionalEnergyLatent):
+            for key in ("nll", "ppl", "elbo", "log_z_lower", "log_z_upper"):
+                self.found.reasons[key] = "dialogs are measured by their responses"
+        self.found.reasons["wkl"] = "responses depend on contexts, which samples of the prior alone do not have"
+        return [self.divergences, self.reconstruction, self.responses, self.symbols, self.actions, self.choices]
+
+    def divergences(self) -> None:
+        """-log p(x|z, c) at z from q(z|x, c), and at the z of another response; KL of q to the prior's reference."""
+        networks = self.model.networks
+        family = networks.latent
+        sums = {"reconstruction_nll": 0.0, "reconstruction_nll_shuffled": 0.0, "kl": 0.0}
+        for rows in evaluation_batches(self.test.lengths, 256):
+            batch = self.batch(rows)
+            passed = networks(batch, Draw(self.seed, 0), dropout=False)
+            sums["reconstruction_nll"] += float(passed.nll.sum())
+            sums["reconstruction_nll_shuffled"] += float(networks.nll(batch, passed.z.roll(1, 0)).sum())
+            if isinstance(family, GaussianLatent):
+                posterior = passed.posterior
+                sums["kl"] += float(latent.kl_to_standard_normal(posterior.mean, posterior.log_variance).sum())
+            elif family.has_prior:
+                divergence = family.log_posterior(passed.z, passed.posterior) - family.log_prior(passed.z)
+                sums["kl"] += float(divergence.sum())
+        if not family.has_prior:
+            del sums["kl"]
+            self.found.reasons["kl"] = "an autoencoder has no prior"
+        self.found.metrics.update({key: value / len(self.test) for key, value in sums.items()})
+
+    def reconstruction(self) -> None:
+        """BLEU, token accuracy and similarity of greedy decoding from mu(x, c); active units."""
+        super().reconstruction()
+        self._compare("reconstruction", "bleu_without_speakers", self._reconstructions)
+
+    def responses(self) -> None:
+        """BLEU and similarity of greedy responses at one z of the prior for each context."""
+        networks, words = self.model.networks, self.model.max_words
+        decoded: dict[int, list[int]] = {}
+        for number, rows in enumerate(evaluation_batches(self.test.lengths, 256)):
+            batch = self.batch(rows)
+            z = networks.sample_prior(batch, seed=self.seed + number)
+            decoded.update(zip(batch.indices.tolist(), networks.decode(batch, z, max_tokens=words), strict=True))
+        responses = [self.model.vocabulary.decode(decoded[i]) for i in range(len(self.test))]
+        bleu = corpus_bleu(responses, self.corpus.test.sentences)
+        self.found.metrics |= {"response_bleu": bleu.score, "bleu_signature": bleu.signature}
+        self._compare("response", "response_bleu_without_speakers", responses)
+        chosen = range(0, len(self.test), max(1, len(self.test) // 6))
+        self.found.texts["Responses"] = [
+            line
+            for i in chosen
+            for line in (
+                f"context:  {' / '.join(self._text(turn) for turn in self.test.context(i)) or '(a dialog begins)'}",
+                f"text:     {self._text(i)}",
+                f"response: {' '.join(responses[i])}",
+            )
+        ]
+
+    def _compare(self, kind: str, bleu_key: str, hypotheses: list[list[str]]) -> None:
+        """BLEU without marks, and similarities by word vectors, of hypotheses for the test split."""
+        metrics = self.found.metrics
+        plain = [without_mark(sentence) for sentence in hypotheses]
+        references = [without_mark(sentence) for sentence in self.corpus.test.sentences]
+        metrics[bleu_key] = corpus_bleu(plain, references).score
+        keys = [f"{kind}_{name}" for name in ("average", "extrema", "greedy")]
+        try:
+            found = embedding_similarity(plain, references, self._word_vectors)
+        except DataError as error:
+            self.found.reasons |= dict.fromkeys(keys, str(error))
+            return
+        metrics.update(zip(keys, (found.average, found.extrema, found.greedy), strict=True))
+        self.found.counts[f"{kind} pairs without known words"] = found.n_skipped
+
+    @functools.cached_property
+    def _word_vectors(self) -> WordVectors:
+        """Vectors of the words of the test split, and of those that the model can say."""
+        root = self.model.config.data.root or os.environ.get(ROOT_VARIABLE)
+        if not root:
+            raise DataError("word vectors need a data root (--data.root) with glove/glove.6B.50d.txt")
+        sentences = (*self.corpus.test.sentences, self.model.vocabulary.tokens)
+        words = {form for sentence in sentences for word in sentence for form in (word, word.lower())}
+        return load_word_vectors(Path(root), words)
+
+    # Pages ------------------------------------------------------------------------------------------------------
+
+    def actions(self) -> None:
+        """The page of actions: the most frequent symbols, and the utterances that have them most certainly."""
+        if self._log_categories is None:
+            return
+        probability, categories = self._log_categories.exp().max(-1)
+        certainty = probability.prod(-1)
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for i, symbol in enumerate(map(tuple, categories.tolist())):
+            groups.setdefault(symbol, []).append(i)
+        frequent = sorted(groups, key=lambda symbol: (-len(groups[symbol]), symbol))[:N_ACTIONS]
+        labels = self.corpus.test.labels
+        heading = ["symbol", "turns", *(f"most frequent {name}" for name in labels), "utterances"]
+        lines = [_row(heading), _row(["---"] * len(heading))]
+        for symbol in frequent:
+            members = groups[symbol]
+            cells = ["-".join(map(str, symbol)), str(len(members))]
+            for values in labels.values():
+                name, count = Counter(values[i] for i in members).most_common(1)[0]
+                cells.append(f"{name} ({count / len(members):.0%})")
+            members.sort(key=lambda i: -float(certainty[i]))
+            lines.append(_row([*cells, "<br>".join(_distinct(map(self._text, members), N_UTTERANCES))]))
+        about = (
+            f"Actions found without labels on the test split of {self.corpus.name} (as Table 4 of the paper): the "
+            f"{len(frequent)} most frequent of {len(groups)} symbols y = argmax p(y|z, c) at z = mu(x, c), and the "
+            "utterances that have them with the highest probability."
+        )
+        self.found.pages[ACTIONS] = "\n".join(["# Actions", "", about, "", *lines]) + "\n"
+
+    def choices(self) -> None:
+        """The page of responses: those to one context under each of its most probable symbols."""
+        family = self.model.networks.latent
+        if not isinstance(family, ConditionalEnergyLatent):
+            return
+        long = [i for i in range(len(self.test)) if len(self.test.context(i)) >= 2]
+        lines = [
+            "# Responses under different symbols",
+            "",
+            f"Contexts of the test split of {self.corpus.name} (as Table 5 of the paper), their most probable symbols "
+            f"p(y|c), a mean over {N_SAMPLES} samples of p(z|c), and greedy responses at samples of p(z|y, c).",
+        ]
+        for i in long[:: max(1, len(long) // N_CONTEXTS)][:N_CONTEXTS]:
+            lines += ["", *(f"> {_escaped(self._text(turn))}  " for turn in self.test.context(i))]
+            lines += ["", f"In the corpus: {_escaped(self._text(i))}", ""]
+            lines += [_row(["symbol", "p(y\\|c)", "responses"]), _row(["---"] * 3)]
+            for symbol, probability in self._probable_symbols(i, family):
+                texts = self._responses_under(i, symbol)
+                lines.append(_row([str(symbol), f"{probability:.3f}", "<br>".join(texts)]))
+        self.found.pages[RESPONSES] = "\n".join(lines) + "\n"
+
+    def _probable_symbols(self, index: int, family: ConditionalEnergyLatent) -> list[tuple[int, float]]:
+        """The symbols of largest p(y|c), with that."""
+        batch = self.batch(torch.full((N_SAMPLES,), index))
+        z = self.model.networks.sample_prior(batch, seed=self.seed)
+        bias = family.prior.context_bias(self.model.networks.encoder.context(batch))
+        top = family.prior.log_posterior_symbol(z, bias).exp().mean(0).topk(min(N_SYMBOLS, family.n_categories))
+        return list(zip(top.indices.tolist(), top.values.tolist(), strict=True))
+
+    def _responses_under(self, index: int, symbol: int) -> list[str]:
+        """Different responses to a context under a symbol."""
+        batch = self.batch(torch.full((N_TRIES,), index))
+        z = self.model.networks.sample_prior(batch, seed=self.seed, symbol=symbol)
+        found = self.model.networks.decode(batch, z, max_tokens=self.model.max_words)
+        return _distinct(map(self.model.to_text, found), N_RESPONSES)
+
+    def _text(self, index: int) -> str:
+        return " ".join(self.corpus.test.sentences[index])
+
+
+def _distinct(texts: Iterable[str], n: int) -> list[str]:
+    """The first n different texts, safe in a cell of a table."""
+    return [_escaped(text) for text in list(dict.fromkeys(texts))[:n]]
+
+
+def _escaped(text: str) -> str:
+    return text.replace("<", "&lt;").replace("|", "\\|")
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

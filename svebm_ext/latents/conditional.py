@@ -1,0 +1,70 @@
+"""The symbol-vector coupling prior given a context: p(y, z|c) proportional to exp(<y, f(z, c)>) p0(z)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from svebm_ext.errors import ConfigError
+from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.latents.gaussian import AnyGaussian, ConditionalPosterior, wide
+
+
+class ConditionalEnergyLatent(EnergyLatent):
+    """q(z|x, c) Gaussian; p(z|c) proportional to exp(F(z, c)) N(z; 0, I), F(z, c) = logsumexp_k f_k(z, c).
+
+    The last C of the encoder's features are the context c. The prior does not train the network that makes it.
+
+    Args:
+        feature_dim: size of the encoder's features.
+        latent_dim: D.
+        n_categories: K.
+        context_dim: C.
+        options: of `EnergyLatent`.
+    """
+
+    def __init__(
+        self, feature_dim: int, latent_dim: int, n_categories: int, *, context_dim: int, **options: Any
+    ) -> None:
+        super().__init__(feature_dim, latent_dim, n_categories, context_dim=context_dim, **options)
+        self.context_dim = context_dim
+
+    def posterior(self, features: Float[Tensor, "B F"]) -> ConditionalPosterior:  # type: ignore[override]
+        """mu(x, c), log sigma^2(x, c) and c, in at least float32."""
+        gaussian = super().posterior(features)
+        context = wide(features[:, features.shape[1] - self.context_dim :]).detach()
+        return ConditionalPosterior(gaussian.mean, gaussian.log_variance, context)
+
+    def logits(self, posterior: AnyGaussian, z: Float[Tensor, "B D"]) -> Float[Tensor, "B K"]:
+        """f(z, c)."""
+        assert isinstance(posterior, ConditionalPosterior)  # this family makes no other
+        return self.prior.logits(z, self.prior.context_bias(posterior.context))
+
+    def log_prior(self, z: Float[Tensor, "*M B D"]) -> Float[Tensor, "*M B"]:
+        """Not known without the context.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError("log_prior: the prior of dialogs depends on a context, and so does its log Z")
+
+    def sample_prior(self, n: int, *, seed: int, symbol: int | None = None) -> Float[Tensor, "n D"]:
+        """Not known without the context; see `sample_given`.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError("sample_prior: the prior of dialogs depends on a context; give one (SVEBM.respond)")
+
+    def sample_given(
+        self, context: Float[Tensor, "n C"], *, seed: int, symbol: int | None = None
+    ) -> Float[Tensor, "n D"]:
+        """A Langevin sample of p(z|c) for each context, or of p(z|y = symbol, c).
+
+        Raises:
+            ConfigError: the symbol is outside 0 .. K-1.
+        """
+        bias = self.prior.context_bias(wide(context)).detach()
+        return self._sample(context.shape[0], seed=seed, symbol=symbol, bias=bias)
