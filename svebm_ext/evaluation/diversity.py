@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from svebm_ext.errors import DataError
 
@@ -34,20 +34,19 @@ def distinct(sentences: Iterable[Sequence[str]], n: int) -> float:
     return len(counts) / sum(counts.values())
 
 
-def copied(sentences: Sequence[Sequence[str]], training: Iterable[Sequence[str]]) -> float:
+def copied(sentences: Sequence[Sequence[str]], training: Set[tuple[str, ...]]) -> float:
     """Share of sentences that occur word for word in the training text, from 0 to 1.
 
     Args:
         sentences: tokens of each.
-        training: tokens of each training sentence.
+        training: the training sentences.
 
     Raises:
         DataError: no sentence.
     """
     if not sentences:
         raise DataError("copied: no sentence given, expected at least 1")
-    known = {tuple(sentence) for sentence in training}
-    return sum(tuple(sentence) in known for sentence in sentences) / len(sentences)
+    return sum(tuple(sentence) in training for sentence in sentences) / len(sentences)
 
 
 def repeated(sentences: Sequence[Sequence[str]]) -> float:

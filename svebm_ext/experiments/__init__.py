@@ -1,7 +1,7 @@
 """`python -m svebm_ext.experiments EXPERIMENT`: train and measure the rows of a table or figure of the paper.
 
 A row is a configuration and a run folder. Rows that are finished are kept, and a row that was interrupted is taken up
-where it stopped: give the same command again. One file an experiment: `figure2`, `table1`, `ablation`;
+where it stopped: give the same command again. One file an experiment: `figure2`, `table1`, `ablation`, `yelp`;
 what they share is in `rows` (how runs are made) and `table` (what is made of them).
 """
 
@@ -20,8 +20,9 @@ from svebm_ext.experiments.ablation import ABLATION
 from svebm_ext.experiments.figure2 import FIGURE2
 from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Run, finished, note_failure, run_all
 from svebm_ext.experiments.table1 import TABLE1
+from svebm_ext.experiments.yelp import YELP
 
-EXPERIMENTS: dict[str, Experiment] = {"ptb": TABLE1, "ptb-ablation": ABLATION, "figure2": FIGURE2}
+EXPERIMENTS: dict[str, Experiment] = {"ptb": TABLE1, "ptb-ablation": ABLATION, "yelp": YELP, "figure2": FIGURE2}
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ def main(arguments: Sequence[str]) -> None:
     runs = [place.run(row, seed) for seed in seeds for row in rows]
     check(runs)
     try:
-        failures = run_all(runs, lambda failed: write(experiment, options.budget, place, failed), _say)
+        further = experiment.further(options.budget) if experiment.further is not None else None
+        failures = run_all(runs, lambda failed: write(experiment, options.budget, place, failed), _say, further)
         for reference, work in experiment.references.items():
             if reference in asked:
                 _say(f"{reference}: a reference, worked out once and kept in {place.out}")

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from svebm_ext.config import Config, to_dict
 from svebm_ext.errors import ConfigError, SvebmError
@@ -100,6 +100,16 @@ class Results:
     left_out: Sequence[str] = ()
 
 
+class Further(Protocol):
+    """Work of an experiment on a finished run, beyond training and the usual measures."""
+
+    def done(self, run: Run) -> bool:
+        """Whether its results are in the run's folder."""
+
+    def work(self, run: Run) -> None:
+        """Do it; it may have been interrupted before."""
+
+
 @dataclass(frozen=True)
 class Experiment:
     """A table or figure of the paper.
@@ -111,6 +121,7 @@ class Experiment:
         report: writes what is made of the results, and returns the files.
         show: prints the table, where there is one.
         references: further rows that are no run of a model; each is worked out once and kept in OUT.
+        further: at a budget, what is done with each finished run before the next is begun.
     """
 
     title: str
@@ -119,6 +130,7 @@ class Experiment:
     report: Callable[[Results], list[Path]]
     show: Callable[[Results], None] | None = None
     references: Mapping[str, Callable[[Budget, Place], Any]] = field(default_factory=dict)
+    further: Callable[[Budget], Further] | None = None
 
 
 def finished(run: Run) -> dict[str, Any] | None:
@@ -180,7 +192,10 @@ def run_row(run: Run) -> dict[str, Any]:
 
 
 def run_all(
-    runs: Sequence[Run], after: Callable[[Mapping[str, str]], None], say: Callable[[str], None] = print
+    runs: Sequence[Run],
+    after: Callable[[Mapping[str, str]], None],
+    say: Callable[[str], None] = print,
+    further: Further | None = None,
 ) -> dict[str, str]:
     """Make every run that is missing. One that fails does not keep the others from being made.
 
@@ -188,6 +203,7 @@ def run_all(
         runs: in the order in which they are made.
         after: called when a run has ended, with the failures so far; writes the report.
         say: receives lines of progress.
+        further: work on each finished run.
 
     Returns:
         Reason of failure by label of the run.
@@ -196,7 +212,7 @@ def run_all(
         Interrupted: on Ctrl-C or SIGTERM in training, after saving. KeyboardInterrupt passes too.
     """
     begin = time.monotonic()
-    missing = [run for run in runs if finished(run) is None]
+    missing = [run for run in runs if finished(run) is None or (further is not None and not further.done(run))]
     n_kept = len(runs) - len(missing)
     if n_kept:
         say(f"{n_kept} of {len(runs)} rows are finished and kept")
@@ -207,6 +223,8 @@ def run_all(
         say(f"[{n_kept + number + 1}/{len(runs)}] {run.label}: {run.folder} ({clock(elapsed)} elapsed{left})")
         try:
             run_row(run)
+            if further is not None:
+                further.work(run)
         except Interrupted:
             raise
         except Exception as error:

@@ -36,12 +36,12 @@ def test_shares_are_those_counted_by_hand():
     sentences = [["a", "b", "a"], ["a", "b"], ["c"], ["a", "b"]]
     assert distinct(sentences, 1) == 3 / 8  # a, b, c among eight words
     assert distinct(sentences, 2) == 2 / 4  # ab three times, ba once
-    assert copied(sentences, [["a", "b"], ["c", "c"]]) == 0.5
+    assert copied(sentences, {("a", "b"), ("c", "c")}) == 0.5
     assert repeated(sentences) == 0.25
     for call in (
         lambda: distinct(sentences, 4),
         lambda: distinct(sentences, 0),
-        lambda: copied([], []),
+        lambda: copied([], set()),
         lambda: repeated([]),
     ):
         with pytest.raises(DataError):
