@@ -133,7 +133,7 @@ def gradient_penalty(
 
 def train_code_gan(
     codes: Float[Tensor, "n D"],
-    labels: Int[Tensor, "n"],
+    labels: Int[Tensor, "n_labels"],
     settings: CodeGANSettings,
     path: Path | None = None,
     say: Callable[[str], None] | None = None,

@@ -50,8 +50,8 @@ def measure_control(samples: Samples, yardstick: Yardstick) -> tuple[dict[str, f
 
     - `control`, `control_CLASS`: percent of sentences that the judge gives the class they were asked for.
     - `sample_ppl`: perplexity a token of all sentences, in mixed order, under the language model; end marks counted.
-    - `self_bleu`, `distinct_1`, `distinct_2`, `repeated`: within the first `DIVERSITY_SENTENCES` of a class, mean over classes
-      (self-BLEU of 0 to 100, shares of n-grams and of sentences).
+    - `self_bleu`, `distinct_1`, `distinct_2`, `repeated`: within the first `DIVERSITY_SENTENCES` of a class, mean over
+      classes (self-BLEU of 0 to 100, shares of n-grams and of sentences).
     - `copied`: share of sentences that occur word for word in the training text.
     - `sample_length`: mean number of words.
 

@@ -6,48 +6,27 @@ once on real text and kept in OUT: a classifier (judge.safetensors) and a langua
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import torch
-from torch import Tensor
+from typing import Any
 
 from svebm_ext.config import Config
-from svebm_ext.data.corpora import load_corpus
-from svebm_ext.data.corpus import Corpus, Split, label_classes
-from svebm_ext.evaluation.control import Samples, Yardstick, measure_control, mixed
-from svebm_ext.evaluation.report import source_version
 from svebm_ext.experiments import table
-from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Row, Run
+from svebm_ext.experiments.rows import Budget, Experiment, Results, Row
 from svebm_ext.experiments.table import Measure, report_row
-from svebm_ext.models.pretrained import read_json, write_atomically, write_json
+from svebm_ext.experiments.yelp_control import CONTROL, REFERENCE, SETTINGS, Control, kept, make_reference, yelp
+from svebm_ext.models.pretrained import write_atomically
 from svebm_ext.presets import preset
 
-if TYPE_CHECKING:
-    from svebm_ext.evaluation.language_model import LanguageModel
-    from svebm_ext.evaluation.sentiment import Judge
-    from svebm_ext.models.svebm import SVEBM
-
-LABEL = "sentiment"
 #: Sentences of the training split, which the budget `cpu` counts its iterations by, and passes over it.
 N_TRAIN, EPOCHS_CPU = 265_801, 2
-#: Files of a run, and of OUT.
-CONTROL, CODE_GAN = "control.json", "code_gan.safetensors"
-JUDGE, LANGUAGE_MODEL, EXAMPLES = "judge.safetensors", "language_model.safetensors", "examples.md"
-#: Name of the reference row, and its file in OUT.
-REAL_TEXT, REFERENCE = "real-text", "real_text.json"
-#: Sentences of each class that examples.md shows.
-N_EXAMPLES = 10
+#: Name of the reference row, and the file with sentences to read.
+REAL_TEXT, EXAMPLES = "real-text", "examples.md"
 
 #: The paper's Table 6: percent overall, of positive, of negative.
 PUBLISHED = ("control", "control_positive", "control_negative")
 PAPER = {"dgm-vae-i": (64.7, 95.3, 34.0), "cgan": (76.8, 94.9, 58.6), "svebm-ib": (90.1, 95.1, 85.2)}
-#: Words decoded greedily, and sampled.
-DECODINGS = {"": True, "_ancestral": False}
-
 MEASURES = (
     Measure("control", "control %", 1, "higher", published=True),
     Measure("control_positive", "positive %", 1, "higher", published=True),
@@ -71,36 +50,6 @@ FURTHER = (
     Measure("reconstruction_nll_shuffled", "z shuffled", 2),
     Measure("bleu", "BLEU", 2),
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class ControlSettings:
-    """How sentences of a chosen class are made and measured.
-
-    Attributes:
-        n_sentences: generated for each class.
-        judge_sentences: training sentences of the judge; 0 takes all.
-        language_model_sentences: training sentences of the language model (setting FAST); 0 takes all.
-        gan_codes: sentences whose codes the conditional GAN learns; 0 takes all.
-        gan_steps: updates of its generator.
-        gan_hidden: width of its networks.
-        seed: of samples, judge and language model.
-    """
-
-    n_sentences: int = 1000
-    judge_sentences: int = 0
-    language_model_sentences: int = 0
-    gan_codes: int = 0
-    gan_steps: int = 50_000
-    gan_hidden: int = 512
-    seed: int = 0
-
-
-SETTINGS: dict[Budget, ControlSettings] = {
-    "smoke": ControlSettings(50, 3000, 1000, 500, 20, 32),
-    "cpu": ControlSettings(language_model_sentences=100_000, gan_codes=50_000, gan_steps=10_000),
-    "paper": ControlSettings(),
-}
 
 
 def make_row(name: str, budget: Budget) -> Row:
@@ -146,181 +95,6 @@ def sized(config: Config, budget: Budget) -> Config:
     )  # fmt: skip
 
 
-@functools.lru_cache(maxsize=1)
-def _corpus(root: Path | None) -> Corpus:
-    """Yelp, read once for all rows of a process."""
-    return load_corpus("yelp", root)
-
-
-# What all rows are measured with -------------------------------------------------------------------------------
-
-
-def make_yardstick(corpus: Corpus, settings: ControlSettings, out: Path, device: str | torch.device) -> Yardstick:
-    """Judge and language model, trained where OUT has none of these settings.
-
-    Args:
-        corpus: real text: both learn from its training split alone; the judge is tested on its test split.
-        settings: how many sentences they learn from.
-        out: folder of their files.
-        device: of the language model's training.
-    """
-    judge = _judge(corpus, settings, out / JUDGE)
-    shares = ", ".join(f"{name} {share:.1%}" for name, share in judge.accuracy.items())
-    print(f"the judge is right for real test sentences: {shares}", flush=True)
-    return Yardstick(judge, _language_model(corpus, settings, out / LANGUAGE_MODEL, device), corpus.train)
-
-
-def _judge(corpus: Corpus, settings: ControlSettings, path: Path) -> Judge:
-    from svebm_ext.evaluation.sentiment import Judge, train_judge
-
-    wanted = settings.judge_sentences or len(corpus.train)
-    if path.exists():
-        judge = Judge.load(path)
-        if judge.counts["training sentences"] == wanted:
-            return judge
-    judge = train_judge(_chosen(corpus.train, wanted, settings.seed), corpus.test, LABEL, seed=settings.seed)
-    judge.save(path)
-    return judge
-
-
-def _language_model(corpus: Corpus, settings: ControlSettings, path: Path, device: str | torch.device) -> LanguageModel:
-    from svebm_ext.data.vocabulary import Vocabulary
-    from svebm_ext.evaluation.language_model import (
-        FAST,
-        load_language_model,
-        save_language_model,
-        train_language_model,
-    )
-
-    about = {"sentences": settings.language_model_sentences or len(corpus.train), "seed": settings.seed}
-    if path.exists():
-        model, found = load_language_model(path)
-        if found == about:
-            return model
-    model = train_language_model(
-        _chosen(corpus.train, about["sentences"], settings.seed).sentences, mixed(corpus.valid.sentences), FAST,
-        vocabulary=Vocabulary.build(corpus.train.sentences), seed=settings.seed, device=device, say=print,
-    )  # fmt: skip
-    save_language_model(model, path, about)
-    return load_language_model(path)[0]
-
-
-def _chosen(split: Split, wanted: int, seed: int) -> Split:
-    """Sentences in random order, all if `wanted` is 0: the files hold one sentiment after the other."""
-    rows = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))[: wanted or len(split)].tolist()
-    return Split([split.sentences[i] for i in rows], {LABEL: [split.labels[LABEL][i] for i in rows]})
-
-
-def vectors(run: Run, model: SVEBM, corpus: Corpus, settings: ControlSettings) -> dict[str, Tensor]:
-    """z of each class: from p(z|y) (SVEBM-IB), the class's component (DGM-VAE + I), or the conditional GAN.
-
-    Classes have seeds of their own: otherwise the same noise would start the chains of both.
-    """
-    sample: Callable[[int], Tensor]
-    if run.row.name == "cgan":
-        gan = _code_gan(run, model, corpus, settings)
-        sample = lambda k: gan.sample(settings.n_sentences, label=k, seed=settings.seed + k)  # noqa: E731
-    else:
-        prior = model.networks.latent
-        sample = lambda k: prior.sample_prior(settings.n_sentences, seed=settings.seed + k, symbol=k)  # noqa: E731
-    with torch.no_grad():
-        return {name: sample(number) for number, name in enumerate(_classes(corpus))}
-
-
-def _code_gan(run: Run, model: SVEBM, corpus: Corpus, settings: ControlSettings) -> Any:
-    """The conditional GAN of a finished autoencoder, trained as far as that has not been done."""
-    from svebm_ext.baselines.code_gan import CodeGANSettings, train_code_gan
-
-    chosen = _chosen(corpus.train, settings.gan_codes, settings.seed)
-    labels = torch.tensor([_classes(corpus).index(value) for value in chosen.labels[LABEL]])
-    options = CodeGANSettings(hidden=settings.gan_hidden, max_steps=settings.gan_steps, seed=run.config.seed)
-    codes = model.encode(chosen.sentences)
-    return train_code_gan(codes, labels.to(codes.device), options, run.folder / CODE_GAN, print)
-
-
-def _classes(corpus: Corpus) -> list[str]:
-    """Sentiments in the order of the models' symbols."""
-    return label_classes([corpus.train], LABEL)
-
-
-# Measures of a row ---------------------------------------------------------------------------------------------
-
-
-def control_document(samples: Mapping[str, Samples], yardstick: Yardstick, settings: ControlSettings) -> dict[str, Any]:
-    """Content of control.json: measures of each decoding, reasons, counts, and sentences to read.
-
-    Args:
-        samples: sentences by class, by the suffix that the keys of a decoding have.
-        yardstick: to measure with.
-        settings: recorded, so that other settings are noticed.
-    """
-    document: dict[str, Any] = {"settings": asdict(settings), "null_reasons": {}, "examples": {}}
-    for suffix, sentences in samples.items():
-        found, reasons = measure_control(sentences, yardstick)
-        document |= {key + suffix: value for key, value in found.items()}
-        document["null_reasons"] |= {key + suffix: reason for key, reason in reasons.items()}
-        document["examples"][suffix] = {
-            name: [" ".join(sentence) for sentence in own[:N_EXAMPLES]] for name, own in sentences.items()
-        }
-    counts = {f"{name} sentences judged": len(own) for name, own in samples[""].items()}
-    document["sample_counts"] = counts | yardstick.counts()
-    document["judge_accuracy"] = yardstick.judge.accuracy
-    return document
-
-
-class Control:
-    """Further work on a finished run: control.json."""
-
-    def __init__(self, budget: Budget) -> None:
-        self.settings = SETTINGS[budget]
-
-    def done(self, run: Run) -> bool:
-        """Whether there is a control.json of these settings."""
-        return _kept(run.folder / CONTROL, self.settings) is not None
-
-    def work(self, run: Run) -> None:
-        """Write control.json."""
-        from svebm_ext.models.svebm import SVEBM
-        from svebm_ext.training.runtime import Runtime
-
-        corpus = _corpus(run.config.data.root)
-        device = Runtime.start(run.config.training.device).device
-        yardstick = make_yardstick(corpus, self.settings, run.folder.parent, device)
-        model, seed, samples = SVEBM.from_pretrained(run.folder, device), self.settings.seed, {}
-        chosen = vectors(run, model, corpus, self.settings)
-        for suffix, greedy in DECODINGS.items():
-            texts = {name: model.decode(z, greedy=greedy, seed=seed + k) for k, (name, z) in enumerate(chosen.items())}
-            samples[suffix] = {name: [text.split() for text in own] for name, own in texts.items()}
-        write_json(run.folder / CONTROL, control_document(samples, yardstick, self.settings))
-
-
-def _kept(path: Path, settings: ControlSettings) -> dict[str, Any] | None:
-    """What was measured with these settings, where that has been done."""
-    if not path.exists():
-        return None
-    document = read_json(path)
-    return document if document.get("settings") == asdict(settings) else None
-
-
-def make_reference(budget: Budget, place: Place) -> None:
-    """Measure real test sentences as samples are measured, and keep that in OUT."""
-    from svebm_ext.training.runtime import Runtime
-
-    settings = SETTINGS[budget]
-    if _kept(place.out / REFERENCE, settings) is not None:
-        return
-    corpus = _corpus(place.root)
-    yardstick = make_yardstick(corpus, settings, place.out, Runtime.start(place.device).device)
-    values = corpus.test.labels[LABEL]
-    sentences = {
-        name: [s for s, value in zip(corpus.test.sentences, values, strict=True) if value == name]
-        for name in _classes(corpus)
-    }
-    document = control_document({"": sentences}, yardstick, settings)
-    about = {"seed": settings.seed, "commit": source_version(), "device": "cpu", "warnings": []}
-    write_json(place.out / REFERENCE, document | {"about": about | {"sample_counts": document["sample_counts"]}})
-
-
 # Report --------------------------------------------------------------------------------------------------------
 
 
@@ -328,12 +102,12 @@ def rows_of_report(results: Results) -> list[dict[str, Any]]:
     """Content of report.json: finished rows in the paper's order, then real text where it was measured."""
     settings = SETTINGS[results.budget]
     keys = [measure.key for measure in (*MEASURES, *FURTHER)]
-    n_train = len(_corpus(results.place.root).train) if results.documents else 0
+    n_train = len(yelp(results.place.root).train) if results.documents else 0
     rows = []
     for run, document in results.documents:
-        found = _kept(run.folder / CONTROL, settings)
+        found = kept(run.folder / CONTROL, settings)
         rows.append(report_row(run, with_control(document, found, keys), results.budget, keys, n_train))
-    real = _kept(results.place.out / REFERENCE, settings)
+    real = kept(results.place.out / REFERENCE, settings)
     if real is not None:
         reasons = dict.fromkeys(keys, "real text is not generated") | real["null_reasons"]
         rows.append(table.reference_row(REAL_TEXT, real | {"null_reasons": reasons}, results.budget, keys, {}))
@@ -368,7 +142,8 @@ def notes(results: Results) -> list[str]:
         f"learning rate; the conditional GAN with {settings.gan_steps:,} updates on {settings.gan_codes:,} codes.",
         "paper": "Budget paper: the presets as they are.",
     }
-    known = [_kept(path, settings) for path in sorted(results.place.out.glob(f"*/{CONTROL}"))]
+    out = results.place.out
+    known = [kept(path, settings) for path in (out / REFERENCE, *sorted(out.glob(f"*/{CONTROL}")))]
     accuracy = next((document["judge_accuracy"] for document in known if document), {})
     judged = ", ".join(f"{name} {share:.1%}" for name, share in accuracy.items()) or "not trained yet"
     return [
@@ -394,7 +169,7 @@ def examples(results: Results) -> str:
     """Content of examples.md (Table 7): the first sentences of each row and sentiment, none picked."""
     lines = ["# Table 7: sentences of chosen sentiment", "", "The first ones of each row, none picked.", ""]
     for run, _ in results.documents:
-        control = _kept(run.folder / CONTROL, SETTINGS[results.budget])
+        control = kept(run.folder / CONTROL, SETTINGS[results.budget])
         if control is None:
             continue
         for suffix, title in (("", "most probable words"), ("_ancestral", "sampled words")):
