@@ -11,14 +11,17 @@ from svebm_ext.errors import DataError, ModelFolderError
 from svebm_ext.evaluation import control as control_module
 from svebm_ext.evaluation.control import Yardstick, measure_control, mixed
 from svebm_ext.evaluation.language_model import (
+    LanguageModel,
     LanguageModelSettings,
     load_language_model,
     perplexity,
     save_language_model,
     train_language_model,
 )
+from svebm_ext.evaluation.language_model.network import AWDLSTM
 from svebm_ext.evaluation.sentiment import Judge, control, train_judge
 
+TINY = LanguageModelSettings(embedding_dim=8, hidden=8, n_layers=1, batch_size=4, bptt=10, epochs=1)
 MARKS = {"negative": ["bad", "not good"], "positive": ["good", "not bad"]}
 
 
@@ -78,7 +81,7 @@ def test_samples_are_measured(monkeypatch):
     streams = []
     monkeypatch.setattr(control_module, "perplexity", lambda model, text: streams.append(text) or 12.0)
     train = reviews(50, 3)
-    yardstick = Yardstick(trained(), None, train)
+    yardstick = Yardstick(trained(), LanguageModel(AWDLSTM(5, TINY), Vocabulary(["a"])), train)
     copied = train.sentences[0]
     samples = {
         "negative": [["the", "food", "is", "bad"], ["bad"], ["bad"], copied],
@@ -107,8 +110,7 @@ def test_mixing_keeps_all_sentences():
 
 def test_a_saved_language_model_gives_the_same_perplexity(tmp_path):
     text = reviews(60, 4).sentences
-    settings = LanguageModelSettings(embedding_dim=8, hidden=8, n_layers=1, batch_size=4, bptt=10, epochs=1)
-    model = train_language_model(text[:40], text[40:], settings, vocabulary=Vocabulary.build(text))
+    model = train_language_model(text[:40], text[40:], TINY, vocabulary=Vocabulary.build(text))
     save_language_model(model, tmp_path / "lm.safetensors", {"sentences": 40})
     again, about = load_language_model(tmp_path / "lm.safetensors")
     assert about == {"sentences": 40} and again.vocabulary == model.vocabulary
