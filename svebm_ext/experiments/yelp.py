@@ -19,8 +19,9 @@ from svebm_ext.experiments.yelp_control import CONTROL, REFERENCE, SETTINGS, Con
 from svebm_ext.models.pretrained import write_atomically
 from svebm_ext.presets import preset
 
-#: Sentences of the training split, which the budget `cpu` counts its iterations by, and passes over it.
+#: Sentences that the budget `cpu` counts its iterations by (60 % of the released training split), and passes over them.
 N_TRAIN, EPOCHS_CPU = 265_801, 2
+N_RELEASED = 443_259
 #: Name of the reference row, and the file with sentences to read.
 REAL_TEXT, EXAMPLES = "real-text", "examples.md"
 
@@ -138,7 +139,7 @@ def notes(results: Results) -> list[str]:
         "smoke": "Budget smoke: networks of 32 units and 10 iterations, to see that everything runs. The numbers mean "
         "nothing.",
         "cpu": f"Budget cpu: the preset's networks on a shorter schedule ({config.training.max_steps:,} iterations of "
-        f"128 sentences, {EPOCHS_CPU} epochs, against the paper's 84,000), bf16, one linear warm-up of w, cosine "
+        f"128 sentences, against the paper's 84,000), bf16, one linear warm-up of w, cosine "
         f"learning rate; the conditional GAN with {settings.gan_steps:,} updates on {settings.gan_codes:,} codes.",
         "paper": "Budget paper: the presets as they are.",
     }
@@ -146,8 +147,10 @@ def notes(results: Results) -> list[str]:
     known = [kept(path, settings) for path in (out / REFERENCE, *sorted(out.glob(f"*/{CONTROL}")))]
     accuracy = next((document["judge_accuracy"] for document in known if document), {})
     judged = ", ".join(f"{name} {share:.1%}" for name, share in accuracy.items()) or "not trained yet"
+    n_train = f"{len(yelp(results.place.root).train):,}" if results.documents else "no"
     return [
         budgets[results.budget],
+        f"Read: {n_train} training sentences of the {N_RELEASED:,} that were released.",
         f"Control: percent of {settings.n_sentences:,} sentences for each sentiment that the judge gives the sentiment "
         "they were asked for. The judge is a linear classifier of word n-grams, trained on the training split; on real "
         f"test sentences it is right for: {judged} (the paper's: 98.5 %). Words are the most probable ones; ancestral: "
