@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from svebm_ext.config import Config, to_dict
 from svebm_ext.errors import ConfigError, SvebmError
@@ -100,14 +100,16 @@ class Results:
     left_out: Sequence[str] = ()
 
 
-class Further(Protocol):
+class Further:
     """Work of an experiment on a finished run, beyond training and the usual measures."""
 
     def done(self, run: Run) -> bool:
         """Whether its results are in the run's folder."""
+        raise NotImplementedError
 
     def work(self, run: Run) -> None:
         """Do it; it may have been interrupted before."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -10,23 +10,29 @@ import functools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from svebm_ext.baselines.code_gan import CodeGAN, CodeGANSettings, train_code_gan
 from svebm_ext.data.corpora import load_corpus
 from svebm_ext.data.corpus import Corpus, Split, label_classes
+from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.evaluation.control import Samples, Yardstick, measure_control, mixed
+from svebm_ext.evaluation.language_model import (
+    FAST,
+    LanguageModel,
+    load_language_model,
+    save_language_model,
+    train_language_model,
+)
 from svebm_ext.evaluation.report import source_version
-from svebm_ext.experiments.rows import Budget, Place, Run
+from svebm_ext.evaluation.sentiment import Judge, train_judge
+from svebm_ext.experiments.rows import Budget, Further, Place, Run
 from svebm_ext.models.pretrained import read_json, write_json
-
-if TYPE_CHECKING:
-    from svebm_ext.baselines.code_gan import CodeGAN
-    from svebm_ext.evaluation.language_model import LanguageModel
-    from svebm_ext.evaluation.sentiment import Judge
-    from svebm_ext.models.svebm import SVEBM
+from svebm_ext.models.svebm import SVEBM
+from svebm_ext.training.runtime import Runtime
 
 LABEL = "sentiment"
 #: Files of a run, and of OUT.
@@ -93,8 +99,6 @@ def make_yardstick(corpus: Corpus, settings: ControlSettings, out: Path, device:
 
 
 def _judge(corpus: Corpus, settings: ControlSettings, path: Path) -> Judge:
-    from svebm_ext.evaluation.sentiment import Judge, train_judge
-
     wanted = settings.judge_sentences or len(corpus.train)
     if path.exists():
         judge = Judge.load(path)
@@ -106,14 +110,6 @@ def _judge(corpus: Corpus, settings: ControlSettings, path: Path) -> Judge:
 
 
 def _language_model(corpus: Corpus, settings: ControlSettings, path: Path, device: str | torch.device) -> LanguageModel:
-    from svebm_ext.data.vocabulary import Vocabulary
-    from svebm_ext.evaluation.language_model import (
-        FAST,
-        load_language_model,
-        save_language_model,
-        train_language_model,
-    )
-
     about = {"sentences": settings.language_model_sentences or len(corpus.train), "seed": settings.seed}
     if path.exists():
         model, found = load_language_model(path)
@@ -150,8 +146,6 @@ def vectors(run: Run, model: SVEBM, corpus: Corpus, settings: ControlSettings) -
 @torch.enable_grad()
 def _code_gan(run: Run, model: SVEBM, corpus: Corpus, settings: ControlSettings) -> CodeGAN:
     """The conditional GAN of a finished autoencoder, trained as far as that has not been done."""
-    from svebm_ext.baselines.code_gan import CodeGANSettings, train_code_gan
-
     chosen = _chosen(corpus.train, settings.gan_codes, settings.seed)
     labels = torch.tensor([_classes(corpus).index(value) for value in chosen.labels[LABEL]])
     options = CodeGANSettings(hidden=settings.gan_hidden, max_steps=settings.gan_steps, seed=run.config.seed)
@@ -189,7 +183,7 @@ def control_document(samples: Mapping[str, Samples], yardstick: Yardstick, setti
     return document
 
 
-class Control:
+class Control(Further):
     """Further work on a finished run: control.json."""
 
     def __init__(self, budget: Budget) -> None:
@@ -201,9 +195,6 @@ class Control:
 
     def work(self, run: Run) -> None:
         """Write control.json."""
-        from svebm_ext.models.svebm import SVEBM
-        from svebm_ext.training.runtime import Runtime
-
         corpus = yelp(run.config.data.root)
         device = Runtime.start(run.config.training.device).device
         yardstick = make_yardstick(corpus, self.settings, run.folder.parent, device)
@@ -225,8 +216,6 @@ def kept(path: Path, settings: ControlSettings) -> dict[str, Any] | None:
 
 def make_reference(budget: Budget, place: Place) -> None:
     """Measure real test sentences as samples are measured, and keep that in OUT."""
-    from svebm_ext.training.runtime import Runtime
-
     settings = SETTINGS[budget]
     if kept(place.out / REFERENCE, settings) is not None:
         return
