@@ -65,7 +65,7 @@ def self_bleu(sentences: Sequence[Sequence[str]], max_n: int = 4) -> float:
 
     BLEU of a single sentence: geometric mean of the clipped precisions of 1- to `max_n`-grams, an order without a match
     counting as `FLOOR` matches and orders longer than the sentence left out, times the brevity penalty to the closest
-    reference length. An empty sentence scores 0. It grows with the number of sentences: only equal numbers compare.
+    reference length; 0 where not even a word matches. It grows with the number of sentences: only equal numbers compare.
 
     Args:
         sentences: tokens of each.
@@ -83,14 +83,16 @@ def self_bleu(sentences: Sequence[Sequence[str]], max_n: int = 4) -> float:
     lengths = Counter(map(len, sentences))
     scores = []
     for index, sentence in enumerate(sentences):
-        logs = []
+        matches, totals = [], []
         for order, top in zip(counts, largest, strict=True):
             own = order[index]
-            if own:
-                matches = sum(min(count, _limit(top[gram], index)) for gram, count in own.items())
-                logs.append(math.log(max(matches, FLOOR) / own.total()))
-        penalty = _log_brevity(len(sentence), lengths)
-        scores.append(math.exp(sum(logs) / len(logs) + penalty) if logs else 0.0)
+            matches.append(sum(min(count, _limit(top[gram], index)) for gram, count in own.items()))
+            totals.append(own.total())
+        if matches[0] == 0:
+            scores.append(0.0)
+            continue
+        logs = [math.log(max(match, FLOOR) / total) for match, total in zip(matches, totals, strict=True) if total]
+        scores.append(math.exp(sum(logs) / len(logs) + _log_brevity(len(sentence), lengths)))
     return 100.0 * sum(scores) / len(scores)
 
 

@@ -26,8 +26,8 @@ def test_self_bleu_equals_the_mean_of_sacrebleu_sentence_scores(n):
 
 def test_self_bleu_has_its_ends():
     assert self_bleu([["a", "b", "c", "d", "e"]] * 3) == pytest.approx(100.0)
-    assert self_bleu([list("abcdef"), list("ghijkl")]) < 3.0
-    assert self_bleu([[], ["a"]]) < 6.0
+    assert self_bleu([list("abcdef"), list("ghijkl")]) == 0.0
+    assert self_bleu([[], ["a"]]) == 0.0
     with pytest.raises(DataError, match="at least 2"):
         self_bleu([["a"]])
 
