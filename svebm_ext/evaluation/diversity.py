@@ -65,7 +65,7 @@ def self_bleu(sentences: Sequence[Sequence[str]], max_n: int = 4) -> float:
 
     BLEU of a single sentence: geometric mean of the clipped precisions of 1- to `max_n`-grams, an order without a match
     counting as `FLOOR` matches and orders longer than the sentence left out, times the brevity penalty to the closest
-    reference length; 0 where not even a word matches. It grows with the number of sentences: only equal numbers compare.
+    reference length; 0 where not even a word matches. It grows with the number of sentences: compare equal numbers.
 
     Args:
         sentences: tokens of each.
