@@ -24,7 +24,7 @@ def mixture(n=3000):
 @pytest.mark.slow
 def test_codes_of_a_class_come_from_its_modes():
     codes, labels = mixture()
-    gan = train_code_gan(codes, labels, replace(SETTINGS, max_steps=600))
+    gan = train_code_gan(codes, labels, replace(SETTINGS, max_steps=1200))
     for label, expected in ((0, {0, 1}), (1, {2})):
         distances = torch.cdist(gan.sample(1000, label=label, seed=1), MODES)
         nearest = distances.argmin(-1)

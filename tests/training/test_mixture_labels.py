@@ -40,19 +40,24 @@ def test_the_term_is_the_cross_entropy_of_the_component(tmp_path):
     label = _terms(networks, passed, share, None, config, Averager(share.n_total), None).label
     probabilities = passed.posterior.log_categories.detach().exp()[:, 0]
     by_hand = [-math.log(probabilities[row, share.batch.labels[row]].item()) for row in range(share.n_total)]
-    assert float(label) == pytest.approx(sum(by_hand) / share.n_total, rel=1e-5)
+    assert label.item() == pytest.approx(sum(by_hand) / share.n_total, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_learns_classes_and_generates_by_them(tmp_path):
+    # z has to carry the class before its divergence weighs: with w = 1 from the start the components fall together.
     config = labelled_config(
-        tmp_path, optimiser={"learning_rate": 1e-2}, training={"max_steps": 150, "validate_every": 150}
+        tmp_path,
+        objective={"schedule": "linear", "zero_fraction": 0.4, "ramp_fraction": 0.6},
+        optimiser={"learning_rate": 1e-2},
+        training={"max_steps": 400, "validate_every": 400, "batch_size": 16},
     )
     model, _ = train(config, tmp_path / "run")
     accuracy = read_metrics(tmp_path / "run" / "metrics.jsonl")["valid_accuracy"][1][-1]
     assert accuracy > 0.9 and model.label_names == sorted(VERBS)
     found = [[text.split() for text in model.generate(50, symbol=k, seed=1)] for k in range(len(VERBS))]
     shares = [sum(verb in words for words in found[k]) / 50 for k, verb in enumerate(sorted(VERBS))]
-    assert sum(shares) / len(shares) > 0.6  # chance: a quarter
+    assert sum(shares) / len(shares) > 0.8  # chance: a quarter
 
 
 def test_labels_need_one_mixture_with_enough_components(tmp_path):
