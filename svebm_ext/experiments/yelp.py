@@ -145,7 +145,7 @@ def notes(results: Results) -> list[str]:
     }
     out = results.place.out
     known = [kept(path, settings) for path in (out / REFERENCE, *sorted(out.glob(f"*/{CONTROL}")))]
-    accuracy = next((document["judge_accuracy"] for document in known if document), {})
+    accuracy: dict[str, float] = next((document["judge_accuracy"] for document in known if document), {})
     judged = ", ".join(f"{name} {share:.1%}" for name, share in accuracy.items()) or "not trained yet"
     n_train = f"{len(yelp(results.place.root).train):,}" if results.documents else "no"
     return [
