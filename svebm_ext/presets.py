@@ -174,6 +174,30 @@ def _smd_baseline(name: str, latent_dim: int, latent: Any, **objective: Any) -> 
     )
 
 
+# Released: 84,000 iterations, lambda 50, short-run chains, cyclical w up to 1 with free bits, labels of all sentences.
+# Here: the same networks, batches and cycles with persistent chains and lambda 5; labels give z the sentiment anyway.
+YELP = Config(
+    preset="yelp",
+    data=DataConfig(corpus="yelp", label="sentiment"),
+    model=ModelConfig(latent_dim=40, n_categories=2),
+    chains=ChainConfig(n_chains=1000, n_steps=60),
+    objective=ObjectiveConfig(
+        mutual_information=5.0, label_weight=20.0, schedule="cyclical", n_cycles=4, zero_fraction=0.2, ramp_fraction=0.2
+    ),
+    optimiser=OptimiserConfig(prior_learning_rate=3e-4),
+    training=TrainingConfig(batch_size=128, max_steps=84_000, validate_every=2000),
+    evaluation=EvaluationConfig(max_sentences=500, frequency_samples=10_000),
+)
+
+#: DGM-VAE + I with one mixture, whose two components are the sentiments: q(c|x) learns the labels with the same weight
+#: as the symbols of SVEBM-IB, the divergence draws z to the component of its class, and z is sampled from one of them.
+YELP_DGM_VAE_I = replace(
+    YELP,
+    preset="yelp-dgm-vae-i",
+    model=replace(YELP.model, latent="mixture", n_variables=1, n_classes=2),
+    objective=replace(YELP.objective, mutual_information=0.0, dispersion=_DISPERSION, category_information=False),
+)
+
 PRESETS: dict[str, tuple[str, Config]] = {
     "assistant": ("SVEBM-IB on the embedded corpus of assistant requests (the default run)", ASSISTANT),
     "ptb": ("SVEBM-IB on Penn Treebank (Table 1)", PTB),
@@ -329,6 +353,37 @@ PRESETS: dict[str, tuple[str, Config]] = {
     "smd-dgm-vae-i": (
         "DGM-VAE + I(x, y) on SMD, given the context through encoder and decoder (Table 3)",
         _smd_baseline("dgm-vae-i", 15, "mixture", schedule="sigmoid", dispersion=0.3),
+    ),
+    "yelp": ("SVEBM-IB on Yelp reviews, symbols learnt from sentiment labels (Tables 6, 7)", YELP),
+    "yelp-paper": (
+        "SVEBM-IB on Yelp reviews, learning scheme of the paper: Algorithm 1 with persistent chains, w = 1, lambda 50",
+        replace(
+            YELP,
+            preset="yelp-paper",
+            chains=replace(YELP.chains, restart_fraction=0.0),
+            objective=ObjectiveConfig(mutual_information=50.0, label_weight=20.0, update="alternating"),
+            optimiser=OptimiserConfig(),
+        ),
+    ),
+    "yelp-released": (
+        "SVEBM-IB on Yelp reviews, learning scheme of the released code: short-run chains, cyclical w, free bits",
+        replace(
+            YELP,
+            preset="yelp-released",
+            chains=replace(YELP.chains, mode="short_run"),
+            objective=replace(YELP.objective, mutual_information=50.0, mutual_information_always=False, free_bits=1.0),
+            optimiser=OptimiserConfig(),
+        ),
+    ),
+    "yelp-dgm-vae-i": ("DGM-VAE + I on Yelp reviews, a component for each sentiment (Table 6)", YELP_DGM_VAE_I),
+    "yelp-cgan": (
+        "Autoencoder on Yelp reviews, whose codes the conditional GAN generates (Table 6)",
+        replace(
+            YELP,
+            preset="yelp-cgan",
+            model=replace(YELP.model, latent="deterministic"),
+            objective=ObjectiveConfig(kl_weight=0.0),
+        ),
     ),
     "agnews": ("SVEBM-IB on AG News with 200 labels: bags of words (Table 8)", AGNEWS),
     "gaussians8": ("SVEBM-IB on eight Gaussians in the plane (Figure 2)", GAUSSIANS8),

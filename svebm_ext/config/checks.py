@@ -79,8 +79,9 @@ def _validate_combinations(config: Config) -> None:
             f"objective.zero-fraction + ramp-fraction: {objective.zero_fraction} + {objective.ramp_fraction} exceeds 1"
         )
     if model.latent != "energy":
+        one_mixture = model.latent == "mixture" and model.n_variables == 1
         for name in ("mutual_information", "label_weight", "energy_penalty"):
-            if getattr(objective, name) > 0:
+            if getattr(objective, name) > 0 and not (one_mixture and name == "label_weight"):
                 raise ConfigError(f"objective.{name}: the {model.latent} latent family has no symbols; it must be 0")
     if model.latent == "mixture" and model.latent_dim % model.n_variables:
         raise ConfigError(
@@ -142,6 +143,8 @@ def _validate_labels(config: Config) -> None:
         if getattr(getattr(config, section), name) and objective.label_weight == 0:
             option = f"{section}.{name.replace('_', '-')}"
             raise ConfigError(f"{option}: needs labels to learn from (objective.label-weight)")
+    if model.latent == "mixture" and config.training.labelled_batch_size > 0 and not objective.labelled_bound:
+        raise ConfigError("objective.labelled-bound: a mixture learns labels from sentences of the bound; leave it on")
     if config.training.select == "accuracy" and objective.label_weight == 0:
         raise ConfigError("training.select: accuracy needs labels to learn from (objective.label-weight)")
 

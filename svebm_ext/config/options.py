@@ -171,7 +171,8 @@ class ObjectiveConfig:
     marginal_momentum: float = 0.0
     """Momentum of the running marginal q(y); 0 uses the minibatch alone."""
     label_weight: float = 0.0
-    """eta, weight of the cross-entropy of labels at z = mu(x) (Eq. 23); above 0 is semi-supervised."""
+    """eta, weight of the cross-entropy of labels at z = mu(x) (Eq. 23), or of the component of a single mixture; above
+    0 is semi-supervised."""
     label_encoder: bool = True
     """Let the gradient of the labels' cross-entropy reach the encoder."""
     label_ramp: float = 0.0

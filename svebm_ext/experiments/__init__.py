@@ -1,8 +1,8 @@
 """`python -m svebm_ext.experiments EXPERIMENT`: train and measure the rows of a table or figure of the paper.
 
 A row is a configuration and a run folder. Rows that are finished are kept, and a row that was interrupted is taken up
-where it stopped: give the same command again. One file an experiment: `table1`, `ablation`, `table2`, `smd`, `figure2`;
-what they share is in `rows` (how runs are made) and `table` (what is made of them).
+where it stopped: give the same command again. One file an experiment: `table1`, `ablation`, `table2`, `smd`, `yelp`,
+`figure2`; what they share is in `rows` (how runs are made) and `table` (what is made of them).
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Run, 
 from svebm_ext.experiments.smd import TABLE3
 from svebm_ext.experiments.table1 import TABLE1
 from svebm_ext.experiments.table2 import TABLE2
+from svebm_ext.experiments.yelp import YELP
 
 EXPERIMENTS: dict[str, Experiment] = {
     "ptb": TABLE1,
     "ptb-ablation": ABLATION,
     "dd": TABLE2,
     "smd": TABLE3,
+    "yelp": YELP,
     "figure2": FIGURE2,
 }
 
@@ -102,7 +104,8 @@ def main(arguments: Sequence[str]) -> None:
     runs = [place.run(row, seed) for seed in seeds for row in rows]
     check(runs)
     try:
-        failures = run_all(runs, lambda failed: write(experiment, options.budget, place, failed), _say)
+        further = experiment.further(options.budget) if experiment.further is not None else None
+        failures = run_all(runs, lambda failed: write(experiment, options.budget, place, failed), _say, further)
         for reference, work in experiment.references.items():
             if reference in asked:
                 _say(f"{reference}: a reference, worked out once and kept in {place.out}")

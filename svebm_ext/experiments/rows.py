@@ -100,6 +100,18 @@ class Results:
     left_out: Sequence[str] = ()
 
 
+class Further:
+    """Work of an experiment on a finished run, beyond training and the usual measures."""
+
+    def done(self, run: Run) -> bool:
+        """Whether its results are in the run's folder."""
+        raise NotImplementedError
+
+    def work(self, run: Run) -> None:
+        """Do it; it may have been interrupted before."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
 class Experiment:
     """A table or figure of the paper.
@@ -111,6 +123,7 @@ class Experiment:
         report: writes what is made of the results, and returns the files.
         show: prints the table, where there is one.
         references: further rows that are no run of a model; each is worked out once and kept in OUT.
+        further: at a budget, what is done with each finished run before the next is begun.
     """
 
     title: str
@@ -119,6 +132,7 @@ class Experiment:
     report: Callable[[Results], list[Path]]
     show: Callable[[Results], None] | None = None
     references: Mapping[str, Callable[[Budget, Place], Any]] = field(default_factory=dict)
+    further: Callable[[Budget], Further] | None = None
 
 
 def finished(run: Run) -> dict[str, Any] | None:
@@ -180,7 +194,10 @@ def run_row(run: Run) -> dict[str, Any]:
 
 
 def run_all(
-    runs: Sequence[Run], after: Callable[[Mapping[str, str]], None], say: Callable[[str], None] = print
+    runs: Sequence[Run],
+    after: Callable[[Mapping[str, str]], None],
+    say: Callable[[str], None] = print,
+    further: Further | None = None,
 ) -> dict[str, str]:
     """Make every run that is missing. One that fails does not keep the others from being made.
 
@@ -188,6 +205,7 @@ def run_all(
         runs: in the order in which they are made.
         after: called when a run has ended, with the failures so far; writes the report.
         say: receives lines of progress.
+        further: work on each finished run.
 
     Returns:
         Reason of failure by label of the run.
@@ -196,7 +214,7 @@ def run_all(
         Interrupted: on Ctrl-C or SIGTERM in training, after saving. KeyboardInterrupt passes too.
     """
     begin = time.monotonic()
-    missing = [run for run in runs if finished(run) is None]
+    missing = [run for run in runs if finished(run) is None or (further is not None and not further.done(run))]
     n_kept = len(runs) - len(missing)
     if n_kept:
         say(f"{n_kept} of {len(runs)} rows are finished and kept")
@@ -207,6 +225,8 @@ def run_all(
         say(f"[{n_kept + number + 1}/{len(runs)}] {run.label}: {run.folder} ({clock(elapsed)} elapsed{left})")
         try:
             run_row(run)
+            if further is not None:
+                further.work(run)
         except Interrupted:
             raise
         except Exception as error:

@@ -37,7 +37,8 @@ class MixturePrior(nn.Module):
 class MixtureLatent(Latent):
     """n variables of d dimensions, each a mixture of K Gaussians with equal weights and learnt components; D = n d.
 
-    The decoder sees z alone; the component c of each variable is inferred by q(c|x), independent of q(z|x).
+    The decoder sees z alone; the component c of each variable is inferred by q(c|x), independent of q(z|x). Where there
+    is one mixture, its component is a symbol that can be chosen, and learnt from labels.
 
     Args:
         feature_dim: size of the encoder's features.
@@ -51,6 +52,7 @@ class MixtureLatent(Latent):
     def __init__(self, feature_dim: int, n_variables: int, n_classes: int, latent_dim: int) -> None:
         super().__init__()
         self.n_variables, self.n_classes, self.latent_dim = n_variables, n_classes, latent_dim
+        self.n_categories = n_classes if n_variables == 1 else None
         self.vector = GaussianLatent(feature_dim, latent_dim)
         self.to_logits = nn.Linear(feature_dim, n_variables * n_classes)
         self.prior = MixturePrior(n_variables, n_classes, latent_dim // n_variables)
@@ -111,11 +113,19 @@ class MixtureLatent(Latent):
         return (log_density.logsumexp(-1) - math.log(self.n_classes)).sum(-1)
 
     def sample_prior(self, n: int, *, seed: int, symbol: int | None = None) -> Float[Tensor, "n D"]:
-        """A uniform component of each variable, and its Gaussian."""
-        if symbol is not None:
+        """A uniform component of each variable, or component `symbol` of the only one, and its Gaussian.
+
+        Raises:
+            ConfigError: a symbol where there are several mixtures, or one outside 0 .. K-1.
+        """
+        if symbol is not None and self.n_categories is None:
             raise ConfigError("symbol: this family has several mixtures, not one symbol to choose")
+        if symbol is not None and not 0 <= symbol < self.n_classes:
+            raise ConfigError(f"symbol: {symbol} is outside 0 .. {self.n_classes - 1}")
         mean = self.prior.mean
         components = uniform_categories(n, self.n_variables, self.n_classes, seed, mean.device)
+        if symbol is not None:
+            components = torch.full_like(components, symbol)
         noise = philox_normal(seed, torch.arange(n, device=mean.device), dim=self.latent_dim, stream=Stream.INITIAL)[0]
         variables = torch.arange(self.n_variables, device=mean.device)
         chosen, log_variance = mean[variables, components], self.prior.log_variance[variables, components]

@@ -245,7 +245,12 @@ def training_label(corpus: Corpus, config: Config) -> tuple[str | None, tuple[st
             f"data.label: {name!r} is no label of corpus {corpus.name}; it has {', '.join(known) or 'none'}"
         )
     classes = tuple(label_classes([corpus.train], name))
-    if len(classes) > config.model.n_categories > 0:
+    if config.model.latent == "mixture":
+        if len(classes) > config.model.n_classes:
+            raise ConfigError(
+                f"model.n-classes: {config.model.n_classes} components cannot hold the {len(classes)} classes of {name}"
+            )
+    elif len(classes) > config.model.n_categories > 0:
         raise ConfigError(
             f"model.n-categories: {config.model.n_categories} symbols cannot hold the {len(classes)} classes of {name}"
         )

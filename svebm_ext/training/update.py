@@ -258,6 +258,8 @@ def _terms(
             if share.labelled is not None and forward.labelled_mean is not None:
                 mean, labels = forward.labelled_mean, share.labelled.labels
             label_logits = latent.prior.logits(mean if objective.label_encoder else mean.detach())
+    elif objective.label_weight > 0.0:  # one mixture, whose component is the class: Kingma et al. 2014, with q(c|x)
+        label_logits, labels = divergence["log_categories"][:, 0], share.batch.labels
     return collect_terms(
         forward.nll,
         divergence,

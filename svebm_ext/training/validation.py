@@ -61,14 +61,17 @@ class Validator:
 
     @torch.no_grad()
     def accuracy(self, model: LatentVariableModel) -> float | None:
-        """Share of all labelled validation examples whose most probable symbol at mu(x) is their class, if any are."""
+        """Share of all labelled validation examples whose most probable symbol is their class, if any are."""
         labelled = (self._valid.labels >= 0).nonzero()[:, 0]
-        if not isinstance(model.latent, EnergyLatent) or len(labelled) == 0:
+        if len(labelled) == 0:
             return None
         right = 0
         for part in evaluation_batches(self._valid.lengths[labelled], 500):
             batch = self._collate(labelled[part])
-            right += int((model.latent.prior.logits(model.encode(batch)).argmax(-1) == batch.labels).sum())
+            log_categories = model.latent.log_categories(model.latent.posterior(model.encoder(batch)))
+            if log_categories is None:
+                return None
+            right += int((log_categories[:, 0].argmax(-1) == batch.labels).sum())
         return right / len(labelled)
 
     @torch.no_grad()

@@ -254,3 +254,18 @@ def test_gradients_of_the_terms_are_those_of_finite_differences():
     del latent.prior.mean, latent.prior.log_variance
     inputs = [torch.randn(2, 6), torch.randn(2, 6), torch.randn(2, N, K), torch.randn(N, K, 2), torch.randn(N, K, 2)]
     assert torch.autograd.gradcheck(divergence, [x.double().requires_grad_() for x in inputs])
+
+
+def test_the_component_of_a_single_mixture_can_be_chosen():
+    torch.manual_seed(5)
+    latent = MixtureLatent(4, 1, 3, 2)
+    assert latent.n_categories == 3 and mixture().n_categories is None
+    with torch.no_grad():
+        latent.prior.log_variance.normal_()
+    for symbol in range(3):
+        z = latent.sample_prior(20_000, seed=6, symbol=symbol)
+        torch.testing.assert_close(z.mean(0), latent.prior.mean[0, symbol].detach(), atol=0.05, rtol=0)
+        torch.testing.assert_close(z.var(0).log(), latent.prior.log_variance[0, symbol].detach(), atol=0.05, rtol=0)
+    for symbol in (-1, 3):
+        with pytest.raises(ConfigError, match=r"outside 0 \.\. 2"):
+            latent.sample_prior(3, seed=0, symbol=symbol)

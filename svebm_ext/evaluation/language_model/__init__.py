@@ -10,6 +10,7 @@ import torch
 
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import DataError
+from svebm_ext.evaluation.language_model.saved import load_language_model, save_language_model
 from svebm_ext.evaluation.language_model.settings import FAST, PAPER, LanguageModelSettings
 from svebm_ext.evaluation.language_model.train import LanguageModel, perplexity, train_language_model
 
@@ -19,8 +20,10 @@ __all__ = [
     "LanguageModel",
     "LanguageModelSettings",
     "ReversePerplexity",
+    "load_language_model",
     "perplexity",
     "reverse_perplexity",
+    "save_language_model",
     "train_language_model",
 ]
 

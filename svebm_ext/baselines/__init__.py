@@ -1,0 +1,1 @@
+"""Systems to compare with that are no latent family of their own."""
