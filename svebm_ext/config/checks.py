@@ -98,6 +98,9 @@ def _validate_combinations(config: Config) -> None:
     batch = config.training.batch_size + (config.training.labelled_batch_size if objective.labelled_bound else 0)
     picked = config.chains.per_iteration or batch
     _validate_dialogs(config)
+    if config.chains.restart_from == "posterior" and (config.chains.mode == "short_run" or model.kind == "dialogs"):
+        what = "short-run chains have" if config.chains.mode == "short_run" else "a dialog's own chain has"
+        raise ConfigError(f"chains.restart-from: posterior given; {what} no part in it, expected reference")
     own_bank = config.chains.mode == "persistent" and model.kind != "dialogs"
     if own_bank and config.chains.n_chains < picked:
         raise ConfigError(

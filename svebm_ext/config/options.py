@@ -141,7 +141,10 @@ class ChainConfig:
     step_size: float = 0.125
     """s in z + s grad log p(z) + sqrt(2 s) noise."""
     restart_fraction: float = 0.02
-    """Share of the chosen persistent chains that start again from N(0, I) at each iteration."""
+    """Share of the chosen persistent chains that start again at each iteration."""
+    restart_from: Literal["reference", "posterior"] = "reference"
+    """Where they start again: N(0, I), or z of the batch's sentences, so that regions of high F that the encoder has
+    found, and that no path of chains leads to, are seen by the negative phase as well."""
     precision: Literal["fp32", "fast"] = "fp32"
     """"fast": operands of the prior network's products may be rounded to 16 bits in sampling, where a kernel can."""
 

@@ -92,6 +92,7 @@ class ChainBank:
         step_size: float | None = None,
         restart_fraction: float | None = None,
         chosen: Int[Tensor, " m"] | None = None,
+        starts: Float[Tensor, "B D"] | None = None,
         rank: int = 0,
         world_size: int = 1,
         gather: Gather | None = None,
@@ -106,6 +107,7 @@ class ChainBank:
             n_steps, step_size, restart_fraction: instead of the bank's own, for this iteration.
             chosen: these chains instead of a random choice: chains that belong to examples, since their prior depends
                 on a context.
+            starts: states of which chains that start again take one, chain i of this process row i mod B; default p0.
             rank: this process, of `world_size`.
             world_size: number of processes.
             gather: rows of this process -> rows of all, row i of process r at i * world_size + r.
@@ -126,8 +128,10 @@ class ChainBank:
         if fraction > 0.0:
             z = self.states[own]
             restarts = self._uniforms(step)[own, 1] < fraction
-            # Step 0 of the stream gave the bank's initial states.
-            fresh = self._from_reference(own, z.shape[1], step=step + 1).to(z.dtype)
+            if starts is None:
+                # Step 0 of the stream gave the bank's initial states.
+                starts = self._from_reference(own, z.shape[1], step=step + 1)
+            fresh = starts[torch.arange(len(own), device=z.device) % len(starts)].to(z.dtype)
             self.states[own] = torch.where(restarts[:, None], fresh, z)
         z = langevin(
             self.states,

@@ -19,7 +19,7 @@ from svebm_ext.errors import ConfigError, ModelFolderError, TrainingDivergedErro
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import ConditionalPosterior
-from svebm_ext.models.latent_variable import LatentVariableModel
+from svebm_ext.models.latent_variable import Forward, LatentVariableModel
 from svebm_ext.models.pretrained import load_parameters
 from svebm_ext.objectives.schedules import kl_weight
 from svebm_ext.sampling.chains import ChainBank, make_chains
@@ -197,7 +197,7 @@ class Trainer:
         return outcome, weight, getattr(share.batch, "n_tokens", share.n_total)
 
     def _negative(self, share: Share) -> Negative | None:
-        """z- of the prior, this process's part of them; given contexts, what makes them once these are encoded."""
+        """z- of the prior, this process's part of them; or what makes them from the encoded batch."""
         if self.chains is None:
             return None
         latent, chains, step, n = cast(EnergyLatent, self.model.latent), self.chains, self.step, share.n_total
@@ -211,22 +211,28 @@ class Trainer:
             if isinstance(chains, ChainBank):
                 options["chosen"] = share.batch.indices  # each example has its chain, since each has its prior
 
-            def of_contexts(posterior: ConditionalPosterior) -> Tensor:
-                bias = prior.context_bias(posterior.context).detach()
+            def of_contexts(forward: Forward) -> Tensor:
+                bias = prior.context_bias(cast(ConditionalPosterior, forward.posterior).context).detach()
                 return chains.advance(prior.layers(), step, n, bias=bias, **options)
 
             return of_contexts
         runtime = self.runtime
-        negative = chains.advance(
-            prior.layers(),
-            step,
-            self.config.chains.per_iteration or n,
-            rank=runtime.rank,
-            world_size=runtime.world_size,
-            gather=runtime.gather,
-            **options,
-        )
-        return negative[runtime.rank :: runtime.world_size]
+
+        def of_process(forward: Forward | None = None) -> Tensor:
+            if forward is not None:
+                options["starts"] = forward.z.detach()
+            negative = chains.advance(
+                prior.layers(),
+                step,
+                self.config.chains.per_iteration or n,
+                rank=runtime.rank,
+                world_size=runtime.world_size,
+                gather=runtime.gather,
+                **options,
+            )
+            return negative[runtime.rank :: runtime.world_size]
+
+        return of_process if self.config.chains.restart_from == "posterior" else of_process()
 
     def _due(self, every: int) -> bool:
         return every > 0 and (self.step % every == 0 or self.step == self.config.training.max_steps)

@@ -6,7 +6,6 @@ import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +22,8 @@ from svebm_ext.randomness import Draw
 from svebm_ext.training.feeds import Share
 from svebm_ext.training.runtime import Runtime
 
-#: z- of the prior, or what makes them from the posterior of a batch.
-Negative = Tensor | Callable[[Any], Tensor]
+#: z- of the prior, or what makes them from the pass over the batch.
+Negative = Tensor | Callable[[Forward], Tensor]
 
 #: Factor on the learning rate after a validation that did not improve, for the schedule "plateau".
 PLATEAU_FACTOR = 0.8
@@ -174,8 +173,8 @@ def update(
         model: networks.
         optimisers: of the networks and the prior.
         share: this process's part of the batch.
-        chains: [m, D] this process's z- of the prior, detached, or a function that makes them from the posterior, where
-            the prior depends on a context that is encoded with it; None without a prior or while w = 0.
+        chains: [m, D] this process's z- of the prior, detached, or a function that makes them from the pass over the
+            batch: for contexts, or chains that start again at its z; None without a prior or while w = 0.
         weight: w.
         step: iteration, from 0: addresses the random numbers.
         config, runtime: of the run.
@@ -216,7 +215,7 @@ def _update(
         terms = _terms(model, passed, share, negative, config, average, running_marginal)
         return total_loss(terms, weight, objective, runtime.world_size), terms
 
-    negative = chains(forward.posterior) if callable(chains) else chains
+    negative = chains(forward) if callable(chains) else chains
     alternating = config.objective.update == "alternating" and negative is not None
     if alternating:
         posterior = type(forward.posterior)(*(p.detach() for p in forward.posterior))

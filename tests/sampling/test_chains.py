@@ -55,6 +55,22 @@ def test_selection_is_uniform_over_chains_and_pairs():
     assert overlap == pytest.approx(m * m / L, abs=4 * 0.8 / math.sqrt(n))
 
 
+def test_chains_start_again_at_given_states(layers):
+    starts = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    bank = ChainBank(20, 3, seed=2, n_steps=5, step_size=0.1, restart_fraction=1.0)
+    chosen = bank.select(7, 6)
+    found = bank.advance(layers, 7, 6, starts=starts)
+    rows = starts[[0, 1, 2, 3, 0, 1]]  # fewer states than chains are used in turn
+    expected = langevin(rows, layers, n_steps=5, step_size=0.1, seed=2, chain_ids=chosen).z
+    torch.testing.assert_close(found, expected)
+    some = ChainBank(2000, 3, seed=2, n_steps=1, step_size=1e-6, restart_fraction=0.3)
+    before = some.states.clone()
+    far = some.advance(layers, 7, 2000, starts=torch.full((1, 3), 50.0))
+    again = (far > 40).all(1)
+    assert again.float().mean() == pytest.approx(0.3, abs=4 * math.sqrt(0.3 * 0.7 / 2000))
+    torch.testing.assert_close(far[~again], before[some.select(7, 2000)][~again], atol=0.02, rtol=0)
+
+
 def test_chosen_chains_are_advanced_and_written_back(layers):
     bank = ChainBank(20, 3, seed=2, n_steps=5, step_size=0.1)
     before, chosen = bank.states.clone(), bank.select(7, 6)
