@@ -69,8 +69,8 @@ class GloVe(nn.Module):
 
     def __init__(self, n_words: int, dim: int) -> None:
         super().__init__()
-        self.words, self.contexts = (nn.Embedding(n_words, dim, sparse=True) for _ in range(2))
-        self.word_bias, self.context_bias = (nn.Embedding(n_words, 1, sparse=True) for _ in range(2))
+        self.words, self.contexts = (nn.Embedding(n_words, dim) for _ in range(2))
+        self.word_bias, self.context_bias = (nn.Embedding(n_words, 1) for _ in range(2))
         for table in (self.words, self.contexts, self.word_bias, self.context_bias):
             nn.init.uniform_(table.weight, -0.5 / dim, 0.5 / dim)
 
