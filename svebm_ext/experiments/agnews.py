@@ -188,7 +188,7 @@ def rows_of_report(results: Results) -> list[dict[str, Any]]:
                 "by_seed": by_seed,
                 "valid_accuracy": statistics.fmean(best) if best else None,
                 "calibration_error": statistics.fmean(document["calibration_error"] for _, document in runs),
-                "iterations": runs[0][0].config.training.max_steps,
+                "iterations": None if PAPER[system] is None else runs[0][0].config.training.max_steps,
                 "training_seconds": statistics.fmean(seconds) if seconds else None,
                 "budget": results.budget,
             }
@@ -217,8 +217,8 @@ def notes(budget: Budget) -> list[str]:
         "AG News here has 48,459 training documents, so that at most as many are unlabelled; the paper had 115,000. "
         "Iterations, rounds and models are chosen on the development split, accuracy is that of the test split; the "
         "released program reports its development split.",
-        "Naive Bayes + EM and self-training logistic regression are references of scikit-learn's kind, not of the "
-        "paper. The other rows are this package's own on the same words (30,000, stop words out) at budget "
+        "Naive Bayes + EM and self-training logistic regression are simple references that the paper's table does not "
+        "have. The other rows are this package's own on the same words (30,000, stop words out) at budget "
         f"{budget}: {steps:,} iterations of SVEBM-IB. CatVAE and Hard EM are a bag-of-words form of Jin et al. (2020), "
         "M2 of Kingma et al. (2014) with one z for all classes.",
     ]
@@ -278,10 +278,11 @@ def _origin_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     )
     lines = [heading, "|---|" + "---:|" * 6 + "---|---|"]
     for row in rows:
-        valid, seconds = row["valid_accuracy"], row["training_seconds"]
+        valid, seconds, steps = row["valid_accuracy"], row["training_seconds"], row["iterations"]
         cells = [
             row["row"], f"{row['labels']:,}", ", ".join(f"{value:.1f}" for value in row["by_seed"].values()),
-            "–" if valid is None else f"{valid:.1f}", f"{row['calibration_error']:.3f}", f"{row['iterations']:,}",
+            "–" if valid is None else f"{valid:.1f}", f"{row['calibration_error']:.3f}",
+            "–" if steps is None else f"{steps:,}",
             "–" if seconds is None else f"{seconds:.0f}", row["commit"], row["device"],
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
