@@ -77,6 +77,23 @@ def test_the_report_has_mean_and_deviation_over_seeds(tmp_path):
     assert "48,459" in " ".join(agnews.notes("cpu"))
 
 
+def test_pictures_are_drawn_at_the_end(tmp_path):
+    place, found = Place(tmp_path), []
+    for name in ("nb-em-200", "svebm-ib-200"):
+        for seed in range(2):
+            run = place.run(make_row(name, "smoke"), seed)
+            run.folder.mkdir()
+            lines = [json.dumps({"step": step, "valid_accuracy": 0.8, "seconds": 1.0}) for step in (3, 6)[seed == 1 :]]
+            (run.folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+            found.append((run, document(0.8 + 0.01 * seed)))
+    assert [path.name for path in agnews.report(Results("smoke", place, found))] == ["report.md", "report.json"]
+    paths = agnews.report(Results("smoke", place, found, final=True))
+    assert [path.name for path in paths[2:]] == ["measures.png", "learning_curves_200.png"]
+    assert all(path.stat().st_size > 1000 for path in paths[2:])
+    assert "![](plots/learning_curves_200.png)" in (tmp_path / "report.md").read_text()
+    assert json.loads((tmp_path / "report.json").read_text())[1]["iterations"] == 6
+
+
 def test_published_vectors_that_are_not_there_are_told(tmp_path):
     write_agnews(tmp_path, sizes=(8, 4, 4))
     assert unavailable("glove-od-200", Place(tmp_path, tmp_path)) is None
