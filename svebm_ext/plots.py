@@ -327,14 +327,19 @@ def _published_panel(axis: Any, panel: Panel, names: Sequence[str]) -> dict[str,
 
 
 def bounds_of_rows(
-    curves: Mapping[str, Sequence[tuple[Sequence[int], Sequence[float]]]], out: Path, *, caption: str = ""
+    curves: Mapping[str, Sequence[tuple[Sequence[int], Sequence[float]]]],
+    out: Path,
+    *,
+    caption: str = "",
+    measure: str = "bound of -log p(x), validation (nats a sentence)",
 ) -> Path:
-    """Draw the validation bound of several systems against iterations, a curve a seed.
+    """Draw the validation bound, or another measure, of several systems against iterations, a curve a seed.
 
     Args:
         curves: by system, iterations and bounds in nats a sentence of each seed.
         out: picture to write; its suffix chooses the format.
         caption: what the curves are not, if some are no bounds.
+        measure: what is drawn, with its unit.
 
     Returns:
         `out`.
@@ -355,7 +360,7 @@ def bounds_of_rows(
                 marker=marker if len(steps) <= 30 else None, label=name if index == 0 else None,
             )  # fmt: skip
     axis.set_xlabel("iteration")
-    axis.set_ylabel("bound of -log p(x), validation (nats a sentence)")
+    axis.set_ylabel(measure)
     axis.set_title(caption, loc="left", fontsize=8)
     axis.grid(alpha=0.25)
     axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8, frameon=False, borderaxespad=0.0)

@@ -135,3 +135,22 @@ def document_config(train, **changes):
     sections = {"model": kind, "objective": objective, "training": {"labelled_batch_size": 4}}
     merged = {name: {**sections.get(name, {}), **changes.get(name, {})} for name in sections | changes}
     return tiny_config(train, **merged)
+
+
+def write_agnews(root, sizes=(260, 40, 40), n_vectors=12):
+    """A stand-in with the file names and fields of AG News, four topics; word vectors of GloVe's format beside it."""
+    rng = random.Random(0)
+    topics = [*TOPICS.values(), ["goal", "match", "team", "coach", "league", "score", "player", "cup"]]
+    (root / "agnews").mkdir()
+    for name, n in zip(("train", "dev", "test"), sizes, strict=True):
+        lines = []
+        for number in range(n):
+            topic = topics[number % 4]
+            words = [rng.choice(topic if rng.random() < 0.5 else COMMON) for _ in range(12)]
+            record = {"label": number % 4 + 1, "headline": " ".join(words[:4]), "text": " ".join(words[4:])}
+            lines.append(json.dumps(record))
+        (root / "agnews" / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+    (root / "glove").mkdir()
+    known = [word for topic in topics for word in topic][:n_vectors]
+    rows = [f"{word} {' '.join(f'{rng.gauss(0, 0.4):.3f}' for _ in range(6))}" for word in [*known, "elsewhere"]]
+    (root / "glove" / "glove.6B.50d.txt").write_text("\n".join(rows) + "\n")

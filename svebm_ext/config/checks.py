@@ -41,6 +41,7 @@ def validate(config: Config) -> None:
         "free_bits",
         "mutual_information",
         "label_weight",
+        "pseudo_label_weight",
         "bag_of_words",
         "energy_penalty",
         "dispersion",
@@ -138,6 +139,15 @@ def _validate_labels(config: Config) -> None:
     model, objective = config.model, config.objective
     if model.class_words and (not is_bag_of_words(model) or model.latent != "energy"):
         raise ConfigError("model.class-words: needs bags of words and the energy latent family")
+    if model.class_words_start != "zero" and not (model.class_words and objective.label_weight > 0):
+        raise ConfigError(
+            f"model.class-words-start: {model.class_words_start} needs a table of classes (model.class-words) and "
+            "labels to learn from (objective.label-weight)"
+        )
+    if objective.pseudo_label_weight > 0 and not (is_bag_of_words(model) and objective.label_weight > 0):
+        raise ConfigError(
+            "objective.pseudo-label-weight: needs bags of words and labels to learn from (objective.label-weight)"
+        )
     if is_bag_of_words(model) and objective.bag_of_words > 0:
         raise ConfigError("objective.bag-of-words: where documents are bags of words it is the likelihood; set it to 0")
     if is_bag_of_words(model) and model.latent == "none":

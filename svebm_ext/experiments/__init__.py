@@ -2,7 +2,7 @@
 
 A row is a configuration and a run folder. Rows that are finished are kept, and a row that was interrupted is taken up
 where it stopped: give the same command again. One file an experiment: `table1`, `ablation`, `table2`, `smd`, `yelp`,
-`figure2`; what they share is in `rows` (how runs are made) and `table` (what is made of them).
+`agnews`, `figure2`; what they share is in `rows` (how runs are made) and `table` (what is made of them).
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from svebm_ext.commands import parse
 from svebm_ext.config import validate
 from svebm_ext.errors import ConfigError, SvebmError
 from svebm_ext.experiments.ablation import ABLATION
+from svebm_ext.experiments.agnews import AGNEWS
 from svebm_ext.experiments.figure2 import FIGURE2
 from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Run, finished, note_failure, run_all
 from svebm_ext.experiments.smd import TABLE3
@@ -30,6 +31,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "dd": TABLE2,
     "smd": TABLE3,
     "yelp": YELP,
+    "agnews": AGNEWS,
     "figure2": FIGURE2,
 }
 
@@ -47,7 +49,7 @@ class Arguments:
     """Options of an experiment."""
 
     rows: tuple[str, ...] = ()
-    """Rows to make (default: all). The report shows all finished rows of the folder."""
+    """Rows, or groups of rows, to make (default: all). The report shows all finished rows of the folder."""
     budget: Budget = "cpu"
     """smoke: a few iterations of small networks, to see that it works; cpu: sized for two cores; paper: the paper's."""
     seeds: int = 1
@@ -69,7 +71,9 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[str, Arguments]:
     """
     rest = list(arguments)
     name = rest.pop(0) if rest and not rest[0].startswith("-") else None
-    listed = "\n".join(f"  {key} ({one.title}): {', '.join(_names(one))}" for key, one in EXPERIMENTS.items())
+    listed = "\n".join(
+        f"  {key} ({one.title}): {', '.join(one.groups or _names(one))}" for key, one in EXPERIMENTS.items()
+    )
     options: Arguments = parse(
         Arguments,
         rest,
@@ -78,10 +82,13 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[str, Arguments]:
     )
     if name not in EXPERIMENTS:
         raise ConfigError(f"EXPERIMENT: {name!r} given; expected one of {', '.join(EXPERIMENTS)}")
-    known = _names(EXPERIMENTS[name])
+    known, groups = _names(EXPERIMENTS[name]), EXPERIMENTS[name].groups
+    options = replace(options, rows=tuple(row for given in options.rows for row in groups.get(given, (given,))))
     unknown = [row for row in options.rows if row not in known]
     if unknown:
-        raise ConfigError(f"--rows: {name} has no row {', '.join(map(repr, unknown))}; it has {', '.join(known)}")
+        raise ConfigError(
+            f"--rows: {name} has no row {', '.join(map(repr, unknown))}; it has {', '.join((*groups, *known))}"
+        )
     if options.seeds < 1:
         raise ConfigError(f"--seeds: {options.seeds} given, expected a number of at least 1")
     return name, options
@@ -99,13 +106,18 @@ def main(arguments: Sequence[str]) -> None:
     experiment = EXPERIMENTS[name]
     place = Place(options.out or Path("runs") / f"{name}-{options.budget}", options.data.root, options.device)
     asked = set(options.rows or _names(experiment))
-    rows = [experiment.make_row(row, options.budget) for row in experiment.names if row in asked]
+    skipped = _unavailable(experiment, place, asked)
+    rows = [experiment.make_row(row, options.budget) for row in experiment.names if row in asked - skipped.keys()]
     seeds = range(options.seed, options.seed + options.seeds)
     runs = [place.run(row, seed) for seed in seeds for row in rows]
     check(runs)
+    for text in _reasons(skipped):
+        _say(text)
     try:
         further = experiment.further(options.budget) if experiment.further is not None else None
-        failures = run_all(runs, lambda failed: write(experiment, options.budget, place, failed), _say, further)
+        failures = run_all(
+            runs, lambda failed: write(experiment, options.budget, place, failed, skipped), _say, further
+        )
         for reference, work in experiment.references.items():
             if reference in asked:
                 _say(f"{reference}: a reference, worked out once and kept in {place.out}")
@@ -118,11 +130,23 @@ def main(arguments: Sequence[str]) -> None:
     except (Interrupted, KeyboardInterrupt):
         command = shlex.join(["python", "-m", "svebm_ext.experiments", *arguments])
         raise Interrupted(f"finished rows are kept in {place.out}; continue with {command}") from None
-    write(experiment, options.budget, place, failures, show=True)
+    write(experiment, options.budget, place, failures, skipped, show=True)
     if failures:
         for label, reason in failures.items():
             print(f"failed: {label}: {reason}", file=sys.stderr)
         sys.exit(1)
+
+
+def _unavailable(experiment: Experiment, place: Place, asked: set[str]) -> dict[str, str]:
+    """Reason by row of those that cannot be made."""
+    if experiment.unavailable is None:
+        return {}
+    found = {name: experiment.unavailable(name, place) for name in experiment.names if name in asked}
+    return {name: reason for name, reason in found.items() if reason is not None}
+
+
+def _reasons(skipped: Mapping[str, str]) -> list[str]:
+    return [f"{name}: skipped, {reason}" for name, reason in skipped.items()]
 
 
 def check(runs: Sequence[Run]) -> None:
@@ -137,16 +161,24 @@ def check(runs: Sequence[Run]) -> None:
     for run in runs:
         validate(run.config)
         finished(run)
-    for data in {run.config.data: None for run in runs if run.config.model.kind in ("sentences", "dialogs")}:
+    # Which examples keep their label, and how a corpus is split, does not matter to whether it is there.
+    texts = [run.config.data for run in runs if run.config.model.kind != "points"]
+    for data in {replace(data, n_labelled=0, seed=0): None for data in texts}:
         load_configured(data)
 
 
 def write(
-    experiment: Experiment, budget: Budget, place: Place, failures: Mapping[str, str], *, show: bool = False
+    experiment: Experiment,
+    budget: Budget,
+    place: Place,
+    failures: Mapping[str, str],
+    skipped: Mapping[str, str] | None = None,
+    *,
+    show: bool = False,
 ) -> None:
     """Write the report of all finished runs of the folder, also of those that were not asked for now."""
     found = []
-    left_out = []
+    left_out = _reasons(skipped or {})
     for name in experiment.names:
         for seed in place.seeds(name):
             try:
@@ -157,7 +189,7 @@ def write(
                 continue
             if document is not None:
                 found.append((run, document))
-    results = Results(budget, place, found, failures, left_out)
+    results = Results(budget, place, found, failures, left_out, final=show)
     paths = experiment.report(results)
     if show:
         if experiment.show is not None:

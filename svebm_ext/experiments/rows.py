@@ -35,12 +35,17 @@ class Row:
         paper: the paper's figure by measure; None where the paper prints none.
         incomparable: measures whose published figure is of another quantity, so that it stands beside ours only to be
             recognised.
+        make: trains and measures a row that is no model of this package; leaves config.json and metrics.json in the
+            folder of the run, and returns the content of the latter.
+        data_seed: data.seed is the training seed as well, so that each seed has labels of its own.
     """
 
     name: str
     config: Config
     paper: Mapping[str, float | None] = field(default_factory=dict)
     incomparable: tuple[str, ...] = ()
+    make: Callable[[Run], dict[str, Any]] | None = None
+    data_seed: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,10 +58,11 @@ class Place:
 
     def run(self, row: Row, seed: int) -> Run:
         """The run of a row for a training seed; its folder is OUT/ROW-seedSEED."""
+        data = replace(row.config.data, root=self.root)
         config = replace(
             row.config,
             seed=seed,
-            data=replace(row.config.data, root=self.root),
+            data=replace(data, seed=seed) if row.data_seed else data,
             training=replace(row.config.training, device=self.device),
         )
         return Run(row, config, self.out / f"{row.name}-seed{seed}")
@@ -90,7 +96,9 @@ class Results:
         place: where they were made.
         documents: metrics.json of the finished runs, in the order of the table.
         failures: reason by label of the runs that failed in this call.
-        left_out: folders in OUT that are not of this experiment at this budget, with the reason.
+        left_out: rows that could not be made, and folders in OUT that are not of this experiment at this budget, with
+            the reason.
+        final: whether this is the last report of a call.
     """
 
     budget: Budget
@@ -98,6 +106,7 @@ class Results:
     documents: Sequence[tuple[Run, dict[str, Any]]]
     failures: Mapping[str, str] = field(default_factory=dict)
     left_out: Sequence[str] = ()
+    final: bool = False
 
 
 class Further:
@@ -124,6 +133,8 @@ class Experiment:
         show: prints the table, where there is one.
         references: further rows that are no run of a model; each is worked out once and kept in OUT.
         further: at a budget, what is done with each finished run before the next is begun.
+        groups: names that stand for several rows each.
+        unavailable: why a row cannot be made at a place, such as data that are not there; None where it can.
     """
 
     title: str
@@ -133,6 +144,8 @@ class Experiment:
     show: Callable[[Results], None] | None = None
     references: Mapping[str, Callable[[Budget, Place], Any]] = field(default_factory=dict)
     further: Callable[[Budget], Further] | None = None
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unavailable: Callable[[str, Place], str | None] | None = None
 
 
 def finished(run: Run) -> dict[str, Any] | None:
@@ -142,7 +155,7 @@ def finished(run: Run) -> dict[str, Any] | None:
         ConfigError: the folder holds a run of another configuration.
         ModelFolderError: the folder is damaged.
     """
-    if not (run.folder / LAST).exists():
+    if not (run.folder / (LAST if run.row.make is None else METRICS)).exists():
         return None
     differing = _differences(to_dict(read_run_config(run.folder)), to_dict(run.config))
     training = [text for name, text in differing.items() if not name.startswith("evaluation.")]
@@ -180,6 +193,8 @@ def run_row(run: Run) -> dict[str, Any]:
         return document
     # Numbers of other settings must not pass for those of this run if it is stopped while it is measured.
     (run.folder / METRICS).unlink(missing_ok=True)
+    if run.row.make is not None:
+        return run.row.make(run)
     resume = (run.folder / LAST).exists()
     if run.config.model.kind == "points":
         from svebm_ext.training.points import train_points

@@ -57,6 +57,7 @@ class LossTerms:
     energy_negative: Tensor | None = None
     mutual_information: Tensor | None = None
     label: Tensor | None = None
+    pseudo_label: Tensor | None = None
     energy_square: Tensor | None = None
     bag_of_words: Tensor | None = None
     dispersion: Tensor | None = None
@@ -76,6 +77,8 @@ def collect_terms(
     label_logits: Tensor | None = None,
     labels: Tensor | None = None,
     n_labelled: int = 0,
+    guess_logits: Tensor | None = None,
+    guesses: Tensor | None = None,
     running_marginal: Tensor | None = None,
 ) -> LossTerms:
     """Average per-example terms over the batch.
@@ -89,6 +92,7 @@ def collect_terms(
         n_chains: chains over all processes (default: as many as examples).
         label_logits: [B, K] f(mu(x)); labels [B], -1 where there is none.
         n_labelled: labelled examples over all processes.
+        guess_logits: [B, K] f(mu(x)) of examples with pseudo-labels `guesses` [B], -1 where there is none; one process.
         running_marginal: [K] moving average of q(y), or None.
     """
     found = LossTerms(nll=average.mean(nll))
@@ -119,6 +123,9 @@ def collect_terms(
         )
     if label_logits is not None and labels is not None and n_labelled > 0:
         found.label = F.cross_entropy(label_logits, labels, ignore_index=-1, reduction="sum") / n_labelled
+    if guess_logits is not None and guesses is not None:
+        wrong = F.cross_entropy(guess_logits, guesses, ignore_index=-1, reduction="sum")
+        found.pseudo_label = wrong / (guesses >= 0).sum().clamp_min(1)
     return found
 
 
@@ -147,6 +154,8 @@ def total_loss(terms: LossTerms, weight: float, config: ObjectiveConfig, world_s
         loss = loss + config.bag_of_words * (1.0 - weight / config.kl_weight) * terms.bag_of_words
     if config.label_weight > 0.0 and terms.label is not None:
         loss = loss + config.label_weight * terms.label
+    if config.pseudo_label_weight > 0.0 and terms.pseudo_label is not None:
+        loss = loss + config.pseudo_label_weight * terms.pseudo_label
     return loss
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,7 @@ from svebm_ext.data.documents import DocumentBatch, DocumentSplit, choose_labell
 from svebm_ext.data.synthetic import PointBatch, sample_points
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import ConfigError, DataError
+from svebm_ext.evaluation.references import NaiveBayes, naive_bayes_em
 from svebm_ext.training.runtime import Runtime
 
 
@@ -23,13 +25,15 @@ from svebm_ext.training.runtime import Runtime
 class Share:
     """This process's part of a global batch of `n_total` examples, and how many labels there are in all its parts.
 
-    A `labelled` batch beside it counts in the cross-entropy alone, and then no label of the other does.
+    A `labelled` batch beside it counts in the cross-entropy alone, and then no label of the other does. `guesses` are
+    pseudo-labels of the batch, -1 where it has a label.
     """
 
     batch: SentenceBatch | DocumentBatch | PointBatch
     n_total: int
     n_labelled: int
     labelled: SentenceBatch | DocumentBatch | None = None
+    guesses: Tensor | None = None
 
 
 class LabelledOrder:
@@ -161,6 +165,19 @@ class DocumentFeed:
         self.valid = replace(valid, labels=class_ids(corpus.valid, label, self.label_names))
         self._order = LabelledOrder(self.train.lengths, self.train.labels, config, window=1)
         self._bound, self._runtime = config.objective.labelled_bound, runtime
+        self._guesses: Tensor | None = None
+        if config.objective.pseudo_label_weight > 0:
+            guessed = self.naive_bayes.log_probabilities(self.train).argmax(-1)
+            self._guesses = torch.where(self.train.labels < 0, guessed, -1)
+
+    @functools.cached_property
+    def naive_bayes(self) -> NaiveBayes:
+        """Naive Bayes with EM on the documents and labels of the run.
+
+        Raises:
+            DataError: a class has no labelled document.
+        """
+        return naive_bayes_em(self.train, len(self.label_names))
 
     @property
     def steps_per_epoch(self) -> int:
@@ -169,7 +186,11 @@ class DocumentFeed:
 
     def batch(self, step: int) -> Share:
         """The batch of iteration `step`."""
-        return share_out(self.train, *self._order.batch(step), self._bound, self._runtime)
+        share = share_out(self.train, *self._order.batch(step), self._bound, self._runtime)
+        if self._guesses is None:
+            return share
+        indices = share.batch.indices
+        return replace(share, guesses=self._guesses[indices.cpu()].to(indices.device))
 
     def fingerprint(self) -> str:
         """Hash of the training data: a run resumes on the same data or not at all."""

@@ -244,7 +244,7 @@ def _terms(
     """Averaged terms, the prior's network evaluated with its present parameters."""
     latent, objective = model.latent, config.objective
     divergence = latent.terms(forward.posterior, forward.z)
-    negative = label_logits = labels = None
+    negative = label_logits = labels = guess_logits = None
     if objective.bag_of_words > 0.0 and isinstance(share.batch, SentenceBatch):
         divergence["bag_of_words"] = model.bag_of_words_nll(share.batch, forward.z)
     if isinstance(latent, EnergyLatent):
@@ -257,6 +257,8 @@ def _terms(
             if share.labelled is not None and forward.labelled_mean is not None:
                 mean, labels = forward.labelled_mean, share.labelled.labels
             label_logits = latent.prior.logits(mean if objective.label_encoder else mean.detach())
+        if share.guesses is not None:
+            guess_logits = latent.prior.logits(forward.posterior.mean)
     elif objective.label_weight > 0.0:  # one mixture, whose component is the class: Kingma et al. 2014, with q(c|x)
         label_logits, labels = divergence["log_categories"][:, 0], share.batch.labels
     return collect_terms(
@@ -269,6 +271,8 @@ def _terms(
         label_logits=label_logits,
         labels=labels,
         n_labelled=share.n_labelled,
+        guess_logits=guess_logits,
+        guesses=share.guesses,
         running_marginal=running_marginal,
     )
 
@@ -276,7 +280,16 @@ def _terms(
 def _outcome(loss: Tensor, terms: LossTerms, norm: float, prior_norm: float, runtime: Runtime) -> Outcome:
     shares = {
         name: getattr(terms, name)
-        for name in ("nll", "kl", "dispersion", "energy_positive", "energy_negative", "label", "bag_of_words")
+        for name in (
+            "nll",
+            "kl",
+            "dispersion",
+            "energy_positive",
+            "energy_negative",
+            "label",
+            "pseudo_label",
+            "bag_of_words",
+        )
         if getattr(terms, name) is not None
     }
     totals = runtime.total(float(loss.detach()), *(float(v.detach()) for v in shares.values()))
