@@ -29,7 +29,7 @@ def test_from_the_command_to_the_report(tmp_path):
     rows = json.loads((out / "report.json").read_text())
     assert [row["row"] for row in rows] == ["di-vae", "dgm-vae-i", "svebm-ib"]
     for row in rows:
-        assert row["response_bleu"] is not None and row["homogeneity.domain"] is not None
+        assert row["response_bleu"] is not None and row["homogeneity"]["domain"] is not None
     assert rows[2]["paper"]["response_bleu"] == 12.01
     report = (out / "report.md").read_text()
     assert "| svebm-ib |" in report and "12.01" in report
