@@ -11,20 +11,29 @@ from svebm_ext import experiments
 from svebm_ext.config import validate
 from svebm_ext.errors import ConfigError
 from svebm_ext.experiments import agnews, rows
-from svebm_ext.experiments.agnews import AGNEWS, PAPER, cell, make_row, rows_of_report, table_cells, unavailable
+from svebm_ext.experiments.agnews import (
+    AGNEWS,
+    PAPER,
+    cell,
+    make_row,
+    rows_of_report,
+    split_name,
+    table_cells,
+    unavailable,
+)
 from svebm_ext.experiments.agnews_baselines import SYSTEMS
 from svebm_ext.experiments.rows import Place, Results, finished
 from svebm_ext.presets import preset
 
 
 def test_rows_are_systems_with_numbers_of_labels():
-    assert AGNEWS.names[:4] == ("nb-em-200", "nb-em-500", "nb-em-2500", "nb-em-10000") and len(AGNEWS.names) == 44
+    assert AGNEWS.names[:4] == ("nb-em-200", "nb-em-500", "nb-em-2500", "nb-em-10000") and len(AGNEWS.names) == 48
     assert make_row("svebm-ib-2500", "cpu").paper == {"accuracy": 87.9}
     assert make_row("nb-em-200", "cpu").paper == {"accuracy": None}
     assert make_row("self-training-lr-200", "cpu").config.data.n_labelled == 200
     assert AGNEWS.groups["catvae"] == ("catvae-200", "catvae-500", "catvae-2500", "catvae-10000")
-    assert len(AGNEWS.groups["500"]) == len(PAPER) == 11
-    assert set(SYSTEMS) == set(PAPER) - {"svebm", "svebm-ib"}
+    assert len(AGNEWS.groups["500"]) == len(PAPER) == 12
+    assert set(SYSTEMS) == set(PAPER) - {"svebm", "svebm-ib", "svebm-ib-nb"}
 
 
 @pytest.mark.parametrize("budget", ["smoke", "cpu", "paper"])
@@ -33,7 +42,7 @@ def test_budgets_give_valid_configurations(budget):
         row = make_row(name, budget)
         validate(row.config)
         assert (row.make is None) == name.startswith("svebm") and row.data_seed
-        assert row.config.preset == "agnews" if name.startswith("svebm-ib") else row.config.preset != "agnews"
+        assert (row.config.preset == "agnews") == (split_name(name)[0] == "svebm-ib")
     with_ib, without = make_row("svebm-ib-200", budget).config, make_row("svebm-200", budget).config
     assert without.objective.mutual_information == 0.0 < with_ib.objective.mutual_information
     same = replace(without, preset="agnews", objective=with_ib.objective)
@@ -123,7 +132,7 @@ def test_all_systems_from_command_to_report(tmp_path, capsys):
     command = ["agnews", "--budget", "smoke", "--data.root", str(tmp_path), "--out", str(out), "--device", "cpu"]
     experiments.main([*command, "--rows", "200"])
     printed = capsys.readouterr().out
-    assert "[11/11] svebm-ib-200, seed 0" in printed and "| CatVAE |" in printed
+    assert "[12/12] svebm-ib-nb-200, seed 0" in printed and "| CatVAE |" in printed
     reported = json.loads((out / "report.json").read_text())
     assert [row["row"] for row in reported] == list(PAPER)
     for row in reported:
