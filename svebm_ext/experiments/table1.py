@@ -232,8 +232,8 @@ def notes(budget: Budget) -> list[str]:
         "nothing.",
         "cpu": f"Budget cpu: the paper's networks on a shorter schedule ({training.max_steps:,} iterations, "
         f"{EPOCHS_CPU} epochs, against the paper's 84,120 and 60), bf16, weight w rising linearly over the first half "
-        "of the run in place of the baselines' sigmoid, cosine learning rate. Rows compare with each other; with the "
-        "paper's they compare only as far as so short a training does.",
+        "of the run in place of the baselines' sigmoid (to 1, in the SVEBM rows to .5), cosine learning rate. Rows "
+        "compare with each other; with the paper's they compare only as far as so short a training does.",
         "paper": "Budget paper: the presets as they are.",
     }
     return [
