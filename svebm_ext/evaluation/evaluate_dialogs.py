@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -19,6 +19,7 @@ from svebm_ext.evaluation import latent
 from svebm_ext.evaluation.bleu import corpus_bleu
 from svebm_ext.evaluation.embedding_similarity import embedding_similarity
 from svebm_ext.evaluation.evaluate_model import Evaluator
+from svebm_ext.evaluation.report import table_row
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.gaussian import GaussianLatent
 from svebm_ext.randomness import Draw
@@ -41,11 +42,10 @@ class DialogEvaluator(Evaluator):
 
     def parts(self) -> list[Callable[[], None]]:
         """What is measured, in order."""
-        for key in ("nll", "ppl", "elbo", "log_z_lower", "log_z_upper"):
-            self.found.reasons[key] = "the prior's log Z is another for each context, and is not estimated for all"
-        if not isinstance(self.model.networks.latent, ConditionalEnergyLatent):
-            for key in ("nll", "ppl", "elbo", "log_z_lower", "log_z_upper"):
-                self.found.reasons[key] = "dialogs are measured by their responses"
+        reason = "dialogs are measured by their responses"
+        if isinstance(self.model.networks.latent, ConditionalEnergyLatent):
+            reason = "the prior's log Z is another for each context, and is not estimated for all"
+        self.found.reasons |= dict.fromkeys(("nll", "ppl", "elbo", "log_z_lower", "log_z_upper"), reason)
         self.found.reasons["wkl"] = "responses depend on contexts, which samples of the prior alone do not have"
         return [self.divergences, self.reconstruction, self.responses, self.symbols, self.actions, self.choices]
 
@@ -137,7 +137,7 @@ class DialogEvaluator(Evaluator):
         frequent = sorted(groups, key=lambda symbol: (-len(groups[symbol]), symbol))[:N_ACTIONS]
         labels = self.corpus.test.labels
         heading = ["symbol", "turns", *(f"most frequent {name}" for name in labels), "utterances"]
-        lines = [_row(heading), _row(["---"] * len(heading))]
+        lines = [table_row(heading), table_row(["---"] * len(heading))]
         for symbol in frequent:
             members = groups[symbol]
             cells = ["-".join(map(str, symbol)), str(len(members))]
@@ -145,7 +145,7 @@ class DialogEvaluator(Evaluator):
                 name, count = Counter(values[i] for i in members).most_common(1)[0]
                 cells.append(f"{name} ({count / len(members):.0%})")
             members.sort(key=lambda i: -float(certainty[i]))
-            lines.append(_row([*cells, "<br>".join(_distinct(map(self._text, members), N_UTTERANCES))]))
+            lines.append(table_row([*cells, "<br>".join(_distinct(map(self._text, members), N_UTTERANCES))]))
         about = (
             f"Actions found without labels on the test split of {self.corpus.name} (as Table 4 of the paper): the "
             f"{len(frequent)} most frequent of {len(groups)} symbols y = argmax p(y|z, c) at z = mu(x, c), and the "
@@ -168,10 +168,10 @@ class DialogEvaluator(Evaluator):
         for i in long[:: max(1, len(long) // N_CONTEXTS)][:N_CONTEXTS]:
             lines += ["", *(f"> {_escaped(self._text(turn))}  " for turn in self.test.context(i))]
             lines += ["", f"In the corpus: {_escaped(self._text(i))}", ""]
-            lines += [_row(["symbol", "p(y\\|c)", "responses"]), _row(["---"] * 3)]
+            lines += [table_row(["symbol", "p(y|c)", "responses"]), table_row(["---"] * 3)]
             for symbol, probability in self._probable_symbols(i, family):
                 texts = self._responses_under(i, symbol)
-                lines.append(_row([str(symbol), f"{probability:.3f}", "<br>".join(texts)]))
+                lines.append(table_row([str(symbol), f"{probability:.3f}", "<br>".join(texts)]))
         self.found.pages[RESPONSES] = "\n".join(lines) + "\n"
 
     def _probable_symbols(self, index: int, family: ConditionalEnergyLatent) -> list[tuple[int, float]]:
@@ -194,13 +194,9 @@ class DialogEvaluator(Evaluator):
 
 
 def _distinct(texts: Iterable[str], n: int) -> list[str]:
-    """The first n different texts, safe in a cell of a table."""
+    """The first n different texts, their marks shown as they are."""
     return [_escaped(text) for text in list(dict.fromkeys(texts))[:n]]
 
 
 def _escaped(text: str) -> str:
-    return text.replace("<", "&lt;").replace("|", "\\|")
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return text.replace("<", "&lt;")

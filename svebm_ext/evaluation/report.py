@@ -232,7 +232,7 @@ def render_report(document: Mapping[str, Any], context: ReportContext) -> str:
     header = ["measure", "value", "unit", "meaning", "defined by"]
     if context.paper:
         header.insert(2, "paper")
-    lines = [f"# {context.title}", "", _row(header), _row(["---"] * len(header))]
+    lines = [f"# {context.title}", "", table_row(header), table_row(["---"] * len(header))]
     for key, documentation in METRIC_DOCUMENTATION.items():
         value = document.get(key)
         values = {f"{key}, {name}": item for name, item in value.items()} if isinstance(value, dict) else {key: value}
@@ -240,7 +240,7 @@ def render_report(document: Mapping[str, Any], context: ReportContext) -> str:
             cells = [name, _text(item), documentation.unit, documentation.meaning, documentation.source]
             if context.paper:
                 cells.insert(2, _text(context.paper[key]) if key in context.paper else "")
-            lines.append(_row(cells))
+            lines.append(table_row(cells))
     for name, reason in document["null_reasons"].items():
         lines += ["", f"{name}: {reason}."]
     for warning in context.warnings:
@@ -248,11 +248,11 @@ def render_report(document: Mapping[str, Any], context: ReportContext) -> str:
     for heading, texts in context.texts.items():
         lines += ["", f"## {heading}", "", *("    " + " ".join(text.splitlines()) for text in texts)]
     counts = ", ".join(f"{name} {count:,}" for name, count in context.sample_counts.items()) or "not given"
-    lines += ["", "## Measured on", "", _row(["what", "value"]), _row(["---", "---"])]
+    lines += ["", "## Measured on", "", table_row(["what", "value"]), table_row(["---", "---"])]
     about = {"commit": context.commit, "seed": context.seed, "device": context.device, "sample counts": counts}
-    lines += [_row([name, str(value)]) for name, value in about.items()]
-    lines += ["", "## Configuration", "", _row(["option", "value"]), _row(["---", "---"])]
-    lines += [_row([name, value]) for name, value in _options(context.configuration)]
+    lines += [table_row([name, str(value)]) for name, value in about.items()]
+    lines += ["", "## Configuration", "", table_row(["option", "value"]), table_row(["---", "---"])]
+    lines += [table_row([name, value]) for name, value in _options(context.configuration)]
     return "\n".join(lines) + "\n"
 
 
@@ -317,7 +317,8 @@ def _text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) and abs(value) < 1e4 else str(value)
 
 
-def _row(cells: Sequence[str]) -> str:
+def table_row(cells: Sequence[str]) -> str:
+    """Cells as a row of a Markdown table; bars and line breaks inside them do not break it."""
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
