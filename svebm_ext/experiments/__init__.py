@@ -122,6 +122,7 @@ def main(arguments: Sequence[str]) -> None:
             if reference in asked:
                 _say(f"{reference}: a reference, worked out once and kept in {place.out}")
                 try:
+                    place.out.mkdir(parents=True, exist_ok=True)
                     work(options.budget, place)
                 except Exception as error:
                     if isinstance(error, Interrupted):

@@ -212,7 +212,6 @@ def make_reference(name: str, budget: Budget, place: Place) -> None:
     """Work out a row of CODES, and keep it in OUT."""
     kept = _kept_references(budget, place)
     if name not in kept:
-        place.out.mkdir(parents=True, exist_ok=True)
         kept[name] = reference_document(name, _corpus(place.root), budget)
         write_json(place.out / REFERENCES, {"smoke": budget == "smoke", **kept})
 

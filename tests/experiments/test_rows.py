@@ -213,6 +213,16 @@ def test_folders_that_do_not_belong_are_left_out_and_told(letters, monkeypatch):
     assert len(seen[-1].left_out) == 1 and seen[-1].left_out[0].startswith("c-seed0: --out: ")
 
 
+def test_the_folder_is_there_when_a_reference_is_the_first_thing_asked_for(letters, monkeypatch):
+    command, _ = letters
+    found = []
+    references = {"truth": lambda budget, place: found.append(place.out.is_dir())}
+    experiment = replace(experiments.EXPERIMENTS["letters"], references=references)
+    monkeypatch.setitem(experiments.EXPERIMENTS, "letters", experiment)
+    experiments.main([*command, "--rows", "truth"])
+    assert found == [True]
+
+
 def test_a_reference_is_worked_out_when_it_is_asked_for(letters, monkeypatch):
     command, _ = letters
     asked = []

@@ -108,6 +108,7 @@ def test_references_are_measured_as_symbols_are(tmp_path):
 def test_references_are_kept_and_those_of_smoke_serve_smoke_only(tmp_path, monkeypatch):
     write_daily_dialog(tmp_path)
     place = Place(tmp_path / "out", tmp_path)
+    place.out.mkdir()
     table2.make_reference("question-mark", "smoke", place)
     monkeypatch.setattr(surface, "last_marks", lambda sentences: pytest.fail("worked out"))
     table2.make_reference("question-mark", "smoke", place)
