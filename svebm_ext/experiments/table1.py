@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any
 from svebm_ext.config import Config, EvaluationConfig
 from svebm_ext.data.corpora import load_corpus
 from svebm_ext.data.corpus import Corpus
+from svebm_ext.data.vocabulary import Vocabulary
+from svebm_ext.evaluation import language_model as judge
 from svebm_ext.evaluation.frequencies import word_frequency_divergence
 from svebm_ext.evaluation.report import source_version
 from svebm_ext.experiments import table
@@ -19,6 +20,7 @@ from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Row
 from svebm_ext.experiments.table import Measure, report_row
 from svebm_ext.models.pretrained import read_json, write_json
 from svebm_ext.presets import preset
+from svebm_ext.training.runtime import Runtime
 
 #: Passes over the training text of the budget `cpu`.
 EPOCHS_CPU = 3
@@ -160,25 +162,17 @@ def reference_rows(
         language_model, reason["rppl"] = False, "evaluation.language-model is none"
     used = "cpu"
     if language_model:
-        try:
-            judge: Any = importlib.import_module("svebm_ext.evaluation.language_model")
-        except ModuleNotFoundError:
-            judge, reason["rppl"] = None, "this version has no language model"
-        if judge is not None:
-            settings = {"fast": judge.FAST, "paper": judge.PAPER}[evaluation.language_model]
-            from svebm_ext.data.vocabulary import Vocabulary
-            from svebm_ext.training.runtime import Runtime
-
-            n_valid = min(N_LANGUAGE_MODEL_VALID, max(1, evaluation.frequency_samples // 10), len(corpus.valid))
-            real = [*corpus.train.sentences[: evaluation.frequency_samples], *corpus.valid.sentences[:n_valid]]
-            used = str(Runtime.start(device).device)
-            found = judge.reverse_perplexity(
-                real, corpus.test.sentences, settings, vocabulary=Vocabulary.build(corpus.train.sentences),
-                n_valid=n_valid, seed=0, device=used, say=print,
-            )  # fmt: skip
-            document["rppl"] = found.perplexity
-            counts["sentences of the language model"] = len(real) - n_valid
-            del reason["rppl"]
+        settings = {"fast": judge.FAST, "paper": judge.PAPER}[evaluation.language_model]
+        n_valid = min(N_LANGUAGE_MODEL_VALID, max(1, evaluation.frequency_samples // 10), len(corpus.valid))
+        real = [*corpus.train.sentences[: evaluation.frequency_samples], *corpus.valid.sentences[:n_valid]]
+        used = str(Runtime.start(device).device)
+        found = judge.reverse_perplexity(
+            real, corpus.test.sentences, settings, vocabulary=Vocabulary.build(corpus.train.sentences),
+            n_valid=n_valid, seed=0, device=used, say=print,
+        )  # fmt: skip
+        document["rppl"] = found.perplexity
+        counts["sentences of the language model"] = len(real) - n_valid
+        del reason["rppl"]
     document["null_reasons"] = reason
     document["about"] = {
         "seed": 0, "commit": source_version(), "device": used, "sample_counts": counts, "warnings": []
