@@ -42,7 +42,7 @@ def write_ptb(root, sizes=(120, 40, 40)):
         (root / "ptb" / f"ptb.{name}.txt").write_text("".join(texts))
 
 
-def write_daily_dialog(root, sizes=(40, 12, 12)):
+def write_daily_dialog(root, sizes=(70, 12, 12)):
     """A stand-in with the file names and format of DailyDialog: two utterances a dialog, a question and its answer."""
     rng = random.Random(0)
     for name, n in zip(("train", "validation", "test"), sizes, strict=True):

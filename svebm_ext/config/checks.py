@@ -34,7 +34,7 @@ def validate(config: Config) -> None:
             _require(config, section, name, lambda v: v >= 1, "an integer of at least 1")
     for name in ("embedding_dropout", "output_dropout", "word_dropout", "document_dropout"):
         _require(config, "model", name, lambda v: 0 <= v < 1, "a probability in [0, 1)")
-    for name in ("zero_fraction", "ramp_fraction", "label_ramp"):
+    for name in ("zero_fraction", "ramp_fraction", "label_ramp", "regroup_at"):
         _require(config, "objective", name, lambda v: 0 <= v <= 1, "a share in [0, 1]")
     for name in (
         "kl_weight",
@@ -95,6 +95,12 @@ def _validate_combinations(config: Config) -> None:
         )
     if config.chains.per_iteration < 0:
         raise ConfigError(f"chains.per-iteration: {config.chains.per_iteration} given, expected at least 0")
+    if objective.regroup_at > 0 and not (model.kind == "sentences" and model.latent == "energy"):
+        raise ConfigError(
+            "objective.regroup-at: needs sentences and symbols (model.kind sentences, model.latent energy)"
+        )
+    if objective.regroup_at > 0 and objective.label_weight > 0:
+        raise ConfigError("objective.regroup-at: symbols are classes where labels are learnt; set it to 0")
     _validate_labels(config)
     batch = config.training.batch_size + (config.training.labelled_batch_size if objective.labelled_bound else 0)
     picked = config.chains.per_iteration or batch

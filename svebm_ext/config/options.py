@@ -175,6 +175,9 @@ class ObjectiveConfig:
     """Let the gradient of the mutual information reach the encoder."""
     marginal_momentum: float = 0.0
     """Momentum of the running marginal q(y); 0 uses the minibatch alone."""
+    regroup_at: float = 0.0
+    """Share of the run after which the symbols, once, become clusters of mu(x) found by k-means; p(z) stays as it is.
+    0: never."""
     label_weight: float = 0.0
     """eta, weight of the cross-entropy of labels at z = mu(x) (Eq. 23), or of the component of a single mixture; above
     0 is semi-supervised."""

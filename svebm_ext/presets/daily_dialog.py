@@ -27,7 +27,12 @@ DAILY_DIALOG = Config(
     model=ModelConfig(latent_dim=32, n_categories=125),
     chains=ChainConfig(n_chains=1000, n_steps=40),
     objective=ObjectiveConfig(
-        kl_weight=0.5, mutual_information=5.0, schedule="sigmoid", bag_of_words=1.0, energy_penalty=0.02
+        kl_weight=0.5,
+        mutual_information=5.0,
+        schedule="sigmoid",
+        bag_of_words=1.0,
+        energy_penalty=0.02,
+        regroup_at=0.5,
     ),
     optimiser=OptimiserConfig(prior_learning_rate=3e-4, schedule="plateau"),
     training=TrainingConfig(batch_size=30, max_steps=87_150, validate_every=2905),
@@ -66,7 +71,11 @@ PRESETS: dict[str, Preset] = {
     ),
     "dd-svebm": (
         "SVEBM on DailyDialog: SVEBM-IB without the mutual information (Table 2)",
-        replace(DAILY_DIALOG, preset="dd-svebm", objective=replace(DAILY_DIALOG.objective, mutual_information=0.0)),
+        replace(
+            DAILY_DIALOG,
+            preset="dd-svebm",
+            objective=replace(DAILY_DIALOG.objective, mutual_information=0.0, regroup_at=0.0),
+        ),
     ),
     "dd-di-vae": (
         "DI-VAE on DailyDialog: discrete, KL of the batch's mean posterior (Table 2)",

@@ -27,12 +27,15 @@ from svebm_ext.training.checkpoint import load_checkpoint, prefixed, save_checkp
 from svebm_ext.training.feeds import DialogFeed, DocumentFeed, PointFeed, SentenceFeed, Share
 from svebm_ext.training.guards import Guards
 from svebm_ext.training.loggers import MetricsFile, Progress, describe, tensorboard_writer
+from svebm_ext.training.regrouping import check_sentences, regroup
 from svebm_ext.training.runtime import Runtime
 from svebm_ext.training.update import Negative, Optimisers, Outcome, update
 from svebm_ext.training.validation import Validator
 
 #: Share of the largest w from which on a validation without improvement counts: before, KL is still coming down.
 SETTLED_WEIGHT = 0.9
+#: Samples of the prior that stand in for a bank of chains where there is none.
+MAX_CHAINS = 1000
 LAST, BEST = "checkpoints/last.safetensors", "checkpoints/best.safetensors"
 
 
@@ -74,6 +77,8 @@ class Trainer:
             self.chains = make_chains(chains, latent.latent_dim, config.seed, runtime.device)
             if config.objective.marginal_momentum > 0:
                 self.marginal = torch.full((latent.n_categories,), 1 / latent.n_categories, device=runtime.device)
+            if config.objective.regroup_at > 0:
+                check_sentences(cast(SentenceFeed, feed).train, latent.n_categories)
         self.step = 0
         self.best: float | None = None
         self.seconds = 0.0
@@ -185,6 +190,9 @@ class Trainer:
         """One iteration; returns its outcome, w, and the tokens (or points) that this process has seen."""
         config, step = self.config, self.step
         self.optimisers.set_rate(step, config.training.max_steps)
+        regroup_at = config.objective.regroup_at
+        if regroup_at > 0 and step == math.ceil(regroup_at * config.training.max_steps):
+            self._regroup()
         weight = kl_weight(step, config.training.max_steps, config.objective)
         share = self.feed.batch(step)
         negative = self._negative(share) if weight > 0.0 else None
@@ -195,6 +203,21 @@ class Trainer:
             self.marginal = outcome.marginal
         self.step += 1
         return outcome, weight, getattr(share.batch, "n_tokens", share.n_total)
+
+    def _regroup(self) -> None:
+        """Make the symbols anew, on all processes those of the main one; the best model is one that has them."""
+        latent = cast(EnergyLatent, self.model.latent)
+        chains = self.chains.states if isinstance(self.chains, ChainBank) else None
+        if chains is None:
+            chains = latent.sample_prior(MAX_CHAINS, seed=self.config.seed)
+        prior = self.optimisers.groups["prior"][1]
+        train = cast(SentenceFeed, self.feed).train
+        regroup(self.model, train, chains, prior, seed=self.config.seed, step=self.step)
+        if self.runtime.world_size > 1:
+            with torch.no_grad():
+                for parameter in latent.prior.parameters():
+                    parameter.copy_(self.runtime.sum(parameter * float(self.runtime.is_main)))
+        self.best = None
 
     def _negative(self, share: Share) -> Negative | None:
         """z- of the prior, this process's part of them; or what makes them from the encoded batch."""

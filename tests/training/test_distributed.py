@@ -53,8 +53,9 @@ def run(config_file, out, world_size):
     [
         {"model": {"embedding_dropout": 0.3, "output_dropout": 0.3}, "chains": {"per_iteration": 25}},
         {"objective": {"update": "alternating", "mutual_information": 2.0, "label_weight": 1.0}},
+        {"objective": {"mutual_information": 2.0, "regroup_at": 1.0 / 24}},  # at iteration 1 of 12
     ],
-    ids=["dropout", "alternating-labels"],
+    ids=["dropout", "alternating-labels", "regrouping"],
 )
 def test_two_processes_equal_one(tmp_path, changes):
     labelled = changes.get("objective", {}).get("label_weight", 0) > 0

@@ -61,6 +61,7 @@ def log(out):
     [
         {},
         {"objective": {"update": "alternating", "marginal_momentum": 0.5, "mutual_information": 2.0}},
+        {"objective": {"mutual_information": 2.0, "regroup_at": 0.4}},  # between the checkpoint and the interruption
         {"chains": {"mode": "short_run"}, "model": {"cell": "lstm"}},
         {"model": {"latent": "gaussian"}, "objective": {"mutual_information": 0.0}},
         {
@@ -70,7 +71,7 @@ def log(out):
             "training": {"validate_every": 2},
         },
     ],
-    ids=["default", "alternating", "short-run-lstm", "vae", "semi-plateau"],
+    ids=["default", "alternating", "regrouping", "short-run-lstm", "vae", "semi-plateau"],
 )
 def test_resumed_run_equals_uninterrupted_run_bit_for_bit(tmp_path, changes):
     config = tiny_config(write_corpus(tmp_path), **changes)

@@ -1,0 +1,158 @@
+"""Symbols that stand for clusters of sentences: p(y|z) is made anew once in a run, while p(z) stays as it is.
+
+The mutual information asks that symbols be certain and evenly used, not that they be of one kind: a network of two
+hidden layers can cut through what belongs together, and symbols that lose early are never used again. Clusters of mu(x)
+by k-means know nothing of that network. From them on, learning goes on as before.
+
+This is the project's own; the objective alone is that of regularised information maximisation (Krause et al., NIPS
+2010), which likewise starts from k-means.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from svebm_ext.data.batching import EncodedSplit, collate, evaluation_batches
+from svebm_ext.errors import DataError
+from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.models.energy import EnergyMLP
+from svebm_ext.models.latent_variable import LatentVariableModel
+from svebm_ext.randomness import Draw
+
+#: Training sentences that are clustered, at most.
+MAX_SENTENCES = 10_000
+#: Iterations that fit the prior to the clusters, z a batch, and the first step size of Adam.
+ITERATIONS, BATCH, RATE = 1500, 256, 2e-3
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Mixture of K Gaussians with one diagonal covariance: `log_weights` [K], `centres` [K, D], `variance` [D]."""
+
+    log_weights: Float[Tensor, "K"]
+    centres: Float[Tensor, "K D"]
+    variance: Float[Tensor, "D"]
+
+    @classmethod
+    def fit(cls, means: Float[Tensor, "N D"], z: Float[Tensor, "N D"], n_clusters: int, seed: int) -> Clusters:
+        """k-means of the means; weights and variance are those of the samples z.
+
+        Of fewer distinct means than clusters, some centres are alike.
+
+        Source: scikit-learn's KMeans (k-means++ start).
+        """
+        from sklearn.cluster import KMeans
+        from sklearn.exceptions import ConvergenceWarning
+        from threadpoolctl import threadpool_limits
+
+        # Sums of several threads end differently each time; a resumed run must not.
+        with threadpool_limits(1), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct means than clusters
+            found = KMeans(n_clusters, n_init=1, random_state=seed % 2**32).fit(means.double().cpu().numpy())
+        centres = torch.as_tensor(found.cluster_centers_).to(means)
+        members = torch.as_tensor(found.labels_, device=means.device).long()
+        # One more each: no cluster is impossible.
+        counts = torch.bincount(members, minlength=n_clusters).to(means) + 1.0
+        variance = (z - centres[members]).square().mean(0) + 1e-4
+        return cls((counts / counts.sum()).log(), centres, variance)
+
+    def log_responsibilities(self, z: Float[Tensor, "*B D"]) -> Float[Tensor, "*B K"]:
+        """log p(k|z)."""
+        distance = ((z.unsqueeze(-2) - self.centres).square() / self.variance).sum(-1)
+        return (self.log_weights - 0.5 * distance).log_softmax(-1)
+
+
+def check_sentences(train: EncodedSplit, n_symbols: int) -> None:
+    """Before a run that will regroup.
+
+    Raises:
+        DataError: fewer sentences than symbols.
+    """
+    if len(train) < n_symbols:
+        raise DataError(
+            f"objective.regroup-at: {len(train)} training sentences for clusters of {n_symbols} symbols "
+            "(model.n-categories); expected at least one for each"
+        )
+
+
+def regroup(
+    model: LatentVariableModel,
+    train: EncodedSplit,
+    chains: Float[Tensor, "L D"],
+    optimiser: torch.optim.Optimizer,
+    *,
+    seed: int,
+    step: int,
+) -> None:
+    """Fit p(y|z) of the prior to clusters of mu(x), with F(z) as it was, and let its Adam begin anew.
+
+    Args:
+        model: with the energy latent family.
+        train: sentences; MAX_SENTENCES of them, evenly spread, are clustered.
+        chains: states of the prior's chains, where F is held as well.
+        optimiser: of the prior.
+        seed: of the run.
+        step: iteration, which addresses the samples z.
+    """
+    latent = model.latent
+    assert isinstance(latent, EnergyLatent)
+    means, z = _encoded(model, train, chains.device, Draw(seed, step))
+    fit_to_clusters(latent.prior, Clusters.fit(means, z, latent.n_categories, seed), z, chains, seed=seed)
+    for parameter in latent.prior.parameters():
+        state = optimiser.state.get(parameter, {})
+        for name in ("exp_avg", "exp_avg_sq"):
+            if name in state:
+                state[name].zero_()
+
+
+@torch.no_grad()
+def _encoded(
+    model: LatentVariableModel, train: EncodedSplit, device: torch.device, draw: Draw
+) -> tuple[Float[Tensor, "N D"], Float[Tensor, "N D"]]:
+    """mu(x) and one z of q(z|x) of the chosen sentences."""
+    model.eval()
+    chosen = torch.arange(0, len(train), -(-len(train) // MAX_SENTENCES))
+    means, samples = [], []
+    for part in evaluation_batches(train.lengths[chosen], BATCH):
+        batch = collate(train, chosen[part]).to(device)
+        posterior = model.latent.posterior(model.encoder(batch, None))
+        means.append(model.latent.mean(posterior))
+        samples.append(model.latent.sample(posterior, draw, batch.indices))
+    return torch.cat(means), torch.cat(samples)
+
+
+def fit_to_clusters(
+    prior: EnergyMLP, clusters: Clusters, z: Float[Tensor, "N D"], chains: Float[Tensor, "L D"], *, seed: int
+) -> None:
+    """Move f so that p(y|z) approaches the clusters' responsibilities at z, and F(z) stays at z and the chains.
+
+    The loss is the cross-entropy at z plus the squared change of F at both. The last layer starts at random, since its
+    symbols have no more to do with the old ones.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    everywhere = torch.cat((z, chains))
+    with torch.no_grad():
+        energies = torch.cat([prior.energy(part) for part in everywhere.split(4096)])
+        targets = torch.cat([clusters.log_responsibilities(part).exp() for part in z.split(1024)])
+        weight, bias = prior.layers()[-1]
+        bound = weight.shape[1] ** -0.5
+        for parameter in (weight, bias):
+            parameter.copy_(torch.rand(parameter.shape, generator=generator).mul_(2 * bound).sub_(bound))
+    optimiser = torch.optim.Adam(prior.parameters(), lr=RATE)
+    for iteration in range(ITERATIONS):
+        optimiser.param_groups[0]["lr"] = RATE * (1.0 - iteration / ITERATIONS)
+        rows = torch.randint(len(z), (BATCH,), generator=generator)
+        others = len(z) + torch.randint(len(chains), (BATCH // 2,), generator=generator)
+        both = torch.cat((rows, others)).to(z.device)
+        logits = prior.logits(everywhere[both])
+        symbols = -(targets[both[:BATCH]] * logits[:BATCH].log_softmax(-1)).sum(-1).mean()
+        change = (logits.logsumexp(-1) - energies[both]).square().mean()
+        optimiser.zero_grad(set_to_none=True)
+        (symbols + change).backward()
+        optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
