@@ -95,9 +95,9 @@ def _validate_combinations(config: Config) -> None:
         )
     if config.chains.per_iteration < 0:
         raise ConfigError(f"chains.per-iteration: {config.chains.per_iteration} given, expected at least 0")
-    if objective.regroup_at > 0 and not (model.kind == "sentences" and model.latent == "energy"):
+    if objective.regroup_at > 0 and not (model.kind in ("sentences", "dialogs") and model.latent == "energy"):
         raise ConfigError(
-            "objective.regroup-at: needs sentences and symbols (model.kind sentences, model.latent energy)"
+            "objective.regroup-at: needs sentences or dialogs, and symbols (model.kind, model.latent energy)"
         )
     if objective.regroup_at > 0 and objective.label_weight > 0:
         raise ConfigError("objective.regroup-at: symbols are classes where labels are learnt; set it to 0")

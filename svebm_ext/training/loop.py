@@ -34,8 +34,6 @@ from svebm_ext.training.validation import Validator
 
 #: Share of the largest w from which on a validation without improvement counts: before, KL is still coming down.
 SETTLED_WEIGHT = 0.9
-#: Samples of the prior that stand in for a bank of chains where there is none.
-MAX_CHAINS = 1000
 LAST, BEST = "checkpoints/last.safetensors", "checkpoints/best.safetensors"
 
 
@@ -208,8 +206,6 @@ class Trainer:
         """Make the symbols anew, on all processes those of the main one; the best model is one that has them."""
         latent = cast(EnergyLatent, self.model.latent)
         chains = self.chains.states if isinstance(self.chains, ChainBank) else None
-        if chains is None:
-            chains = latent.sample_prior(MAX_CHAINS, seed=self.config.seed)
         prior = self.optimisers.groups["prior"][1]
         train = cast(SentenceFeed, self.feed).train
         regroup(self.model, train, chains, prior, seed=self.config.seed, step=self.step)

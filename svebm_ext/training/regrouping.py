@@ -14,18 +14,20 @@ import warnings
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from svebm_ext.data.batching import EncodedSplit, collate, evaluation_batches
 from svebm_ext.errors import DataError
+from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.latents.gaussian import ConditionalPosterior
 from svebm_ext.models.energy import EnergyMLP
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.randomness import Draw
 
-#: Training sentences that are clustered, at most.
-MAX_SENTENCES = 10_000
+#: Training sentences that are clustered, at most; samples of the prior where there is no bank of chains.
+MAX_SENTENCES, SAMPLES = 10_000, 1000
 #: Iterations that fit the prior to the clusters, z a batch, and the first step size of Adam.
 ITERATIONS, BATCH, RATE = 1500, 256, 2e-3
 
@@ -80,10 +82,20 @@ def check_sentences(train: EncodedSplit, n_symbols: int) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """Sentences that are clustered: `rows` [N] in the split, mu(x) and one z of q(z|x) [N, D], context [N, C]."""
+
+    rows: Int[Tensor, "N"]
+    means: Float[Tensor, "N D"]
+    z: Float[Tensor, "N D"]
+    context: Float[Tensor, "N C"] | None
+
+
 def regroup(
     model: LatentVariableModel,
     train: EncodedSplit,
-    chains: Float[Tensor, "L D"],
+    chains: Float[Tensor, "L D"] | None,
     optimiser: torch.optim.Optimizer,
     *,
     seed: int,
@@ -94,15 +106,22 @@ def regroup(
     Args:
         model: with the energy latent family.
         train: sentences; MAX_SENTENCES of them, evenly spread, are clustered.
-        chains: states of the prior's chains, where F is held as well.
+        chains: states of the prior's chains, where F is held as well; of dialogs, one a training example. None: samples
+            of the prior.
         optimiser: of the prior.
         seed: of the run.
         step: iteration, which addresses the samples z.
     """
     latent = model.latent
     assert isinstance(latent, EnergyLatent)
-    means, z = _encoded(model, train, chains.device, Draw(seed, step))
-    fit_to_clusters(latent.prior, Clusters.fit(means, z, latent.n_categories, seed), z, chains, seed=seed)
+    encoded = _encoded(model, train, Draw(seed, step))
+    if isinstance(latent, ConditionalEnergyLatent):
+        assert encoded.context is not None
+        negative = latent.sample_given(encoded.context, seed=seed) if chains is None else chains[encoded.rows]
+    else:
+        negative = latent.sample_prior(SAMPLES, seed=seed) if chains is None else chains
+    clusters = Clusters.fit(encoded.means, encoded.z, latent.n_categories, seed)
+    fit_to_clusters(latent.prior, clusters, encoded.z, negative, encoded.context, seed=seed)
     for parameter in latent.prior.parameters():
         state = optimiser.state.get(parameter, {})
         for name in ("exp_avg", "exp_avg_sq"):
@@ -111,33 +130,56 @@ def regroup(
 
 
 @torch.no_grad()
-def _encoded(
-    model: LatentVariableModel, train: EncodedSplit, device: torch.device, draw: Draw
-) -> tuple[Float[Tensor, "N D"], Float[Tensor, "N D"]]:
-    """mu(x) and one z of q(z|x) of the chosen sentences."""
+def _encoded(model: LatentVariableModel, train: EncodedSplit, draw: Draw) -> Encoded:
+    """The chosen sentences."""
     model.eval()
+    device = next(model.parameters()).device
     chosen = torch.arange(0, len(train), -(-len(train) // MAX_SENTENCES))
-    means, samples = [], []
+    rows, means, samples, contexts = [], [], [], []
     for part in evaluation_batches(train.lengths[chosen], BATCH):
         batch = collate(train, chosen[part]).to(device)
         posterior = model.latent.posterior(model.encoder(batch, None))
+        rows.append(batch.indices)
         means.append(model.latent.mean(posterior))
         samples.append(model.latent.sample(posterior, draw, batch.indices))
-    return torch.cat(means), torch.cat(samples)
+        if isinstance(posterior, ConditionalPosterior):
+            contexts.append(posterior.context)
+    context = torch.cat(contexts) if contexts else None
+    return Encoded(torch.cat(rows), torch.cat(means), torch.cat(samples), context)
 
 
 def fit_to_clusters(
-    prior: EnergyMLP, clusters: Clusters, z: Float[Tensor, "N D"], chains: Float[Tensor, "L D"], *, seed: int
+    prior: EnergyMLP,
+    clusters: Clusters,
+    z: Float[Tensor, "N D"],
+    chains: Float[Tensor, "L D"],
+    context: Float[Tensor, "N C"] | None = None,
+    *,
+    seed: int,
 ) -> None:
     """Move f so that p(y|z) approaches the clusters' responsibilities at z, and F(z) stays at z and the chains.
 
     The loss is the cross-entropy at z plus the squared change of F at both. The last layer starts at random, since its
     symbols have no more to do with the old ones.
+
+    Args:
+        prior: f, changed in place.
+        clusters: K of them.
+        z: of sentences.
+        chains: of the prior; with contexts, chain i has that of sentence i.
+        context: of the sentences, where f depends on one.
+        seed: of the minibatches.
     """
     generator = torch.Generator().manual_seed(seed)
     everywhere = torch.cat((z, chains))
+    contexts = None if context is None else torch.cat((context, context))
+
+    def logits(rows: Tensor) -> Tensor:
+        return prior.logits(everywhere[rows], None if contexts is None else prior.context_bias(contexts[rows]))
+
     with torch.no_grad():
-        energies = torch.cat([prior.energy(part) for part in everywhere.split(4096)])
+        parts = torch.arange(len(everywhere), device=z.device).split(4096)
+        energies = torch.cat([logits(part).logsumexp(-1) for part in parts])
         targets = torch.cat([clusters.log_responsibilities(part).exp() for part in z.split(1024)])
         weight, bias = prior.layers()[-1]
         bound = weight.shape[1] ** -0.5
@@ -149,9 +191,9 @@ def fit_to_clusters(
         rows = torch.randint(len(z), (BATCH,), generator=generator)
         others = len(z) + torch.randint(len(chains), (BATCH // 2,), generator=generator)
         both = torch.cat((rows, others)).to(z.device)
-        logits = prior.logits(everywhere[both])
-        symbols = -(targets[both[:BATCH]] * logits[:BATCH].log_softmax(-1)).sum(-1).mean()
-        change = (logits.logsumexp(-1) - energies[both]).square().mean()
+        found = logits(both)
+        symbols = -(targets[both[:BATCH]] * found[:BATCH].log_softmax(-1)).sum(-1).mean()
+        change = (found.logsumexp(-1) - energies[both]).square().mean()
         optimiser.zero_grad(set_to_none=True)
         (symbols + change).backward()
         optimiser.step()

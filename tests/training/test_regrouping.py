@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_runs import tiny_config, write_corpus
+from tiny_runs import tiny_config, write_corpus, write_dialogs
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from svebm_ext.config import Config, ModelConfig, ObjectiveConfig, validate
+from svebm_ext.config import Config, DataConfig, ModelConfig, ObjectiveConfig, validate
 from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.models.energy import EnergyMLP
 from svebm_ext.objectives.mutual_information import mutual_information
-from svebm_ext.training import loop
+from svebm_ext.training import loop, regrouping
 from svebm_ext.training.regrouping import Clusters, fit_to_clusters
 from svebm_ext.training.run import train
 
@@ -90,13 +90,63 @@ def test_it_happens_once_at_its_share_of_the_run(tmp_path, monkeypatch):
     assert step == math.ceil(0.3 * config.training.max_steps) and chains == bank and n_train > config.model.n_categories
 
 
+def watched(monkeypatch):
+    """Arguments that `fit_to_clusters` is called with."""
+    calls = []
+
+    def fit(prior, clusters, z, chains, context, *, seed):
+        calls.append((clusters, z, chains, context))
+        original(prior, clusters, z, chains, context, seed=seed)
+
+    original = regrouping.fit_to_clusters
+    monkeypatch.setattr(regrouping, "fit_to_clusters", fit)
+    return calls
+
+
 def test_short_runs_hold_the_energy_at_samples_of_the_prior(tmp_path, monkeypatch):
+    calls = watched(monkeypatch)
     changes = {"objective": {"mutual_information": 2.0, "regroup_at": 0.3}, "chains": {"mode": "short_run"}}
-    seen = []
-    monkeypatch.setattr(loop, "regroup", lambda model, train, chains, optimiser, **_: seen.append(chains))
     config = tiny_config(write_corpus(tmp_path), **changes)
     train(config, tmp_path / "run")
-    assert seen[0].shape == (loop.MAX_CHAINS, config.model.latent_dim)
+    ((_, _, chains, context),) = calls
+    assert chains.shape == (regrouping.SAMPLES, config.model.latent_dim) and context is None
+
+
+def test_with_contexts_the_energy_is_kept_given_each_of_them():
+    torch.manual_seed(0)
+    prior = EnergyMLP(D, K, hidden=(64, 64), context_dim=3)
+    with torch.no_grad():
+        for linear in prior.linears:
+            linear.weight.mul_(3.0)
+        prior.context.weight.mul_(2.0)
+    means, z = samples()
+    context, chains = torch.randn(len(z), 3), torch.randn(len(z), D)
+
+    def energy(at):
+        return prior.energy(at, prior.context_bias(context)).detach()
+
+    before = energy(z), energy(chains)
+    fit_to_clusters(prior, Clusters.fit(means, z, K, seed=0), z, chains, context, seed=0)
+    symbols = prior.logits(z, prior.context_bias(context)).argmax(-1).reshape(-1, K)
+    assert float((symbols == symbols.mode(0).values).float().mean()) > 0.98
+    for now, then in zip((energy(z), energy(chains)), before, strict=True):
+        assert float((now - then).square().mean().sqrt()) < 0.25 * float(then.std())
+
+
+@pytest.mark.parametrize("mode", ["persistent", "short_run"])
+def test_turns_of_dialogs_have_their_own_contexts_and_chains(tmp_path, monkeypatch, mode):
+    calls = watched(monkeypatch)
+    write_dialogs(tmp_path)
+    config = tiny_config(tmp_path / "unused", objective={"mutual_information": 2.0, "regroup_at": 0.3})
+    config = replace(
+        config,
+        data=DataConfig(corpus="smd", root=tmp_path),
+        model=replace(config.model, kind="dialogs"),
+        chains=replace(config.chains, mode=mode),
+    )
+    train(config, tmp_path / "run")
+    ((_, z, chains, context),) = calls
+    assert len(chains) == len(z) == len(context) > config.model.n_categories
 
 
 def test_fewer_sentences_than_symbols_are_told_before_training(tmp_path):
@@ -109,7 +159,7 @@ def test_fewer_sentences_than_symbols_are_told_before_training(tmp_path):
 @pytest.mark.parametrize(
     ("model", "objective", "named"),
     [
-        ({"latent": "gaussian"}, {"regroup_at": 0.5}, "objective.regroup-at: needs sentences and symbols"),
+        ({"latent": "gaussian"}, {"regroup_at": 0.5}, "objective.regroup-at: needs sentences or dialogs, and symbols"),
         ({}, {"regroup_at": 0.5, "label_weight": 1.0}, "objective.regroup-at: symbols are classes"),
         ({}, {"regroup_at": 1.5}, "objective.regroup-at"),
     ],
