@@ -97,6 +97,8 @@ NOTES = (
     "act beyond ?: I(symbol; act | whether the utterance has a question mark), nats; by chance: of symbols permuted "
     "among the utterances that have one, and among those that have none. A model that has found question marks and "
     "nothing else is at chance here.",
+    "svebm-ib: halfway through the run its symbols become clusters of mu(x), found by k-means without labels; learning "
+    "goes on from them.",
     "Rows that are no model: question-mark, whether there is one; last-punctuation, the last of . ? !; first-word, "
     "the eight most frequent first words and others, times last mark, times class of length; k-means, 125 clusters "
     "on TF-IDF of words and pairs and a truncated SVD; supervised, predictions of a logistic regression on TF-IDF, one "
