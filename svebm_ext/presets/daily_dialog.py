@@ -20,7 +20,7 @@ from svebm_ext.presets.schemes import PAPER, RELEASED, Preset, paper, released
 # bi-LSTM of 1024 and LSTM of 512. Here persistent chains, the warm-up of the baselines up to w = .5, lambda 5. Unlike
 # on Penn Treebank, where likelihood counts, the encoder learns from the mutual information: symbols are the aim. A
 # bag-of-words loss in the warm-up lets them settle on what a sentence says; a small penalty keeps F of 125 symbols
-# near 0. Symbols are regrouped halfway: the mutual information by itself uses 23 of them (docs/reproducing.md, Table 2).
+# near 0. Symbols are regrouped halfway: the mutual information by itself uses 23 of them (docs/reproducing.md).
 DAILY_DIALOG = Config(
     preset="dd",
     data=DataConfig(corpus="daily_dialog"),
