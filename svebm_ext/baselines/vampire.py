@@ -15,7 +15,10 @@ from svebm_ext.randomness import Draw
 
 
 class TopicModel(nn.Module):
-    """VAE over bags of words: q(z|x) Gaussian, topics theta = softmax(z), word scores linear in theta.
+    """VAE over bags of words: q(z|x) Gaussian, topics theta = softmax(z), word scores linear in D theta.
+
+    The factor D gives the topics' word scores inputs of mean 1. With theta itself, of mean 1 / D, they hardly move, and
+    the posterior collapses before they have.
 
     Args:
         n_words: V.
@@ -44,7 +47,7 @@ class TopicModel(nn.Module):
         noise = draw.normal(batch.indices, mean.shape[1], Stream.POSTERIOR)
         z = mean + (0.5 * log_variance).exp() * noise
         kl = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1.0).sum(-1)
-        return self.decoder.nll(batch, z.softmax(-1), draw), kl
+        return self.decoder.nll(batch, z.shape[1] * z.softmax(-1), draw), kl
 
     @torch.no_grad()
     def features(self, documents: DocumentSplit) -> Float[Tensor, "B F"]:

@@ -72,7 +72,10 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "self-training": {**_AVERAGE, "training": {"max_steps": 300, "validate_every": 50}},
     "glove-id": _AVERAGE,
     "glove-od": _AVERAGE,
-    "vampire": {**_AVERAGE, "model": {**_AVERAGE["model"], "latent_dim": 50}},
+    "vampire": {
+        "model": {**_AVERAGE["model"], "latent_dim": 50},
+        "training": {"max_steps": 1000, "validate_every": 50},
+    },
     "hard-em": {"model": {"word_dropout": 0.3}, "training": {"batch_size": 100}},
     "catvae": {"model": {"word_dropout": 0.3}, "training": {"batch_size": 100}},
     "svebm": {"objective": {"mutual_information": 0.0}},

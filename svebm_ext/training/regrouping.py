@@ -122,11 +122,9 @@ def regroup(
         negative = latent.sample_prior(SAMPLES, seed=seed) if chains is None else chains
     clusters = Clusters.fit(encoded.means, encoded.z, latent.n_categories, seed)
     fit_to_clusters(latent.prior, clusters, encoded.z, negative, encoded.context, seed=seed)
+    # Moments alone at 0, with the step count kept, would make the first steps three times as large.
     for parameter in latent.prior.parameters():
-        state = optimiser.state.get(parameter, {})
-        for name in ("exp_avg", "exp_avg_sq"):
-            if name in state:
-                state[name].zero_()
+        optimiser.state.pop(parameter, None)
 
 
 @torch.no_grad()

@@ -190,6 +190,17 @@ def test_topic_model_learns_without_labels_and_its_features_tell_topics_apart(do
     assert curve[-1][1] > 0.7
 
 
+def test_topics_do_not_collapse_where_there_are_many(documents):
+    few, _ = documents
+    torch.manual_seed(0)
+    model = TopicModel(few.n_words, 40, 16, few.log_frequencies())
+    pretrain(model, few, Fit(100, batch_size=50, learning_rate=0.03, seed=0), CPU)
+    with torch.no_grad():
+        topics = model.to_mean(model.encoder(collate_documents(few, torch.arange(len(few))))).softmax(-1)
+    # With theta, not D theta, as the generator's input it is .02.
+    assert float((topics.std(0) / topics.mean(0)).mean()) > 0.1
+
+
 # Class mixtures -------------------------------------------------------------------------------------------------
 
 
