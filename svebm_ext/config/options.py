@@ -120,7 +120,8 @@ class ModelConfig:
     class_words: bool = False
     """The generator of bags of words adds p(y|z) times a table of classes and words to its scores."""
     class_words_start: Literal["zero", "naive_bayes"] = "zero"
-    """Where that table starts: at 0, or at the class's log-ratios of naive Bayes with EM on the same labels."""
+    """Where that table starts: at 0, or at the class's log-ratios of naive Bayes with EM on the same labels, which the
+    first features of the encoder then see as well."""
     points_hidden: int = 200
     """Width of encoder and decoder of the 2-D models."""
     points_std: float = 1.0
@@ -186,8 +187,10 @@ class ObjectiveConfig:
     label_ramp: float = 0.0
     """Share of the run over which the weight of the labels' cross-entropy rises from 0."""
     pseudo_label_weight: float = 0.0
-    """Bags of words: weight of the cross-entropy, at z = mu(x) of the documents without a label, of the class that
-    naive Bayes with EM gives them from the same labels."""
+    """Bags of words: weight of the cross-entropy, at z = mu(x) of the documents without a label, of the class
+    probabilities that `pseudo_labels` gives them from the same labels."""
+    pseudo_labels: Literal["naive_bayes", "ensemble"] = "naive_bayes"
+    """Naive Bayes with EM, or its mean with self-training logistic regression."""
     labelled_bound: bool = True
     """Labelled batches (training.labelled-batch-size) count in the bound, or in the cross-entropy alone."""
     bag_of_words: float = 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -11,6 +11,9 @@ from torch import Tensor
 
 from svebm_ext.data.documents import DocumentSplit
 from svebm_ext.errors import DataError
+
+#: Divides naive Bayes's log-probabilities where they are to be mixed or learnt from.
+TEMPER = 4.0
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,34 @@ def self_training(
         learner = LogisticRegression(C=inverse_penalty, max_iter=300)
         learner.fit(features[np.concatenate((known, others[chosen]))], targets)
     return make_pipeline(tfidf, learner)
+
+
+def guessed_classes(
+    documents: DocumentSplit, naive_bayes: NaiveBayes, kind: Literal["naive_bayes", "ensemble"]
+) -> Float[Tensor, "B K"]:
+    """Class probabilities of documents from simple classifiers that were trained on them (float32).
+
+    naive_bayes: a quarter of its log-probabilities (TEMPER), normalised again, since naive Bayes takes words for
+    independent and is nearly always certain. ensemble: mean of that and of self-training logistic regression.
+
+    Args:
+        documents: labels -1 where there is none.
+        naive_bayes: of these documents.
+        kind: one of the two.
+
+    Raises:
+        DataError: fewer than two classes among the labelled documents (ensemble).
+    """
+    from threadpoolctl import threadpool_limits
+
+    found = (naive_bayes.log_probabilities(documents) / TEMPER).softmax(-1)
+    if kind == "ensemble":
+        with threadpool_limits(1):  # sums of several threads end differently each time; a resumed run must not
+            learner = self_training(documents)
+        other = torch.zeros_like(found)
+        other[:, torch.from_numpy(learner.classes_)] = torch.from_numpy(learner.predict_proba(count_matrix(documents)))
+        found = (found + other) / 2.0
+    return found.float()
 
 
 def count_matrix(documents: DocumentSplit) -> Any:

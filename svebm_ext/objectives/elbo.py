@@ -92,7 +92,8 @@ def collect_terms(
         n_chains: chains over all processes (default: as many as examples).
         label_logits: [B, K] f(mu(x)); labels [B], -1 where there is none.
         n_labelled: labelled examples over all processes.
-        guess_logits: [B, K] f(mu(x)) of examples with pseudo-labels `guesses` [B], -1 where there is none; one process.
+        guess_logits: [B, K] f(mu(x)) of examples, whose class probabilities `guesses` [B, K] are guessed, all 0 where
+            they are not; one process.
         running_marginal: [K] moving average of q(y), or None.
     """
     found = LossTerms(nll=average.mean(nll))
@@ -124,8 +125,8 @@ def collect_terms(
     if label_logits is not None and labels is not None and n_labelled > 0:
         found.label = F.cross_entropy(label_logits, labels, ignore_index=-1, reduction="sum") / n_labelled
     if guess_logits is not None and guesses is not None:
-        wrong = F.cross_entropy(guess_logits, guesses, ignore_index=-1, reduction="sum")
-        found.pseudo_label = wrong / (guesses >= 0).sum().clamp_min(1)
+        wrong = -(guesses * guess_logits.log_softmax(-1)).sum()
+        found.pseudo_label = wrong / (guesses.sum(-1) > 0).sum().clamp_min(1)
     return found
 
 

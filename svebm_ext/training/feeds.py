@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from svebm_ext.config import Config
@@ -17,7 +18,7 @@ from svebm_ext.data.documents import DocumentBatch, DocumentSplit, choose_labell
 from svebm_ext.data.synthetic import PointBatch, sample_points
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import ConfigError, DataError
-from svebm_ext.evaluation.references import NaiveBayes, naive_bayes_em
+from svebm_ext.evaluation.references import NaiveBayes, guessed_classes, naive_bayes_em
 from svebm_ext.training.runtime import Runtime
 
 
@@ -25,8 +26,8 @@ from svebm_ext.training.runtime import Runtime
 class Share:
     """This process's part of a global batch of `n_total` examples, and how many labels there are in all its parts.
 
-    A `labelled` batch beside it counts in the cross-entropy alone, and then no label of the other does. `guesses` are
-    pseudo-labels of the batch, -1 where it has a label.
+    A `labelled` batch beside it counts in the cross-entropy alone, and then no label of the other does. `guesses`
+    [B, K] are guessed class probabilities of the batch, all 0 where it has a label.
     """
 
     batch: SentenceBatch | DocumentBatch | PointBatch
@@ -167,8 +168,9 @@ class DocumentFeed:
         self._bound, self._runtime = config.objective.labelled_bound, runtime
         self._guesses: Tensor | None = None
         if config.objective.pseudo_label_weight > 0:
-            guessed = self.naive_bayes.log_probabilities(self.train).argmax(-1)
-            self._guesses = torch.where(self.train.labels < 0, guessed, -1)
+            found = guessed_classes(self.train, self.naive_bayes, config.objective.pseudo_labels)
+            found[self.train.labels >= 0] = 0.0
+            self._guesses = F.pad(found, (0, config.model.n_categories - found.shape[1]))
 
     @functools.cached_property
     def naive_bayes(self) -> NaiveBayes:

@@ -16,7 +16,7 @@ from svebm_ext.data.corpus import Corpus
 from svebm_ext.data.documents import document_vocabulary
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import ConfigError, ModelFolderError
-from svebm_ext.models.document import DocumentDecoder
+from svebm_ext.models.document import WORD_STD, DocumentDecoder, DocumentEncoder
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.pretrained import CONFIG, load_parameters, read_json, write_json
 from svebm_ext.models.svebm import SVEBM
@@ -70,7 +70,7 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
     torch.manual_seed(config.seed)
     model = SVEBM(config, vocabulary, feed.label_names)
     if isinstance(feed, DocumentFeed):
-        start_decoder(model.networks.decoder, feed, config)
+        start_words(model.networks.encoder, model.networks.decoder, feed, config)
     validator = Validator(
         feed.valid,
         vocabulary,
@@ -101,11 +101,12 @@ def make_feed(corpus: Corpus, vocabulary: Vocabulary, config: Config, runtime: R
     return (DialogFeed if config.model.kind == "dialogs" else SentenceFeed)(corpus, vocabulary, config, runtime)
 
 
-def start_decoder(decoder: DocumentDecoder, feed: DocumentFeed, config: Config) -> None:
+def start_words(encoder: DocumentEncoder, decoder: DocumentDecoder, feed: DocumentFeed, config: Config) -> None:
     """Give a generator of bags of words its background, and its table of classes a start where one is asked for.
 
     The table starts at log p(w|y) - log p(w), naive Bayes with EM on the labels of the run: softmax(background + T_y)
-    then is p(w|y). Table rows beyond the classes of the label start at 0.
+    then is p(w|y). Table rows beyond the classes of the label start at 0. The encoder's first 2K features (as many as
+    there are) start at plus and minus log p(w|y) less its mean over classes, scaled to the spread of the others.
     """
     background = feed.train.log_frequencies()
     with torch.no_grad():
@@ -113,6 +114,9 @@ def start_decoder(decoder: DocumentDecoder, feed: DocumentFeed, config: Config) 
         if config.model.class_words_start == "naive_bayes" and decoder.class_words is not None:
             found = feed.naive_bayes.log_words.float() - background
             decoder.class_words[: len(found)].copy_(found)
+            ratios = found - found.mean(0)
+            signed = torch.stack((ratios, -ratios)).flatten(0, 1)[: encoder.feature_dim] * (WORD_STD / ratios.std())
+            encoder.words.weight[:, : len(signed)] = signed.T
 
 
 def with_categories(config: Config, corpus: Corpus) -> Config:

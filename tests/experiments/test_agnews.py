@@ -33,7 +33,7 @@ def test_rows_are_systems_with_numbers_of_labels():
     assert make_row("self-training-lr-200", "cpu").config.data.n_labelled == 200
     assert AGNEWS.groups["catvae"] == ("catvae-200", "catvae-500", "catvae-2500", "catvae-10000")
     assert len(AGNEWS.groups["500"]) == len(PAPER) == 12
-    assert set(SYSTEMS) == set(PAPER) - {"svebm", "svebm-ib", "svebm-ib-nb"}
+    assert set(SYSTEMS) == set(PAPER) - {"svebm", "svebm-ib", "svebm-ib-guided"}
 
 
 @pytest.mark.parametrize("budget", ["smoke", "cpu", "paper"])
@@ -132,7 +132,7 @@ def test_all_systems_from_command_to_report(tmp_path, capsys):
     command = ["agnews", "--budget", "smoke", "--data.root", str(tmp_path), "--out", str(out), "--device", "cpu"]
     experiments.main([*command, "--rows", "200"])
     printed = capsys.readouterr().out
-    assert "[12/12] svebm-ib-nb-200, seed 0" in printed and "| CatVAE |" in printed
+    assert "[12/12] svebm-ib-guided-200, seed 0" in printed and "| CatVAE |" in printed
     reported = json.loads((out / "report.json").read_text())
     assert [row["row"] for row in reported] == list(PAPER)
     for row in reported:
