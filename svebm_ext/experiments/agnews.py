@@ -151,7 +151,8 @@ def sized(config: Config, budget: Budget, system: str) -> Config:
             },
             "chains": {"n_steps": 100, "step_size": 0.08},
             "objective": {
-                "label_weight": 200.0, "energy_penalty": 0.0, "mutual_information": 100.0 if config.objective.mutual_information else 0.0,
+                "label_weight": 200.0, "mutual_information": 100.0 if config.objective.mutual_information else 0.0,
+                "energy_penalty": 0.0,
             },
             "optimiser": {
                 "learning_rate": 1e-4, "prior_learning_rate": 1e-5, "weight_decay": 2e-3, "prior_weight_decay": 1e-3,
