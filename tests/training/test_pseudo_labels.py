@@ -63,10 +63,8 @@ def test_the_ensemble_is_the_mean_of_both(feed):
 
 
 def test_words_start_at_what_naive_bayes_knows(config, feed):
-    encoder, decoder = (
-        DocumentEncoder(feed.train.n_words, 16),
-        DocumentDecoder(feed.train.n_words, 4, 16, 0, n_classes=3),
-    )
+    encoder = DocumentEncoder(feed.train.n_words, 16)
+    decoder = DocumentDecoder(feed.train.n_words, 4, 16, 0, n_classes=3)
     before = encoder.words.weight.detach().clone()
     start_words(encoder, decoder, feed, config)
     naive_bayes = naive_bayes_em(feed.train, 3)
@@ -95,10 +93,8 @@ def test_words_start_at_what_naive_bayes_knows(config, feed):
 
 
 def test_a_narrow_encoder_starts_with_the_features_that_it_has(config, feed):
-    encoder, decoder = (
-        DocumentEncoder(feed.train.n_words, 4),
-        DocumentDecoder(feed.train.n_words, 4, 16, 0, n_classes=3),
-    )
+    encoder = DocumentEncoder(feed.train.n_words, 4)
+    decoder = DocumentDecoder(feed.train.n_words, 4, 16, 0, n_classes=3)
     start_words(encoder, decoder, feed, config)
     torch.testing.assert_close(encoder.words.weight[:, 3], -encoder.words.weight[:, 0])
 
