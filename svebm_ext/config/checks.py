@@ -164,6 +164,13 @@ def _validate_labels(config: Config) -> None:
             raise ConfigError(f"{option}: needs labels to learn from (objective.label-weight)")
     if model.latent == "mixture" and config.training.labelled_batch_size > 0 and not objective.labelled_bound:
         raise ConfigError("objective.labelled-bound: a mixture learns labels from sentences of the bound; leave it on")
+    if objective.label_at == "sample":
+        if model.latent != "energy" or objective.label_weight == 0:
+            raise ConfigError("objective.label-at: sample needs the energy latent family and objective.label-weight")
+        if config.training.labelled_batch_size > 0 and not objective.labelled_bound:
+            raise ConfigError(
+                "objective.label-at: sample needs labelled examples in the bound; leave labelled-bound on"
+            )
     if config.training.select == "accuracy" and objective.label_weight == 0:
         raise ConfigError("training.select: accuracy needs labels to learn from (objective.label-weight)")
 

@@ -180,8 +180,11 @@ class ObjectiveConfig:
     """Share of the run after which the symbols, once, become clusters of mu(x) found by k-means; p(z) stays as it is.
     0: never."""
     label_weight: float = 0.0
-    """eta, weight of the cross-entropy of labels at z = mu(x) (Eq. 23), or of the component of a single mixture; above
-    0 is semi-supervised."""
+    """eta, weight of the cross-entropy of labels (Eq. 23), or of the component of a single mixture; above 0 is
+    semi-supervised."""
+    label_at: Literal["mean", "sample"] = "mean"
+    """z of the labels' cross-entropy: mu(x), as classes are predicted, or the sample of q(z|x) that is decoded, so that
+    all of the posterior, not its mean alone, comes to lie in its class."""
     label_encoder: bool = True
     """Let the gradient of the labels' cross-entropy reach the encoder."""
     label_ramp: float = 0.0

@@ -90,7 +90,7 @@ def collect_terms(
         average: means over all processes.
         energy_negative: [N] F(z-) of the chains of this process, z- detached.
         n_chains: chains over all processes (default: as many as examples).
-        label_logits: [B, K] f(mu(x)); labels [B], -1 where there is none.
+        label_logits: [B, K] f at mu(x) or at z; labels [B], -1 where there is none.
         n_labelled: labelled examples over all processes.
         guess_logits: [B, K] f(mu(x)) of examples, whose class probabilities `guesses` [B, K] are guessed, all 0 where
             they are not; one process.

@@ -253,10 +253,11 @@ def _terms(
         if chains is not None:
             negative = latent.logits(forward.posterior, chains).logsumexp(-1)
         if objective.label_weight > 0.0:
-            mean, labels = forward.posterior.mean, share.batch.labels
+            labels = share.batch.labels
+            z = forward.z if objective.label_at == "sample" else forward.posterior.mean
             if share.labelled is not None and forward.labelled_mean is not None:
-                mean, labels = forward.labelled_mean, share.labelled.labels
-            label_logits = latent.prior.logits(mean if objective.label_encoder else mean.detach())
+                z, labels = forward.labelled_mean, share.labelled.labels
+            label_logits = latent.prior.logits(z if objective.label_encoder else z.detach())
         if share.guesses is not None:
             guess_logits = latent.prior.logits(forward.posterior.mean)
     elif objective.label_weight > 0.0:  # one mixture, whose component is the class: Kingma et al. 2014, with q(c|x)
