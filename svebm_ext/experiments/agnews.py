@@ -106,9 +106,11 @@ def make_row(name: str, budget: Budget) -> Row:
     suffix = "" if system == "svebm-ib" else f"-{system}"
     config = replace(config, preset=f"agnews{suffix}", data=replace(config.data, n_labelled=count))
     figures = PAPER[system]
-    make = functools.partial(baselines.make, system=system) if system in baselines.SYSTEMS else None
     paper = {"accuracy": None if figures is None else figures[COUNTS.index(count)]}
-    return Row(name, sized(config, budget, system), paper, make=make, data_seed=True)
+    row = Row(name, sized(config, budget, system), paper, data_seed=True)
+    if system not in baselines.SYSTEMS:
+        return row
+    return replace(row, make=functools.partial(baselines.make, system=system), reads=baselines.READS)
 
 
 def _changed(config: Config, changes: Mapping[str, Mapping[str, Any]]) -> Config:

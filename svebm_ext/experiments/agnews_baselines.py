@@ -224,6 +224,9 @@ def class_mixture(task: Task, *, hard: bool) -> Answer:
     return predict(model.logits, task.documents.test, task.device), curve
 
 
+#: Options, or sections, that these systems read.
+READS = ("preset", "seed", "data.", "model.", "optimiser.", "training.", "objective.label_weight")
+
 SYSTEMS: dict[str, Callable[[Task], Answer]] = {
     "nb-em": naive_bayes,
     "self-training-lr": logistic_regression,

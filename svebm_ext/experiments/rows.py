@@ -37,6 +37,7 @@ class Row:
             recognised.
         make: trains and measures a row that is no model of this package; leaves config.json and metrics.json in the
             folder of the run, and returns the content of the latter.
+        reads: options, or sections ("data."), that `make` reads; the others may differ between calls.
         data_seed: data.seed is the training seed as well, so that each seed has labels of its own.
     """
 
@@ -45,6 +46,7 @@ class Row:
     paper: Mapping[str, float | None] = field(default_factory=dict)
     incomparable: tuple[str, ...] = ()
     make: Callable[[Run], dict[str, Any]] | None = None
+    reads: tuple[str, ...] = ("",)
     data_seed: bool = False
 
 
@@ -158,6 +160,7 @@ def finished(run: Run) -> dict[str, Any] | None:
     if not (run.folder / (LAST if run.row.make is None else METRICS)).exists():
         return None
     differing = _differences(to_dict(read_run_config(run.folder)), to_dict(run.config))
+    differing = {name: text for name, text in differing.items() if name.startswith(run.row.reads)}
     training = [text for name, text in differing.items() if not name.startswith("evaluation.")]
     if training:
         what = "; ".join(training[:3])

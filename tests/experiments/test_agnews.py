@@ -148,5 +148,10 @@ def test_all_systems_from_command_to_report(tmp_path, capsys):
     experiments.main([*command, "--rows", "catvae-200"])
     assert "1 of 1 rows are finished and kept" in capsys.readouterr().out
     assert (out / "catvae-200-seed0" / "metrics.json").stat().st_mtime_ns == measured
-    with pytest.raises(ConfigError, match="holds a run of another configuration"):
-        finished(Place(out, tmp_path, "cpu").run(make_row("catvae-200", "cpu"), 0))
+    row, place = make_row("catvae-200", "smoke"), Place(out, tmp_path, "cpu")
+    unread = replace(row.config, objective=replace(row.config.objective, mutual_information=77.0))
+    assert finished(place.run(replace(row, config=unread), 0)) is not None
+    weight = replace(row.config, objective=replace(row.config.objective, label_weight=77.0))
+    for other in (make_row("catvae-200", "cpu"), replace(row, config=weight)):
+        with pytest.raises(ConfigError, match="holds a run of another configuration"):
+            finished(place.run(other, 0))

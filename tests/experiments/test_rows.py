@@ -69,6 +69,15 @@ def test_a_run_of_another_configuration_is_refused_with_what_differs(tmp_path):
         rows.run_row(run)
 
 
+def test_a_row_that_reads_a_part_of_its_options_may_differ_in_the_others(tmp_path):
+    run = Place(tmp_path).run(replace(a_row(), reads=("data.", "training.max_steps")), 0)
+    document = pretend(run, config=changed(changed(run.config, "objective", free_bits=9.0), "training", log_every=77))
+    assert finished(run) == document
+    pretend(run, config=changed(run.config, "training", max_steps=99))
+    with pytest.raises(ConfigError, match=r"training\.max_steps is 99 there"):
+        finished(run)
+
+
 def test_a_run_that_fails_is_named_and_the_others_are_made(tmp_path, monkeypatch):
     runs = [Place(tmp_path).run(a_row(name), 0) for name in "abcd"]
     pretend(runs[1])
