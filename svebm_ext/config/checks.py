@@ -25,7 +25,8 @@ def validate(config: Config) -> None:
         "objective": ("n_cycles",),
         "training": ("batch_size", "max_steps", "checkpoint_every", "validate_every", "log_every"),
         "evaluation": (
-            "importance_samples", "frequency_samples", "grammar_samples", "log_z_chains", "log_z_temperatures",
+            "importance_samples", "frequency_samples", "response_samples", "grammar_samples", "log_z_chains",
+            "log_z_temperatures",
         ),
         "data": ("vocabulary_size",),
     }  # fmt: skip

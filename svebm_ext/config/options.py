@@ -270,6 +270,8 @@ class EvaluationConfig:
     """Test sentences for the NLL, the first of a seeded permutation; 0 takes all."""
     frequency_samples: int = 40_000
     """Sampled sentences for wKL."""
+    response_samples: int = 32
+    """Dialogs: responses to each context, of which the one most like the others is measured beside a single one."""
     grammar_samples: int = 1000
     """Sampled sentences checked by the grammar (embedded corpus)."""
     language_model: Literal["none", "fast", "paper"] = "none"

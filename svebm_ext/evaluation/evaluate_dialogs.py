@@ -36,8 +36,8 @@ N_SAMPLES, N_TRIES = 128, 8
 class DialogEvaluator(Evaluator):
     """The measures that responses in dialogs have.
 
-    A response is decoded greedily at a z from the prior given the context; a reconstruction at mu(x, c). The paper's
-    Table 3 is of responses.
+    A response is decoded greedily at a z from the prior given the context; a consensus is the one of several that is
+    most like the others; a reconstruction is decoded at mu(x, c). The paper's Table 3 is of responses.
     """
 
     def parts(self) -> list[Callable[[], None]]:
@@ -76,17 +76,11 @@ class DialogEvaluator(Evaluator):
         self._compare("reconstruction", "bleu_without_speakers", self._reconstructions)
 
     def responses(self) -> None:
-        """BLEU and similarity of greedy responses at one z of the prior for each context."""
-        networks, words = self.model.networks, self.model.max_words
-        decoded: dict[int, list[int]] = {}
-        for number, rows in enumerate(evaluation_batches(self.test.lengths, 256)):
-            batch = self.batch(rows)
-            z = networks.sample_prior(batch, seed=self.seed + number)
-            decoded.update(zip(batch.indices.tolist(), networks.decode(batch, z, max_tokens=words), strict=True))
-        responses = [self.model.vocabulary.decode(decoded[i]) for i in range(len(self.test))]
-        bleu = corpus_bleu(responses, self.corpus.test.sentences)
-        self.found.metrics |= {"response_bleu": bleu.score, "bleu_signature": bleu.signature}
-        self._compare("response", "response_bleu_without_speakers", responses)
+        """BLEU and similarity of greedy responses at one z of the prior for each context, and of those at several."""
+        responses = self._responses("response", 1)
+        n_samples = self.model.config.evaluation.response_samples
+        self._responses("consensus", n_samples)
+        self.found.counts["responses behind a consensus"] = n_samples
         chosen = range(0, len(self.test), max(1, len(self.test) // 6))
         self.found.texts["Responses"] = [
             line
@@ -97,6 +91,19 @@ class DialogEvaluator(Evaluator):
                 f"response: {' '.join(responses[i])}",
             )
         ]
+
+    def _responses(self, kind: str, n_samples: int) -> list[list[str]]:
+        """Responses to the test split, the consensus of so many each, whose measures begin with `kind`."""
+        decoded: dict[int, list[str]] = {}
+        for number, rows in enumerate(evaluation_batches(self.test.lengths, 256)):
+            batch = self.batch(rows)
+            words = self.model.response_to(batch, n_samples=n_samples, seed=self.seed + number)
+            decoded.update(zip(batch.indices.tolist(), words, strict=True))
+        responses = [decoded[i] for i in range(len(self.test))]
+        bleu = corpus_bleu(responses, self.corpus.test.sentences)
+        self.found.metrics |= {f"{kind}_bleu": bleu.score, "bleu_signature": bleu.signature}
+        self._compare(kind, f"{kind}_bleu_without_speakers", responses)
+        return responses
 
     def _compare(self, kind: str, bleu_key: str, hypotheses: list[list[str]]) -> None:
         """BLEU without marks, and similarities by word vectors, of hypotheses for the test split."""

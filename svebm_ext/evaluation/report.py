@@ -79,6 +79,17 @@ METRIC_DOCUMENTATION: dict[str, MetricDocumentation] = {
     "response_average": MetricDocumentation("0-100", "as reconstruction_average, of responses", "Table 3 of the paper"),
     "response_extrema": MetricDocumentation("0-100", "as reconstruction_extrema, of responses", "Table 3 of the paper"),
     "response_greedy": MetricDocumentation("0-100", "as reconstruction_greedy, of responses", "Table 3 of the paper"),
+    "consensus_bleu": MetricDocumentation(
+        "0-100",
+        "as response_bleu, of the greedy response that is most like those at other z from p(z|c)",
+        "Kumar & Byrne 2004; models.consensus",
+    ),
+    "consensus_bleu_without_speakers": MetricDocumentation(
+        "0-100", "consensus_bleu with speaker marks left out of both sides", "of consensus_bleu"
+    ),
+    "consensus_average": MetricDocumentation("0-100", "as reconstruction_average, of these responses", "of Table 3"),
+    "consensus_extrema": MetricDocumentation("0-100", "as reconstruction_extrema, of these responses", "of Table 3"),
+    "consensus_greedy": MetricDocumentation("0-100", "as reconstruction_greedy, of these responses", "of Table 3"),
     "reconstruction_accuracy": MetricDocumentation(
         "share", "tokens that the greedy reconstruction has at the same position", "evaluation.latent"
     ),

@@ -19,11 +19,14 @@ from svebm_ext.data.tokenize import tokenize
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.models.consensus import consensus
 from svebm_ext.models.importance import importance_samples
 from svebm_ext.models.latent_variable import LatentVariableModel, build_networks
 
 #: Texts that are encoded or generated at a time.
 BATCH = 256
+#: Seeds of the samples behind one response are so far apart that batches with consecutive seeds share none.
+SEEDS_BETWEEN_SAMPLES = 1 << 20
 
 
 class Classification(NamedTuple):
@@ -177,14 +180,24 @@ class SVEBM(nn.Module):
 
     @torch.no_grad()
     def respond(
-        self, contexts: Sequence[Sequence[str]], *, symbol: int | None = None, seed: int = 0, **options: Any
+        self,
+        contexts: Sequence[Sequence[str]],
+        *,
+        symbol: int | None = None,
+        n_samples: int = 1,
+        seed: int = 0,
+        **options: Any,
     ) -> list[str]:
         """A response to each context: z by Langevin from p(z|c), or from p(z|y = symbol, c), then x from p(x|z, c).
+
+        Of several samples the one is taken that is most like the others (`svebm_ext.models.consensus`): safer than a
+        single one, less various.
 
         Args:
             contexts: the turns before each response, oldest first; none where a dialog begins. Only the last
                 `model.context_turns` count. A model that was trained with speaker marks expects them ("<driver> hi").
             symbol: y, 0 .. K-1, or None for the marginal prior.
+            n_samples: z of each context.
             seed: of z and of sampled words.
             options: greedy, temperature, top_k, top_p, precision, as for `decode`.
 
@@ -200,6 +213,8 @@ class SVEBM(nn.Module):
             turns += [*(self._words(turn) for turn in context), []]  # the response is what we do not know
             dialogs += [number] * (len(context) + 1)
             asked.append(len(turns) - 1)
+        if n_samples < 1:
+            raise ConfigError(f"n_samples: {n_samples} given, expected at least 1")
         if not asked:
             return []
         split = sentence_encoder(self.config.model)(
@@ -208,10 +223,22 @@ class SVEBM(nn.Module):
         found: list[str] = []
         for number, indices in enumerate(torch.tensor(asked).split(BATCH)):
             batch = split.collate(indices).to(self.device)  # unknown responses are equally long: the order stays
-            z = self.networks.sample_prior(batch, seed=seed + number, symbol=symbol)
-            words = self.networks.decode(batch, z, max_tokens=self.max_words, seed=seed, ids=batch.indices, **options)
-            found += [self.to_text(ids) for ids in words]
+            words = self.response_to(batch, n_samples=n_samples, seed=seed + number, symbol=symbol, **options)
+            found += [" ".join(response) for response in words]
         return found
+
+    @torch.no_grad()
+    def response_to(
+        self, batch: Any, *, n_samples: int = 1, seed: int = 0, symbol: int | None = None, **options: Any
+    ) -> list[list[str]]:
+        """Words of a response to each row of a batch of dialogs; arguments as for `respond`."""
+        samples: list[list[list[str]]] = []
+        for number in range(n_samples):
+            own = seed + number * SEEDS_BETWEEN_SAMPLES
+            z = self.networks.sample_prior(batch, seed=own, symbol=symbol)
+            words = self.networks.decode(batch, z, max_tokens=self.max_words, seed=own, ids=batch.indices, **options)
+            samples.append([self.vocabulary.decode(ids) for ids in words])
+        return [candidates[consensus(candidates)] for candidates in map(list, zip(*samples, strict=True))]
 
     def reconstruct(self, texts: Sequence[str] | Sequence[list[str]]) -> list[str]:
         """Greedy decoding of mu(x)."""

@@ -13,6 +13,8 @@ from svebm_ext.config import validate
 from svebm_ext.data.corpora import load_configured
 from svebm_ext.errors import ConfigError
 from svebm_ext.evaluation.evaluate_model import evaluate_run
+from svebm_ext.models.consensus import consensus
+from svebm_ext.models.svebm import SEEDS_BETWEEN_SAMPLES
 from svebm_ext.training.checkpoint import load_checkpoint
 from svebm_ext.training.feeds import DialogFeed
 from svebm_ext.training.loop import LAST, Trainer
@@ -25,7 +27,8 @@ CPU = Runtime(torch.device("cpu"))
 def dialog_config(root, **changes):
     """Configuration of a run over dialogs that takes about a second."""
     kind = {"kind": "dialogs", "context_hidden": 8, "context_dim": 12, "context_map": 4}
-    sections = {"data": {"corpus": "smd", "root": root, "train": None, "speaker_marks": True}, "model": kind}
+    data = {"corpus": "smd", "root": root, "train": None, "speaker_marks": True}
+    sections = {"data": data, "model": kind, "evaluation": {"response_samples": 3}}
     merged = {name: {**sections.get(name, {}), **changes.get(name, {})} for name in sections | changes}
     return tiny_config(None, **merged)
 
@@ -85,10 +88,13 @@ def run(root, tmp_path_factory):
 
 def test_measures(run):
     out, _, document = run
-    for key in ("response_bleu", "response_bleu_without_speakers", "bleu", "bleu_without_speakers"):
+    keys = [f"{kind}{of}" for kind in ("response_bleu", "consensus_bleu", "bleu") for of in ("", "_without_speakers")]
+    for key in keys:
         assert 0 <= document[key] <= 100
     for key in ("average", "extrema", "greedy"):
         assert -100 <= document[f"response_{key}"] <= 100 and -100 <= document[f"reconstruction_{key}"] <= 100
+        assert -100 <= document[f"consensus_{key}"] <= 100
+    assert document["about"]["sample_counts"]["responses behind a consensus"] == 3
     assert document["reconstruction_nll"] > 0 and document["kl"] > 0
     assert document["nll"] is None and "context" in document["null_reasons"]["nll"]
     assert set(document["homogeneity"]) == {"domain", "speaker"}
@@ -109,6 +115,11 @@ def test_responses_of_a_model_folder(run):
     assert len(loaded.respond(contexts, symbol=2, greedy=False)) == 3
     with pytest.raises(ConfigError, match="symbol: 6 is outside"):
         loaded.respond(contexts, symbol=6)
+    agreed = loaded.respond(contexts, n_samples=5, seed=4)
+    samples = zip(*(loaded.respond(contexts, seed=4 + k * SEEDS_BETWEEN_SAMPLES) for k in range(5)), strict=True)
+    assert agreed == [texts[consensus([text.split() for text in texts])] for texts in samples]
+    with pytest.raises(ConfigError, match="n_samples: 0 given"):
+        loaded.respond(contexts, n_samples=0)
     for refused in (lambda: loaded.generate(1), lambda: loaded.encode(["hi"])):
         with pytest.raises(ConfigError, match=r"use SVEBM\.respond"):
             refused()
