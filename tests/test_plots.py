@@ -7,14 +7,18 @@ import pytest
 
 from svebm_ext import plots
 from svebm_ext.errors import ConfigError, DataError
+from svebm_ext.plots import plane, run, systems
+from svebm_ext.plots.canvas import save_figure
 
 
 @pytest.fixture
 def saved(monkeypatch):
     """Figures as they were saved, for looking into them."""
     figures = []
-    write = plots._save
-    monkeypatch.setattr(plots, "_save", lambda figure, out: figures.append(figure) or write(figure, out))
+    for module in (plane, run, systems):
+        monkeypatch.setattr(
+            module, "save_figure", lambda figure, out: figures.append(figure) or save_figure(figure, out)
+        )
     return figures
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from tiny_runs import tiny_config
 
-from svebm_ext import plots
 from svebm_ext.experiments import table
 from svebm_ext.experiments.rows import Place, Results, Row
 from svebm_ext.experiments.table import Measure
+from svebm_ext.plots import systems
 
 MEASURES = (
     Measure("rppl", "rPPL", 1, "lower", published=True),
@@ -171,7 +171,7 @@ def test_before_any_row_is_finished_there_is_a_report(tmp_path):
 
 def test_what_is_drawn(results, monkeypatch):
     saved = []
-    monkeypatch.setattr(plots, "_save", lambda figure, out: saved.append(figure) or out)
+    monkeypatch.setattr(systems, "save_figure", lambda figure, out: saved.append(figure) or out)
     table.draw(rows_of(results), MEASURES, results)
     measures, curves = saved
     assert [axis.get_title() for axis in measures.axes] == ["rPPL ↓", "NLL ↓"]  # no panel where nothing is published

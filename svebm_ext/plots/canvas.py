@@ -1,0 +1,32 @@
+"""What all pictures share: canvas, colours, saving. Needs the `plots` extra."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from svebm_ext.errors import ConfigError
+
+# Colours that stay apart for colour-blind readers (Okabe & Ito).
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+#: Markers and line styles that tell more curves apart than there are colours.
+STYLES = (("-", "o"), ("--", "s"), (":", "^"))
+
+
+def new_figure(**options: Any) -> Any:
+    """Figure on the Agg canvas, which needs no display and leaves pyplot's global state alone."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ConfigError("plots need matplotlib: pip install 'svebm_ext[plots]'") from error
+    figure = Figure(**options)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_figure(figure: Any, out: Path) -> Path:
+    """Write a picture, its folder made where it is missing; returns `out`."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=130)
+    return out
