@@ -15,6 +15,8 @@ from svebm_ext.exploration.curves import panels
 
 #: Words that a symbol's line shows before it is opened.
 HEAD_WORDS = 8
+#: Parts of the script, in order: state and colours, the map, what stands beside it.
+SCRIPTS = ("page.js", "map.js", "lists.js")
 
 
 def render(content: Exploration) -> str:
@@ -26,7 +28,7 @@ def render(content: Exploration) -> str:
     return template.substitute(
         title=escape(content.title),
         style=_resource("page.css"),
-        script=_resource("page.js"),
+        script="".join(map(_resource, SCRIPTS)),
         data=embedded_json(payload(content)),
         about="".join(f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>" for key, value in content.about),
         measures=_measures(content),
