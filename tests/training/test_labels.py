@@ -73,7 +73,7 @@ def test_a_run_learns_classes(tmp_path, point):
         tmp_path,
         objective={"label_at": point, "schedule": "linear", "zero_fraction": 0.4, "ramp_fraction": 0.6},
         optimiser={"learning_rate": 1e-2, "prior_learning_rate": 1e-3},
-        training={"max_steps": 200, "validate_every": 200, "batch_size": 16},
+        training={"max_steps": 400, "validate_every": 400, "batch_size": 16},
     )
     train(config, tmp_path / "run")
     assert read_metrics(tmp_path / "run" / "metrics.jsonl")["valid_accuracy"][1][-1] > 0.9
