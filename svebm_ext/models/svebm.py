@@ -213,8 +213,6 @@ class SVEBM(nn.Module):
             turns += [*(self._words(turn) for turn in context), []]  # the response is what we do not know
             dialogs += [number] * (len(context) + 1)
             asked.append(len(turns) - 1)
-        if n_samples < 1:
-            raise ConfigError(f"n_samples: {n_samples} given, expected at least 1")
         if not asked:
             return []
         split = sentence_encoder(self.config.model)(
@@ -231,7 +229,9 @@ class SVEBM(nn.Module):
     def response_to(
         self, batch: Any, *, n_samples: int = 1, seed: int = 0, symbol: int | None = None, **options: Any
     ) -> list[list[str]]:
-        """Words of a response to each row of a batch of dialogs; arguments as for `respond`."""
+        """Words of a response to each row of a batch of dialogs; arguments and errors as for `respond`."""
+        if n_samples < 1:
+            raise ConfigError(f"n_samples: {n_samples} given, expected at least 1")
         samples: list[list[list[str]]] = []
         for number in range(n_samples):
             own = seed + number * SEEDS_BETWEEN_SAMPLES

@@ -36,7 +36,7 @@ def released(config: Config, optimiser: OptimiserConfig, objective: ObjectiveCon
     Args:
         config: the preset.
         optimiser: with the released learning rates.
-        objective: has the schedule of w.
+        objective: has the schedule of w; this package's regrouping and its point of labels are taken back.
     """
     return replace(
         config,
@@ -48,6 +48,8 @@ def released(config: Config, optimiser: OptimiserConfig, objective: ObjectiveCon
             mutual_information_always=False,
             mutual_information_encoder=True,
             free_bits=1.0,
+            regroup_at=0.0,
+            label_at="mean",
         ),
         optimiser=optimiser,
     )

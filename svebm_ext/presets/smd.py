@@ -60,7 +60,7 @@ PRESETS: dict[str, Preset] = {
     "smd-paper": (f"SVEBM-IB on SMD, {PAPER}", paper(SMD, _RELEASED_OPTIMISER)),
     "smd-released": (
         f"SVEBM-IB on SMD, {RELEASED}",
-        released(SMD, _RELEASED_OPTIMISER, replace(SMD.objective, regroup_at=0.0)),
+        released(SMD, _RELEASED_OPTIMISER, SMD.objective),
     ),
     "smd-di-vae": (
         "DI-VAE on SMD, given the context through encoder and decoder (Table 3)",

@@ -54,7 +54,7 @@ PRESETS: dict[str, Preset] = {
     "yelp-paper": (f"SVEBM-IB on Yelp reviews, {PAPER}", paper(YELP, OptimiserConfig(), label_weight=20.0)),
     "yelp-released": (
         f"SVEBM-IB on Yelp reviews, {RELEASED}",
-        released(YELP, OptimiserConfig(), replace(YELP.objective, label_at="mean")),
+        released(YELP, OptimiserConfig(), YELP.objective),
     ),
     "yelp-dgm-vae-i": ("DGM-VAE + I on Yelp reviews, a component for each sentiment (Table 6)", YELP_DGM_VAE_I),
     "yelp-cgan": (
