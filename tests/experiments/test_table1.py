@@ -17,7 +17,7 @@ from svebm_ext.config import EvaluationConfig, validate
 from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.errors import DataError
 from svebm_ext.experiments import table1
-from svebm_ext.experiments.table1 import PAPER, TABLE1, make_row, reference_rows, sized
+from svebm_ext.experiments.table1 import CONTROLS, PAPER, TABLE1, make_row, reference_rows, sized
 from svebm_ext.models.pretrained import WEIGHTS, read_tensors
 from svebm_ext.presets import PRESETS, preset
 from svebm_ext.training.loop import LAST, Interrupted, Trainer
@@ -29,6 +29,16 @@ def test_rows_are_those_of_the_paper_in_its_order():
     row = make_row("svebm-ib", "paper")
     assert row.paper == {"rppl": 177.59, "bleu": 9.47, "wkl": 0.16, "nll": 94.68} and row.incomparable == ("nll",)
     assert make_row("ae", "paper").paper["nll"] is None and make_row("ae", "paper").incomparable == ()
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_controls_are_baselines_with_the_w_of_svebm_ib(name):
+    row, base = make_row(name, "cpu"), make_row(CONTROLS[name], "cpu").config
+    weight = make_row("svebm-ib", "cpu").config.objective.kl_weight
+    assert base.objective.kl_weight == 1.0 > weight
+    assert row.config.objective == replace(base.objective, kl_weight=weight)
+    assert replace(row.config, preset=base.preset, objective=base.objective) == base
+    assert set(row.paper.values()) == {None} and row.paper.keys() == make_row("vae", "cpu").paper.keys()
 
 
 @pytest.mark.parametrize("name", PAPER)
