@@ -8,7 +8,7 @@ import pytest
 from tiny_runs import write_agnews
 
 from svebm_ext import experiments
-from svebm_ext.config import validate
+from svebm_ext.config import is_sequence, validate
 from svebm_ext.errors import ConfigError
 from svebm_ext.experiments import agnews, rows
 from svebm_ext.experiments.agnews import (
@@ -27,13 +27,13 @@ from svebm_ext.presets import preset
 
 
 def test_rows_are_systems_with_numbers_of_labels():
-    assert AGNEWS.names[:4] == ("nb-em-200", "nb-em-500", "nb-em-2500", "nb-em-10000") and len(AGNEWS.names) == 48
+    assert AGNEWS.names[:4] == ("nb-em-200", "nb-em-500", "nb-em-2500", "nb-em-10000") and len(AGNEWS.names) == 52
     assert make_row("svebm-ib-2500", "cpu").paper == {"accuracy": 87.9}
     assert make_row("nb-em-200", "cpu").paper == {"accuracy": None}
     assert make_row("self-training-lr-200", "cpu").config.data.n_labelled == 200
     assert AGNEWS.groups["catvae"] == ("catvae-200", "catvae-500", "catvae-2500", "catvae-10000")
-    assert len(AGNEWS.groups["500"]) == len(PAPER) == 12
-    assert set(SYSTEMS) == set(PAPER) - {"svebm", "svebm-ib", "svebm-ib-guided"}
+    assert len(AGNEWS.groups["500"]) == len(PAPER) == 13
+    assert set(SYSTEMS) == set(PAPER) - {"svebm", "svebm-ib", "svebm-ib-gru", "svebm-ib-guided"}
 
 
 @pytest.mark.parametrize("budget", ["smoke", "cpu", "paper"])
@@ -54,6 +54,17 @@ def test_budget_cpu_is_the_preset_but_for_evaluation_and_what_is_printed():
     assert (config.model, config.objective, config.chains) == (base.model, base.objective, base.chains)
     assert config.training == replace(base.training, sample_every=0, checkpoint_every=500)
     assert make_row("svebm-ib-200", "paper").config.training.max_steps == 48_843  # 201 epochs of 48,459 by 200
+
+
+def test_the_row_of_sequences_shares_prior_labels_and_batches_of_labels_with_the_row_of_bags():
+    bags, sequences = make_row("svebm-ib-500", "cpu").config, make_row("svebm-ib-gru-500", "cpu").config
+    assert sequences.preset == "agnews-svebm-ib-gru" and is_sequence(sequences.model) and not is_sequence(bags.model)
+    assert sequences.data.n_labelled == 500 and sequences.chains == bags.chains
+    assert sequences.objective == replace(bags.objective, bag_of_words=1.0)
+    assert (
+        sequences.training == replace(preset("agnews-gru").training, sample_every=0, checkpoint_every=500)
+        and make_row("svebm-ib-gru-500", "paper").config.training.max_steps == 15_000
+    )
 
 
 def test_each_seed_has_labels_of_its_own(tmp_path):
@@ -132,7 +143,7 @@ def test_all_systems_from_command_to_report(tmp_path, capsys):
     command = ["agnews", "--budget", "smoke", "--data.root", str(tmp_path), "--out", str(out), "--device", "cpu"]
     experiments.main([*command, "--rows", "200"])
     printed = capsys.readouterr().out
-    assert "[12/12] svebm-ib-guided-200, seed 0" in printed and "| CatVAE |" in printed
+    assert "[13/13] svebm-ib-guided-200, seed 0" in printed and "| CatVAE |" in printed
     reported = json.loads((out / "report.json").read_text())
     assert [row["row"] for row in reported] == list(PAPER)
     for row in reported:
