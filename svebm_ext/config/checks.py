@@ -145,7 +145,10 @@ def _validate_labels(config: Config) -> None:
     """Combinations that concern labels and bags of words."""
     model, objective = config.model, config.objective
     if model.class_words and (not is_bag_of_words(model) or model.latent != "energy"):
-        raise ConfigError("model.class-words: needs bags of words and the energy latent family")
+        raise ConfigError(
+            "model.class-words: needs bags of words (model.encoder bow) and the energy latent family; turn it off for "
+            "others (preset agnews-gru has the settings of a sequence model)"
+        )
     if model.class_words_start != "zero" and not (model.class_words and objective.label_weight > 0):
         raise ConfigError(
             f"model.class-words-start: {model.class_words_start} needs a table of classes (model.class-words) and "
