@@ -22,6 +22,8 @@ from svebm_ext.presets import preset
 #: Sentences that the budget `cpu` counts its iterations by (60 % of the released training split), and passes over them.
 N_TRAIN, EPOCHS_CPU = 265_801, 2
 N_RELEASED = 443_259
+#: Below the learning curves.
+CURVES = "cgan: NLL of the reconstruction by its autoencoder."
 #: Name of the reference row, and the file with sentences to read.
 REAL_TEXT, EXAMPLES = "real-text", "examples.md"
 
@@ -189,7 +191,9 @@ def examples(results: Results) -> str:
 def report(results: Results) -> list[Path]:
     """Write report.json, report.md, examples.md and the pictures."""
     rows = rows_of_report(results)
-    written = table.write_report("Table 6: sentiment control on Yelp", rows, MEASURES, FURTHER, notes(results), results)
+    written = table.write_report(
+        "Table 6: sentiment control on Yelp", rows, MEASURES, FURTHER, notes(results), results, CURVES
+    )
     write_atomically(results.place.out / EXAMPLES, examples(results))
     return [*written, results.place.out / EXAMPLES]
 
