@@ -180,3 +180,17 @@ def test_reliability_diagram_shows_the_bins(tmp_path, saved):
     assert [bar.get_height() for bar in below.patches] == [3, 9]
     with pytest.raises(DataError, match="no predictions"):
         plots.reliability_diagram([], tmp_path / "none.png")
+
+
+def test_a_few_far_points_do_not_flatten_the_curves_of_rows(tmp_path, saved):
+    steps = list(range(20))
+    calm, spike = [30.0 - i / 2 for i in steps], [400.0] + [30.0 - i / 2 for i in steps[1:]]
+    plots.bounds_of_rows({"a": [(steps, calm)], "b": [(steps, spike)]}, tmp_path / "spike.png", caption="b: no bound.")
+    plots.bounds_of_rows({"a": [(steps, calm)], "b": [(steps, calm)]}, tmp_path / "calm.png")
+    low = [0.2] + [0.8 + i / 200 for i in steps[1:]]  # accuracies: what lies low is never cut off
+    plots.bounds_of_rows({"a": [(steps, low)]}, tmp_path / "low.png", measure="accuracy")
+    spiked, plain, accuracy = (figure.axes[0] for figure in saved)
+    assert 30.0 < spiked.get_ylim()[1] < 50.0 and spiked.get_ylim()[0] < 20.5
+    assert spiked.get_title(loc="left").startswith("b: no bound. Values above 3")
+    assert plain.get_ylim()[1] > 30.0 and plain.get_title(loc="left") == ""
+    assert accuracy.get_ylim()[0] < 0.2 and accuracy.get_ylim()[1] > 0.895

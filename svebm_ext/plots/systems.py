@@ -131,7 +131,22 @@ def bounds_of_rows(
             )  # fmt: skip
     axis.set_xlabel("iteration")
     axis.set_ylabel(measure)
+    top = _top([value for seeds in curves.values() for _, values in seeds for value in values])
+    if top is not None:
+        axis.set_ylim(top=top)
+        caption = f"{caption} Values above {top:.0f} are cut off.".strip()
     axis.set_title(caption, loc="left", fontsize=8)
     axis.grid(alpha=0.25)
     axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8, frameon=False, borderaxespad=0.0)
     return save_figure(figure, out)
+
+
+def _top(values: Sequence[float]) -> float | None:
+    """Upper end of an axis where few values are so far above the others that these could not be told apart, or None.
+
+    That is when the largest is farther above the ninth decile than the decile is above the smallest value.
+    """
+    ordered = sorted(values)
+    decile = ordered[int(0.9 * (len(ordered) - 1))]
+    top = 2.0 * decile - ordered[0]
+    return top if ordered[-1] > top > ordered[0] else None
