@@ -131,9 +131,10 @@ def bounds_of_rows(
             )  # fmt: skip
     axis.set_xlabel("iteration")
     axis.set_ylabel(measure)
-    top = _top([value for seeds in curves.values() for _, values in seeds for value in values])
+    drawn = [value for seeds in curves.values() for _, values in seeds for value in values]
+    top = _top(drawn)
     if top is not None:
-        axis.set_ylim(top=top)
+        axis.set_ylim(min(drawn) - 0.05 * (top - min(drawn)), top)
         caption = f"{caption} Values above {top:.0f} are cut off.".strip()
     axis.set_title(caption, loc="left", fontsize=8)
     axis.grid(alpha=0.25)
