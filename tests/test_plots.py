@@ -194,3 +194,12 @@ def test_a_few_far_points_do_not_flatten_the_curves_of_rows(tmp_path, saved):
     assert spiked.get_title(loc="left").startswith("b: no bound. Values above 3")
     assert plain.get_ylim()[1] > 30.0 and plain.get_title(loc="left") == ""
     assert accuracy.get_ylim()[0] < 0.2 and accuracy.get_ylim()[1] > 0.895
+
+
+@pytest.mark.parametrize(("low", "most"), [(0.3, 6), (0.001, 6)])
+def test_logarithmic_axes_have_few_numbers(tmp_path, saved, low, most):
+    panel = plots.Panel("I(z, y)", {"a": [low], "b": [4.0]}, {})
+    plots.beside_published(["a", "b"], [panel], tmp_path / "m.png")
+    axis = saved[0].axes[0]
+    shown = [tick for tick in axis.get_xticks() if axis.get_xlim()[0] <= tick <= axis.get_xlim()[1]]
+    assert axis.get_xscale() == "log" and 2 <= len(shown) <= most
