@@ -90,7 +90,8 @@ def _published_panel(axis: Any, panel: Panel, names: Sequence[str]) -> dict[str,
         from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
         axis.set_xscale("log")
-        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(seen) < 300 * min(seen) else (1,)))
+        few_decades = max(seen) < 300 * min(seen)  # on a longer axis the numbers between powers of ten overlap
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few_decades else (1,)))
         axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axis.xaxis.set_minor_locator(NullLocator())
     return handles

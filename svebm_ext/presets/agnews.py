@@ -38,8 +38,8 @@ AGNEWS = Config(
     evaluation=EvaluationConfig(importance_samples=100, max_sentences=500),
 )  # fmt: skip
 
-# Sequences: small networks, since topics need no grammar; words predicted from z alone, so that the decoder needs z;
-# the mean of the encoder's states, as the last one forgets what a long document is about.
+# Sequences: small networks, since topics need no grammar; words are predicted from z alone as well, so that z has to
+# tell them; the encoder's features are the mean of its states. Settings of one trial, not a search.
 AGNEWS_GRU = replace(
     AGNEWS,
     preset="agnews-gru",
