@@ -4,13 +4,14 @@
 # training also tyro), and no network.
 #
 #   bench/gpu_session.sh [FOLDER]      results go to FOLDER, default $OUT, else bench/results/
-#   DATA=DIR bench/gpu_session.sh      also trains: DIR is the --data.root that holds ptb
+#   DATA=DIR bench/gpu_session.sh      also trains: DIR, an absolute path, is the --data.root that holds ptb
 #   LIMIT=SECONDS                      of the whole visit, default 570
 #   SITE=DIR                           where the package is built, and not built again if it is there
 #   PARTS="tests bench"                some of: tests, sanitizer, train, bench; default all
 #   REHEARSE=1 bench/gpu_session.sh    without a GPU: the build, and the tests and benchmarks skipping themselves
 set -uo pipefail
 cd "$(dirname "$0")/.."
+root=$PWD
 out=$(mkdir -p "${1:-${OUT:-bench/results}}" && cd "${1:-${OUT:-bench/results}}" && pwd)
 site=${SITE:-$(mktemp -d)}
 [[ -n ${SITE:-} ]] || trap 'rm -rf "$site"' EXIT
@@ -42,10 +43,21 @@ build() {  # the whole output to build.log; to ptxas.log what the compiler says 
 if [[ ! -d $site/svebm_ext ]]; then build || exit 1; fi
 printf '\n==== built: %d s\n' $SECONDS
 export PYTHONPATH=$site${PYTHONPATH:+:$PYTHONPATH} PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+cd "$(mktemp -d)"  # Python looks in the current folder first, where the sources without kernels would be
+python3 - "$site" <<'PYTHON' || exit 1
+import os, sys
+import svebm_ext
+from svebm_ext.ops.backend import unavailable_reason
+if not svebm_ext.__file__.startswith(sys.argv[1]):
+    sys.exit(f"{svebm_ext.__file__} is used, not what was built in {sys.argv[1]}")
+reasons = {op: unavailable_reason(op, "cuda") for op in ("langevin", "gru_decode", "philox")}
+if any(reasons.values()) and not os.environ.get("REHEARSE"):
+    sys.exit(f"no CUDA kernels: {reasons}")
+PYTHON
 limited info 60 python3 -m svebm_ext.info
 
 # What is not timed runs side by side.
-gpu_tests=(python3 -m pytest tests/gpu --confcutdir=tests/gpu -q -p no:cacheprovider)
+gpu_tests=(python3 -m pytest "$root/tests/gpu" --confcutdir="$root/tests/gpu" -q -p no:cacheprovider)
 if [[ $parts == *" tests "* ]]; then limited tests 180 "${gpu_tests[@]}" --durations=10 & fi
 if [[ $parts == *" sanitizer "* ]]; then
   if command -v compute-sanitizer >/dev/null; then
@@ -66,9 +78,9 @@ wait
 
 bench() {  # bench NAME SECONDS: FOLDER/NAME.json and its tables
   # where every benchmark skips itself, pytest-benchmark warns that it saves nothing: an error unless this is a rehearsal
-  limited "$1" "$2" env SVEBM_BENCH=short python3 -m pytest "bench/bench_$1.py" -q -k "cuda-" -p no:cacheprovider \
+  limited "$1" "$2" env SVEBM_BENCH=short python3 -m pytest "$root/bench/bench_$1.py" -q -k "cuda-" -p no:cacheprovider \
     ${REHEARSE:+-W default::pytest_benchmark.logger.PytestBenchmarkWarning} --benchmark-json="$out/$1.json"
-  if [[ -s $out/$1.json ]]; then python3 bench/report.py "$out/$1.json" | tee "$out/$1.md"; fi
+  if [[ -s $out/$1.json ]]; then python3 "$root/bench/report.py" "$out/$1.json" | tee "$out/$1.md"; fi
 }
 if [[ $parts == *" bench "* ]]; then
   bench langevin 190
