@@ -63,10 +63,10 @@ def measure_group(shape, device, names) -> dict[str, list[float] | Exception]:
     problem = Problem.draw(shape, device)
     results: dict[str, list[float] | Exception] = {}
     calls = {}
-    torch._dynamo.reset()  # programs of other sizes count against the number that torch.compile keeps
     clock = synchronised_time if device.type == "cuda" else time.perf_counter
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of other libraries and compilers
+        torch._dynamo.reset()  # programs of other sizes count against the number that torch.compile keeps
         expected = IMPLEMENTATIONS["reference"](problem, 1, 0.0)()
         for name in names:
             try:

@@ -31,7 +31,8 @@ def ceilings(device: torch.device, reduced: bool) -> dict[str, float]:
 def product_rate(device: torch.device, dtype: torch.dtype) -> float:
     """FLOP a second of torch.mm on large square matrices, the best of several calls (TF32 stays off)."""
     size = 64 if SMOKE else 8192 if device.type == "cuda" else 1536
-    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))  # constants would be faster on some GPUs
+    # of constants a GPU is faster than of numbers that differ
+    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     best = float("inf")
     for _ in range(6):
         if device.type == "cuda":

@@ -48,19 +48,44 @@ def decode(state, gate_bias, weights, **options):
 
 def scores_along(state, gate_bias, weights, tokens):
     """Scores before each token, by torch.nn.GRU in float64 over the given sentences, where `state` is: [B, T, V]."""
-    H, B = state.shape[1], tokens.shape[0]
+    H = state.shape[1]
     network = torch.nn.GRU(3 * H, H, batch_first=True).double().to(state.device)
     with torch.no_grad():
         network.weight_ih_l0.copy_(torch.eye(3 * H))  # the inputs are the gates themselves
         network.bias_ih_l0.zero_()
         network.weight_hh_l0.copy_(weights.weight)
         network.bias_hh_l0.copy_(weights.bias)
-        words = torch.cat([torch.full((B, 1), BEGIN, device=tokens.device), tokens[:, :-1]], dim=1)
-        inputs = weights.input_gates[words] + gate_bias[:, None]
-        hidden, _ = network(inputs.double(), state[None].double())
+        hidden, _ = network(inputs_of(gate_bias, weights, tokens), state[None].double())
         scores = hidden @ weights.output.double().t()
+    return masked(scores, weights)
+
+
+def rounded_scores_along(state, gate_bias, weights, tokens):
+    """The same where products round their operands to half precision, as `fast` does, and all else is in float64."""
+
+    def half(x):
+        return x.half().double()
+
+    h, weight, output, scores = state.double(), half(weights.weight), half(weights.output), []
+    for x in inputs_of(gate_bias, weights, tokens).unbind(1):
+        input_r, input_z, input_n = x.chunk(3, 1)
+        # the kernel rounds a state of float32
+        hidden_r, hidden_z, hidden_n = (half(h.float()) @ weight.t() + weights.bias.double()).chunk(3, 1)
+        candidate = torch.tanh(input_n + torch.sigmoid(input_r + hidden_r) * hidden_n)
+        h = candidate + torch.sigmoid(input_z + hidden_z) * (h - candidate)
+        scores.append(half(h.float()) @ output.t())
+    return masked(torch.stack(scores, 1), weights)
+
+
+def inputs_of(gate_bias, weights, tokens):
+    """W_i x + b_i of each position, from the word before it: [B, T, 3 H]."""
+    begin = torch.full((tokens.shape[0], 1), BEGIN, device=tokens.device)
+    return (weights.input_gates[torch.cat([begin, tokens[:, :-1]], dim=1)] + gate_bias[:, None]).double()
+
+
+def masked(scores, weights):
     if weights.output_bias is not None:
-        scores += weights.output_bias.double()
+        scores = scores + weights.output_bias.double()
     scores[:, :, EXCLUDED] = -math.inf
     return scores
 
@@ -79,6 +104,10 @@ def distances(scores, tokens, ids, options):
     return torch.maximum(below - uniform, uniform - above).clamp(min=0)
 
 
+def log_probabilities(scores, tokens):
+    return scores.gather(2, tokens[..., None])[..., 0] - scores.logsumexp(-1)
+
+
 def check(state, gate_bias, weights, options, *, on_cpu=True):
     """Words, lengths and log probabilities of a call, against scores in float64 along the words that it chose."""
     B, fast = state.shape[0], options["precision"] == "fast"
@@ -94,14 +123,17 @@ def check(state, gate_bias, weights, options, *, on_cpu=True):
     assert tokens[~real].eq(0).all() and logs[~real].eq(0).all()
     last = tokens.gather(1, lengths[:, None] - 1)[:, 0]
     assert ((last == END) | (lengths == tokens.shape[1])).all()
-    scores = scores_along(state.to(place), gate_bias.to(place), moved, tokens)
+    compare = rounded_scores_along if fast else scores_along
+    scores = compare(state.to(place), gate_bias.to(place), moved, tokens)
     far = distances(scores, tokens, ids, options)[real]
-    exact = scores.gather(2, tokens[..., None])[..., 0] - scores.logsumexp(-1)
-    tolerance = 0.1 if fast else 1e-4
-    assert float(far.max()) < tolerance
-    assert float((logs - exact)[real].abs().max()) < (0.3 if fast else 1e-3)
+    assert float(far.max()) < (2e-3 if fast else 1e-4)
+    assert float((logs - log_probabilities(scores, tokens))[real].abs().max()) < (5e-3 if fast else 1e-3)
     # a tie within rounding may go either way, which is rare
-    assert float((far > 0).double().mean()) < (0.03 if fast else 0.002) + 3 / int(real.sum())
+    assert float((far > 0).double().mean()) < (0.01 if fast else 0.002) + 3 / int(real.sum())
+    if fast:  # what rounding to half precision costs
+        exact = scores_along(state.to(place), gate_bias.to(place), moved, tokens)
+        assert float(distances(exact, tokens, ids, options)[real].max()) < 0.1
+        assert float((logs - log_probabilities(exact, tokens))[real].abs().max()) < 0.3
     return found
 
 

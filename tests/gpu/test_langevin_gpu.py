@@ -233,7 +233,8 @@ def test_a_shape_out_of_reach_says_why_and_goes_to_the_reference(native_device):
     forget_decisions()
     with pytest.warns(NativeFallbackWarning, match="shared memory"):
         found = langevin(z, layers, backend="auto", **options).z
-    assert torch.equal(found, langevin(z, layers, backend="reference", **options).z)
+    # twice the same call: the GPU's products of a few rows by many columns add up in an order that is not fixed
+    torch.testing.assert_close(found, langevin(z, layers, backend="reference", **options).z, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
