@@ -17,6 +17,9 @@ from svebm_ext.errors import BackendUnavailableError
 SECONDS = 4.0 if SHORT else 8.0
 """Of timing, for all implementations of one size together; five rounds at least."""
 
+#: What compiles for a minute or more, left out of a short run.
+SLOW_TO_COMPILE = ("torch.compile of autograd", "CUDA graph of autotuned")
+
 _measured: dict[tuple[str, str], dict[str, list[float] | Exception]] = {}
 _ceilings: dict[tuple[str, str], dict[bool, dict[str, float]]] = {}
 
@@ -27,6 +30,8 @@ def bench_langevin(benchmark, name, implementation, device, request):
     shape = LANGEVIN[name]
     if not shape.everything and implementation not in FASTEST:
         pytest.skip("left out at this size, to limit the run time")
+    if SHORT and implementation in SLOW_TO_COMPILE:
+        pytest.skip("left out of a short run: compiles for a minute")
     group = (device.type, name)
     if group not in _measured:
         _measured[group] = measure_group(shape, device, selected(request, shape))
@@ -55,7 +60,8 @@ def selected(request, shape) -> list[str]:
     function = request.node.function
     items = [item for item in request.session.items if getattr(item, "function", None) is function]
     names = [item.callspec.params["implementation"] for item in items if group(item) == group(request.node)]
-    return [name for name in names if shape.everything or name in FASTEST]
+    left_out = SLOW_TO_COMPILE if SHORT else ()
+    return [name for name in names if (shape.everything or name in FASTEST) and name not in left_out]
 
 
 def measure_group(shape, device, names) -> dict[str, list[float] | Exception]:

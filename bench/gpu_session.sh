@@ -7,7 +7,7 @@
 #   DATA=DIR bench/gpu_session.sh      also trains: DIR, an absolute path, is the --data.root that holds ptb
 #   LIMIT=SECONDS                      of the whole visit, default 570
 #   SITE=DIR                           where the package is built, and not built again if it is there
-#   PARTS="tests bench"                some of: tests, sanitizer, train, bench; default all
+#   PARTS="tests bench"                some of: tests, sanitizer, train, bench, profile; default all
 #   REHEARSE=1 bench/gpu_session.sh    without a GPU: the build, and the tests and benchmarks skipping themselves
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -15,7 +15,7 @@ root=$PWD
 out=$(mkdir -p "${1:-${OUT:-bench/results}}" && cd "${1:-${OUT:-bench/results}}" && pwd)
 site=${SITE:-$(mktemp -d)}
 [[ -n ${SITE:-} ]] || trap 'rm -rf "$site"' EXIT
-parts=" ${PARTS:-tests sanitizer train bench} "
+parts=" ${PARTS:-tests sanitizer train bench profile} "
 : >"$out/failed"
 
 limited() {  # limited NAME SECONDS COMMAND...: output to the screen and to FOLDER/NAME.log
@@ -83,11 +83,16 @@ bench() {  # bench NAME SECONDS: FOLDER/NAME.json and its tables
   if [[ -s $out/$1.json ]]; then python3 "$root/bench/report.py" "$out/$1.json" | tee "$out/$1.md"; fi
 }
 if [[ $parts == *" bench "* ]]; then
-  bench langevin 190
+  bench langevin 120
   bench gru_decode 80
   bench train_step 60
   bench token_loss 50
   bench philox 30
+fi
+
+if [[ $parts == *" profile "* ]] && command -v ncu >/dev/null; then
+  limited profile 60 ncu --clock-control none -k "regex:langevin_f|gru_scores" --section SpeedOfLight --section Occupancy \
+    --section WarpStateStats --section SchedulerStats --section LaunchStats python3 "$root/bench/profile_kernels.py"
 fi
 
 if [[ -s $out/failed ]]; then

@@ -45,4 +45,5 @@ def test_reverse_perplexity_is_that_of_the_cpu(device, precision):
             reverse_perplexity(sentences, sentences, settings, vocabulary=Vocabulary(words), n_valid=20, device=where)
             for where in (device.type, "cpu")
         )
-    assert found.perplexity == pytest.approx(expected.perplexity, rel=1e-4 if precision == "fp32" else 1e-2)
+    # cuDNN rounds more of the recurrence to bfloat16 than the CPU does
+    assert found.perplexity == pytest.approx(expected.perplexity, rel=1e-4 if precision == "fp32" else 5e-2)

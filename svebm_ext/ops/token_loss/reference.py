@@ -51,19 +51,20 @@ def by_chunks(
     for start in range(0, n, max(1, CHUNK_NUMBERS // V)):
         part = slice(start, start + max(1, CHUNK_NUMBERS // V))
         h, target = hidden[part].to(work), targets[part, None]
-        logits = (h @ weight_work.t()).to(hidden.dtype)
-        if bias is not None:
-            logits += bias
-        normaliser = logits.logsumexp(-1, keepdim=True)
-        loss[part] = (normaliser - logits.gather(1, target))[:, 0]
+        logits = h @ weight_work.t() if bias is None or fast else torch.addmm(bias, h, weight_work.t())
+        if bias is not None and fast:
+            logits = logits.to(hidden.dtype) + bias
+        log_p = logits.log_softmax(-1, dtype=hidden.dtype)
+        loss[part] = -log_p.gather(1, target)[:, 0]
         if not gradients:
             continue
-        p = logits.sub_(normaliser).exp_()
-        p.scatter_add_(1, target, torch.full_like(normaliser, -1.0))
-        p *= token_weights[part, None] if isinstance(token_weights, Tensor) else token_weights
+        p = log_p.exp_()
+        p.scatter_add_(1, target, torch.full_like(target, -1.0, dtype=p.dtype))
+        # w_t goes to the small factors and results
+        w = token_weights[part, None] if isinstance(token_weights, Tensor) else token_weights
         if bias is not None:
-            grad_bias += p.sum(0)
+            grad_bias += (p * w).sum(0) if isinstance(w, Tensor) else p.sum(0).mul_(w)
         p = p.to(work)
-        grad_hidden[part] = p @ weight_work
-        grad_weight += p.t() @ h
+        grad_hidden[part] = (p @ weight_work) * w
+        grad_weight += p.t() @ (h * w).to(work)
     return loss, grad_hidden, grad_weight, grad_bias
