@@ -39,6 +39,8 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "lambda-1-w-.25": {"objective": {"mutual_information": 1.0, "kl_weight": 0.25}},
     "mi-off-encoder": {"objective": {"mutual_information_encoder": False}},
     "mi-off-encoder-w-.5": {"objective": {"mutual_information_encoder": False, "kl_weight": 0.5}},
+    "mi-off-encoder-w-.25": {"objective": {"mutual_information_encoder": False, "kl_weight": 0.25}},
+    "mi-off-encoder-w-.1": {"objective": {"mutual_information_encoder": False, "kl_weight": 0.1}},
     "moving-marginal-.9": {"objective": {"marginal_momentum": 0.9}},
     "bag-of-words": {"objective": {"bag_of_words": 1.0}},
     "word-dropout-.3": {"model": {"word_dropout": 0.3}},
@@ -62,6 +64,8 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     },
     "vae": {**_WITHOUT, **_STANDARD_PRIOR},
     "vae-w-.5": {"objective": {"mutual_information": 0.0, "kl_weight": 0.5}, **_STANDARD_PRIOR},
+    "vae-w-.25": {"objective": {"mutual_information": 0.0, "kl_weight": 0.25}, **_STANDARD_PRIOR},
+    "vae-w-.1": {"objective": {"mutual_information": 0.0, "kl_weight": 0.1}, **_STANDARD_PRIOR},
 }  # fmt: skip
 MEASURES = (
     Measure("nll", "NLL", 2, "lower"),
