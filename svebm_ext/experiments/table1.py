@@ -68,8 +68,8 @@ PAPER: dict[str, tuple[float | None, float | None, float | None, float | None]] 
     "svebm": (180.71, 9.54, 0.17, 95.02),
     "svebm-ib": (177.59, 9.47, 0.16, 94.68),
 }
-#: Controls that the paper does not have: baselines whose weight w rises to what it is in the SVEBM rows.
-CONTROLS = {"vae-w-.5": "vae", "dgm-vae-i-w-.5": "dgm-vae-i"}
+#: Controls that the paper does not have: a row with another final weight w. The SVEBM rows have .5, the others 1.
+CONTROLS = {"vae-w-.5": ("vae", 0.5), "dgm-vae-i-w-.5": ("dgm-vae-i", 0.5), "svebm-ib-w-.25": ("svebm-ib", 0.25)}
 #: Below the learning curves.
 CURVES = (
     "ae, dae: NLL of the reconstruction. di-vae, rows with I, dgm-vae: bound without the terms that their objective "
@@ -87,16 +87,21 @@ def make_row(name: str, budget: Budget) -> Row:
         ConfigError: its preset is missing.
     """
     if name in CONTROLS:
-        config, weight = preset(f"ptb-{CONTROLS[name]}"), preset("ptb").objective.kl_weight
+        base, weight = CONTROLS[name]
+        config = _preset_of(base)
         config = replace(config, preset=f"ptb-{name}", objective=replace(config.objective, kl_weight=weight))
         return Row(name, sized(config, budget), dict.fromkeys(PUBLISHED))
-    config = preset("ptb" if name == "svebm-ib" else f"ptb-{name}")
+    config = _preset_of(name)
     return Row(
         name,
         sized(config, budget),
         dict(zip(PUBLISHED, PAPER[name], strict=True)),
         ("nll",) if name.startswith("svebm") else (),
     )
+
+
+def _preset_of(row: str) -> Config:
+    return preset("ptb" if row == "svebm-ib" else f"ptb-{row}")
 
 
 def sized(config: Config, budget: Budget) -> Config:
@@ -232,10 +237,10 @@ def notes(budget: Budget) -> list[str]:
         "nothing.",
         "cpu": f"Budget cpu: the paper's networks on a shorter schedule ({training.max_steps:,} iterations, "
         f"{EPOCHS_CPU} epochs, against the paper's 84,120 and 60), bf16, weight w rising linearly over the first half "
-        "of the run in place of the baselines' sigmoid (to 1; to .5 in the SVEBM rows and in the controls *-w-.5), "
-        "cosine learning rate. Rows compare with each other; with the paper's they compare only as far as so short a "
+        "of the run in place of the baselines' sigmoid (to 1; to .5 in the SVEBM rows; in the controls to what their "
+        "name says), cosine learning rate. Rows compare with each other; with the paper's they compare only as far as so short a "
         "training does.",
-        "paper": "Budget paper: the presets as they are; *-w-.5 are baselines with the w of the SVEBM rows.",
+        "paper": "Budget paper: the presets as they are; controls (*-w-*) are rows with another final w.",
     }
     return [
         budgets[budget],
