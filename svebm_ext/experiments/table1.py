@@ -238,8 +238,8 @@ def notes(budget: Budget) -> list[str]:
         "cpu": f"Budget cpu: the paper's networks on a shorter schedule ({training.max_steps:,} iterations, "
         f"{EPOCHS_CPU} epochs, against the paper's 84,120 and 60), bf16, weight w rising linearly over the first half "
         "of the run in place of the baselines' sigmoid (to 1; to .5 in the SVEBM rows; in the controls to what their "
-        "name says), cosine learning rate. Rows compare with each other; with the paper's they compare only as far as so "
-        "short a training does.",
+        "name says), cosine learning rate. Rows compare with each other; with the paper's they compare only as far as "
+        "so short a training does.",
         "paper": "Budget paper: the presets as they are; controls (*-w-*) are rows with another final w.",
     }
     return [
