@@ -28,10 +28,8 @@ _ceilings: dict[tuple[str, str], dict[bool, dict[str, float]]] = {}
 @pytest.mark.parametrize("name", list(LANGEVIN))
 def bench_langevin(benchmark, name, implementation, device, request):
     shape = LANGEVIN[name]
-    if not shape.everything and implementation not in FASTEST:
-        pytest.skip("left out at this size, to limit the run time")
-    if SHORT and implementation in SLOW_TO_COMPILE:
-        pytest.skip("left out of a short run: compiles for a minute")
+    if reason := left_out(shape, implementation):
+        pytest.skip(reason)
     group = (device.type, name)
     if group not in _measured:
         _measured[group] = measure_group(shape, device, selected(request, shape))
@@ -51,6 +49,15 @@ def bench_langevin(benchmark, name, implementation, device, request):
     report_times(benchmark, result)
 
 
+def left_out(shape, implementation: str) -> str | None:
+    """Why an implementation is not measured at a size, or None."""
+    if not shape.everything and implementation not in FASTEST:
+        return "left out at this size, to limit the run time"
+    if SHORT and implementation in SLOW_TO_COMPILE:
+        return "left out of a short run: compiles for a minute"
+    return None
+
+
 def selected(request, shape) -> list[str]:
     """Implementations of this test's group that are going to run: not those that -k, for instance, deselects."""
 
@@ -60,8 +67,7 @@ def selected(request, shape) -> list[str]:
     function = request.node.function
     items = [item for item in request.session.items if getattr(item, "function", None) is function]
     names = [item.callspec.params["implementation"] for item in items if group(item) == group(request.node)]
-    left_out = SLOW_TO_COMPILE if SHORT else ()
-    return [name for name in names if (shape.everything or name in FASTEST) and name not in left_out]
+    return [name for name in names if not left_out(shape, name)]
 
 
 def measure_group(shape, device, names) -> dict[str, list[float] | Exception]:

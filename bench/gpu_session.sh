@@ -13,17 +13,22 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
 out=$(mkdir -p "${1:-${OUT:-bench/results}}" && cd "${1:-${OUT:-bench/results}}" && pwd)
-site=${SITE:-$(mktemp -d)}
-[[ -n ${SITE:-} ]] || trap 'rm -rf "$site"' EXIT
-parts=" ${PARTS:-tests sanitizer train bench profile} "
-: >"$out/failed"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+site=${SITE:-$work/built}
+failed=$work/failed
+: >"$failed"
+
+wants() {  # whether PARTS has it
+  [[ " ${PARTS:-tests sanitizer train bench profile} " == *" $1 "* ]]
+}
 
 limited() {  # limited NAME SECONDS COMMAND...: output to the screen and to FOLDER/NAME.log
   local name=$1 seconds=$2 left=$((${LIMIT:-570} - SECONDS)) start=$SECONDS
   shift 2
   ((seconds <= left)) || seconds=$((left > 1 ? left : 1))
   printf '\n==== %s (at most %d s)\n' "$name" "$seconds"
-  timeout "$seconds" "$@" >"$out/$name.log" 2>&1 || echo "$name: exit status $?" | tee -a "$out/$name.log" >>"$out/failed"
+  timeout "$seconds" "$@" >"$out/$name.log" 2>&1 || echo "$name: exit status $?" | tee -a "$out/$name.log" >>"$failed"
   printf '==== %s: %d s\n%s\n' "$name" $((SECONDS - start)) "$(tail -n 15 "$out/$name.log")"
 }
 
@@ -43,7 +48,7 @@ build() {  # the whole output to build.log; to ptxas.log what the compiler says 
 if [[ ! -d $site/svebm_ext ]]; then build || exit 1; fi
 printf '\n==== built: %d s\n' $SECONDS
 export PYTHONPATH=$site${PYTHONPATH:+:$PYTHONPATH} PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-cd "$(mktemp -d)"  # Python looks in the current folder first, where the sources without kernels would be
+cd "$work"  # Python looks in the current folder first, where the sources without kernels would be
 python3 - "$site" <<'PYTHON' || exit 1
 import os, sys
 import svebm_ext
@@ -58,8 +63,8 @@ limited info 60 python3 -m svebm_ext.info
 
 # What is not timed runs side by side.
 gpu_tests=(python3 -m pytest "$root/tests/gpu" --confcutdir="$root/tests/gpu" -q -p no:cacheprovider)
-if [[ $parts == *" tests "* ]]; then limited tests 180 "${gpu_tests[@]}" --durations=10 & fi
-if [[ $parts == *" sanitizer "* ]]; then
+if wants tests; then limited tests 180 "${gpu_tests[@]}" --durations=10 & fi
+if wants sanitizer; then
   if command -v compute-sanitizer >/dev/null; then
     # without torch's caching allocator every tensor has its own allocation, whose ends the checker knows
     for tool in memcheck racecheck synccheck; do
@@ -70,7 +75,7 @@ if [[ $parts == *" sanitizer "* ]]; then
     echo "no compute-sanitizer here" | tee "$out/memcheck.log"
   fi
 fi
-if [[ $parts == *" train "* && -n ${DATA:-} ]]; then
+if wants train && [[ -n ${DATA:-} ]]; then
   limited train 170 python3 -m svebm_ext.experiments ptb --budget "${BUDGET:-cpu}" --rows ${ROWS:-svebm-ib} \
     --data.root "$DATA" --out "$out/ptb" &
 fi
@@ -82,7 +87,7 @@ bench() {  # bench NAME SECONDS: FOLDER/NAME.json and its tables
     -W default --benchmark-json="$out/$1.json"
   if [[ -s $out/$1.json ]]; then python3 "$root/bench/report.py" "$out/$1.json" | tee "$out/$1.md"; fi
 }
-if [[ $parts == *" bench "* ]]; then
+if wants bench; then
   bench langevin 120
   bench gru_decode 80
   bench train_step 60
@@ -90,14 +95,14 @@ if [[ $parts == *" bench "* ]]; then
   bench philox 30
 fi
 
-if [[ $parts == *" profile "* ]] && command -v ncu >/dev/null; then
+if wants profile && command -v ncu >/dev/null; then
   limited profile 60 ncu --clock-control none -k "regex:langevin_f|gru_scores" --section SpeedOfLight --section Occupancy \
     --section WarpStateStats --section SchedulerStats --section LaunchStats python3 "$root/bench/profile_kernels.py"
 fi
 
-if [[ -s $out/failed ]]; then
+if [[ -s $failed ]]; then
   echo "FAILED:"
-  cat "$out/failed"
+  cat "$failed"
   exit 1
 fi
 echo "all passed in $SECONDS s"

@@ -44,6 +44,7 @@ def by_chunks(
     (n, _), V = hidden.shape, weight.shape[0]
     work = torch.bfloat16 if fast else hidden.dtype
     weight_work = weight.to(work)
+    weights = token_weights if isinstance(token_weights, Tensor) else hidden.new_full((n,), token_weights)
     loss = hidden.new_empty(n)
     grad_hidden = torch.empty_like(hidden) if gradients else hidden.new_empty(0)
     grad_weight = torch.zeros_like(weight) if gradients else weight.new_empty(0)
@@ -51,19 +52,18 @@ def by_chunks(
     for start in range(0, n, max(1, CHUNK_NUMBERS // V)):
         part = slice(start, start + max(1, CHUNK_NUMBERS // V))
         h, target = hidden[part].to(work), targets[part, None]
-        logits = h @ weight_work.t() if bias is None or fast else torch.addmm(bias, h, weight_work.t())
-        if bias is not None and fast:
-            logits = logits.to(hidden.dtype) + bias
+        logits = F.linear(h, weight_work, None if fast else bias)
+        if fast and bias is not None:
+            logits = logits + bias  # in float32
         log_p = logits.log_softmax(-1, dtype=hidden.dtype)
         loss[part] = -log_p.gather(1, target)[:, 0]
         if not gradients:
             continue
         p = log_p.exp_()
-        p.scatter_add_(1, target, torch.full_like(target, -1.0, dtype=p.dtype))
-        # w_t goes to the small factors and results
-        w = token_weights[part, None] if isinstance(token_weights, Tensor) else token_weights
+        p.scatter_add_(1, target, p.new_full(target.shape, -1.0))
+        w = weights[part, None]  # goes to the small factors and results, not to p
         if bias is not None:
-            grad_bias += (p * w).sum(0) if isinstance(w, Tensor) else p.sum(0).mul_(w)
+            grad_bias += p.t() @ weights[part]
         p = p.to(work)
         grad_hidden[part] = (p @ weight_work) * w
         grad_weight += p.t() @ (h * w).to(work)
