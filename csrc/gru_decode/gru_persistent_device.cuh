@@ -150,7 +150,7 @@ SVEBM_DEVICE void multiply_tile_fp32(const GruResident& r, const float* const (&
   for (int slot = 0; slot < r.n_active; slot += kStates) {
     float values[4 * kStates];
     const float* const states = shared_place<float>(r, r.plan.states) + slot * depth;
-    const int index = multiply_rows<kStates>(rows, states, depth, values);
+    const int index = multiply_rows<kStates>(rows, states, depth, depth, values);
     if (r.lane % (8 / kStates) == 0) out[index / kStates * r.plan.stride + slot + index % kStates] = values[0];
   }
 }

@@ -37,6 +37,30 @@ struct SvebmGruSequenceArguments {
   int32_t fast;                // operands of products in bfloat16 where the processor multiplies them
 };
 
+// The same on CUDA, where arrays over positions are position-major. Also the C ABI of libsvebm_cuda.so: plain data
+// only. All arrays but the first are contiguous, on the device that runs the kernel.
+struct SvebmGruSequenceCudaArguments {
+  const int64_t* batch_sizes;  // [T] on the host
+  int64_t n;                   // packed positions
+  int32_t n_steps;             // T
+  int32_t n_rows;              // B
+  int32_t hidden;              // H
+  int32_t n_directions;
+  const float* weight[2];    // [3 H][H] of each direction, gates r, z, n
+  const float* bias[2];      // [3 H]
+  const float* initial;      // [directions][B][H], or null: zero
+  float* gates;              // [directions][n][3 H]: x_r, x_z, x_n; forward replaces them by r, z, n
+  float* recurrent;          // [directions][n][H] q
+  float* before;             // [directions][n][H] h before each position
+  float* states;             // [n][directions H] h'
+  float* final_states;       // [directions][B][H]
+  const float* grad_states;  // [n][directions H], or null: zero
+  const float* grad_final;   // [directions][B][H], or null: zero
+  float* grad_gates;         // [directions][n][3 H] of x_r, x_z, x_n
+  float* grad_hidden;        // [directions][n][3 H] of W_r h + b_r, W_z h + b_z, q
+  float* grad_initial;       // [directions][B][H]
+};
+
 namespace svebm {
 
 struct GruMemory {
@@ -67,3 +91,13 @@ void gru_sequence_cpu(const SvebmGruSequenceArguments& arguments, void* workspac
 void gru_sequence_backward_cpu(const SvebmGruSequenceArguments& arguments, void* workspace, int n_threads);
 
 }  // namespace svebm
+
+// In libsvebm_cuda.so; as the functions of langevin.h: a cudaError_t, a reason where the shapes are out of reach, no
+// allocation and no waiting. The workspace of either call has kGruSequenceWorkspace bytes.
+constexpr int64_t kGruSequenceWorkspace = 256;
+extern "C" int svebm_gru_sequence_cuda_reason(const struct SvebmGruSequenceCudaArguments* arguments, int device,
+                                              char* reason, int64_t reason_size);
+extern "C" int svebm_gru_sequence_cuda(const struct SvebmGruSequenceCudaArguments* arguments, void* workspace,
+                                       int device, void* stream);
+extern "C" int svebm_gru_sequence_backward_cuda(const struct SvebmGruSequenceCudaArguments* arguments, void* workspace,
+                                                int device, void* stream);
