@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "checks.h"
+#include "common/cuda_loader.h"
+#include "fields.h"
 #include "ops.h"
 
 namespace {
@@ -67,6 +69,73 @@ void backward(const SvebmGruSequenceArguments& arguments, std::uintptr_t workspa
   svebm::gru_sequence_backward_cpu(arguments, pointer_from<void*>(workspace, "workspace"), n_threads);
 }
 
+SvebmGruSequenceCudaArguments read_sizes(const Fields& fields) {
+  SvebmGruSequenceCudaArguments a{};
+  a.n_steps = fields.number<int32_t>("n_steps");
+  a.n_rows = fields.number<int32_t>("n_rows");
+  a.hidden = fields.number<int32_t>("hidden");
+  a.n_directions = fields.number<int32_t>("n_directions");
+  if (a.n_steps < 1 || a.n_rows < 1 || a.hidden < 1 || a.n_directions < 1 || a.n_directions > 2) {
+    throw std::invalid_argument("gru_sequence: nothing to compute");
+  }
+  return a;
+}
+
+SvebmGruSequenceCudaArguments read_cuda_arguments(const Fields& fields) {
+  constexpr const char* kWeights[] = {"weight_0", "weight_1"};
+  constexpr const char* kBiases[] = {"bias_0", "bias_1"};
+  SvebmGruSequenceCudaArguments a = read_sizes(fields);
+  a.n = fields.number<int64_t>("n");
+  a.batch_sizes = fields.pointer<const int64_t>("batch_sizes");
+  for (int d = 0; d < a.n_directions; ++d) {
+    a.weight[d] = fields.pointer<const float>(kWeights[d]);
+    a.bias[d] = fields.pointer<const float>(kBiases[d]);
+  }
+  a.initial = fields.optional_pointer<const float>("initial");
+  a.gates = fields.pointer<float>("gates");
+  a.recurrent = fields.pointer<float>("recurrent");
+  a.before = fields.pointer<float>("before");
+  return a;
+}
+
+void check_cuda(int error) {
+  if (error != 0) throw std::runtime_error("gru_sequence: CUDA reports: " + svebm::cuda_error(error));
+}
+
+// Empty where the kernels can serve calls of these sizes.
+std::string cuda_reason(const pybind11::dict& fields, int device) {
+  static const auto query =
+      svebm::cuda_function<decltype(svebm_gru_sequence_cuda_reason)>("svebm_gru_sequence_cuda_reason");
+  const SvebmGruSequenceCudaArguments arguments = read_sizes(Fields(fields));
+  char reason[256] = "";
+  check_cuda(query(&arguments, device, reason, sizeof reason));
+  return reason;
+}
+
+void forward_cuda(const pybind11::dict& dictionary, std::uintptr_t workspace, int device, std::uintptr_t stream) {
+  static const auto launch = svebm::cuda_function<decltype(svebm_gru_sequence_cuda)>("svebm_gru_sequence_cuda");
+  const Fields fields(dictionary);
+  SvebmGruSequenceCudaArguments a = read_cuda_arguments(fields);
+  a.states = fields.pointer<float>("states");
+  a.final_states = fields.pointer<float>("final_states");
+  const pybind11::gil_scoped_release without_gil;
+  check_cuda(launch(&a, reinterpret_cast<void*>(workspace), device, reinterpret_cast<void*>(stream)));
+}
+
+void backward_cuda(const pybind11::dict& dictionary, std::uintptr_t workspace, int device, std::uintptr_t stream) {
+  static const auto launch =
+      svebm::cuda_function<decltype(svebm_gru_sequence_backward_cuda)>("svebm_gru_sequence_backward_cuda");
+  const Fields fields(dictionary);
+  SvebmGruSequenceCudaArguments a = read_cuda_arguments(fields);
+  a.grad_states = fields.optional_pointer<const float>("grad_states");
+  a.grad_final = fields.optional_pointer<const float>("grad_final");
+  a.grad_gates = fields.pointer<float>("grad_gates");
+  a.grad_hidden = fields.pointer<float>("grad_hidden");
+  a.grad_initial = fields.pointer<float>("grad_initial");
+  const pybind11::gil_scoped_release without_gil;
+  check_cuda(launch(&a, reinterpret_cast<void*>(workspace), device, reinterpret_cast<void*>(stream)));
+}
+
 }  // namespace
 
 void bind_gru_sequence(pybind11::module_& module) {
@@ -75,4 +144,8 @@ void bind_gru_sequence(pybind11::module_& module) {
   module.def("gru_sequence_cpu_workspace", &svebm::gru_sequence_cpu_workspace);
   module.def("gru_sequence_cpu", &forward, without_gil);
   module.def("gru_sequence_backward_cpu", &backward, without_gil);
+  module.attr("gru_sequence_cuda_workspace") = kGruSequenceWorkspace;
+  module.def("gru_sequence_cuda_reason", &cuda_reason);
+  module.def("gru_sequence_cuda", &forward_cuda);
+  module.def("gru_sequence_backward_cuda", &backward_cuda);
 }

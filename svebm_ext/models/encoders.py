@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from svebm_ext.data.batching import SentenceBatch
 from svebm_ext.data.synthetic import PointBatch
-from svebm_ext.ops.gru_sequence import gru_sequence
+from svebm_ext.ops.gru_sequence import gru_sequence, prefers_torch
 from svebm_ext.randomness import Draw
 
 RECURRENT = {"gru": nn.GRU, "lstm": nn.LSTM}
@@ -23,7 +23,8 @@ def run_recurrent(
 ) -> tuple[Float[Tensor, "n H"], tuple[Tensor, ...]]:
     """States at every packed position (directions concatenated) and final h of each direction [B, H].
 
-    A GRU on a CPU takes this project's op `gru_sequence`; anything else torch's.
+    A GRU takes this project's op `gru_sequence` on a CPU, and on a GPU where its kernel serves the call; anything else
+    torch's layer.
 
     Args:
         network: one layer, one or two directions.
@@ -31,12 +32,12 @@ def run_recurrent(
         batch_sizes: rows running at each step.
         initial: (h,) or (h, c), each [B, H]; None is zero. One direction only.
     """
-    if isinstance(network, nn.LSTM) or inputs.device.type != "cpu":
+    suffixes = ("", "_reverse") if network.bidirectional else ("",)
+    if isinstance(network, nn.LSTM) or prefers_torch(inputs, batch_sizes, network.hidden_size, len(suffixes)):
         state = None if initial is None else tuple(s.unsqueeze(0).contiguous() for s in initial)
         given = state if state is None or isinstance(network, nn.LSTM) else state[0]
         output, final = network(PackedSequence(inputs, batch_sizes), given)
         return output.data, tuple((final[0] if isinstance(final, tuple) else final).unbind(0))
-    suffixes = ("", "_reverse") if network.bidirectional else ("",)
     parameters = [
         getattr(network, f"{name}_l0{suffix}")
         for suffix in suffixes

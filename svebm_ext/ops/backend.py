@@ -25,7 +25,7 @@ CHOICES = ("auto", "native", "reference")
 
 NATIVE_KERNELS: dict[str, tuple[str, ...]] = {
     "gru_decode": ("cpu", "cuda"),
-    "gru_sequence": ("cpu",),
+    "gru_sequence": ("cpu", "cuda"),
     "langevin": ("cpu", "cuda"),
     "philox": ("cpu", "cuda"),
     "token_loss": ("cpu",),

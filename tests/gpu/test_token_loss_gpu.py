@@ -1,5 +1,6 @@
-"""Loss of tokens, GRU layers and a decoder's likelihood on a GPU against torch in float64 on the CPU, and the memory
-of the loss. Both ops are torch operations there: what is tested is that their types and devices fit together."""
+"""Loss of tokens and a decoder's likelihood on a GPU against torch in float64 on the CPU, and the memory of the loss.
+
+The loss is made of torch operations there: what is tested is that their types and devices fit together."""
 
 import copy
 
@@ -10,7 +11,6 @@ import torch.nn.functional as F
 from svebm_ext.data.batching import EncodedSplit, collate
 from svebm_ext.errors import ConfigError
 from svebm_ext.models.decoders import RecurrentDecoder
-from svebm_ext.ops.gru_sequence import gru_sequence
 from svebm_ext.ops.token_loss import reference, token_loss
 
 # n, H, V: one chunk, and several, the last of them smaller
@@ -100,26 +100,6 @@ def test_targets_on_another_device_are_named(device):
     leaves, targets = make(device, 5, 4, 7)
     with pytest.raises(ConfigError, match="token_loss: targets is on cpu; expected cuda"):
         token_loss(leaves[0], leaves[1], targets.cpu())
-
-
-@pytest.mark.parametrize("n_directions", [1, 2])
-def test_a_packed_gru(device, n_directions):
-    sizes, inputs_dim, hidden = torch.tensor([6, 6, 4, 3, 1]), 5, 7
-    torch.manual_seed(0)
-    network = torch.nn.GRU(inputs_dim, hidden, bidirectional=n_directions == 2).double()
-    inputs = torch.randn(int(sizes.sum()), inputs_dim, dtype=torch.float64, requires_grad=True)
-    initial = torch.randn(n_directions, 6, hidden, dtype=torch.float64, requires_grad=True)
-    states, final = network(torch.nn.utils.rnn.PackedSequence(inputs, sizes), initial)
-    upstream = torch.randn_like(states.data)
-    leaves = [inputs, initial, *network.parameters()]
-    expected = torch.autograd.grad((states.data * upstream).sum() + final.sum(), leaves)
-
-    moved = [leaf.detach().float().to(device).requires_grad_() for leaf in leaves]
-    states_found, final_found = gru_sequence(moved[0], sizes, moved[1], moved[2:])
-    loss = (states_found * upstream.float().to(device)).sum() + final_found.sum()
-    gradients = torch.autograd.grad(loss, moved)
-    assert_near([states_found.detach(), final_found.detach()], [states.data.detach(), final.detach()], 1e-5)
-    assert_near(gradients, expected, 1e-5)
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("bf16", 3e-2)])

@@ -6,12 +6,14 @@ import sys
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.utils.rnn import pack_padded_sequence
 
+import svebm_ext.ops.gru_sequence as op
 from svebm_ext.errors import BackendUnavailableError, ConfigError
 from svebm_ext.models.encoders import run_recurrent
 from svebm_ext.ops.backend import unavailable_reason, use_backend
-from svebm_ext.ops.gru_sequence import gru_sequence
+from svebm_ext.ops.gru_sequence import cuda, gru_sequence
 from svebm_ext.ops.gru_sequence.reference import packed_gru
 from svebm_ext.ops.native_library import native_library, native_module
 
@@ -202,7 +204,8 @@ def test_compiled_without_graph_breaks():
     """In a process without run-time checks of annotations, which torch.compile cannot look into."""
     code = """
 import torch
-from svebm_ext.ops.gru_sequence import gru_sequence
+import svebm_ext.ops.gru_sequence as op
+from svebm_ext.ops.gru_sequence import cuda, gru_sequence
 network, sizes = torch.nn.GRU(3, 5), torch.tensor([4, 2, 1])
 parameters = [network.weight_ih_l0, network.weight_hh_l0, network.bias_ih_l0, network.bias_hh_l0]
 data, start = torch.randn(7, 3, requires_grad=True), torch.randn(1, 4, 5, requires_grad=True)
@@ -216,3 +219,88 @@ for a, b in zip(found, expected, strict=True):
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+
+
+def kernel_in_torch(kernel, batch_sizes, parameters, **arrays):
+    """What csrc/gru_sequence/gru_sequence_cuda.cu writes, by the definition and autograd, in the arrays' type."""
+    H = parameters[1].shape[1]
+    for d in range(len(parameters) // 4):
+        _, w_hh, _, b_hh = parameters[4 * d : 4 * d + 4]
+        gates, before, q = (arrays[name][d] for name in ("gates", "before", "recurrent"))
+        starts = [0, *batch_sizes.cumsum(0).tolist()]
+        steps = list(range(len(batch_sizes)))
+        state = torch.zeros(int(batch_sizes[0]), H, dtype=gates.dtype)
+        if arrays["initial"] is not None:
+            state = arrays["initial"][d].clone()
+        part_of = {t: slice(starts[t], starts[t + 1]) for t in steps}
+        columns = slice(d * H, (d + 1) * H)
+        if kernel == "gru_sequence_cuda":
+            for t in steps[::-1] if d else steps:
+                part, size = part_of[t], int(batch_sizes[t])
+                h = state[:size].clone()
+                product = h @ w_hh.t() + b_hh
+                r, z = torch.sigmoid(gates[part, : 2 * H] + product[:, : 2 * H]).chunk(2, 1)
+                n = torch.tanh(gates[part, 2 * H :] + r * product[:, 2 * H :])
+                state[:size] = (1 - z) * n + z * h
+                gates[part], before[part], q[part] = torch.cat((r, z, n), 1), h, product[:, 2 * H :]
+                arrays["states"][part, columns] = state[:size]
+            arrays["final_states"][d] = state
+            continue
+        gradient = torch.zeros_like(state) if arrays["grad_final"] is None else arrays["grad_final"][d].clone()
+        for t in steps if d else steps[::-1]:
+            part, size = part_of[t], int(batch_sizes[t])
+            r, z, n = gates[part].chunk(3, 1)
+            g = gradient[:size] + (0 if arrays["grad_states"] is None else arrays["grad_states"][part, columns])
+            of_n = g * (1 - z) * (1 - n * n)
+            of_z, of_r = g * (before[part] - n) * z * (1 - z), of_n * q[part] * r * (1 - r)
+            arrays["grad_gates"][d, part] = torch.cat((of_r, of_z, of_n), 1)
+            arrays["grad_hidden"][d, part] = torch.cat((of_r, of_z, of_n * r), 1)
+            gradient[:size] = g * z + arrays["grad_hidden"][d, part] @ w_hh
+        arrays["grad_initial"][d] = gradient
+
+
+@pytest.mark.parametrize("absent", ["nothing", "initial", "grad_states", "grad_final"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_what_surrounds_the_cuda_kernels(monkeypatch, bidirectional, absent):
+    """Arrays and products around them; the kernels themselves run in tests/emulation and tests/gpu."""
+    monkeypatch.setattr(cuda, "_launch", kernel_in_torch)
+    network, packed, initial = example([7, 4, 4, 1], bidirectional=bidirectional)
+    h0 = torch.stack([initial, initial.sin()][: 1 + bidirectional]).requires_grad_()
+    data = packed.data.clone().requires_grad_()
+    parameters = parameters_of(network)
+    given = torch.zeros_like(h0) if absent == "initial" else h0
+    output, final = network(packed._replace(data=data), given)
+    of_states, of_final = torch.randn_like(output.data), torch.randn_like(final)
+    if absent == "grad_states":
+        of_states.zero_()
+    if absent == "grad_final":
+        of_final.zero_()
+    loss = (output.data * of_states).sum() + (final * of_final).sum()
+    leaves = [data, *parameters] if absent == "initial" else [data, h0, *parameters]
+    expected = torch.autograd.grad(loss, leaves)
+
+    with torch.no_grad():
+        call = (data, packed.batch_sizes, None if absent == "initial" else h0, parameters)
+        mine, my_final, saved = cuda.forward(*call)
+        gradients = cuda.backward(
+            None if absent == "grad_states" else of_states, None if absent == "grad_final" else of_final, *call, saved
+        )
+    found = [gradients[0], *([] if absent == "initial" else [gradients[1]]), *gradients[2]]
+    for value, other in zip([mine, my_final, *found], [output.data, final, *expected], strict=True):
+        torch.testing.assert_close(value, other, rtol=1e-10, atol=1e-12)
+
+
+def test_which_calls_torch_serves_better_on_a_gpu(monkeypatch):
+    with FakeTensorMode():  # has a device and no memory
+        inputs, halves = (torch.empty(12, 5, device="cuda", dtype=dtype) for dtype in (torch.float32, torch.float16))
+    sizes, choice = torch.tensor([4, 4, 4]), ["native"]
+    monkeypatch.setattr(op, "resolve", lambda *_: choice[0])
+    monkeypatch.setattr(cuda, "reason", lambda device, batch_sizes, hidden, n: "too large" if hidden > 512 else "")
+    assert not op.prefers_torch(inputs, sizes, 512, 2)
+    assert op.prefers_torch(inputs, sizes, 516, 2)
+    assert op.prefers_torch(inputs, torch.tensor([op.CUDA_ROWS + 1]), 512, 2)
+    assert op.prefers_torch(halves, sizes, 512, 2)
+    assert not op.prefers_torch(torch.zeros(12, 5), sizes, 516, 2)  # on a CPU, where there is the reference
+    assert op.prefers_torch(torch.zeros(12, 5, device="meta"), sizes, 512, 2)
+    choice[0] = "reference"
+    assert op.prefers_torch(inputs, sizes, 512, 2)

@@ -11,10 +11,14 @@ from torch import Tensor
 
 from svebm_ext.errors import ConfigError
 from svebm_ext.ops.backend import fall_back, resolve
-from svebm_ext.ops.gru_sequence import native, reference
+from svebm_ext.ops.gru_sequence import cuda, native, reference
 from svebm_ext.ops.native_products import bf16_operands
 
-__all__ = ["gru_sequence"]
+__all__ = ["gru_sequence", "prefers_torch"]
+
+CUDA_ROWS = 64
+"""Rows up to which the CUDA kernel is taken where there is a choice: at some size its products, plain sums, fall behind
+cuDNN's."""
 
 
 def gru_sequence(
@@ -40,7 +44,7 @@ def gru_sequence(
 
     Returns:
         States in packed order, the directions' beside each other, and each direction's final state of each row. Under
-        autocast to bfloat16 the products round their operands to it.
+        autocast to bfloat16 the products round their operands to it; those of the CUDA kernel remain in float32.
 
     Raises:
         ConfigError: an argument has a wrong shape, type, device or value.
@@ -56,10 +60,28 @@ def gru_sequence(
     if chosen == "native" and inputs.dtype != torch.float32:
         reason = f"the kernels compute in float32, and the inputs are {inputs.dtype}"
         chosen = fall_back("gru_sequence", inputs.device, reason, backend, quiet=True)
+    if chosen == "native" and inputs.device.type == "cuda" and inputs.shape[0] > 0:
+        reason = cuda.reason(inputs.device, batch_sizes, parameters[1].shape[1], len(parameters) // 4)
+        if reason:
+            chosen = fall_back("gru_sequence", inputs.device, reason, backend, quiet=False)
     if chosen == "reference" or inputs.shape[0] == 0:
         return reference.gru_sequence(inputs, batch_sizes, initial, parameters)
     fast = bf16_operands(inputs.device)
     return torch.ops.svebm.gru_sequence(inputs, batch_sizes, initial, parameters, fast)[:2]
+
+
+def prefers_torch(inputs: Tensor, batch_sizes: Tensor, hidden: int, n_directions: int) -> bool:
+    """Whether torch's own layer serves a call better than `gru_sequence`, whose reference is for the CPU.
+
+    So it is away from a CPU where no kernel serves the call, for large batches, and while a graph is compiled.
+    """
+    if inputs.device.type == "cpu":
+        return False
+    if inputs.device.type != "cuda" or inputs.dtype != torch.float32 or torch.compiler.is_compiling():
+        return True
+    if inputs.shape[0] == 0 or int(batch_sizes[0]) > CUDA_ROWS or resolve("gru_sequence", inputs.device) == "reference":
+        return True
+    return bool(cuda.reason(inputs.device, batch_sizes, hidden, n_directions))
 
 
 def _fail(name: str, found: object, expected: str) -> NoReturn:
@@ -97,7 +119,10 @@ def _gru_sequence(
     resolve("gru_sequence", inputs.device, "native")  # raises where it cannot serve the call
     if inputs.dtype != torch.float32:
         _fail("inputs", inputs.dtype, "torch.float32 in a compiled graph")
-    states, final, saved = native.forward(inputs, batch_sizes, initial, parameters, fast)
+    if inputs.device.type == "cuda":
+        states, final, saved = cuda.forward(inputs, batch_sizes, initial, parameters)
+    else:
+        states, final, saved = native.forward(inputs, batch_sizes, initial, parameters, fast)
     return states, final, *saved
 
 
@@ -106,12 +131,14 @@ def _gru_sequence_shapes(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     n, H, n_directions = inputs.shape[0], parameters[1].shape[1], len(parameters) // 4
     n_rows = torch.library.get_ctx().new_dynamic_size() if initial is None else initial.shape[1]
+    on_cuda = inputs.device.type == "cuda"
+    wide, narrow = ((n, 3 * H), (n, H)) if on_cuda else ((3 * H, native.padded(n)), (H, native.padded(n)))
     return (
         inputs.new_empty((n, n_directions * H)),
         inputs.new_empty((n_directions, n_rows, H)),
-        inputs.new_empty((n_directions, 3 * H, native.padded(n))),
-        inputs.new_empty((n_directions, H, native.padded(n))),
-        inputs.new_empty((n_directions, H, native.padded(n))),
+        inputs.new_empty((n_directions, *wide)),
+        inputs.new_empty((n_directions, *narrow)),
+        inputs.new_empty((n_directions, *narrow)),
     )
 
 
@@ -128,6 +155,8 @@ def _gru_sequence_backward(
     fast: bool,
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
     saved = native.Saved(gates, recurrent, before)
+    if inputs.device.type == "cuda":
+        return cuda.backward(grad_states, grad_final, inputs, batch_sizes, initial, parameters, saved)
     return native.backward(grad_states, grad_final, inputs, batch_sizes, initial, parameters, saved, fast)
 
 
