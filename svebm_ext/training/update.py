@@ -25,6 +25,8 @@ from svebm_ext.training.runtime import Runtime
 #: z- of the prior, or what makes them from the pass over the batch.
 Negative = Tensor | Callable[[Forward], Tensor]
 
+#: Terms of the log of which each process has its share.
+SHARES = ("nll", "kl", "dispersion", "energy_positive", "energy_negative", "label", "pseudo_label", "bag_of_words")
 #: Factor on the learning rate after a validation that did not improve, for the schedule "plateau".
 PLATEAU_FACTOR = 0.8
 
@@ -75,19 +77,22 @@ class Optimisers:
         """A validation without improvement: smaller steps from here on (Zhao et al. 2018, Shi et al. 2020)."""
         self.decay *= PLATEAU_FACTOR
 
-    def apply(self, name: str, runtime: Runtime) -> float:
-        """Reduce, clip and apply the gradients of a group; returns their norm before clipping."""
+    def apply(self, name: str, runtime: Runtime) -> Tensor:
+        """Reduce, clip and apply the gradients of a group; returns their norm before clipping, where they are.
+
+        Gradients that are not finite change nothing. Nothing here waits for a GPU to come to an end.
+        """
         if name not in self.groups:
-            return 0.0
+            return torch.zeros((), device=runtime.device)
         parameters, optimiser, _, clip = self.groups[name]
         self._row_gradients.make_dense(parameters)
         runtime.reduce_gradients(parameters)
         norm = gradient_norm(parameters)
-        if math.isfinite(norm):
-            # the optimiser divides gradients by its scale as it reads them: clipping costs no pass of its own
-            scale = max(1.0, (norm + 1e-6) / clip) if clip > 0 else 1.0
-            optimiser.grad_scale = torch.tensor(scale, device=parameters[0].device)  # type: ignore[attr-defined]
-            optimiser.step()
+        # the optimiser divides gradients by its scale as it reads them: clipping costs no pass of its own
+        scale = ((norm + 1e-6) / clip).clamp(min=1.0) if clip > 0 else torch.ones_like(norm)
+        optimiser.grad_scale = scale  # type: ignore[attr-defined]
+        optimiser.found_inf = (~norm.isfinite()).to(norm.dtype)  # type: ignore[attr-defined]
+        optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         self._row_gradients.clear()
         return norm
@@ -112,10 +117,12 @@ class Optimisers:
             optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
-def gradient_norm(parameters: list[nn.Parameter]) -> float:
-    """Euclidean norm of all gradients together."""
+def gradient_norm(parameters: list[nn.Parameter]) -> Tensor:
+    """Euclidean norm of all gradients together, a scalar."""
     gradients = [p.grad for p in parameters if p.grad is not None]
-    return float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))) if gradients else 0.0
+    if not gradients:
+        return parameters[0].new_zeros(())
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
 
 
 class RowGradients:
@@ -278,28 +285,21 @@ def _terms(
     )
 
 
-def _outcome(loss: Tensor, terms: LossTerms, norm: float, prior_norm: float, runtime: Runtime) -> Outcome:
-    shares = {
-        name: getattr(terms, name)
-        for name in (
-            "nll",
-            "kl",
-            "dispersion",
-            "energy_positive",
-            "energy_negative",
-            "label",
-            "pseudo_label",
-            "bag_of_words",
+def _outcome(loss: Tensor, terms: LossTerms, norm: Tensor, prior_norm: Tensor, runtime: Runtime) -> Outcome:
+    """All numbers of the log in one reading."""
+    shares = {name: value for name in SHARES if (value := getattr(terms, name)) is not None}
+    whole = {
+        name: value
+        for name, value in (
+            ("mi", terms.mutual_information),
+            ("category_kl", terms.category_kl),
+            ("category_information", terms.category_information),
         )
-        if getattr(terms, name) is not None
+        if value is not None
     }
-    totals = runtime.total(float(loss.detach()), *(float(v.detach()) for v in shares.values()))
-    logged = dict(zip(shares, totals[1:], strict=True))
-    for name, whole in (
-        ("mi", terms.mutual_information),
-        ("category_kl", terms.category_kl),
-        ("category_information", terms.category_information),
-    ):
-        if whole is not None:
-            logged[name] = float(whole.detach())
-    return Outcome(totals[0], logged, norm, prior_norm, terms.marginal)
+    tensors = [loss, *shares.values(), *whole.values(), norm, prior_norm]
+    *of_process, norm_found, prior_found = torch.stack([tensor.detach() for tensor in tensors]).tolist()
+    n = 1 + len(shares)
+    totals = runtime.total(*of_process[:n])
+    logged = dict(zip(shares, totals[1:], strict=True)) | dict(zip(whole, of_process[n:], strict=True))
+    return Outcome(totals[0], logged, norm_found, prior_found, terms.marginal)

@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 
+import svebm_ext.ops.token_loss as op
 from svebm_ext.errors import BackendUnavailableError, ConfigError
 from svebm_ext.ops.backend import unavailable_reason
 from svebm_ext.ops.native_library import native_library, native_module
@@ -250,3 +252,29 @@ for a, b in zip(found, expected, strict=True):
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("fast", "tolerance"), [(False, 1e-5), (True, 3e-2)])
+def test_at_once_for_autograd(fast, tolerance, bias):
+    """What a GPU has for few tokens; of autocast it takes what `fast` says and no more."""
+    hidden, weight, targets, offsets = make(40, 12, 30, bias)
+    upstream = torch.linspace(-1.0, 2.0, 40)
+    leaves = [x for x in (hidden, weight, offsets) if x is not None]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = reference.at_once(hidden, weight, targets, offsets, fast=fast)
+    expected_loss, expected = exact(hidden, weight, targets, offsets, upstream)
+    found = torch.autograd.grad(loss, leaves, upstream)
+    for value, other in zip((loss, *found), (expected_loss, *expected), strict=True):
+        assert value.dtype == torch.float32
+        distance = float((value.double() - other).detach().norm() / other.detach().norm())
+        assert distance <= tolerance
+        assert not fast or distance > 1e-4  # it does round
+
+
+def test_a_gpu_takes_few_tokens_at_once():
+    with FakeTensorMode():  # has a device and no memory
+        weight = torch.empty(10_001, 8, device="cuda")
+        few, many = (torch.empty(n, 8, device="cuda") for n in (838, 839))
+        assert op._fits_at_once(few, weight, "reference") and not op._fits_at_once(many, weight, "reference")
+        assert not op._fits_at_once(few.cpu(), weight.cpu(), "reference")

@@ -79,7 +79,7 @@ def test_labelled_batch_counts_in_the_cross_entropy_alone(tmp_path):
             kept = {}
             optimisers.apply = lambda name, runtime, kept=kept, n=networks: kept.update(
                 {k: p.grad.to_dense().clone() for k, p in n.named_parameters() if p.grad is not None}
-            ) or 0.0  # fmt: skip
+            ) or torch.zeros(())  # fmt: skip
             update(networks, optimisers, share, chains, 1.0, 0, config, CPU)
             gradients.append(kept)
             continue

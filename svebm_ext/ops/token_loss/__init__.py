@@ -51,10 +51,23 @@ def token_loss(
         hidden = hidden.to(weight.dtype)
     parameters = (hidden, weight) if bias is None else (hidden, weight, bias)
     gradients = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in parameters)
+    if gradients and _fits_at_once(hidden, weight, backend):
+        _check(hidden, weight, bias, targets)
+        return reference.at_once(hidden, weight, targets, bias, fast=fast)
     arguments = (hidden, weight, bias, targets, float(token_weight), gradients, fast, backend or "")
     if gradients and not torch.compiler.is_compiling():
         return _TokenLoss.apply(*arguments)
     return torch.ops.svebm.token_loss(*arguments)[0]
+
+
+def _fits_at_once(hidden: Tensor, weight: Tensor, backend: str | None) -> bool:
+    """Whether all logits are no more than a chunk, on a GPU.
+
+    Autograd then has fewer and larger operations to launch, and does not wait to look at the gradient of the loss.
+    """
+    if hidden.device.type != "cuda" or hidden.shape[0] * weight.shape[0] > reference.CHUNK_NUMBERS:
+        return False
+    return not torch.compiler.is_compiling() and resolve("token_loss", hidden.device, backend) == "reference"
 
 
 class _TokenLoss(torch.autograd.Function):

@@ -21,6 +21,22 @@ def token_loss(
     return F.cross_entropy(F.linear(hidden, weight, bias), targets, reduction="none")
 
 
+def at_once(
+    hidden: Float[Tensor, "n H"],
+    weight: Float[Tensor, "V H"],
+    targets: Int[Tensor, " n"],
+    bias: Float[Tensor, " V"] | None,
+    *,
+    fast: bool,
+) -> Float[Tensor, " n"]:
+    """`token_loss` for autograd, which keeps the logits; arguments as `by_chunks`, whatever autocast says."""
+    with torch.autocast(hidden.device.type, enabled=False):
+        if not fast:
+            return token_loss(hidden, weight, targets, bias)
+        logits = F.linear(hidden.to(torch.bfloat16), weight.to(torch.bfloat16)).to(hidden.dtype)
+        return F.cross_entropy(logits if bias is None else logits + bias, targets, reduction="none")
+
+
 def by_chunks(
     hidden: Float[Tensor, "n H"],
     weight: Float[Tensor, "V H"],
