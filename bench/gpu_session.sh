@@ -5,7 +5,8 @@
 #
 #   bench/gpu_session.sh [FOLDER]      results go to FOLDER, default $OUT, else bench/results/
 #   DATA=DIR bench/gpu_session.sh      also trains: DIR, an absolute path, is the --data.root that holds ptb
-#   LIMIT=SECONDS                      of the whole visit, default 570
+#   LIMIT=SECONDS                      of the whole visit, default 570; TRAIN_SECONDS of the training, default 170
+#   BUDGET=paper ROWS="a b"            which rows of Table 1; default one, svebm-ib, at budget cpu
 #   SITE=DIR                           where the package is built, and not built again if it is there
 #   PARTS="tests bench"                some of: tests, sanitizer, train, bench, profile; default all
 #   REHEARSE=1 bench/gpu_session.sh    without a GPU: the build, and the tests and benchmarks skipping themselves
@@ -55,7 +56,7 @@ import svebm_ext
 from svebm_ext.ops.backend import unavailable_reason
 if not svebm_ext.__file__.startswith(sys.argv[1]):
     sys.exit(f"{svebm_ext.__file__} is used, not what was built in {sys.argv[1]}")
-reasons = {op: unavailable_reason(op, "cuda") for op in ("langevin", "gru_decode", "philox")}
+reasons = {op: unavailable_reason(op, "cuda") for op in ("langevin", "gru_decode", "gru_sequence", "philox")}
 if any(reasons.values()) and not os.environ.get("REHEARSE"):
     sys.exit(f"no CUDA kernels: {reasons}")
 PYTHON
@@ -76,7 +77,7 @@ if wants sanitizer; then
   fi
 fi
 if wants train && [[ -n ${DATA:-} ]]; then
-  limited train 170 python3 -m svebm_ext.experiments ptb --budget "${BUDGET:-cpu}" --rows ${ROWS:-svebm-ib} \
+  limited train "${TRAIN_SECONDS:-170}" python3 -m svebm_ext.experiments ptb --budget "${BUDGET:-cpu}" --rows ${ROWS:-svebm-ib} \
     --data.root "$DATA" --out "$out/ptb" &
 fi
 wait
@@ -88,9 +89,10 @@ bench() {  # bench NAME SECONDS: FOLDER/NAME.json and its tables
   if [[ -s $out/$1.json ]]; then python3 "$root/bench/report.py" "$out/$1.json" | tee "$out/$1.md"; fi
 }
 if wants bench; then
+  bench gru_sequence 45
+  bench train_step 60
   bench langevin 120
   bench gru_decode 80
-  bench train_step 60
   bench token_loss 50
   bench philox 30
 fi

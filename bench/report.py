@@ -73,6 +73,7 @@ def cells(member: dict, members: list[dict]) -> dict[str, str]:
         "times plain PyTorch": times_faster_than("plain PyTorch"),
         "times GRUCell + Linear": times_faster_than("GRUCell + Linear"),
         "times tuned torch": times_faster_than("tuned torch"),
+        "times torch packed": times_faster_than("torch packed"),
         "times torch cross_entropy": times_faster_than("torch cross_entropy"),
         "times the reference": times_faster_than("reference"),
         "tokens/s": f"{extra['tokens_per_second']:,.0f}" if "tokens_per_second" in extra else "",

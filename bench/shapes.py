@@ -112,6 +112,28 @@ TRAINING_CUDA = {**TRAINING, "batch 1024": TrainingShape(1024)}
 
 
 @dataclass(frozen=True)
+class LayerShape:
+    """A GRU layer over sentences whose lengths are those of a training step; inputs have the size of the states."""
+
+    batch_size: int
+    n_directions: int = 1
+    mean_length: int = 22
+    length_std: int = 9
+    max_length: int = 39
+    hidden: int = 512
+
+
+LAYER = {"batch 32": LayerShape(32), "batch 32, both directions": LayerShape(32, 2)}
+LAYER_CUDA = {
+    **LAYER,
+    "batch 64": LayerShape(64),
+    "batch 128": LayerShape(128),
+    "batch 128, both directions": LayerShape(128, 2),
+    "batch 512": LayerShape(512),
+}
+
+
+@dataclass(frozen=True)
 class TokenLossShape:
     """Loss of n tokens over V words with states of size H."""
 
@@ -129,6 +151,7 @@ if SHORT:
 if SMOKE:
     DECODE = DECODE_CUDA = {"smoke": DecodeShape(3, 16, 50, 16, 4, 3)}
     TRAINING = TRAINING_CUDA = {"smoke": TrainingShape(4, 5, 2, 8, 16, 4, 50)}
+    LAYER = LAYER_CUDA = {"smoke": LayerShape(4, 2, 5, 2, 8, 16)}
     TOKEN_LOSS = TOKEN_LOSS_CUDA = {"smoke": TokenLossShape(9, 8, 20)}
     PHILOX = PHILOX_CUDA = {"smoke": PhiloxShape(5, 6, 2)}
     LANGEVIN_SHAPES = [

@@ -14,7 +14,7 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from shapes import TrainingShape
+from shapes import LayerShape, TrainingShape
 from torch import Tensor, nn
 
 from svebm_ext.config import Config, ModelConfig, TrainingConfig
@@ -28,7 +28,7 @@ from svebm_ext.training.update import Optimisers, update
 PAD = 0
 
 
-def sentence_lengths(shape: TrainingShape) -> Tensor:
+def sentence_lengths(shape: TrainingShape | LayerShape) -> Tensor:
     """Targets of each sentence: quantiles of a normal distribution, cut as the readers cut."""
     levels = (torch.arange(shape.batch_size, dtype=torch.float64) + 0.5) / shape.batch_size
     normal = torch.distributions.Normal(float(shape.mean_length), float(shape.length_std) or 1e-9)
@@ -139,7 +139,8 @@ CPU_STEPS: Steps = {
     "native, bf16": partial(package_step, precision="bf16", backend="native"),
 }
 
-#: The package as it comes: recurrence by cuDNN, the loss in chunks of torch operations, native random numbers.
+#: The package as it comes: recurrence by its kernel up to 64 sentences and by cuDNN beyond, the loss by torch operations
+#: (in chunks where it is large), native random numbers.
 CUDA_STEPS: Steps = {
     "plain PyTorch": partial(plain_step, precision="fp32"),
     "plain PyTorch, bf16": partial(plain_step, precision="bf16"),

@@ -134,7 +134,7 @@ def test_with_nvcc_all_architectures_are_built_in_pips_isolated_environment(sour
     assert cuda["built"] and cuda["compiler"].startswith("nvcc ")
     assert set(re.findall(r"philox_kernel\S*' for 'sm_(\d+)'", output)) == {str(number) for number in numbers}
     check_ptxas(output)
-    for op in ("gru_decode", "langevin", "philox"):
+    for op in ("gru_decode", "gru_sequence", "langevin", "philox"):
         assert answer["info"]["ops"][op]["cpu"] == {"backend": "native", "reason": ""}
     assert answer["error"] < 4e-6 and answer["ops_error"] < 1e-5
     assert "NativeFallbackWarning" not in errors
@@ -154,6 +154,7 @@ REGISTERS = {
     "gru_gates_kernel": 128,  # two
     "gru_scores_kernel": 128,
     "gru_choose_kernel": 96,
+    "gru_sequence_kernel": 128,  # one block of 512 threads
 }
 
 
