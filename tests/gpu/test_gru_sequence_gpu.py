@@ -107,6 +107,19 @@ def test_absent_states_and_gradients_are_zero(native_device):
         assert_near(gradients, torch.autograd.grad(other.sin().sum(), leaves), 2e-5)
 
 
+def test_initial_states_anywhere_in_memory(native_device):
+    network, inputs, initial, sizes = make([5, 5, 2], 6, 8, False)
+    memory = torch.zeros(initial.numel() + 1, device=native_device)
+    memory[1:] = initial.flatten().float()
+    x, parameters = (
+        inputs.float().to(native_device),
+        [p.detach().float().to(native_device) for p in network.parameters()],
+    )
+    found = gru_sequence(x, sizes, memory[1:].view(initial.shape), parameters, backend="native")
+    states, final = network(PackedSequence(inputs, sizes), initial)
+    assert_near(found, [states.data, final], 2e-5)
+
+
 def test_what_the_kernels_cannot_serve_is_named(native_device):
     case = make([3, 2], 5, 6, False)
     with pytest.raises(BackendUnavailableError, match="multiple of 4"):

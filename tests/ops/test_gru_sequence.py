@@ -304,3 +304,12 @@ def test_which_calls_torch_serves_better_on_a_gpu(monkeypatch):
     assert op.prefers_torch(torch.zeros(12, 5, device="meta"), sizes, 512, 2)
     choice[0] = "reference"
     assert op.prefers_torch(inputs, sizes, 512, 2)
+
+
+def test_arrays_for_the_cuda_kernels_lie_on_16_bytes():
+    memory = torch.arange(41.0)
+    whole, view = memory[:40].view(5, 8), memory[1:].view(5, 8)
+    assert cuda._for_the_kernel(whole).data_ptr() == memory.data_ptr()
+    for odd in (view, whole.t()):
+        found = cuda._for_the_kernel(odd)
+        assert found.is_contiguous() and found.data_ptr() % 16 == 0 and torch.equal(found, odd)

@@ -92,7 +92,7 @@ def _launch(kernel: str, batch_sizes: Tensor, parameters: Sequence[Tensor], **ar
     tensors: dict[str, Tensor | None] = {**arrays, "batch_sizes": batch_sizes}
     for d in range(len(parameters) // 4):
         tensors |= {f"weight_{d}": parameters[4 * d + 1], f"bias_{d}": parameters[4 * d + 3]}
-    kept = {name: tensor.contiguous() for name, tensor in tensors.items() if tensor is not None}
+    kept = {name: _for_the_kernel(tensor) for name, tensor in tensors.items() if tensor is not None}
     fields: dict[str, Any] = {name: tensor.data_ptr() for name, tensor in kept.items()}
     fields |= {
         "n": kept["gates"].shape[1],
@@ -105,3 +105,9 @@ def _launch(kernel: str, batch_sizes: Tensor, parameters: Sequence[Tensor], **ar
         workspace = torch.empty(native.gru_sequence_cuda_workspace, dtype=torch.uint8, device=like.device)
         queue = torch.cuda.current_stream().cuda_stream
         getattr(native, kernel)(fields, workspace.data_ptr(), torch.cuda.current_device(), queue)
+
+
+def _for_the_kernel(tensor: Tensor) -> Tensor:
+    """Contiguous, at a multiple of 16 bytes: where a view begins elsewhere, a copy."""
+    tensor = tensor.contiguous()
+    return tensor if tensor.data_ptr() % 16 == 0 else tensor.clone()
