@@ -12,8 +12,9 @@ SumOverProcesses = Callable[[Tensor], Tensor]
 
 
 def entropy(probabilities: Float[Tensor, "*B K"]) -> Float[Tensor, "*B"]:
-    """Shannon entropy in nats; 0 log 0 = 0."""
-    return -torch.special.xlogy(probabilities, probabilities).sum(-1)
+    """Shannon entropy in nats; 0 log 0 = 0, with a finite slope there, as a probability that has underflowed needs."""
+    smallest = torch.finfo(probabilities.dtype).tiny
+    return -(probabilities * probabilities.clamp_min(smallest).log()).sum(-1)
 
 
 def mutual_information(

@@ -143,3 +143,14 @@ def test_other_schedules():
     assert [kl_weight(s, 100, linear) for s in (0, 19, 40, 60, 99)] == pytest.approx([0.0, 0.0, 0.5, 1.0, 1.0])
     none = ObjectiveConfig(schedule="linear", zero_fraction=0.5, ramp_fraction=0.0)
     assert kl_weight(50, 100, none) == 1.0
+
+
+def test_a_symbol_that_no_example_has_leaves_gradients_finite():
+    """exp(-200) is 0 in float32, and its logarithm's slope is not a number; float64 has it."""
+    logits = torch.tensor([[0.0, 1.0, -200.0], [0.5, -1.0, -300.0], [2.0, 0.0, -200.0]], requires_grad=True)
+    exact = logits.detach().double().requires_grad_()
+    for value in (logits, exact):
+        information, _ = mutual_information(value.log_softmax(-1))
+        (information + entropy(value.softmax(-1)).sum()).backward()
+    assert float(logits.detach().softmax(-1)[:, 2].sum()) == 0.0
+    torch.testing.assert_close(logits.grad.double(), exact.grad, rtol=1e-5, atol=1e-7)
