@@ -15,6 +15,11 @@ MAX_SKIPPED = 10
 COLLAPSED_KL = 0.05
 #: Iterations before which a small KL says nothing: z starts out carrying nothing.
 COLLAPSE_AFTER = 500
+#: Mean of F(z+) - F(z-) in nats beyond which the chains no longer reach where the encoder is: equal means are what
+#: learning the prior aims at. In the run that the figure is from, gradients gave out a hundred iterations later.
+RUNAWAY_GAP = 15.0
+#: Decay of that mean at an iteration, which also has to hold for as many iterations as it averages over.
+GAP_DECAY = 0.99
 
 
 class Guards:
@@ -28,6 +33,7 @@ class Guards:
     def __init__(self, config: Config, warn: Callable[[str], None]) -> None:
         self._config, self._warn = config, warn
         self._skipped = 0
+        self._gap, self._n_gaps = 0.0, 0
         self._warned: set[str] = set()
 
     def check(self, step: int, outcome: Outcome, weight: float) -> None:
@@ -57,6 +63,7 @@ class Guards:
                     f"{limit:.4g}: the prior has diverged. Take more Langevin steps (--chains.n-steps), persistent "
                     "chains, --objective.energy-penalty 0.02, or a lower --optimiser.prior-learning-rate"
                 )
+        self._check_gap(step, outcome)
         settled = step >= COLLAPSE_AFTER and weight >= self._config.objective.kl_weight > 0
         if settled and outcome.terms.get("kl", math.inf) < COLLAPSED_KL:
             self._once(
@@ -64,6 +71,21 @@ class Guards:
                 f"iteration {step}: the posterior has collapsed (KL {outcome.terms.get('kl', 0.0):.3f} nats): z "
                 "carries nothing. A longer warm-up (--objective.schedule linear or cyclical), --objective.free-bits, "
                 "--objective.bag-of-words or --model.word-dropout may help",
+            )
+
+    def _check_gap(self, step: int, outcome: Outcome) -> None:
+        """Warn where the energy of the encoder's z runs away from that of the chains."""
+        if "energy_negative" not in outcome.terms:
+            return
+        gap = outcome.terms["energy_positive"] - outcome.terms["energy_negative"]
+        self._gap += (1.0 - GAP_DECAY) * (gap - self._gap)
+        self._n_gaps += 1
+        if self._gap > RUNAWAY_GAP and self._n_gaps > 1.0 / (1.0 - GAP_DECAY):
+            self._once(
+                "runaway",
+                f"iteration {step}: F at the encoder's z has been {self._gap:.0f} nats above F of the chains: they do "
+                "not reach where the encoder is, and the prior is about to diverge. --objective.energy-penalty 0.005 "
+                "or more, or a lower --optimiser.prior-learning-rate, keeps them together",
             )
 
     def _check_gradients(self, step: int, outcome: Outcome) -> None:

@@ -56,6 +56,20 @@ def test_collapsed_posterior_warns_once():
     assert len(said) == 1 and "collapsed" in said[0]
 
 
+@pytest.mark.parametrize(
+    ("gap", "n", "warns"), [(40.0, 99, False), (40.0, 101, True), (10.0, 2000, False), (-90.0, 500, False)]
+)
+def test_chains_left_behind_warn_once(gap, n, warns):
+    """A gap that lasts; one iteration of a batch's long sentences is none."""
+    said = []
+    guards = Guards(Config(), said.append)
+    guards.check(1, outcome(energy_positive=200.0, energy_negative=0.0), 1.0)
+    for step in range(2, 1 + n):
+        guards.check(step, outcome(energy_positive=20.0 + gap, energy_negative=20.0), 1.0)
+    assert len(said) == warns
+    assert not warns or "energy-penalty" in said[0]
+
+
 def test_diverging_run_keeps_its_last_good_checkpoint(tmp_path):
     config = tiny_config(
         write_corpus(tmp_path),
