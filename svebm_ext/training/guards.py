@@ -15,8 +15,8 @@ MAX_SKIPPED = 10
 COLLAPSED_KL = 0.05
 #: Iterations before which a small KL says nothing: z starts out carrying nothing.
 COLLAPSE_AFTER = 500
-#: Mean of F(z+) - F(z-) in nats beyond which the chains no longer reach where the encoder is: equal means are what
-#: learning the prior aims at. In the run that the figure is from, gradients gave out a hundred iterations later.
+#: Mean of F(z+) - F(z-) in nats beyond which the chains do not sample the prior any more: equal means are what
+#: learning it aims at. In the run that the figure is from, gradients gave out a hundred iterations later.
 RUNAWAY_GAP = 15.0
 #: Decay of that mean at an iteration, which also has to hold for as many iterations as it averages over.
 GAP_DECAY = 0.99
@@ -60,8 +60,8 @@ class Guards:
             if abs(value) > limit:
                 raise TrainingDivergedError(
                     f"iteration {step}: mean {name.replace('_', ' ')} is {value:.4g}, beyond training.max-energy "
-                    f"{limit:.4g}: the prior has diverged. Take more Langevin steps (--chains.n-steps), persistent "
-                    "chains, --objective.energy-penalty 0.02, or a lower --optimiser.prior-learning-rate"
+                    f"{limit:.4g}: the prior has diverged. Take smaller (--chains.step-size) or more "
+                    "(--chains.n-steps) Langevin steps, persistent chains, --objective.energy-penalty 0.02, or a lower --optimiser.prior-learning-rate"
                 )
         self._check_gap(step, outcome)
         settled = step >= COLLAPSE_AFTER and weight >= self._config.objective.kl_weight > 0
@@ -83,9 +83,9 @@ class Guards:
         if self._gap > RUNAWAY_GAP and self._n_gaps > 1.0 / (1.0 - GAP_DECAY):
             self._once(
                 "runaway",
-                f"iteration {step}: F at the encoder's z has been {self._gap:.0f} nats above F of the chains: they do "
-                "not reach where the encoder is, and the prior is about to diverge. --objective.energy-penalty 0.005 "
-                "or more, or a lower --optimiser.prior-learning-rate, keeps them together",
+                f"iteration {step}: F at the encoder's z has been {self._gap:.0f} nats above F of the chains, and the "
+                "prior is about to diverge. Steps are too coarse for an energy so sharp (a smaller "
+                "--chains.step-size), or too few to follow it (more --chains.n-steps)",
             )
 
     def _check_gradients(self, step: int, outcome: Outcome) -> None:

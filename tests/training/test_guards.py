@@ -67,7 +67,7 @@ def test_chains_left_behind_warn_once(gap, n, warns):
     for step in range(2, 1 + n):
         guards.check(step, outcome(energy_positive=20.0 + gap, energy_negative=20.0), 1.0)
     assert len(said) == warns
-    assert not warns or "energy-penalty" in said[0]
+    assert not warns or "--chains.step-size" in said[0]
 
 
 def test_diverging_run_keeps_its_last_good_checkpoint(tmp_path):
