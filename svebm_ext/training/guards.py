@@ -61,7 +61,8 @@ class Guards:
                 raise TrainingDivergedError(
                     f"iteration {step}: mean {name.replace('_', ' ')} is {value:.4g}, beyond training.max-energy "
                     f"{limit:.4g}: the prior has diverged. Take smaller (--chains.step-size) or more "
-                    "(--chains.n-steps) Langevin steps, persistent chains, --objective.energy-penalty 0.02, or a lower --optimiser.prior-learning-rate"
+                    "(--chains.n-steps) Langevin steps, persistent chains, "
+                    "--objective.energy-penalty 0.02, or a lower --optimiser.prior-learning-rate"
                 )
         self._check_gap(step, outcome)
         settled = step >= COLLAPSE_AFTER and weight >= self._config.objective.kl_weight > 0
