@@ -36,8 +36,8 @@
 
 namespace {
 
+using svebm::DeviceLimits;
 using svebm::GruDecode;
-using svebm::GruLimits;
 using svebm::GruPlan;
 
 constexpr int kPrepareThreads = 256;
@@ -90,21 +90,10 @@ __global__ void __launch_bounds__(svebm::kGruChooseThreads)
   svebm::choose_block({arguments, plan, workspace}, step);
 }
 
-cudaError_t read_limits(int device, GruLimits& limits) {
-  int cooperative = 0;
-  cudaError_t error = cudaDeviceGetAttribute(&limits.shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
-  if (error == cudaSuccess) {
-    error = cudaDeviceGetAttribute(&limits.n_multiprocessors, cudaDevAttrMultiProcessorCount, device);
-  }
-  if (error == cudaSuccess) error = cudaDeviceGetAttribute(&cooperative, cudaDevAttrCooperativeLaunch, device);
-  limits.cooperative = cooperative != 0;
-  return error;
-}
-
 // Lets a kernel use all the shared memory that the device gives a block. Done once for each device, and allowed while a
 // graph is captured.
 template <int kKernel, typename Kernel>
-cudaError_t allow_shared_memory(Kernel* kernel, int device, const GruLimits& limits) {
+cudaError_t allow_shared_memory(Kernel* kernel, int device, const DeviceLimits& limits) {
   static std::atomic<uint64_t> allowed{0};
   const uint64_t bit = uint64_t{1} << (device % 64);
   if (device < 64 && (allowed.load() & bit) != 0) return cudaSuccess;
@@ -115,8 +104,8 @@ cudaError_t allow_shared_memory(Kernel* kernel, int device, const GruLimits& lim
 }
 
 // The plan, without the persistent kernel where its blocks would not all run at a time.
-cudaError_t make_plan(const SvebmGruDecodeArguments& arguments, int device, GruLimits& limits, GruPlan& plan) {
-  cudaError_t error = read_limits(device, limits);
+cudaError_t make_plan(const SvebmGruDecodeArguments& arguments, int device, DeviceLimits& limits, GruPlan& plan) {
+  cudaError_t error = svebm::read_limits(device, limits);
   if (error != cudaSuccess) return error;
   plan = svebm::plan_gru(arguments, limits);
   if (!plan.persistent) return cudaSuccess;
@@ -157,7 +146,7 @@ cudaError_t launch_persistent(const SvebmGruDecodeArguments& arguments, const Gr
 
 template <bool kFast>
 cudaError_t launch_steps(const SvebmGruDecodeArguments& arguments, const GruPlan& plan, unsigned char* workspace,
-                         int device, const GruLimits& limits, cudaStream_t stream) {
+                         int device, const DeviceLimits& limits, cudaStream_t stream) {
   using Gates = svebm::GruTile<kFast, true>;
   using Scores = svebm::GruTile<kFast, false>;
   cudaError_t error = allow_shared_memory<kFast ? 1 : 2>(&gru_gates_kernel<kFast>, device, limits);
@@ -182,7 +171,7 @@ cudaError_t launch_steps(const SvebmGruDecodeArguments& arguments, const GruPlan
 
 extern "C" int svebm_gru_decode_cuda_workspace(const SvebmGruDecodeArguments* arguments, int device, int64_t* bytes,
                                                char* reason, int64_t reason_size) {
-  GruLimits limits{};
+  DeviceLimits limits{};
   GruPlan plan{};
   *bytes = 0;
   if (reason_size > 0) reason[0] = '\0';
@@ -197,7 +186,7 @@ extern "C" int svebm_gru_decode_cuda_workspace(const SvebmGruDecodeArguments* ar
 
 extern "C" int svebm_gru_decode_cuda(const SvebmGruDecodeArguments* arguments, void* workspace, int device,
                                      void* stream) {
-  GruLimits limits{};
+  DeviceLimits limits{};
   GruPlan plan{};
   cudaError_t error = svebm::begin_launch(device);
   if (error == cudaSuccess) error = make_plan(*arguments, device, limits, plan);

@@ -4,15 +4,10 @@
 
 #include <stdint.h>
 
+#include "common/device_limits.h"
 #include "gru_decode/gru_decode.h"
 
 namespace svebm {
-
-struct GruLimits {
-  int32_t shared_bytes;  // dynamic shared memory of a block, after opting in
-  int32_t n_multiprocessors;
-  bool cooperative;  // blocks of a launch may wait for each other
-};
 
 constexpr int kGruDepth = 32;       // H is filled up with zeros to a multiple of it
 constexpr int kGruTile = 16;        // words of one product of the persistent kernel; rows of a block of packed halves
@@ -73,7 +68,7 @@ inline int32_t gru_power_of_two(int64_t n) {
 }
 
 // Returns whether the persistent kernel can serve the call.
-inline bool plan_gru_persistent(const SvebmGruDecodeArguments& a, GruLimits limits, const GruPlan& plan,
+inline bool plan_gru_persistent(const SvebmGruDecodeArguments& a, DeviceLimits limits, const GruPlan& plan,
                                 GruPersistentPlan& p) {
   p = {};
   // (the counter of barriers must not run into itself)
@@ -137,7 +132,7 @@ inline void plan_gru_workspace(const SvebmGruDecodeArguments& a, GruPlan& plan) 
   plan.workspace_bytes = memory.used;
 }
 
-inline GruPlan plan_gru(const SvebmGruDecodeArguments& a, GruLimits limits) {
+inline GruPlan plan_gru(const SvebmGruDecodeArguments& a, DeviceLimits limits) {
   GruPlan plan{};
   plan.fast = a.fast != 0;
   const bool drawn = a.greedy == 0;

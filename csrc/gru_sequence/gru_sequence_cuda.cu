@@ -23,8 +23,8 @@
 
 namespace {
 
+using svebm::DeviceLimits;
 using svebm::GruSequence;
-using svebm::GruSequenceLimits;
 using svebm::GruSequencePlan;
 
 template <bool kBackward>
@@ -37,22 +37,11 @@ __global__ void __launch_bounds__(svebm::kGruSequenceThreads, 1)
   }
 }
 
-cudaError_t read_limits(int device, GruSequenceLimits& limits) {
-  int cooperative = 0;
-  cudaError_t error = cudaDeviceGetAttribute(&limits.shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
-  if (error == cudaSuccess) {
-    error = cudaDeviceGetAttribute(&limits.n_multiprocessors, cudaDevAttrMultiProcessorCount, device);
-  }
-  if (error == cudaSuccess) error = cudaDeviceGetAttribute(&cooperative, cudaDevAttrCooperativeLaunch, device);
-  limits.cooperative = cooperative != 0;
-  return error;
-}
-
 // The plan, with a reason against it where its blocks would not all run at a time.
 template <bool kBackward>
 cudaError_t make_plan(const SvebmGruSequenceCudaArguments& arguments, int device, GruSequencePlan& plan) {
-  GruSequenceLimits limits{};
-  cudaError_t error = read_limits(device, limits);
+  DeviceLimits limits{};
+  cudaError_t error = svebm::read_limits(device, limits);
   if (error != cudaSuccess) return error;
   plan = svebm::plan_gru_sequence(arguments, limits, kBackward);
   if (plan.reason[0] != '\0') return cudaSuccess;

@@ -4,15 +4,10 @@
 
 #include <stdint.h>
 
+#include "common/device_limits.h"
 #include "gru_sequence/gru_sequence.h"
 
 namespace svebm {
-
-struct GruSequenceLimits {
-  int32_t shared_bytes;  // dynamic shared memory of a block, after opting in
-  int32_t n_multiprocessors;
-  bool cooperative;  // blocks of a launch may wait for each other
-};
 
 constexpr int kGruSequenceThreads = 512;
 constexpr int kGruSequenceWarps = kGruSequenceThreads / 32;
@@ -37,7 +32,7 @@ inline int32_t gru_sequence_round_up(int64_t n, int64_t multiple) {
 }
 
 // With the blocks of `at_once` directions running together; false where there is no room.
-inline bool plan_gru_sequence(const SvebmGruSequenceCudaArguments& a, const GruSequenceLimits& limits, bool backward,
+inline bool plan_gru_sequence(const SvebmGruSequenceCudaArguments& a, const DeviceLimits& limits, bool backward,
                               int at_once, GruSequencePlan& p) {
   const int64_t H = a.hidden, most_blocks = limits.n_multiprocessors / at_once;
   if (most_blocks < 1) return false;
@@ -60,7 +55,7 @@ inline bool plan_gru_sequence(const SvebmGruSequenceCudaArguments& a, const GruS
   return false;
 }
 
-inline GruSequencePlan plan_gru_sequence(const SvebmGruSequenceCudaArguments& a, const GruSequenceLimits& limits,
+inline GruSequencePlan plan_gru_sequence(const SvebmGruSequenceCudaArguments& a, const DeviceLimits& limits,
                                          bool backward) {
   GruSequencePlan p{};
   p.reason = "";

@@ -11,7 +11,7 @@
 
 namespace on_host {
 
-constexpr svebm::GruLimits kSteps{99 * 1024, 4, false};  // without cooperative launches: the kernels of a step
+constexpr svebm::DeviceLimits kSteps{99 * 1024, 4, false};  // without cooperative launches: the kernels of a step
 
 // Of exactly the size that was asked for, so that AddressSanitizer sees every access beyond it.
 class Workspace {
@@ -44,7 +44,7 @@ void launch_steps(const SvebmGruDecodeArguments& a, const svebm::GruPlan& plan, 
 }
 
 // Returns whether the persistent kernel served the call.
-inline bool run_gru(const SvebmGruDecodeArguments& a, svebm::GruLimits limits, emulation::Options options) {
+inline bool run_gru(const SvebmGruDecodeArguments& a, svebm::DeviceLimits limits, emulation::Options options) {
   const svebm::GruPlan plan = svebm::plan_gru(a, limits);
   const Workspace workspace(plan.workspace_bytes);
   const svebm::GruDecode decode{a, plan, workspace.bytes()};

@@ -74,8 +74,8 @@ struct GruSequenceCase {
   }
 };
 
-inline void run_gru_sequence(const SvebmGruSequenceCudaArguments& a, const svebm::GruSequenceLimits& limits,
-                             bool backward, emulation::Options options) {
+inline void run_gru_sequence(const SvebmGruSequenceCudaArguments& a, const svebm::DeviceLimits& limits, bool backward,
+                             emulation::Options options) {
   unsigned counters[64] = {};
   svebm::GruSequence sequence{};
   sequence.a = a;
@@ -92,8 +92,7 @@ inline void run_gru_sequence(const SvebmGruSequenceCudaArguments& a, const svebm
   }
 }
 
-inline void run_gru_sequence(GruSequenceCase& made, const svebm::GruSequenceLimits& limits,
-                             emulation::Options options) {
+inline void run_gru_sequence(GruSequenceCase& made, const svebm::DeviceLimits& limits, emulation::Options options) {
   run_gru_sequence(made.a, limits, false, options);
   run_gru_sequence(made.a, limits, true, options);
 }

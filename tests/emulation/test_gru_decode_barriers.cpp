@@ -34,7 +34,7 @@ Kernel kernel(bool persistent, bool fast, bool greedy, bool logs, const cases::G
     made.arguments.fast = fast ? 1 : 0;
     made.output_bias[2] += 4.0f;  // some sentences end with each step
     if (!logs) std::fill(made.log_probabilities.begin(), made.log_probabilities.end(), 0.0f);
-    const svebm::GruLimits limits = persistent ? svebm::GruLimits{227 * 1024, 2, true} : on_host::kSteps;
+    const svebm::DeviceLimits limits = persistent ? svebm::DeviceLimits{227 * 1024, 2, true} : on_host::kSteps;
     CHECK(on_host::run_gru(made.arguments, limits, options) == persistent);
     return Results{made.tokens, made.log_probabilities};
   };

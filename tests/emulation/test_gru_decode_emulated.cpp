@@ -15,7 +15,7 @@ constexpr unsigned kEvery = 1;
 #endif
 
 // Three blocks, and room for all weights; the same with room for a part of them.
-constexpr svebm::GruLimits kRoomy{227 * 1024, 3, true};
+constexpr svebm::DeviceLimits kRoomy{227 * 1024, 3, true};
 
 double tolerance_of(bool fast) { return fast ? 2e-2 : 2e-5; }
 
@@ -31,7 +31,7 @@ void shapes_nobody_thought_of() {
     auto made = cases::make_gru(shape, greedy, logs, i);
     made.arguments.fast = fast ? 1 : 0;
     if (without_bias) made.arguments.output_bias = nullptr;
-    svebm::GruLimits limits = persistent ? kRoomy : on_host::kSteps;
+    svebm::DeviceLimits limits = persistent ? kRoomy : on_host::kSteps;
     if (persistent && small) limits.shared_bytes = svebm::plan_gru(made.arguments, kRoomy).resident.weights + 9000;
     CHECK(on_host::run_gru(made.arguments, limits, {i, i / 4 % 2 == 0}) == persistent);
     cases::check_choices(made.arguments, tolerance_of(fast));
@@ -51,7 +51,7 @@ void round_shapes() {
 
 void schedules_change_nothing() {
   for (const bool fast : {false, true}) {
-    for (const svebm::GruLimits limits : {kRoomy, on_host::kSteps}) {
+    for (const svebm::DeviceLimits limits : {kRoomy, on_host::kSteps}) {
       const bool greedy = fast != limits.cooperative;
       const GruShape shape{7, 2, 40, 150};
       std::vector<int64_t> tokens;
@@ -71,7 +71,7 @@ void schedules_change_nothing() {
 void a_row_does_not_depend_on_its_batch() {
   for (unsigned i = 0; i < 8; i += kEvery) {
     const bool fast = i % 2 == 0, greedy = i / 2 % 2 == 0, persistent = i / 4 == 0;
-    const svebm::GruLimits limits = persistent ? kRoomy : on_host::kSteps;
+    const svebm::DeviceLimits limits = persistent ? kRoomy : on_host::kSteps;
     const GruShape shape{persistent ? 15 : 25, 2, 37, 130};
     auto whole = cases::make_gru(shape, greedy, true), part = cases::make_gru(shape, greedy, true);
     whole.arguments.fast = part.arguments.fast = fast ? 1 : 0;
@@ -92,7 +92,7 @@ void a_row_does_not_depend_on_its_batch() {
 }
 
 void equal_scores_give_the_lowest_word() {
-  for (const svebm::GruLimits limits : {kRoomy, on_host::kSteps}) {
+  for (const svebm::DeviceLimits limits : {kRoomy, on_host::kSteps}) {
     for (const bool fast : {false, true}) {
       auto made = cases::make_gru({9, 3, 8, 150}, true, false);
       made.arguments.fast = fast ? 1 : 0;
@@ -110,7 +110,7 @@ void equal_scores_give_the_lowest_word() {
 }
 
 void numbers_out_of_range() {
-  for (const svebm::GruLimits limits : {kRoomy, on_host::kSteps}) {
+  for (const svebm::DeviceLimits limits : {kRoomy, on_host::kSteps}) {
     for (const bool greedy : {false, true}) {
       for (const bool logs : {false, true}) {
         auto made = cases::make_gru({3, 4, 8, 20}, greedy, logs);
@@ -130,7 +130,7 @@ void numbers_out_of_range() {
 
 // No word can come.
 void nothing_left_to_choose() {
-  for (const svebm::GruLimits limits : {kRoomy, on_host::kSteps}) {
+  for (const svebm::DeviceLimits limits : {kRoomy, on_host::kSteps}) {
     for (const bool greedy : {false, true}) {
       auto made = cases::make_gru({2, 3, 8, 5}, greedy, false);
       made.excluded = {0, 1, 2, 3, 4};
@@ -143,13 +143,13 @@ void nothing_left_to_choose() {
 }
 
 void plans() {
-  constexpr svebm::GruLimits kH100{227 * 1024, 132, true}, kSmall{99 * 1024, 84, true};
+  constexpr svebm::DeviceLimits kH100{227 * 1024, 132, true}, kSmall{99 * 1024, 84, true};
   const auto made = cases::make_gru({1, 40, 32, 50}, true, false);
   auto a = made.arguments;
   a.hidden = 512;
   a.vocabulary = 10000;
   a.output_bias = nullptr;
-  const auto plan = [&](int64_t n_rows, bool fast, svebm::GruLimits limits) {
+  const auto plan = [&](int64_t n_rows, bool fast, svebm::DeviceLimits limits) {
     a.n_rows = n_rows;
     a.fast = fast ? 1 : 0;
     return svebm::plan_gru(a, limits);

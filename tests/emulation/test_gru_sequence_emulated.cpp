@@ -9,7 +9,7 @@ namespace {
 
 using on_host::GruSequenceCase;
 using on_host::GruSequenceShape;
-using svebm::GruSequenceLimits;
+using svebm::DeviceLimits;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr unsigned kEvery = 4;
@@ -17,11 +17,11 @@ constexpr unsigned kEvery = 4;
 constexpr unsigned kEvery = 1;
 #endif
 
-constexpr GruSequenceLimits kRoomy{227 * 1024, 4, true};
+constexpr DeviceLimits kRoomy{227 * 1024, 4, true};
 
 std::vector<double> doubles(const std::vector<float>& values) { return {values.begin(), values.end()}; }
 
-void compare(GruSequenceCase& made, const GruSequenceLimits& limits, emulation::Options options, int n_slopes) {
+void compare(GruSequenceCase& made, const DeviceLimits& limits, emulation::Options options, int n_slopes) {
   const std::vector<double> inputs = doubles(made.inputs);
   const std::vector<double> initial =
       made.a.initial != nullptr ? doubles(made.initial) : std::vector<double>(made.initial.size());
@@ -76,7 +76,7 @@ void lengths_and_sizes_of_every_kind() {
 // Fewer places than rows, and directions one after the other.
 void little_shared_memory() {
   GruSequenceCase made({{40, 21, 9, 2}, 24, 2}, 3), plenty({{40, 21, 9, 2}, 24, 2}, 3);
-  GruSequenceLimits limits = kRoomy;
+  DeviceLimits limits = kRoomy;
   const auto both = svebm::plan_gru_sequence(made.a, limits, true);
   CHECK(both.at_once == 2 && both.slots == 32 && both.units == 12);
   limits.shared_bytes = 7000;
@@ -125,13 +125,13 @@ void a_row_does_not_depend_on_its_batch() {
 }
 
 void plans() {
-  constexpr GruSequenceLimits kH100{227 * 1024, 132, true}, kSmall{99 * 1024, 84, true};
+  constexpr DeviceLimits kH100{227 * 1024, 132, true}, kSmall{99 * 1024, 84, true};
   const std::vector<int64_t> sizes(40, 32);
   GruSequenceCase made({{1}, 4, 1}, 1);
   auto a = made.a;
   a.n_steps = 40;
   a.n_rows = 32;
-  const auto plan = [&](int hidden, int directions, bool backward, GruSequenceLimits limits) {
+  const auto plan = [&](int hidden, int directions, bool backward, DeviceLimits limits) {
     a.hidden = hidden;
     a.n_directions = directions;
     return svebm::plan_gru_sequence(a, limits, backward);
