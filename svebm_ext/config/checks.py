@@ -54,6 +54,10 @@ def validate(config: Config) -> None:
     for name in ("clip", "prior_clip", "weight_decay", "prior_weight_decay"):
         _require(config, "optimiser", name, lambda v: v >= 0 and math.isfinite(v), "a finite number of at least 0")
     _require(config, "chains", "step_size", lambda v: 0 < v < 2, "a number in (0, 2): the chain is unstable beyond")
+    largest = config.chains.step_size
+    _require(
+        config, "chains", "final_step_size", lambda v: 0 <= v <= largest, f"0, or a number up to step-size {largest}"
+    )
     _require(config, "chains", "restart_fraction", lambda v: 0 <= v <= 1, "a share in [0, 1]")
     least, expected = (0, "0") if config.objective.label_weight > 0 else (1, "1")
     _require(config, "model", "n_categories", lambda v: v >= least, f"an integer of at least {expected}")

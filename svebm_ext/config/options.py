@@ -143,6 +143,9 @@ class ChainConfig:
     """S, Langevin steps an iteration."""
     step_size: float = 0.125
     """s in z + s grad log p(z) + sqrt(2 s) noise."""
+    final_step_size: float = 0.0
+    """s of the last of an iteration's steps, to which it falls geometrically from `step_size`; 0: all have that. Large
+    steps go far but blur a sharp density, small ones after them take the blur back."""
     restart_fraction: float = 0.02
     """Share of the chosen persistent chains that start again at each iteration."""
     restart_from: Literal["reference", "posterior"] = "reference"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -13,6 +11,7 @@ from svebm_ext.latents.gaussian import AnyGaussian, GaussianLatent
 from svebm_ext.models.energy import EnergyMLP
 from svebm_ext.ops.langevin import langevin
 from svebm_ext.ops.philox import Stream, philox_normal
+from svebm_ext.sampling.chains import falling_steps
 
 #: Steps of a chain that starts from N(0, I) to sample from the finished prior: the first at a size that N(0, I) allows,
 #: then smaller and smaller ones. Unadjusted steps of one size sample a blurred density (at .125 F falls short by ten
@@ -26,8 +25,8 @@ SAMPLE_IDS = 1 << 40
 def sampling_steps(step_size: float, device: torch.device | None = None) -> Float[Tensor, " S"]:
     """Step sizes to sample from the finished prior; those of training only where they reach beyond the usual range."""
     coarse, finest = max(step_size, COARSE_STEP), min(step_size, FINEST_STEP)
-    falling = torch.logspace(math.log10(coarse), math.log10(finest), FINER_STEPS, device=device)
-    return torch.cat((torch.full((COARSE_STEPS,), coarse, device=device), falling))
+    finer = falling_steps(coarse, finest, FINER_STEPS, device)
+    return torch.cat((torch.full((COARSE_STEPS,), coarse, device=device), finer))
 
 
 class EnergyLatent(GaussianLatent):

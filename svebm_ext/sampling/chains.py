@@ -4,6 +4,7 @@ Both are addressed by (seed, iteration), never by a generator that is used up: w
 how often it was interrupted, and every process of a distributed run selects the same chains.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -34,7 +35,7 @@ class ChainBank:
         latent_dim: D.
         seed: of the chains' initial states, selection and noise.
         n_steps: S, Langevin steps an iteration.
-        step_size: s.
+        step_size: s, one number or one per step [S].
         restart_fraction: probability with which each chosen chain starts again from p0, in [0, 1].
         device: where the bank is.
         dtype: of the states.
@@ -50,7 +51,7 @@ class ChainBank:
         *,
         seed: int,
         n_steps: int = 40,
-        step_size: float = 0.125,
+        step_size: float | Float[Tensor, " S"] = 0.125,
         restart_fraction: float = 0.0,
         device: torch.device | str | None = None,
         dtype: torch.dtype = torch.float32,
@@ -182,7 +183,7 @@ class ShortRun:
         latent_dim: D.
         seed: of the chains' initial states and noise.
         n_steps: S.
-        step_size: s.
+        step_size: s, one number or one per step [S].
         device: where the chains are.
         dtype: of the states.
     """
@@ -193,7 +194,7 @@ class ShortRun:
         *,
         seed: int,
         n_steps: int = 40,
-        step_size: float = 0.125,
+        step_size: float | Float[Tensor, " S"] = 0.125,
         device: torch.device | str | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -254,19 +255,29 @@ def make_chains(
     Raises:
         ConfigError: an option is out of range.
     """
+    step_size: float | Tensor = config.step_size
+    if config.final_step_size > 0.0:
+        step_size = falling_steps(config.step_size, config.final_step_size, config.n_steps, device)
     if config.mode == "persistent":
         return ChainBank(
             config.n_chains,
             latent_dim,
             seed=seed,
             n_steps=config.n_steps,
-            step_size=config.step_size,
+            step_size=step_size,
             restart_fraction=config.restart_fraction,
             device=device,
         )
     if config.mode == "short_run":
-        return ShortRun(latent_dim, seed=seed, n_steps=config.n_steps, step_size=config.step_size, device=device)
+        return ShortRun(latent_dim, seed=seed, n_steps=config.n_steps, step_size=step_size, device=device)
     raise ConfigError(f"chains.mode: {config.mode!r}; expected persistent or short_run")
+
+
+def falling_steps(
+    first: float, last: float, n_steps: int, device: torch.device | str | None = None
+) -> Float[Tensor, " S"]:
+    """Step sizes in geometric progression."""
+    return torch.logspace(math.log10(first), math.log10(last), n_steps, device=device)
 
 
 def _gathered(z: Tensor, world_size: int, gather: Gather | None) -> Tensor:
