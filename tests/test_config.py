@@ -34,6 +34,7 @@ def test_unknown_preset_lists_the_known():
         ("training", {"batch_size": 0}, r"training\.batch-size: 0"),
         ("training", {"max_steps": -5}, r"max-steps"),
         ("chains", {"step_size": 2.0}, r"step-size: 2\.0.*unstable"),
+        ("chains", {"final_step_size": 0.3}, r"final-step-size: 0\.3.*up to step-size 0\.125"),
         ("chains", {"n_chains": 10}, r"10 chains are fewer than the 64 that are picked"),
         ("chains", {"n_chains": 200, "per_iteration": 300}, r"200 chains are fewer than the 300 that are picked"),
         ("chains", {"per_iteration": -1}, r"chains.per-iteration: -1"),

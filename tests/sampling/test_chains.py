@@ -1,6 +1,7 @@
 """The chain bank: selection, write-back, restarts, resuming, several processes."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -81,6 +82,17 @@ def test_chosen_chains_are_advanced_and_written_back(layers):
     assert torch.equal(bank.states[others], before[others])
     z.zero_()
     assert bool((bank.states[chosen] != 0).all())  # the caller's samples are not a view of the bank
+
+
+@pytest.mark.parametrize("mode", ["persistent", "short_run"])
+def test_steps_that_fall_are_those_of_the_sampler(layers, mode):
+    config = ChainConfig(mode=mode, n_chains=6, n_steps=4, step_size=0.16, final_step_size=0.02, restart_fraction=0.0)
+    chains, same = make_chains(config, 3, seed=4), make_chains(config, 3, seed=4)
+    sizes = torch.tensor([0.16, 0.08, 0.04, 0.02])
+    torch.testing.assert_close(chains.step_size, sizes)
+    torch.testing.assert_close(chains.advance(layers, 1, 6), same.advance(layers, 1, 6, step_size=sizes))
+    constant = make_chains(replace(config, final_step_size=0.0), 3, seed=4)
+    assert constant.step_size == 0.16
 
 
 def test_noise_is_never_used_twice(layers):
