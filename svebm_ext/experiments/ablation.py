@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from svebm_ext.config import Config, ObjectiveConfig
+from svebm_ext.config import ChainConfig, Config, ObjectiveConfig
 from svebm_ext.data.corpora import load_corpus
 from svebm_ext.errors import ConfigError
 from svebm_ext.experiments import table
@@ -100,8 +100,8 @@ def base() -> Config:
     return replace(
         config,
         model=replace(config.model, embedding_dim=256, encoder_hidden=256, decoder_hidden=256),
-        chains=replace(config.chains, step_size=0.125),
-        # Where the search began; the preset is the row "mi-off-encoder-w-.5" with a smaller step.
+        chains=ChainConfig(n_chains=1000, n_steps=40),
+        # Where the search began; the preset is the row "mi-off-encoder-w-.5" with smaller steps.
         objective=ObjectiveConfig(mutual_information=5.0, schedule="linear", zero_fraction=0.0, ramp_fraction=0.5),
         optimiser=replace(config.optimiser, learning_rate=2e-3, prior_learning_rate=3e-4, schedule="cosine"),
         training=replace(
