@@ -8,7 +8,7 @@ namespace svebm {
 struct DeviceLimits {
   int32_t shared_bytes;  // dynamic shared memory of a block, after opting in
   int32_t n_multiprocessors;
-  bool cooperative;  // blocks of a launch may wait for each other
+  bool cooperative = false;  // blocks of a launch may wait for each other
 };
 
 }  // namespace svebm

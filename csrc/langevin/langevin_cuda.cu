@@ -69,12 +69,6 @@ struct Plan {
   Fp32Plan fp32;
 };
 
-cudaError_t read_limits(int device, DeviceLimits& limits) {
-  cudaError_t error = cudaDeviceGetAttribute(&limits.shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
-  if (error != cudaSuccess) return error;
-  return cudaDeviceGetAttribute(&limits.n_multiprocessors, cudaDevAttrMultiProcessorCount, device);
-}
-
 // Returns false where the shapes are out of reach.
 bool make_plan(const SvebmLangevinArguments& arguments, DeviceLimits limits, Plan& plan) {
   constexpr int64_t kMostBlocks = 0x7FFFFFFF;  // of a grid
@@ -140,7 +134,7 @@ extern "C" int svebm_langevin_cuda_workspace(const SvebmLangevinArguments* argum
   DeviceLimits limits{};
   *bytes = 0;
   if (reason_size > 0) reason[0] = '\0';
-  const cudaError_t error = read_limits(device, limits);
+  const cudaError_t error = svebm::read_limits(device, limits);
   if (error != cudaSuccess) return error;
   Plan plan;
   if (make_plan(*arguments, limits, plan)) {
@@ -154,7 +148,7 @@ extern "C" int svebm_langevin_cuda_workspace(const SvebmLangevinArguments* argum
 extern "C" int svebm_langevin_cuda(const SvebmLangevinArguments* arguments, void* workspace, int device, void* stream) {
   DeviceLimits limits{};
   cudaError_t error = svebm::begin_launch(device);
-  if (error == cudaSuccess) error = read_limits(device, limits);
+  if (error == cudaSuccess) error = svebm::read_limits(device, limits);
   if (error != cudaSuccess) return error;
   Plan plan;
   if (!make_plan(*arguments, limits, plan)) return cudaErrorInvalidValue;

@@ -4,15 +4,10 @@
 
 #include <stdint.h>
 
+#include "common/device_limits.h"
 #include "langevin/langevin.h"
 
 namespace svebm {
-
-// What a device offers one block, and how many blocks run at a time.
-struct DeviceLimits {
-  int32_t shared_bytes;  // dynamic shared memory of a block, after opting in
-  int32_t n_multiprocessors;
-};
 
 constexpr int kMostLayers = 3;
 constexpr int kMostWidth = 16384;  // beyond, nothing fits anyway, and 32-bit offsets could overflow
