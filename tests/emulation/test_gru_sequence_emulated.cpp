@@ -12,7 +12,7 @@ using on_host::GruSequenceShape;
 using svebm::DeviceLimits;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr unsigned kEvery = 4;
+constexpr unsigned kEvery = 9;
 #else
 constexpr unsigned kEvery = 1;
 #endif
