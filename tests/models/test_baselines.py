@@ -64,12 +64,12 @@ def test_reverse_perplexity_of_samples_is_measured(tmp_path, monkeypatch, family
     monkeypatch.setattr(evaluate_samples, "VALIDATION_SAMPLES", 20)
     config = family_config(write_corpus(tmp_path), family)
     config = replace(
-        config, evaluation=replace(config.evaluation, language_model="fast", frequency_samples=200, log_z_chains=16)
+        config, evaluation=replace(config.evaluation, language_model="fast", frequency_samples=400, log_z_chains=16)
     )
     found = evaluate_run(tmp_path / "run", *train(config, tmp_path / "run"))
     n_words = 27
     assert 1.0 < found["rppl_ancestral"] < 0.7 * n_words
-    assert found["about"]["sample_counts"]["rppl_ancestral training samples"] == 200
+    assert found["about"]["sample_counts"]["rppl_ancestral training samples"] == 400
     if family == "none":
         assert found["rppl"] is None and "one sentence" in found["null_reasons"]["rppl"]
     else:
