@@ -9,6 +9,7 @@
 #   BUDGET=paper ROWS="a b"            which rows of Table 1; default one, svebm-ib, at budget cpu
 #   SITE=DIR                           where the package is built, and not built again if it is there
 #   PARTS="tests bench"                some of: tests, sanitizer, train, bench, profile; default all
+#   BENCHES="train_step langevin"      which of bench/bench_*.py; default all
 #   REHEARSE=1 bench/gpu_session.sh    without a GPU: the build, and the tests and benchmarks skipping themselves
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -62,9 +63,14 @@ if any(reasons.values()) and not os.environ.get("REHEARSE"):
 PYTHON
 limited info 60 python3 -m svebm_ext.info
 
-# What is not timed runs side by side.
-gpu_tests=(python3 -m pytest "$root/tests/gpu" --confcutdir="$root/tests/gpu" -q -p no:cacheprovider)
-if wants tests; then limited tests 180 "${gpu_tests[@]}" --durations=10 & fi
+# What is not timed runs side by side, the tests of each file in a process of their own.
+pytest=(python3 -m pytest --confcutdir="$root/tests/gpu" -q -p no:cacheprovider)
+gpu_tests=("${pytest[@]}" "$root/tests/gpu")
+if wants tests; then
+  for file in "$root"/tests/gpu/test_*.py; do
+    limited "$(basename "$file" .py)" 180 "${pytest[@]}" "$file" --durations=5 &
+  done
+fi
 if wants sanitizer; then
   if command -v compute-sanitizer >/dev/null; then
     # without torch's caching allocator every tensor has its own allocation, whose ends the checker knows
@@ -88,13 +94,9 @@ bench() {  # bench NAME SECONDS: FOLDER/NAME.json and its tables
     -W default --benchmark-json="$out/$1.json"
   if [[ -s $out/$1.json ]]; then python3 "$root/bench/report.py" "$out/$1.json" | tee "$out/$1.md"; fi
 }
+declare -A seconds=([gru_sequence]=45 [train_step]=60 [langevin]=120 [gru_decode]=80 [token_loss]=50 [philox]=30)
 if wants bench; then
-  bench gru_sequence 45
-  bench train_step 60
-  bench langevin 120
-  bench gru_decode 80
-  bench token_loss 50
-  bench philox 30
+  for name in ${BENCHES:-gru_sequence train_step langevin gru_decode token_loss philox}; do bench "$name" "${seconds[$name]}"; done
 fi
 
 if wants profile && command -v ncu >/dev/null; then
