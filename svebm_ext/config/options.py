@@ -257,6 +257,8 @@ class TrainingConfig:
     """Arithmetic of the networks: float32, or bfloat16 autocast."""
     device: str = "auto"
     """Device: auto, cpu, cuda, or cuda:N."""
+    cuda_graphs: bool = True
+    """On one GPU: launch the operations of the energy-based loss together. Results differ by rounding at most."""
     tensorboard: bool = False
     """Also write TensorBoard event files (needs the tensorboard extra)."""
     max_energy: float = 1e4

@@ -130,24 +130,25 @@ def collect_terms(
     return found
 
 
-def total_loss(terms: LossTerms, weight: float, config: ObjectiveConfig, world_size: int = 1) -> Tensor:
+def total_loss(terms: LossTerms, weight: float | Tensor, config: ObjectiveConfig, world_size: int = 1) -> Tensor:
     """Weighted sum of the terms: this process's share of the loss.
 
     Args:
         terms: averaged terms.
-        weight: w of this iteration.
+        weight: w of this iteration; as a tensor [] it is above 0, and nothing here reads it.
         config: lambda, eta, beta and the energy penalty.
         world_size: processes; what is known whole to each of them is shared out.
     """
     loss = terms.nll
-    if weight > 0.0:
+    weighted = isinstance(weight, Tensor) or weight > 0.0
+    if weighted:
         loss = loss + weight * _divergence_of_categories(terms, config, world_size)
         for term, sign in ((terms.kl, 1.0), (terms.energy_positive, -1.0), (terms.energy_negative, 1.0)):
             if term is not None:
                 loss = loss + sign * weight * term
         if config.energy_penalty > 0.0 and terms.energy_square is not None:
             loss = loss + config.energy_penalty * terms.energy_square
-    use_information = config.mutual_information > 0.0 and (weight > 0.0 or config.mutual_information_always)
+    use_information = config.mutual_information > 0.0 and (weighted or config.mutual_information_always)
     if use_information and terms.mutual_information is not None:
         loss = loss - config.mutual_information * terms.mutual_information / world_size
     if terms.bag_of_words is not None and weight < config.kl_weight:

@@ -29,7 +29,7 @@ from svebm_ext.training.guards import Guards
 from svebm_ext.training.loggers import MetricsFile, Progress, describe, tensorboard_writer
 from svebm_ext.training.regrouping import check_sentences, regroup
 from svebm_ext.training.runtime import Runtime
-from svebm_ext.training.update import Negative, Optimisers, Outcome, update
+from svebm_ext.training.update import Negative, Optimisers, Outcome, loss_graph_of, update
 from svebm_ext.training.validation import Validator
 
 #: Share of the largest w from which on a validation without improvement counts: before, KL is still coming down.
@@ -77,6 +77,7 @@ class Trainer:
                 self.marginal = torch.full((latent.n_categories,), 1 / latent.n_categories, device=runtime.device)
             if config.objective.regroup_at > 0:
                 check_sentences(cast(SentenceFeed, feed).train, latent.n_categories)
+        self._graph = loss_graph_of(model, config, runtime)
         self.step = 0
         self.best: float | None = None
         self.seconds = 0.0
@@ -195,7 +196,7 @@ class Trainer:
         share = self.feed.batch(step)
         negative = self._negative(share) if weight > 0.0 else None
         outcome = update(
-            self.model, self.optimisers, share, negative, weight, step, config, self.runtime, self.marginal
+            self.model, self.optimisers, share, negative, weight, step, config, self.runtime, self.marginal, self._graph
         )
         if self.marginal is not None and outcome.marginal is not None:
             self.marginal = outcome.marginal

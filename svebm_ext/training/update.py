@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from svebm_ext.ops.backend import resolve
 from svebm_ext.ops.threads import only_kernels_in_parallel
 from svebm_ext.randomness import Draw
 from svebm_ext.training.feeds import Share
+from svebm_ext.training.loss_graph import LossGraph
 from svebm_ext.training.runtime import Runtime
 
 #: z- of the prior, or what makes them from the pass over the batch.
@@ -173,6 +175,7 @@ def update(
     config: Config,
     runtime: Runtime,
     running_marginal: Tensor | None = None,
+    graph: LossGraph | None = None,
 ) -> Outcome:
     """One iteration of learning (Algorithm 1; the loss is that of docs/math.md).
 
@@ -186,9 +189,21 @@ def update(
         step: iteration, from 0: addresses the random numbers.
         config, runtime: of the run.
         running_marginal: [K] moving average of q(y), or None.
+        graph: computes the loss where it can serve; see `loss_graph_of`.
     """
     with only_kernels_in_parallel() if _kernels_do_the_work(model, runtime) else contextlib.nullcontext():
-        return _update(model, optimisers, share, chains, weight, step, config, runtime, running_marginal)
+        return _update(model, optimisers, share, chains, weight, step, config, runtime, running_marginal, graph)
+
+
+def loss_graph_of(model: LatentVariableModel, config: Config, runtime: Runtime) -> LossGraph | None:
+    """The CUDA graphs of a run's loss; None where it is not all on one GPU, or depends on more than they take."""
+    objective = config.objective
+    more = (objective.label_weight, objective.pseudo_label_weight, objective.bag_of_words, objective.marginal_momentum)
+    if runtime.device.type != "cuda" or runtime.world_size > 1 or any(weight > 0.0 for weight in more):
+        return None
+    if type(model.latent) is not EnergyLatent or objective.update == "alternating" or not config.training.cuda_graphs:
+        return None
+    return LossGraph(model.latent.prior)
 
 
 def _kernels_do_the_work(model: LatentVariableModel, runtime: Runtime) -> bool:
@@ -208,6 +223,7 @@ def _update(
     config: Config,
     runtime: Runtime,
     running_marginal: Tensor | None,
+    graph: LossGraph | None,
 ) -> Outcome:
     model.train()
     average = Averager(share.n_total, runtime.sum, runtime.world_size)
@@ -218,18 +234,24 @@ def _update(
             forward.labelled_mean = model.encode(share.labelled, draw)
     objective = replace(config.objective, label_weight=label_weight(step, config.training.max_steps, config.objective))
 
-    def loss_of(passed: Forward) -> tuple[Tensor, LossTerms]:
+    negative = chains(forward) if callable(chains) else chains
+
+    def loss_of(
+        passed: Forward, negative: Tensor | None = negative, weight: float | Tensor = weight
+    ) -> tuple[Tensor, LossTerms]:
         terms = _terms(model, passed, share, negative, config, average, running_marginal)
         return total_loss(terms, weight, objective, runtime.world_size), terms
 
-    negative = chains(forward) if callable(chains) else chains
     alternating = config.objective.update == "alternating" and negative is not None
     if alternating:
         posterior = type(forward.posterior)(*(p.detach() for p in forward.posterior))
         labelled = None if forward.labelled_mean is None else forward.labelled_mean.detach()
         loss_of(Forward(forward.nll.detach(), posterior, forward.z.detach(), labelled))[0].backward()
         prior_norm = optimisers.apply("prior", runtime)
-    loss, found = loss_of(forward)
+    graphed = None
+    if graph is not None and share.n_total == config.training.batch_size and graph.serves(forward, negative):
+        graphed = graph(loss_of, forward, cast(Tensor, negative), weight)
+    loss, found = graphed or loss_of(forward)
     loss.backward()
     norm = optimisers.apply("networks", runtime)
     if alternating:

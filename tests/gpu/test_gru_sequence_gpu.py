@@ -59,7 +59,8 @@ def assert_near(results, expected, tolerance):
     """Largest distance in units of the largest number."""
     for result, other in zip(results, expected, strict=True):
         assert result.shape == other.shape and result.dtype == torch.float32
-        assert float((result.detach().cpu().double() - other).abs().max()) <= tolerance * float(other.abs().max())
+        result, other = result.detach().cpu().double(), other.detach()
+        assert float((result - other).abs().max()) <= tolerance * float(other.abs().max())
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])

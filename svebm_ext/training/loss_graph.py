@@ -1,0 +1,98 @@
+"""The loss after the networks, and its gradient, as CUDA graphs.
+
+From nll, q(z|x), z and z- on, an iteration is some hundred operations on a few thousand numbers, each of which a GPU
+does in less time than it takes to launch it. Sizes are the same in all full batches, so that they are captured once and
+then launched together.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from svebm_ext.latents.gaussian import GaussianPosterior
+from svebm_ext.models.latent_variable import Forward
+from svebm_ext.objectives.elbo import LossTerms
+
+#: The loss and its terms, of a pass over the batch, z- and the weight w [].
+LossOf = Callable[[Forward, Tensor, Tensor], tuple[Tensor, LossTerms]]
+Capture = Callable[[nn.Module, tuple[Tensor, ...]], Callable[..., tuple[Tensor, Tensor]]]
+
+
+def cuda_graphs(module: nn.Module, sample: tuple[Tensor, ...]) -> Callable[..., tuple[Tensor, Tensor]]:
+    """A module whose forward and backward pass are a CUDA graph each (`torch.cuda.make_graphed_callables`)."""
+    return cast(Any, torch.cuda.make_graphed_callables(module, sample, allow_unused_input=True))
+
+
+class LossGraph:
+    """The loss of full batches from graphs that are captured at the first of them.
+
+    Args:
+        prior: the network of the energy; the loss depends on no other parameters but through its inputs.
+        capture: makes the graphs.
+    """
+
+    def __init__(self, prior: nn.Module, capture: Capture = cuda_graphs) -> None:
+        self._prior, self._capture = prior, capture
+        self._graphs: Callable[..., tuple[Tensor, Tensor]] | None = None
+        self._module: _Loss | None = None
+        self._shapes: list[torch.Size] = []
+        #: why there are no graphs; empty as long as nothing went wrong
+        self.reason = ""
+
+    def serves(self, forward: Forward, negative: Tensor | None) -> bool:
+        """Whether a loss has the sizes of the graphs, or the first ones."""
+        if self.reason or not isinstance(forward.posterior, GaussianPosterior) or not isinstance(negative, Tensor):
+            return False
+        return self._graphs is None or [x.shape for x in _inputs(forward, negative)] == self._shapes
+
+    def __call__(
+        self, loss_of: LossOf, forward: Forward, negative: Tensor, weight: float
+    ) -> tuple[Tensor, LossTerms] | None:
+        """The loss and its terms, which are valid until the next call; None where there are no graphs.
+
+        Args:
+            loss_of: what is captured, at the first call; equal for all calls.
+            forward: of the batch.
+            negative: [m, D] z-.
+            weight: w, above 0.
+        """
+        inputs = (*_inputs(forward, negative), torch.full((), weight, device=negative.device))
+        if self._graphs is None:
+            self._module = _Loss(loss_of, self._prior)
+            sample = tuple(x.detach().clone().requires_grad_(x.requires_grad) for x in inputs)
+            try:
+                self._graphs = self._capture(self._module, sample)
+            except RuntimeError as error:
+                self.reason = str(error).partition("\n")[0]
+                warnings.warn(f"the loss is computed without CUDA graphs: {self.reason}", stacklevel=2)
+                return None
+            self._shapes = [x.shape for x in inputs[:-1]]
+        loss, values = self._graphs(*inputs)
+        assert self._module is not None
+        return loss, LossTerms(**dict(zip(self._module.names, values.detach(), strict=True)))
+
+
+def _inputs(forward: Forward, negative: Tensor) -> Sequence[Tensor]:
+    return (forward.nll, *forward.posterior, forward.z, negative)
+
+
+class _Loss(nn.Module):
+    """`loss_of` by tensors alone: the loss [], and the terms that are numbers, as one vector."""
+
+    def __init__(self, loss_of: LossOf, prior: nn.Module) -> None:
+        super().__init__()
+        self._loss_of, self.prior = loss_of, prior
+        self.names: list[str] = []
+
+    def forward(
+        self, nll: Tensor, mean: Tensor, log_variance: Tensor, z: Tensor, negative: Tensor, weight: Tensor
+    ) -> Any:
+        loss, terms = self._loss_of(Forward(nll, GaussianPosterior(mean, log_variance), z), negative, weight)
+        found = {name: value for name, value in vars(terms).items() if value is not None and value.dim() == 0}
+        self.names = list(found)
+        return loss, torch.stack(list(found.values())).detach()
