@@ -139,7 +139,7 @@ CPU_STEPS: Steps = {
     "native, bf16": partial(package_step, precision="bf16", backend="native"),
 }
 
-#: The package as it comes: recurrence by its kernel up to 64 sentences, by cuDNN beyond, the loss by torch operations
+#: The package as it comes: recurrence by its kernel up to 128 sentences, by cuDNN beyond, the loss by torch operations
 #: (in chunks where it is large), native random numbers.
 CUDA_STEPS: Steps = {
     "plain PyTorch": partial(plain_step, precision="fp32"),

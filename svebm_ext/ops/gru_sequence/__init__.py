@@ -16,7 +16,7 @@ from svebm_ext.ops.native_products import bf16_operands
 
 __all__ = ["gru_sequence", "prefers_torch"]
 
-CUDA_ROWS = 64
+CUDA_ROWS = 128
 """Rows up to which the CUDA kernel is taken where there is a choice: at some size its products, plain sums, fall behind
 cuDNN's."""
 
