@@ -26,7 +26,7 @@ Capture = Callable[[nn.Module, tuple[Tensor, ...]], Callable[..., tuple[Tensor, 
 def cuda_graphs(module: nn.Module, sample: tuple[Tensor, ...]) -> Callable[..., tuple[Tensor, Tensor]]:
     """A module whose forward and backward pass are a CUDA graph each (`torch.cuda.make_graphed_callables`)."""
     graphed = torch.cuda.make_graphed_callables(module, sample, allow_unused_input=True)
-    # Gradients of the parameters come from the stream of the capture: torch waits for it, and from 2.10 on says so.
+    # Gradients of the parameters come from the stream of the capture: torch waits for it, and newer versions say so.
     quiet = getattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch", None)
     if quiet is not None:
         quiet(False)
