@@ -4,6 +4,8 @@ import json
 import random
 from dataclasses import replace
 
+import torch
+
 from svebm_ext.config import (
     ChainConfig,
     Config,
@@ -14,6 +16,11 @@ from svebm_ext.config import (
     OptimiserConfig,
     TrainingConfig,
 )
+from svebm_ext.data.corpora import load_configured
+from svebm_ext.data.vocabulary import Vocabulary
+from svebm_ext.models.svebm import SVEBM
+from svebm_ext.training.feeds import SentenceFeed
+from svebm_ext.training.runtime import Runtime
 
 SUBJECTS = ["the cat", "a dog", "my sister", "the old man", "nobody"]
 VERBS = ["sees", "likes", "paints", "forgets"]
@@ -104,6 +111,16 @@ def tiny_config(train, **changes):
         ),
     )
     return replace(config, **{name: replace(getattr(config, name), **options) for name, options in changes.items()})
+
+
+def tiny_training(folder, **changes):
+    """What a training of `tiny_config` on the CPU begins with: configuration, runtime, fresh networks, feed."""
+    config = tiny_config(write_corpus(folder), **changes)
+    corpus, runtime = load_configured(config.data), Runtime(torch.device("cpu"))
+    vocabulary = Vocabulary.build(corpus.train.sentences)
+    torch.manual_seed(0)
+    networks = SVEBM(config, vocabulary).networks
+    return config, runtime, networks, SentenceFeed(corpus, vocabulary, config, runtime)
 
 
 TOPICS = {

@@ -8,7 +8,7 @@ then launched together.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -49,24 +49,22 @@ class LossGraph:
         #: why there are no graphs; empty as long as nothing went wrong
         self.reason = ""
 
-    def serves(self, forward: Forward, negative: Tensor | None) -> bool:
-        """Whether a loss has the sizes of the graphs, or the first ones."""
-        if self.reason or not isinstance(forward.posterior, GaussianPosterior) or not isinstance(negative, Tensor):
-            return False
-        return self._graphs is None or [x.shape for x in _inputs(forward, negative)] == self._shapes
-
     def __call__(
-        self, loss_of: LossOf, forward: Forward, negative: Tensor, weight: float
+        self, loss_of: LossOf, forward: Forward, negative: Tensor | None, weight: float
     ) -> tuple[Tensor, LossTerms] | None:
-        """The loss and its terms, which are valid until the next call; None where there are no graphs.
+        """The loss and its terms, which are valid until the next call; None where there are no graphs for it.
 
         Args:
             loss_of: what is captured, at the first call; equal for all calls.
             forward: of the batch.
-            negative: [m, D] z-.
+            negative: [m, D] z-, or None: no graphs.
             weight: w, above 0.
         """
-        inputs = (*_inputs(forward, negative), torch.full((), weight, device=negative.device))
+        if self.reason or negative is None or not isinstance(forward.posterior, GaussianPosterior):
+            return None
+        weight_there = torch.full((), weight, device=negative.device)
+        inputs = (forward.nll, *forward.posterior, forward.z, negative, weight_there)
+        shapes = [x.shape for x in inputs]
         if self._graphs is None:
             self._module = _Loss(loss_of, self._prior)
             sample = tuple(x.detach().clone().requires_grad_(x.requires_grad) for x in inputs)
@@ -76,14 +74,12 @@ class LossGraph:
                 self.reason = str(error).partition("\n")[0]
                 warnings.warn(f"the loss is computed without CUDA graphs: {self.reason}", stacklevel=2)
                 return None
-            self._shapes = [x.shape for x in inputs[:-1]]
+            self._shapes = shapes
+        if shapes != self._shapes:
+            return None
         loss, values = self._graphs(*inputs)
         assert self._module is not None
         return loss, LossTerms(**dict(zip(self._module.names, values.detach(), strict=True)))
-
-
-def _inputs(forward: Forward, negative: Tensor) -> Sequence[Tensor]:
-    return (forward.nll, *forward.posterior, forward.z, negative)
 
 
 class _Loss(nn.Module):

@@ -6,7 +6,6 @@ import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -249,8 +248,8 @@ def _update(
         loss_of(Forward(forward.nll.detach(), posterior, forward.z.detach(), labelled))[0].backward()
         prior_norm = optimisers.apply("prior", runtime)
     graphed = None
-    if graph is not None and share.n_total == config.training.batch_size and graph.serves(forward, negative):
-        graphed = graph(loss_of, forward, cast(Tensor, negative), weight)
+    if graph is not None and share.n_total == config.training.batch_size:
+        graphed = graph(loss_of, forward, negative, weight)
     loss, found = graphed or loss_of(forward)
     loss.backward()
     norm = optimisers.apply("networks", runtime)

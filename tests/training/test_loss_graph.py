@@ -8,28 +8,10 @@ import dataclasses
 
 import pytest
 import torch
-from tiny_runs import tiny_config, write_corpus
+from tiny_runs import tiny_training
 
-from svebm_ext.data.corpora import load_configured
-from svebm_ext.data.vocabulary import Vocabulary
-from svebm_ext.models.svebm import SVEBM
-from svebm_ext.training.feeds import SentenceFeed
 from svebm_ext.training.loss_graph import LossGraph
-from svebm_ext.training.runtime import Runtime
 from svebm_ext.training.update import Optimisers, loss_graph_of, update
-
-
-def setup(tmp_path, **changes):
-    config = tiny_config(write_corpus(tmp_path), **changes)
-    corpus, runtime = load_configured(config.data), Runtime(torch.device("cpu"))
-    vocabulary = Vocabulary.build(corpus.train.sentences)
-    torch.manual_seed(0)
-    return (
-        config,
-        runtime,
-        SVEBM(config, vocabulary).networks,
-        SentenceFeed(corpus, vocabulary, config, runtime),
-    )
 
 
 def train(setting, capture=None, steps=range(4)):
@@ -49,7 +31,7 @@ def train(setting, capture=None, steps=range(4)):
 @pytest.mark.parametrize("encoder", [True, False])
 def test_training_is_the_same(tmp_path, encoder):
     objective = {"mutual_information": 2.0, "mutual_information_encoder": encoder, "energy_penalty": 0.01}
-    setting = setup(tmp_path, objective=objective)
+    setting = tiny_training(tmp_path, objective=objective)
     calls = []
 
     def capture(module, sample):
@@ -70,7 +52,7 @@ def test_training_is_the_same(tmp_path, encoder):
 
 
 def test_a_batch_of_another_size_is_computed_without_it(tmp_path):
-    setting = setup(tmp_path, training={"batch_size": 7})
+    setting = tiny_training(tmp_path, training={"batch_size": 7})
     sizes = []
 
     def capture(module, sample):
@@ -90,7 +72,7 @@ def test_a_batch_of_another_size_is_computed_without_it(tmp_path):
 
 
 def test_where_nothing_can_be_captured_training_goes_on_without(tmp_path):
-    setting = setup(tmp_path)
+    setting = tiny_training(tmp_path)
 
     def capture(module, sample):
         raise RuntimeError("operation not permitted when stream is capturing\nand more")
@@ -103,7 +85,7 @@ def test_where_nothing_can_be_captured_training_goes_on_without(tmp_path):
 
 
 def test_only_for_what_it_can_compute(tmp_path):
-    config, runtime, networks, _ = setup(tmp_path)
+    config, runtime, networks, _ = tiny_training(tmp_path)
     gpu = dataclasses.replace(runtime, device=torch.device("cuda"))
     assert loss_graph_of(networks, config, gpu) is not None
     assert loss_graph_of(networks, config, runtime) is None
@@ -121,5 +103,5 @@ def test_only_for_what_it_can_compute(tmp_path):
         changed("objective", marginal_momentum=0.9),
     ):
         assert loss_graph_of(networks, other, gpu) is None
-    gaussian = setup(tmp_path, model={"latent": "gaussian"})
+    gaussian = tiny_training(tmp_path, model={"latent": "gaussian"})
     assert loss_graph_of(gaussian[2], gaussian[0], gpu) is None

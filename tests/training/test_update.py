@@ -5,29 +5,20 @@ import math
 
 import pytest
 import torch
-from tiny_runs import tiny_config, write_corpus
+from tiny_runs import tiny_config, tiny_training, write_corpus
 
 from svebm_ext.data.batching import EncodedSplit, collate
-from svebm_ext.data.corpora import load_configured
-from svebm_ext.data.vocabulary import Vocabulary
-from svebm_ext.models.svebm import SVEBM
 from svebm_ext.objectives.elbo import kept_kl
 from svebm_ext.objectives.mutual_information import mutual_information
 from svebm_ext.randomness import Draw
 from svebm_ext.training.checkpoint import load_checkpoint
-from svebm_ext.training.feeds import SentenceFeed
 from svebm_ext.training.run import train
-from svebm_ext.training.runtime import Runtime
 from svebm_ext.training.update import Optimisers, update
 
 
 def setup(tmp_path, **changes):
-    config = tiny_config(write_corpus(tmp_path), **changes)
-    corpus, runtime = load_configured(config.data), Runtime(torch.device("cpu"))
-    vocabulary = Vocabulary.build(corpus.train.sentences)
-    torch.manual_seed(0)
-    networks = SVEBM(config, vocabulary).networks
-    return config, runtime, networks, SentenceFeed(corpus, vocabulary, config, runtime).batch(0)
+    config, runtime, networks, feed = tiny_training(tmp_path, **changes)
+    return config, runtime, networks, feed.batch(0)
 
 
 def loss_by_hand(networks, share, chains, weight, config, prior_only=False):

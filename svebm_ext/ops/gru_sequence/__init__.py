@@ -17,8 +17,8 @@ from svebm_ext.ops.native_products import bf16_operands
 __all__ = ["gru_sequence", "prefers_torch"]
 
 CUDA_ROWS = 128
-"""Rows up to which the CUDA kernel is taken where there is a choice: at some size its products, plain sums, fall behind
-cuDNN's."""
+"""Rows up to which the CUDA kernel is taken where there is a choice: of the sizes measured on an H200 the largest
+at which it is ahead of cuDNN's. With 512 its products, plain sums, fall behind."""
 
 
 def gru_sequence(
