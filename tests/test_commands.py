@@ -5,12 +5,16 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from tiny_runs import write_corpus
 
 from svebm_ext import classify, evaluate, generate, train
 from svebm_ext.commands import run_command
+from svebm_ext.data.corpora import load_configured
 from svebm_ext.errors import ConfigError
+from svebm_ext.evaluation.proposal import PROPOSAL_SCALES
 from svebm_ext.evaluation.report import CORE_METRICS, METRIC_DOCUMENTATION
+from svebm_ext.models.svebm import SVEBM
 
 TINY = [
     "--model.latent-dim", "3",
@@ -64,6 +68,30 @@ def test_evaluate_prints_json_that_it_also_writes(run, capsys):
     assert printed["about"]["sample_counts"]["NLL sentences"] == 10
     evaluate.main([str(run)])
     assert "nats/sentence" in capsys.readouterr().out
+
+
+def test_evaluation_widens_the_samples_of_the_likelihood_as_told(run, capsys):
+    """With a fixed factor: the NLL is that of importance samples with it, ELBO and its parts are those of q itself."""
+
+    def evaluated(*options):
+        evaluate.main([str(run), "--json", "--evaluation.max-sentences", "10", *options])
+        return json.loads(capsys.readouterr().out)
+
+    narrow, wide, chosen = (evaluated("--evaluation.proposal-scale", scale) for scale in ("1", "1.4", "0"))
+    assert (narrow["nll_proposal_scale"], wide["nll_proposal_scale"]) == (1.0, 1.4)
+    assert chosen["nll_proposal_scale"] in PROPOSAL_SCALES
+    for key in ("elbo", "kl", "reconstruction_nll", "nll_as_published"):
+        assert wide[key] == narrow[key], key
+    model = SVEBM.from_pretrained(run)
+    sentences = load_configured(model.config.data).test.sentences
+    order = torch.randperm(len(sentences), generator=torch.Generator().manual_seed(0))[:10]
+    samples = model.config.evaluation.importance_samples
+    nll = model.nll(
+        [sentences[i] for i in order.tolist()], n_samples=samples, log_z=wide["log_z_upper"], proposal_scale=1.4
+    )
+    # Noise is addressed by the row in the test split there, by the place in the list here: equal on average.
+    assert float(nll.mean()) == pytest.approx(wide["nll"], abs=1.0)
+    assert wide["nll"] != narrow["nll"]
 
 
 def test_generate_prints_n_sentences(run, capsys):

@@ -4,7 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from svebm_ext.config import ChainConfig, Config, ModelConfig, ObjectiveConfig, from_dict, to_dict, validate
+from svebm_ext.config import (
+    ChainConfig,
+    Config,
+    EvaluationConfig,
+    ModelConfig,
+    ObjectiveConfig,
+    from_dict,
+    to_dict,
+    validate,
+)
 from svebm_ext.errors import ConfigError
 from svebm_ext.presets import PRESETS, preset
 
@@ -44,6 +53,7 @@ def test_unknown_preset_lists_the_known():
         ("objective", {"zero_fraction": 0.7, "ramp_fraction": 0.7}, r"exceeds 1"),
         ("objective", {"mutual_information": float("nan")}, r"mutual-information"),
         ("optimiser", {"learning_rate": 0.0}, r"learning-rate"),
+        ("evaluation", {"proposal_scale": -1.0}, r"proposal-scale: -1\.0"),
         ("data", {"max_tokens": 2}, r"max-tokens"),
         ("data", {"corpus": "pinwheel"}, r"model\.kind"),
     ],
@@ -59,6 +69,13 @@ def test_family_without_symbols_refuses_their_weights():
     with pytest.raises(ConfigError, match="no symbols"):
         validate(config)
     validate(replace(config, objective=ObjectiveConfig()))
+
+
+def test_family_without_a_vector_refuses_to_widen_it():
+    config = Config(model=ModelConfig(latent="none"), evaluation=EvaluationConfig(proposal_scale=1.4))
+    with pytest.raises(ConfigError, match=r"evaluation\.proposal-scale: 1\.4"):
+        validate(config)
+    validate(replace(config, evaluation=EvaluationConfig(proposal_scale=1.0)))
 
 
 def test_reading_is_strict():

@@ -67,6 +67,9 @@ def validate(config: Config) -> None:
     _require(config, "data", "max_tokens", lambda v: v >= 3, "at least 3: begin mark, one word, end mark")
     _require(config, "model", "prior_hidden", lambda v: 1 <= len(v) <= 2 and min(v) >= 1, "one or two sizes above 0")
     _require(config, "model", "gumbel_temperature", lambda v: v > 0 and math.isfinite(v), "a finite number above 0")
+    _require(
+        config, "evaluation", "proposal_scale", lambda v: v >= 0 and math.isfinite(v), "0, or a finite factor above 0"
+    )
     _require(config, "model", "points_std", lambda v: v > 0, "a number above 0")
     if not 0 <= config.seed < 2**63:
         raise ConfigError(f"seed: {config.seed} is outside 0 .. 2^63 - 1")
@@ -97,6 +100,12 @@ def _validate_combinations(config: Config) -> None:
     if model.kind == "points" and model.latent not in ("energy", "gaussian", "deterministic"):
         raise ConfigError(
             f"model.latent: {model.latent!r} is for sentences; points take energy, gaussian, deterministic"
+        )
+    proposal_scale = config.evaluation.proposal_scale
+    if proposal_scale not in (0, 1) and model.latent in ("categorical", "deterministic", "none"):
+        raise ConfigError(
+            f"evaluation.proposal-scale: {proposal_scale} given; the {model.latent} latent family has no Gaussian "
+            "vector that could be widened; expected 0 or 1"
         )
     if config.chains.per_iteration < 0:
         raise ConfigError(f"chains.per-iteration: {config.chains.per_iteration} given, expected at least 0")

@@ -23,14 +23,15 @@ class DocumentEvaluator(Evaluator):
 
     def encode_split(self, split: Split) -> DocumentSplit:  # type: ignore[override]
         """A split as bags of words."""
-        encoded = DocumentSplit.from_split(split, self.model.vocabulary)
-        self.found.counts["test documents"] = len(encoded)
-        self.found.counts["test documents without a known word"] = encoded.n_empty
-        return encoded
+        return DocumentSplit.from_split(split, self.model.vocabulary)
 
-    def batch(self, rows: Tensor) -> DocumentBatch:
-        """Test documents as a batch."""
-        return collate_documents(self.test, rows).to(self.model.device)
+    def split_counts(self, test: DocumentSplit) -> dict[str, int]:
+        """What the report tells of the size of the test split."""
+        return {"test documents": len(test), "test documents without a known word": test.n_empty}
+
+    def batch(self, rows: Tensor, split: DocumentSplit | None = None) -> DocumentBatch:
+        """Documents of a split, the test split unless another is given, as a batch."""
+        return collate_documents(self.test if split is None else split, rows).to(self.model.device)
 
     def parts(self) -> list[Callable[[], None]]:
         """What is measured, in order."""

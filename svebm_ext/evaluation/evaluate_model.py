@@ -20,6 +20,7 @@ from svebm_ext.evaluation.bleu import corpus_bleu
 from svebm_ext.evaluation.classification import ReliabilityBin, accuracy, expected_calibration_error, reliability
 from svebm_ext.evaluation.collected import Evaluation
 from svebm_ext.evaluation.evaluate_samples import measure_samples
+from svebm_ext.evaluation.proposal import PROPOSAL_EXAMPLES, tightest_proposal_scale
 from svebm_ext.evaluation.report import METRIC_DOCUMENTATION, ReportContext, write_report
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import GaussianLatent
@@ -31,6 +32,8 @@ from svebm_ext.sampling.annealed import estimate_log_z
 LOG_Z_GAP = 0.1
 #: Smallest effective sample size behind an end of log Z that is reported without a warning.
 LOG_Z_ESS = 30
+#: Most samples of q(z|x) for the ELBO and its parts, where the NLL has wider ones.
+BOUND_SAMPLES = 50
 #: Largest R-hat of the prior's chains that is reported without a warning.
 R_HAT = 1.05
 
@@ -50,6 +53,7 @@ class Evaluator:
         self.options = model.config.evaluation
         self.found = Evaluation()
         self.test: Any = self.encode_split(corpus.test)
+        self.found.counts.update(self.split_counts(self.test))
         self._log_categories: Tensor | None = None
         self._greedy: list[list[str]] = []
         self._reconstructions: list[list[str]] = []
@@ -57,14 +61,15 @@ class Evaluator:
     def encode_split(self, split: Split) -> EncodedSplit:
         """A split as the model reads it."""
         config = self.model.config
-        encoded = sentence_encoder(config.model)(split, self.model.vocabulary, config.data.max_tokens)
-        self.found.counts["test sentences"] = len(encoded)
-        self.found.counts["test sentences cut to max-tokens"] = encoded.n_truncated
-        return encoded
+        return sentence_encoder(config.model)(split, self.model.vocabulary, config.data.max_tokens)
 
-    def batch(self, rows: Tensor) -> Any:
-        """Test examples as a batch of the model."""
-        return collate(self.test, rows).to(self.model.device)
+    def split_counts(self, test: Any) -> dict[str, int]:
+        """What the report tells of the size of the test split."""
+        return {"test sentences": len(test), "test sentences cut to max-tokens": test.n_truncated}
+
+    def batch(self, rows: Tensor, split: Any = None) -> Any:
+        """Examples of a split, the test split unless another is given, as a batch of the model."""
+        return collate(self.test if split is None else split, rows).to(self.model.device)
 
     def parts(self) -> list[Callable[[], None]]:
         """What is measured, in order."""
@@ -113,7 +118,7 @@ class Evaluator:
             self.found.warnings.append(f"R-hat of the prior's chains is {estimate.r_hat:.2f}: they have not converged")
 
     def likelihoods(self) -> None:
-        """Importance-weighted NLL, ELBO, its parts; the published estimate beside them."""
+        """Importance-weighted NLL; of samples of q(z|x) itself the ELBO, its parts and the published estimate."""
         family = self.model.networks.latent
         if not family.has_prior:
             return
@@ -125,13 +130,16 @@ class Evaluator:
         if isinstance(family, GaussianLatent):
             sums["nll_as_published"] = 0.0
         sizes: list[Tensor] = []
+        scale = self.options.proposal_scale or self._tightest_proposal_scale(M)
         for rows in evaluation_batches(lengths, 64):
             batch = self.batch(chosen[rows])
-            drawn = importance_samples(self.model.networks, batch, M, seed=self.seed)
-            arguments = (drawn.log_likelihood, drawn.log_prior, drawn.log_posterior)
+            drawn = importance_samples(self.model.networks, batch, M, seed=self.seed, proposal_scale=scale)
+            sums["nll"] -= float(likelihood.importance_weighted_log_likelihood(*drawn[:3], log_z).sum())
+            sizes.append(likelihood.effective_sample_size(drawn.log_weights))
+            if scale != 1.0:
+                drawn = importance_samples(self.model.networks, batch, min(M, BOUND_SAMPLES), seed=self.seed)
             posterior = family.posterior(self.model.networks.encoder(batch))
-            sums["nll"] -= float(likelihood.importance_weighted_log_likelihood(*arguments, log_z).sum())
-            sums["elbo"] += float(likelihood.evidence_lower_bound(*arguments, log_z).sum())
+            sums["elbo"] += float(likelihood.evidence_lower_bound(*drawn[:3], log_z).sum())
             sums["reconstruction_nll"] -= float(drawn.log_likelihood.mean(0).sum())
             others = drawn.z[0].roll(1, 0)  # of sentences as long as these, or nearly: batches are sorted by length
             sums["reconstruction_nll_shuffled"] += float(self.model.networks.nll(batch, others).sum())
@@ -147,17 +155,24 @@ class Evaluator:
                 )
             else:
                 sums["kl"] += float((drawn.log_posterior - drawn.log_prior).mean(0).sum())
-            weights = drawn.log_likelihood + drawn.log_prior - drawn.log_posterior
-            sizes.append(likelihood.effective_sample_size(weights))
         n = len(chosen)
         self.found.metrics.update({key: value / n for key, value in sums.items()})
         self.found.metrics["ppl"] = likelihood.perplexity(sums["nll"], int(lengths.sum()))
         self.found.metrics["nll_ess"] = float(torch.cat(sizes).median())
+        self.found.metrics["nll_proposal_scale"] = scale
         self.found.counts["NLL sentences"], self.found.counts["NLL importance samples"] = n, M
         if n < len(self.test):
             self.found.warnings.append(
                 f"NLL is of {n:,} of {len(self.test):,} test sentences (evaluation.max-sentences)"
             )
+
+    def _tightest_proposal_scale(self, n_samples: int) -> float:
+        if not self.model.networks.latent.has_vector:
+            return 1.0
+        valid = self.encode_split(self.corpus.valid)
+        chosen = torch.randperm(len(valid), generator=torch.Generator().manual_seed(self.seed))[:PROPOSAL_EXAMPLES]
+        batches = [self.batch(chosen[rows], valid) for rows in evaluation_batches(valid.lengths[chosen], 64)]
+        return tightest_proposal_scale(self.model.networks, batches, n_samples, seed=self.seed)
 
     def _likelihood_sentences(self) -> Tensor:
         n, limit = len(self.test), self.options.max_sentences

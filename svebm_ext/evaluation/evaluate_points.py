@@ -13,6 +13,7 @@ from svebm_ext.data.synthetic import PointBatch, log_density, mode_log_densities
 from svebm_ext.evaluation import latent, likelihood
 from svebm_ext.evaluation.collected import Evaluation
 from svebm_ext.evaluation.evaluate_model import LOG_Z_GAP, R_HAT
+from svebm_ext.evaluation.proposal import PROPOSAL_EXAMPLES, tightest_proposal_scale
 from svebm_ext.evaluation.two_sample import maximum_mean_discrepancy, modes_found_by_density, two_sample_test
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import GaussianLatent
@@ -31,6 +32,8 @@ PRIOR_STEPS = 1000
 MAX_TRUE_NLL = 100.0
 #: "Step" of the test points, beyond that of any training batch.
 TEST_STEP = 1 << 40
+#: Of the points on which the width of the likelihood's samples is chosen.
+OTHER_STEP = TEST_STEP + 1
 #: Ids of the observation noise of reconstructed and of generated points, apart from those of other random numbers.
 NOISE_IDS = 1 << 40
 
@@ -153,17 +156,21 @@ class PointEvaluator:
         """Importance-weighted NLL, ELBO and its parts, beside the entropy of the known density at the same points."""
         M, limit = self.config.evaluation.importance_samples, self.config.evaluation.max_sentences
         batch = test if limit == 0 else test.select(slice(limit))
-        drawn = importance_samples(self.model, batch, M, seed=self.seed)
-        arguments = (drawn.log_likelihood, drawn.log_prior, drawn.log_posterior)
+        scale = self.config.evaluation.proposal_scale
+        if scale == 0:
+            other = sample_points(self.name, PROPOSAL_EXAMPLES, seed=self.seed, step=OTHER_STEP).to(self.device)
+            scale = tightest_proposal_scale(self.model, [other], M, seed=self.seed)
+        wide = importance_samples(self.model, batch, M, seed=self.seed, proposal_scale=scale)
+        drawn = wide if scale == 1.0 else importance_samples(self.model, batch, M, seed=self.seed)
         log_z = self.found.metrics["log_z_upper"]
-        weights = drawn.log_likelihood + drawn.log_prior - drawn.log_posterior
         posterior = self.family.posterior(self.model.encoder(batch))
         self.found.metrics.update(
-            nll=-float(likelihood.importance_weighted_log_likelihood(*arguments, log_z).mean()),
-            elbo=float(likelihood.evidence_lower_bound(*arguments, log_z).mean()),
+            nll=-float(likelihood.importance_weighted_log_likelihood(*wide[:3], log_z).mean()),
+            nll_proposal_scale=scale,
+            elbo=float(likelihood.evidence_lower_bound(*drawn[:3], log_z).mean()),
             reconstruction_nll=-float(drawn.log_likelihood.mean()),
             kl=float(latent.kl_to_standard_normal(*posterior).mean()),
-            nll_ess=float(likelihood.effective_sample_size(weights).median()),
+            nll_ess=float(likelihood.effective_sample_size(wide.log_weights).median()),
             true_entropy=-float(log_density(self.name, batch.points).mean()),
         )
         self.found.counts["NLL points"], self.found.counts["NLL importance samples"] = batch.n_points, M

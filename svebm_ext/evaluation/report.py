@@ -25,7 +25,12 @@ class MetricDocumentation(NamedTuple):
 #: Every key that metrics.json can have, in the order of the report. A key missing here is refused.
 METRIC_DOCUMENTATION: dict[str, MetricDocumentation] = {
     "nll": MetricDocumentation(
-        "nats/sentence", "-log p(x) by importance sampling from q(z|x), with log_z_upper", "Burda et al. 2016; Eq. 4-6"
+        "nats/sentence",
+        "-log p(x) by importance sampling from q(z|x), widened, with log_z_upper",
+        "Burda et al. 2016; Eq. 4-6",
+    ),
+    "nll_proposal_scale": MetricDocumentation(
+        "ratio", "standard deviations of the samples behind nll, in those of q(z|x)", "evaluation.proposal"
     ),
     "ppl": MetricDocumentation("per token", "perplexity exp(NLL / tokens), ends of sentences counted", "of nll"),
     "elbo": MetricDocumentation("nats/sentence", "lower bound of log p(x), with log_z_upper", "Eq. 10"),

@@ -20,12 +20,14 @@ class Latent(nn.Module):
         n_categories: K, or None where the family has no symbols that a user can choose.
         has_prior: whether a density p(z) exists, so that there is a likelihood.
         has_features: whether the posterior looks at the sentence at all.
+        has_vector: whether a Gaussian vector is part of the posterior, so that it can be widened.
     """
 
     latent_dim: int
     n_categories: int | None = None
     has_prior: bool = True
     has_features: bool = True
+    has_vector: bool = False
 
     def posterior(self, features: Float[Tensor, "B F"]) -> Any:
         """Parameters of q(z|x)."""
@@ -38,6 +40,10 @@ class Latent(nn.Module):
     def sample(self, posterior: Any, draw: Draw, ids: Int[Tensor, "B"]) -> Float[Tensor, "B D"]:
         """One reparameterised z per example, its noise addressed by the example's id."""
         raise NotImplementedError
+
+    def widened(self, posterior: Any, scale: float) -> Any:
+        """Posterior with `scale` times the standard deviations of its Gaussian vector; of a family without, itself."""
+        return posterior
 
     def importance_samples(
         self, posterior: Any, n_samples: int, *, seed: int, ids: Int[Tensor, "B"]

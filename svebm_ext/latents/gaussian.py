@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -36,6 +36,8 @@ AnyGaussian = GaussianPosterior | ConditionalPosterior
 class GaussianLatent(Latent):
     """N(mu(x), diag sigma^2(x)) against N(0, I)."""
 
+    has_vector = True
+
     def __init__(self, feature_dim: int, latent_dim: int) -> None:
         super().__init__()
         self.latent_dim = latent_dim
@@ -54,6 +56,10 @@ class GaussianLatent(Latent):
         """mu + sigma e (the reparameterisation)."""
         noise = draw.normal(ids, self.latent_dim, Stream.POSTERIOR).to(posterior.mean.dtype)
         return posterior.mean + torch.exp(0.5 * posterior.log_variance) * noise
+
+    def widened(self, posterior: Any, scale: float) -> Any:
+        """N(mu, diag (scale sigma)^2)."""
+        return posterior._replace(log_variance=posterior.log_variance + 2 * math.log(scale))
 
     def importance_samples(
         self, posterior: AnyGaussian, n_samples: int, *, seed: int, ids: Int[Tensor, "B"]

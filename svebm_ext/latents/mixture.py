@@ -49,6 +49,8 @@ class MixtureLatent(Latent):
     Source: Shi et al., Dispersed Exponential Family Mixture VAEs for Interpretable Text Generation, ICML 2020.
     """
 
+    has_vector = True
+
     def __init__(self, feature_dim: int, n_variables: int, n_classes: int, latent_dim: int) -> None:
         super().__init__()
         self.n_variables, self.n_classes, self.latent_dim = n_variables, n_classes, latent_dim
@@ -71,6 +73,10 @@ class MixtureLatent(Latent):
     def sample(self, posterior: MixturePosterior, draw: Draw, ids: Int[Tensor, "B"]) -> Float[Tensor, "B D"]:
         """mu + sigma e."""
         return self.vector.sample(posterior.vector, draw, ids)
+
+    def widened(self, posterior: MixturePosterior, scale: float) -> MixturePosterior:
+        """The vector's standard deviations times `scale`; the discrete part as it is."""
+        return posterior._replace(vector=self.vector.widened(posterior.vector, scale))
 
     def importance_samples(
         self, posterior: MixturePosterior, n_samples: int, *, seed: int, ids: Int[Tensor, "B"]

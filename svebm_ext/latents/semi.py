@@ -31,6 +31,8 @@ class SemiLatent(Latent):
         n_variables, n_classes, temperature: of the discrete part, see `CategoricalLatent`.
     """
 
+    has_vector = True
+
     def __init__(
         self, feature_dim: int, vector_dim: int, n_variables: int, n_classes: int, temperature: float = 1.0
     ) -> None:
@@ -53,6 +55,10 @@ class SemiLatent(Latent):
             (self.vector.sample(posterior.vector, draw, ids), self.code.sample(posterior.log_categories, draw, ids)),
             dim=-1,
         )
+
+    def widened(self, posterior: SemiPosterior, scale: float) -> SemiPosterior:
+        """The vector's standard deviations times `scale`; the discrete part as it is."""
+        return posterior._replace(vector=self.vector.widened(posterior.vector, scale))
 
     def importance_samples(
         self, posterior: SemiPosterior, n_samples: int, *, seed: int, ids: Int[Tensor, "B"]

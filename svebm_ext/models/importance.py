@@ -11,6 +11,7 @@ from torch import Tensor
 from svebm_ext.data.batching import SentenceBatch
 from svebm_ext.data.documents import DocumentBatch
 from svebm_ext.data.synthetic import PointBatch
+from svebm_ext.errors import ConfigError
 from svebm_ext.models.latent_variable import LatentVariableModel
 
 #: Tokens decoded at a time.
@@ -18,12 +19,17 @@ TOKEN_BUDGET = 40_000
 
 
 class ImportanceSamples(NamedTuple):
-    """[M, B] log p(x|z), log p(z) up to log Z, log q(z|x), in nats, and z itself [M, B, D]."""
+    """[M, B] log p(x|z), log p(z) up to log Z, log q(z|x) of the q drawn from, in nats, and z itself [M, B, D]."""
 
     log_likelihood: Tensor
     log_prior: Tensor
     log_posterior: Tensor
     z: Tensor
+
+    @property
+    def log_weights(self) -> Tensor:
+        """log p(x|z) + log p(z) - log q(z|x) [M, B], up to log Z."""
+        return self.log_likelihood + self.log_prior - self.log_posterior
 
 
 def repeat_batch(batch: SentenceBatch, n: int) -> SentenceBatch:
@@ -44,18 +50,32 @@ def repeat_batch(batch: SentenceBatch, n: int) -> SentenceBatch:
 
 @torch.no_grad()
 def importance_samples(
-    networks: LatentVariableModel, batch: SentenceBatch | DocumentBatch | PointBatch, n_samples: int, *, seed: int = 0
+    networks: LatentVariableModel,
+    batch: SentenceBatch | DocumentBatch | PointBatch,
+    n_samples: int,
+    *,
+    seed: int = 0,
+    proposal_scale: float = 1.0,
 ) -> ImportanceSamples:
-    """Draw M samples of q(z|x) for every example and evaluate the densities of the estimator.
+    """Draw M samples of q(z|x), or of a wider q, for every example and evaluate the densities of the estimator.
 
     Args:
         networks: model with a prior.
         batch: B examples; noise is addressed by `batch.indices`.
         n_samples: M; a model without latent variables takes one, with which it is exact.
         seed: of the samples.
+        proposal_scale: factor on the standard deviations of q's Gaussian vector. The estimate is of the same p(x) with
+            any; a q learnt with a weight w below 1 on the divergence is narrower than p(z|x), and needs one above 1.
+
+    Raises:
+        ConfigError: another scale than 1 for a family without a Gaussian vector.
     """
     latent = networks.latent
-    posterior = latent.posterior(networks.encoder(batch))
+    if proposal_scale != 1.0 and not latent.has_vector:
+        raise ConfigError(
+            f"proposal_scale: {proposal_scale} for a family without a Gaussian vector, which only takes 1"
+        )
+    posterior = latent.widened(latent.posterior(networks.encoder(batch)), proposal_scale)
     z = latent.importance_samples(posterior, n_samples, seed=seed, ids=batch.indices)
     n_samples, B, D = z.shape
     log_likelihood = torch.empty(n_samples, B, device=z.device)

@@ -284,6 +284,7 @@ class SVEBM(nn.Module):
         *,
         n_samples: int = 100,
         log_z: float | None = None,
+        proposal_scale: float = 1.0,
         seed: int = 0,
     ) -> Float[Tensor, "B"]:
         """-log p(x) of each text in nats, importance-weighted with M samples of q(z|x).
@@ -292,6 +293,7 @@ class SVEBM(nn.Module):
             texts: B texts.
             n_samples: M.
             log_z: log normaliser of the prior (`log_z_upper` in metrics.json); needed by the energy family.
+            proposal_scale: factor on the standard deviations of q(z|x) (`nll_proposal_scale` in metrics.json).
             seed: of the samples.
 
         Raises:
@@ -307,7 +309,7 @@ class SVEBM(nn.Module):
             log_z = 0.0
         found = torch.empty(len(texts), dtype=torch.float64, device=self.device)
         for batch in self.batches(texts):
-            weights = importance_samples(self.networks, batch, n_samples, seed=seed)
+            weights = importance_samples(self.networks, batch, n_samples, seed=seed, proposal_scale=proposal_scale)
             found[batch.indices] = -importance_weighted_log_likelihood(
                 weights.log_likelihood, weights.log_prior, weights.log_posterior, log_z
             )

@@ -8,6 +8,8 @@ from svebm_ext.errors import ConfigError
 from svebm_ext.latents.deterministic import DeterministicLatent
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import GaussianLatent, GaussianPosterior
+from svebm_ext.latents.mixture import MixtureLatent, MixturePosterior
+from svebm_ext.latents.semi import SemiLatent, SemiPosterior
 from svebm_ext.randomness import Draw
 
 
@@ -27,6 +29,19 @@ def test_gaussian_densities_and_divergence_equal_torch_distributions():
     torch.testing.assert_close(latent.log_posterior(z, found), q.log_prob(z))
     torch.testing.assert_close(latent.log_prior(z), p.log_prob(z))
     torch.testing.assert_close(latent.terms(found, z[0])["kl"].sum(-1), kl_divergence(q, p))
+
+
+def test_widened_posteriors_are_those_with_larger_deviations():
+    latent, found, z = GaussianLatent(4, 3), posterior(), torch.randn(7, 5, 3)
+    wide = latent.widened(found, 1.4)
+    expected = Independent(Normal(found.mean, 1.4 * (0.5 * found.log_variance).exp()), 1)
+    torch.testing.assert_close(latent.log_posterior(z, wide), expected.log_prob(z))
+    latent, codes = MixtureLatent(4, 3, 2, 3), torch.rand(5, 3, 2).log_softmax(-1)
+    mixture = latent.widened(MixturePosterior(found, codes), 1.4)
+    torch.testing.assert_close(latent.log_posterior(z, mixture), expected.log_prob(z))
+    assert mixture.log_categories is codes
+    semi = SemiLatent(4, 3, 1, 2)
+    assert torch.equal(semi.widened(SemiPosterior(found, codes[:, :1]), 1.4).vector.log_variance, wide.log_variance)
 
 
 def test_samples_of_the_posterior_have_its_moments():
