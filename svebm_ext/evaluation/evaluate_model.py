@@ -170,7 +170,7 @@ class Evaluator:
         if not self.model.networks.latent.has_vector:
             return 1.0
         valid = self.encode_split(self.corpus.valid)
-        chosen = torch.randperm(len(valid), generator=torch.Generator().manual_seed(self.seed))[:PROPOSAL_EXAMPLES]
+        chosen = self._shuffled(len(valid))[:PROPOSAL_EXAMPLES]
         batches = [self.batch(chosen[rows], valid) for rows in evaluation_batches(valid.lengths[chosen], 64)]
         return tightest_proposal_scale(self.model.networks, batches, n_samples, seed=self.seed)
 
@@ -178,7 +178,10 @@ class Evaluator:
         n, limit = len(self.test), self.options.max_sentences
         if limit == 0 or limit >= n:
             return torch.arange(n)
-        return torch.randperm(n, generator=torch.Generator().manual_seed(self.seed))[:limit]
+        return self._shuffled(n)[:limit]
+
+    def _shuffled(self, n: int) -> Tensor:
+        return torch.randperm(n, generator=torch.Generator().manual_seed(self.seed))
 
     def reconstruction(self) -> None:
         """BLEU and token accuracy of greedy decoding from mu(x); active units."""

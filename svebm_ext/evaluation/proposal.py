@@ -50,9 +50,7 @@ def tightest_proposal_scale(
         bound = 0.0
         for batch in batches:
             drawn = importance_samples(networks, batch, n_samples, seed=seed, proposal_scale=scale)
-            bound += float(
-                importance_weighted_log_likelihood(drawn.log_likelihood, drawn.log_prior, drawn.log_posterior).sum()
-            )
+            bound += float(importance_weighted_log_likelihood(*drawn[:3]).sum())
         if bound > largest:
             best, largest = scale, bound
     return best
