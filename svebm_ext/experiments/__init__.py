@@ -51,7 +51,8 @@ class Arguments:
     rows: tuple[str, ...] = ()
     """Rows, or groups of rows, to make (default: all). The report shows all finished rows of the folder."""
     budget: Budget = "cpu"
-    """smoke: a few iterations of small networks, to see that it works; cpu: sized for two cores; paper: the paper's."""
+    """smoke: a few iterations of small networks, to see that it works; cpu: sized for two cores; long (ptb): four times
+    the iterations of cpu; paper: the paper's."""
     seeds: int = 1
     """Training seeds of every row: SEED, SEED + 1, and so on, this many."""
     seed: int = 0
@@ -89,6 +90,9 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[str, Arguments]:
         raise ConfigError(
             f"--rows: {name} has no row {', '.join(map(repr, unknown))}; it has {', '.join((*groups, *known))}"
         )
+    if options.budget not in EXPERIMENTS[name].budgets:
+        has = ", ".join(EXPERIMENTS[name].budgets)
+        raise ConfigError(f"--budget: {name} has no budget {options.budget!r}; it has {has}")
     if options.seeds < 1:
         raise ConfigError(f"--seeds: {options.seeds} given, expected a number of at least 1")
     return name, options

@@ -13,7 +13,6 @@ from typing import Any
 
 from svebm_ext.config import ChainConfig, Config, ObjectiveConfig
 from svebm_ext.data.corpora import load_corpus
-from svebm_ext.errors import ConfigError
 from svebm_ext.experiments import table
 from svebm_ext.experiments.rows import Budget, Experiment, Results, Row
 from svebm_ext.experiments.table import Measure, report_row
@@ -116,13 +115,7 @@ def base() -> Config:
 
 
 def make_row(name: str, budget: Budget) -> Row:
-    """A row of the ablation.
-
-    Raises:
-        ConfigError: for the budget `paper`, which it does not have.
-    """
-    if budget == "paper":
-        raise ConfigError("--budget: ptb-ablation has one fixed budget; expected cpu, or smoke to see that it runs")
+    """A row of the ablation; it has one fixed budget, beside `smoke`."""
     config = base()
     for section, options in CHANGES[name].items():
         config = replace(config, **{section: replace(getattr(config, section), **options)})
@@ -168,4 +161,5 @@ ABLATION = Experiment(
     make_row=make_row,
     report=report,
     show=show,
+    budgets=("smoke", "cpu"),
 )

@@ -17,7 +17,7 @@ from svebm_ext.models.pretrained import read_json, write_atomically
 from svebm_ext.training.loop import LAST, Interrupted
 from svebm_ext.training.run import read_run_config
 
-Budget = Literal["smoke", "cpu", "paper"]
+Budget = Literal["smoke", "cpu", "long", "paper"]
 
 #: Options that say where a run is made, not what it is: a row may be taken up with others.
 PLACE = ("data.root", "training.device")
@@ -137,6 +137,7 @@ class Experiment:
         further: at a budget, what is done with each finished run before the next is begun.
         groups: names that stand for several rows each.
         unavailable: why a row cannot be made at a place, such as data that are not there; None where it can.
+        budgets: that it has.
     """
 
     title: str
@@ -148,6 +149,7 @@ class Experiment:
     further: Callable[[Budget], Further] | None = None
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unavailable: Callable[[str, Place], str | None] | None = None
+    budgets: tuple[Budget, ...] = ("smoke", "cpu", "paper")
 
 
 def finished(run: Run) -> dict[str, Any] | None:

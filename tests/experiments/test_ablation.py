@@ -32,8 +32,8 @@ def test_rows_are_valid_and_differ_in_what_they_name(name):
 
 
 def test_there_is_no_paper_budget():
-    with pytest.raises(ConfigError, match=r"--budget: ptb-ablation has one fixed budget"):
-        make_row("svebm-ib", "paper")
+    with pytest.raises(ConfigError, match=r"--budget: ptb-ablation has no budget 'paper'; it has smoke, cpu"):
+        experiments.main(["ptb-ablation", "--budget", "paper"])
 
 
 def test_from_the_command_to_the_report(tmp_path):

@@ -46,21 +46,21 @@ def test_rows_have_presets(name):
     assert make_row(name, "paper").config.preset == ("ptb" if name == "svebm-ib" else f"ptb-{name}")
 
 
-@pytest.mark.parametrize("budget", ["smoke", "cpu", "paper"])
+@pytest.mark.parametrize("budget", TABLE1.budgets)
 @pytest.mark.parametrize("name", [name for name in PRESETS if name.startswith("ptb")])
 def test_budgets_give_valid_configurations(name, budget):
     base, config = preset(name), sized(preset(name), budget)
     validate(config)
-    assert config.evaluation.language_model == {"smoke": "none", "cpu": "fast", "paper": "paper"}[budget]
+    assert config.evaluation.language_model == {"smoke": "none", "paper": "paper"}.get(budget, "fast")
     assert config.model.latent == base.model.latent and config.model.latent_dim == base.model.latent_dim
     assert config.data == base.data
     if budget == "paper":
         assert config == replace(base, evaluation=replace(base.evaluation, language_model="paper"))
     else:
         assert config.objective.schedule != "sigmoid"
-    if budget == "cpu":
+    if budget in ("cpu", "long"):
         assert config.model == base.model and config.chains == base.chains
-        assert config.training.max_steps == 3 * 1403  # epochs of 42,068 sentences in batches of 30
+        assert config.training.max_steps == {"cpu": 3, "long": 12}[budget] * 1403  # epochs of 42,068 in batches of 30
         assert config.objective.mutual_information == base.objective.mutual_information
 
 
@@ -214,5 +214,6 @@ def test_without_a_setting_there_is_no_language_model(monkeypatch):
 def test_the_notes_name_the_sizes():
     cpu, paper = " ".join(table1.notes("cpu")), " ".join(table1.notes("paper"))
     assert "4,209 iterations, 3 epochs" in cpu and "50 importance samples, 500 test sentences" in cpu
+    assert "16,836 iterations, 12 epochs" in " ".join(table1.notes("long"))
     assert "500 importance samples, all test sentences" in paper and "language model of rPPL: paper" in paper
     assert set(TABLE1.references) == {"real-text"}
