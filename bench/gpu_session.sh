@@ -6,7 +6,7 @@
 #   bench/gpu_session.sh [FOLDER]      results go to FOLDER, default $OUT, else bench/results/
 #   DATA=DIR bench/gpu_session.sh      also trains: DIR, an absolute path, is the --data.root that holds ptb
 #   LIMIT=SECONDS                      of the whole visit, default 570; TRAIN_SECONDS of the training, default 170
-#   BUDGET=paper ROWS="a b"            which rows of Table 1; default one, svebm-ib, at budget cpu
+#   BUDGET=long ROWS="a b"             which rows of Table 1; default one, svebm-ib, at budget cpu
 #   SITE=DIR                           where the package is built, and not built again if it is there
 #   PARTS="tests bench"                some of: tests, sanitizer, train, bench, profile; default all
 #   BENCHES="train_step langevin"      which of bench/bench_*.py; default all
