@@ -285,6 +285,8 @@ class EvaluationConfig:
     language_model: Literal["none", "fast", "paper"] = "none"
     """Language model trained on samples for the reverse perplexity: none, fast (sized for CPUs) or paper (AWD-LSTM of
     Merity et al. 2018)."""
+    aggregate_posterior: bool = False
+    """Also measure greedy samples at z of the aggregate posterior: what a prior equal to it would score."""
     sample_precision: Literal["fp32", "fast"] = "fp32"
     """Arithmetic of generated samples: "fast" lets kernels round to 16 bits."""
     log_z_chains: int = 1000

@@ -280,7 +280,27 @@ class Evaluator:
 
     def samples(self) -> None:
         """wKL and reverse perplexity of sentences from the prior, greedy and ancestral; samples to read."""
-        self._greedy = measure_samples(self.model, self.corpus, self.found, seed=self.seed, say=self._say)
+        self._greedy = measure_samples(
+            self.model, self.corpus, self.found, seed=self.seed, say=self._say, aggregate=self.aggregate_posterior
+        )
+
+    def aggregate_posterior(self, n: int) -> Tensor:
+        """z [n, D] of the mean of q(z|x) over the training split: each sentence in turn, all of them again if need be.
+
+        The order is a seeded permutation, so that consecutive z are of unrelated sentences.
+        """
+        split, networks = self.encode_split(self.corpus.train), self.model.networks
+        z = torch.empty(n, networks.latent.latent_dim, device=self.model.device)
+        order = self._shuffled(len(split))
+        place = torch.argsort(order).to(z.device)
+        for first in range(0, n, len(split)):
+            chosen = order[: n - first]
+            for rows in evaluation_batches(split.lengths[chosen], 256):
+                batch = self.batch(chosen[rows], split)
+                ids = first + place[batch.indices]
+                posterior = networks.latent.posterior(networks.encoder(batch))
+                z[ids] = networks.latent.importance_samples(posterior, 1, seed=self.seed, ids=ids)[0]
+        return z
 
     def grammar(self) -> None:
         """On the embedded corpus: its entropy, and the share of samples that its grammar accepts."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from svebm_ext.data.corpus import Corpus
 from svebm_ext.evaluation.collected import Evaluation
@@ -16,9 +18,19 @@ VALIDATION_SAMPLES = 3000
 
 
 def measure_samples(
-    model: SVEBM, corpus: Corpus, found: Evaluation, *, seed: int, say: Callable[[str], None]
+    model: SVEBM,
+    corpus: Corpus,
+    found: Evaluation,
+    *,
+    seed: int,
+    say: Callable[[str], None],
+    aggregate: Callable[[int], Float[Tensor, "n D"]],
 ) -> list[list[str]]:
     """wKL and reverse perplexity of sentences from the prior, decoded greedily and by ancestral sampling.
+
+    Where `evaluation.aggregate_posterior` says so, the same of sentences decoded greedily at z of the aggregate
+    posterior, the mean of q(z|x) over the training data (Tomczak & Welling 2018). The prior is learnt to equal it:
+    what the two kinds of sentences differ by is the prior's fault, the rest the generator's.
 
     Args:
         model: trained; `model.config.evaluation` says how many samples, in which arithmetic, and which language model.
@@ -26,12 +38,13 @@ def measure_samples(
         found: gets the measures, reasons for missing ones, counts, warnings and texts.
         seed: of the samples and the language models.
         say: receives lines of progress.
+        aggregate: gives n vectors of the aggregate posterior.
 
     Returns:
         The greedy samples by words; none where the model has no latent variable.
     """
     family, options, training = model.networks.latent, model.config.evaluation, corpus.train.sentences
-    n, greedy = options.frequency_samples, []
+    n, greedy, aggregated = options.frequency_samples, [], []
     if not family.has_prior:
         found.warnings.append("an autoencoder has no prior: its samples are decoded from N(0, I)")
     if family.has_features:
@@ -39,28 +52,39 @@ def measure_samples(
         divergence = word_frequency_divergence(greedy[:n], training)
         found.metrics |= {"wkl": divergence.divergence, "wkl_skipped": divergence.n_skipped}
         found.texts["Samples (greedy decoding of prior samples)"] = [" ".join(s) for s in greedy[:10]]
+        if options.aggregate_posterior:
+            aggregated = _generate(model, greedy=True, seed=seed, z=aggregate(_n_sentences(model)))
+            found.metrics["wkl_aggregate"] = word_frequency_divergence(aggregated[:n], training).divergence
     else:
-        for key in ("wkl", "rppl"):
+        for key in ("wkl", "rppl", *(("wkl_aggregate", "rppl_aggregate") if options.aggregate_posterior else ())):
             found.reasons[key] = "greedy decoding gives one sentence: the model has no latent variable"
     ancestral = _generate(model, greedy=False, seed=seed)
     found.metrics["wkl_ancestral"] = word_frequency_divergence(ancestral[:n], training).divergence
     found.texts["Samples (ancestral sampling)"] = [" ".join(s) for s in ancestral[:10]]
     found.counts["wKL samples"] = n
     if options.language_model != "none":
-        _reverse_perplexities(model, corpus, {"rppl": greedy, "rppl_ancestral": ancestral}, found, seed, say)
+        samples = {"rppl": greedy, "rppl_ancestral": ancestral}
+        if aggregated:
+            samples["rppl_aggregate"] = aggregated
+        _reverse_perplexities(model, corpus, samples, found, seed, say)
     return greedy
 
 
-def _generate(model: SVEBM, *, greedy: bool, seed: int) -> list[list[str]]:
-    """As many sentences as the measures of samples ask for, by words."""
+def _n_sentences(model: SVEBM) -> int:
+    """How many sentences the measures of samples ask for."""
     options = model.config.evaluation
-    n = options.frequency_samples + (VALIDATION_SAMPLES if options.language_model != "none" else 0)
+    return options.frequency_samples + (VALIDATION_SAMPLES if options.language_model != "none" else 0)
+
+
+def _generate(model: SVEBM, *, greedy: bool, seed: int, z: Float[Tensor, "n D"] | None = None) -> list[list[str]]:
+    """As many sentences as the measures of samples ask for, by words; from the prior, or from each z given."""
+    n, precision = _n_sentences(model), model.config.evaluation.sample_precision
     texts: list[list[str]] = []
     while len(texts) < n:
-        part, part_seed = min(4096, n - len(texts)), seed + 1 + len(texts)
-        z = model.networks.latent.sample_reference(part, seed=part_seed)
-        found = model.decode(z, greedy=greedy, seed=part_seed, precision=options.sample_precision)
-        texts += [text.split() for text in found]
+        first, part_seed = len(texts), seed + 1 + len(texts)
+        size = min(4096, n - first)
+        part = model.networks.latent.sample_reference(size, seed=part_seed) if z is None else z[first : first + size]
+        texts += [text.split() for text in model.decode(part, greedy=greedy, seed=part_seed, precision=precision)]
     return texts
 
 

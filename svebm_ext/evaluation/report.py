@@ -112,6 +112,12 @@ METRIC_DOCUMENTATION: dict[str, MetricDocumentation] = {
     "rppl_ancestral": MetricDocumentation(
         "per token", "the same of samples whose words are drawn from p(x|z)", "of rppl"
     ),
+    "wkl_aggregate": MetricDocumentation(
+        "nats",
+        "wkl of greedy samples at z of the aggregate posterior: of a prior equal to it",
+        "Tomczak & Welling 2018",
+    ),
+    "rppl_aggregate": MetricDocumentation("per token", "rppl of the same samples", "Tomczak & Welling 2018"),
     "grammar_accept": MetricDocumentation("share", "samples that the corpus's grammar accepts", "data.grammar"),
     "mi": MetricDocumentation(
         "nats",

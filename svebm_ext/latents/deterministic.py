@@ -34,6 +34,12 @@ class DeterministicLatent(Latent):
         """mu(x), without noise."""
         return posterior
 
+    def importance_samples(
+        self, posterior: Float[Tensor, "B D"], n_samples: int, *, seed: int, ids: Int[Tensor, "B"]
+    ) -> Float[Tensor, "M B D"]:
+        """mu(x), as often as asked for."""
+        return posterior.expand(n_samples, *posterior.shape)
+
     def terms(self, posterior: Float[Tensor, "B D"], z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
         """No divergence terms."""
         return {}

@@ -26,6 +26,7 @@ def family_config(corpus, family, **model):
         corpus,
         model={"latent": family, "n_variables": 2, "n_classes": 3} | model,
         objective={"mutual_information": 1.0 if family == "energy" else 0.0},
+        evaluation={"aggregate_posterior": True},
         training={"max_steps": 60, "validate_every": 30},
         optimiser={"learning_rate": 1e-2},
     )
@@ -51,6 +52,7 @@ def test_training_learns_and_every_measure_has_a_value_or_a_reason(trained):
     assert (found["mi"] is not None) == (family in ("categorical", "semi", "mixture", "energy"))
     assert (found["bleu"] is None) == (family == "none")
     assert found["wkl_ancestral"] >= 0.0
+    assert (found["wkl_aggregate"] is None) == (family == "none")
     again = SVEBM.from_pretrained(folder)
     torch.testing.assert_close(again.encode(["the cat sees trees"]), model.encode(["the cat sees trees"]))
 
@@ -71,9 +73,11 @@ def test_reverse_perplexity_of_samples_is_measured(tmp_path, monkeypatch, family
     assert 1.0 < found["rppl_ancestral"] < 0.7 * n_words
     assert found["about"]["sample_counts"]["rppl_ancestral training samples"] == 400
     if family == "none":
-        assert found["rppl"] is None and "one sentence" in found["null_reasons"]["rppl"]
+        for key in ("rppl", "rppl_aggregate"):
+            assert found[key] is None and "one sentence" in found["null_reasons"][key]
     else:
-        assert found["rppl"] > 1.0
+        assert found["rppl"] > 1.0 and found["rppl_aggregate"] > 1.0
+        assert found["about"]["sample_counts"]["rppl_aggregate training samples"] == 400
 
 
 def importance_nll(model, batch, n_samples=4000):
