@@ -232,7 +232,7 @@ def render(
         title: of the page.
         rows: of report.json.
         measures: columns that stand beside the paper's.
-        further: columns of the second table.
+        further: columns of the second table; those that no row has are left out.
         notes: paragraphs below the table.
         results: failures and left-out folders.
         pictures: paths, relative to the report's folder.
@@ -246,8 +246,9 @@ def render(
         lines += [f"**Failed:** {label}: {reason}", ""]
     for text in results.left_out:
         lines += [f"**Left out:** {text}", ""]
-    lines += _section("Empty cells", _empty_cells(rows, measures, further))
     trained = [row for row in rows if row["preset"] is not None]
+    further = [measure for measure in further if any(value_of(row, measure.key) is not None for row in trained)]
+    lines += _section("Empty cells", _empty_cells(rows, measures, further))
     if further and trained:
         lines += ["## Further measures", "", *_markdown(table_cells(trained, further)), ""]
     lines += ["## How the rows were made", "", *_markdown(_origin_cells(rows)), ""]

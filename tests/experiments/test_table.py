@@ -144,6 +144,20 @@ def test_the_report_says_why_cells_are_empty_and_what_failed(results):
     assert "Mean and standard deviation" not in one
 
 
+def test_a_further_column_that_no_row_has_is_left_out(results):
+    further = (*FURTHER, Measure("kl", "KL", 1))
+    keys = [measure.key for measure in (*MEASURES, *further)]
+    rows = [table.report_row(run, found, results.budget, keys, 100) for run, found in results.documents]
+    text = table.render("Title", rows, MEASURES, further, [], results)
+    assert "| row | seeds | active units | homogeneity act |\n" in text and "KL" not in text
+    rows[1]["kl"] = 3.0
+    text = table.render("Title", rows, MEASURES, further, [], results)
+    assert (
+        "| row | seeds | active units | homogeneity act | KL |\n" in text
+        and "homogeneity act, KL: not measured (vae)" in text
+    )
+
+
 def test_files_are_written_and_drawn(results, tmp_path):
     rows = rows_of(results)
     paths = table.write_report("Title", rows, MEASURES, FURTHER, [], results)

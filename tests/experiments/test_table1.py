@@ -56,7 +56,9 @@ def test_budgets_give_valid_configurations(name, budget):
     assert config.model.latent == base.model.latent and config.model.latent_dim == base.model.latent_dim
     assert config.data == base.data
     if budget == "paper":
-        assert config == replace(base, evaluation=replace(base.evaluation, language_model="paper"))
+        assert config == replace(
+            base, evaluation=replace(base.evaluation, language_model="paper", aggregate_posterior=True)
+        )
     else:
         assert config.objective.schedule != "sigmoid"
     if budget in ("cpu", "long"):
