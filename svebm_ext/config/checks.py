@@ -25,14 +25,16 @@ def validate(config: Config) -> None:
         "objective": ("n_cycles",),
         "training": ("batch_size", "max_steps", "checkpoint_every", "validate_every", "log_every"),
         "evaluation": (
-            "importance_samples", "frequency_samples", "response_samples", "grammar_samples", "log_z_chains",
-            "log_z_temperatures",
+            "importance_samples", "annealed_chains", "annealed_temperatures", "frequency_samples", "response_samples",
+            "grammar_samples", "log_z_chains", "log_z_temperatures",
         ),
         "data": ("vocabulary_size",),
     }  # fmt: skip
     for section, names in positive.items():
         for name in names:
             _require(config, section, name, lambda v: v >= 1, "an integer of at least 1")
+    for name in ("max_sentences", "annealed_sentences"):
+        _require(config, "evaluation", name, lambda v: v >= 0, "0, or a number of sentences")
     for name in ("embedding_dropout", "output_dropout", "word_dropout", "document_dropout"):
         _require(config, "model", name, lambda v: 0 <= v < 1, "a probability in [0, 1)")
     for name in ("zero_fraction", "ramp_fraction", "label_ramp", "regroup_at"):

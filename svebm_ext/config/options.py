@@ -276,6 +276,12 @@ class EvaluationConfig:
     bound of log p(x) tightest on some validation sentences."""
     max_sentences: int = 0
     """Test sentences for the NLL, the first of a seeded permutation; 0 takes all."""
+    annealed_sentences: int = 0
+    """Test sentences, of those for the NLL, whose likelihood is also estimated by annealed importance sampling."""
+    annealed_chains: int = 8
+    """Chains of it for each sentence."""
+    annealed_temperatures: int = 100
+    """Temperatures of it."""
     frequency_samples: int = 40_000
     """Sampled sentences for wKL."""
     response_samples: int = 32

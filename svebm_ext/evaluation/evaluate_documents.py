@@ -37,7 +37,7 @@ class DocumentEvaluator(Evaluator):
         """What is measured, in order."""
         for key in ("bleu", "wkl"):
             self.found.reasons[key] = "a bag of words has no order"
-        return [self.normaliser, self.likelihoods, self.encodings, self.symbols, self.words]
+        return [self.normaliser, self.likelihoods, self.annealed, self.encodings, self.symbols, self.words]
 
     def encodings(self) -> None:
         """mu(x) of every test document: active units, and the symbols for the measures that follow."""

@@ -16,6 +16,7 @@ from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.data.dialogs import sentence_encoder
 from svebm_ext.evaluation import latent, likelihood
 from svebm_ext.evaluation.agreement import agreement_with_labels
+from svebm_ext.evaluation.annealed_likelihood import annealed_likelihood, find_step_sizes
 from svebm_ext.evaluation.bleu import corpus_bleu
 from svebm_ext.evaluation.classification import ReliabilityBin, accuracy, expected_calibration_error, reliability
 from svebm_ext.evaluation.collected import Evaluation
@@ -36,6 +37,9 @@ LOG_Z_ESS = 30
 BOUND_SAMPLES = 50
 #: Largest R-hat of the prior's chains that is reported without a warning.
 R_HAT = 1.05
+
+#: Smallest mean acceptance of annealed chains that is reported without a warning.
+ANNEALED_ACCEPTANCE = 0.4
 
 
 class Evaluator:
@@ -73,7 +77,15 @@ class Evaluator:
 
     def parts(self) -> list[Callable[[], None]]:
         """What is measured, in order."""
-        return [self.normaliser, self.likelihoods, self.reconstruction, self.symbols, self.samples, self.grammar]
+        return [
+            self.normaliser,
+            self.likelihoods,
+            self.annealed,
+            self.reconstruction,
+            self.symbols,
+            self.samples,
+            self.grammar,
+        ]
 
     @torch.no_grad()
     def run(self) -> Evaluation:
@@ -165,6 +177,49 @@ class Evaluator:
             self.found.warnings.append(
                 f"NLL is of {n:,} of {len(self.test):,} test sentences (evaluation.max-sentences)"
             )
+
+    def annealed(self) -> None:
+        """NLL of some sentences by annealed importance sampling, and beside it the usual one of the same sentences."""
+        family, options = self.model.networks.latent, self.options
+        n = min(options.annealed_sentences, len(self.test))
+        if not n or not family.has_prior:
+            return
+        if not family.has_vector:
+            self.found.reasons["nll_annealed"] = "the latent family has no Gaussian vector that could be annealed"
+            return
+        chosen, networks = self._shuffled(len(self.test))[:n], self.model.networks
+        log_z, scale = self.found.metrics["log_z_upper"], self.found.metrics["nll_proposal_scale"]
+        valid = self.encode_split(self.corpus.valid)
+        pilot = self.batch(self._shuffled(len(valid))[:PROPOSAL_EXAMPLES], valid)
+        step_sizes = find_step_sizes(
+            networks, pilot, options.annealed_temperatures, proposal_scale=scale, seed=self.seed
+        )
+        nll = annealed_nll = acceptance = 0.0
+        done = 0
+        for rows in evaluation_batches(self.test.lengths[chosen], 32):
+            batch = self.batch(chosen[rows])
+            found = annealed_likelihood(
+                networks, batch, n_chains=options.annealed_chains, step_sizes=step_sizes, proposal_scale=scale,
+                seed=self.seed,
+            )  # fmt: skip
+            annealed_nll -= float(found.log_likelihood(log_z).sum())
+            acceptance += found.acceptance * len(rows) / n
+            drawn = importance_samples(
+                networks, batch, options.importance_samples, seed=self.seed, proposal_scale=scale
+            )
+            nll -= float(likelihood.importance_weighted_log_likelihood(*drawn[:3], log_z).sum())
+            done += len(rows)
+            self._say(
+                f"annealed {done} of {n} sentences: NLL {annealed_nll / done:.2f}, by importance {nll / done:.2f}"
+            )
+        self.found.metrics.update(nll_annealed=annealed_nll / n, nll_of_annealed=nll / n)
+        self.found.counts |= {
+            "annealed sentences": n,
+            "annealed chains": options.annealed_chains,
+            "annealed temperatures": options.annealed_temperatures,
+        }
+        if options.annealed_temperatures > 1 and not acceptance >= ANNEALED_ACCEPTANCE:
+            self.found.warnings.append(f"acceptance of the annealed chains is {acceptance:.2f}: take more temperatures")
 
     def _tightest_proposal_scale(self, n_samples: int) -> float:
         if not self.model.networks.latent.has_vector:

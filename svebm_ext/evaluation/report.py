@@ -58,6 +58,14 @@ METRIC_DOCUMENTATION: dict[str, MetricDocumentation] = {
         "ratio", "convergence of the chains behind log_z_upper: 1 is converged", "Vehtari et al. 2021"
     ),
     "nll_ess": MetricDocumentation("samples", "median effective sample size behind nll", "Kong et al. 1994"),
+    "nll_annealed": MetricDocumentation(
+        "nats/sentence",
+        "NLL of some sentences by annealed importance sampling from q(z|x) to p(x, z)",
+        "Wu et al. 2017",
+    ),
+    "nll_of_annealed": MetricDocumentation(
+        "nats/sentence", "the estimate that nll is, of the same sentences", "of nll"
+    ),
     "nll_as_published": MetricDocumentation(
         "nats/sentence", "the released program's estimate, which is no likelihood; for comparison only", "bpucla/ibebm"
     ),

@@ -45,6 +45,10 @@ class Latent(nn.Module):
         """Posterior with `scale` times the standard deviations of its Gaussian vector; of a family without, itself."""
         return posterior
 
+    def deviations(self, posterior: Any) -> Float[Tensor, "B D"]:
+        """Standard deviations of q(z|x) in the Gaussian vector; 0 in codes."""
+        raise NotImplementedError
+
     def importance_samples(
         self, posterior: Any, n_samples: int, *, seed: int, ids: Int[Tensor, "B"]
     ) -> Float[Tensor, "M B D"]:

@@ -61,6 +61,10 @@ class GaussianLatent(Latent):
         """N(mu, diag (scale sigma)^2)."""
         return posterior._replace(log_variance=posterior.log_variance + 2 * math.log(scale))
 
+    def deviations(self, posterior: AnyGaussian) -> Float[Tensor, "B D"]:
+        """sigma(x)."""
+        return torch.exp(0.5 * posterior.log_variance)
+
     def importance_samples(
         self, posterior: AnyGaussian, n_samples: int, *, seed: int, ids: Int[Tensor, "B"]
     ) -> Float[Tensor, "M B D"]:

@@ -78,6 +78,10 @@ class MixtureLatent(Latent):
         """The vector's standard deviations times `scale`; the discrete part as it is."""
         return posterior._replace(vector=self.vector.widened(posterior.vector, scale))
 
+    def deviations(self, posterior: MixturePosterior) -> Float[Tensor, "B D"]:
+        """sigma(x)."""
+        return self.vector.deviations(posterior.vector)
+
     def importance_samples(
         self, posterior: MixturePosterior, n_samples: int, *, seed: int, ids: Int[Tensor, "B"]
     ) -> Float[Tensor, "M B D"]:

@@ -60,6 +60,11 @@ class SemiLatent(Latent):
         """The vector's standard deviations times `scale`; the discrete part as it is."""
         return posterior._replace(vector=self.vector.widened(posterior.vector, scale))
 
+    def deviations(self, posterior: SemiPosterior) -> Float[Tensor, "B D"]:
+        """sigma(x) of the vector, and 0 for each code."""
+        codes = posterior.log_categories.flatten(1)
+        return torch.cat((self.vector.deviations(posterior.vector), torch.zeros_like(codes)), dim=-1)
+
     def importance_samples(
         self, posterior: SemiPosterior, n_samples: int, *, seed: int, ids: Int[Tensor, "B"]
     ) -> Float[Tensor, "M B D"]:

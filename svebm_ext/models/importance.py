@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from svebm_ext.data.batching import SentenceBatch
@@ -77,17 +78,20 @@ def importance_samples(
         )
     posterior = latent.widened(latent.posterior(networks.encoder(batch)), proposal_scale)
     z = latent.importance_samples(posterior, n_samples, seed=seed, ids=batch.indices)
-    n_samples, B, D = z.shape
-    log_likelihood = torch.empty(n_samples, B, device=z.device)
-    if isinstance(batch, PointBatch):
-        for m in range(n_samples):
-            log_likelihood[m] = -networks.nll(batch, z[m])
-    else:
-        chunk = max(1, TOKEN_BUDGET // max(1, batch.n_tokens))
-        repeat = (lambda m: batch.repeat(m)) if isinstance(batch, DocumentBatch) else (lambda m: repeat_batch(batch, m))
-        for start in range(0, n_samples, chunk):
-            part = z[start : start + chunk]
-            m = part.shape[0]
-            nll = networks.nll(repeat(m), part.transpose(0, 1).reshape(B * m, D))
-            log_likelihood[start : start + m] = -nll.view(B, m).T
+    log_likelihood = log_likelihoods(networks, batch, z)
     return ImportanceSamples(log_likelihood, latent.log_prior(z), latent.log_posterior(z, posterior), z)
+
+
+def log_likelihoods(
+    networks: LatentVariableModel, batch: SentenceBatch | DocumentBatch | PointBatch, z: Float[Tensor, "M B D"]
+) -> Float[Tensor, "M B"]:
+    """log p(x|z) of M vectors for each example, in nats, some tokens at a time."""
+    if isinstance(batch, PointBatch):
+        return torch.stack([-networks.nll(batch, part) for part in z])
+    chunk = max(1, TOKEN_BUDGET // max(1, batch.n_tokens))
+    repeat = (lambda m: batch.repeat(m)) if isinstance(batch, DocumentBatch) else (lambda m: repeat_batch(batch, m))
+    parts = []
+    for part in z.split(chunk):
+        m, B, D = part.shape
+        parts.append(-networks.nll(repeat(m), part.transpose(0, 1).reshape(B * m, D)).view(B, m).T)
+    return torch.cat(parts)

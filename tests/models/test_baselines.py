@@ -11,6 +11,7 @@ from tiny_runs import tiny_config, write_corpus
 from svebm_ext.config import validate
 from svebm_ext.errors import ConfigError
 from svebm_ext.evaluation import evaluate_samples, language_model
+from svebm_ext.evaluation.annealed_likelihood import annealed_likelihood, find_step_sizes
 from svebm_ext.evaluation.evaluate_model import evaluate_run
 from svebm_ext.evaluation.likelihood import importance_weighted_log_likelihood
 from svebm_ext.models.importance import importance_samples, repeat_batch
@@ -26,7 +27,12 @@ def family_config(corpus, family, **model):
         corpus,
         model={"latent": family, "n_variables": 2, "n_classes": 3} | model,
         objective={"mutual_information": 1.0 if family == "energy" else 0.0},
-        evaluation={"aggregate_posterior": True},
+        evaluation={
+            "aggregate_posterior": True,
+            "annealed_sentences": 10,
+            "annealed_chains": 20,
+            "annealed_temperatures": 8,
+        },
         training={"max_steps": 60, "validate_every": 30},
         optimiser={"learning_rate": 1e-2},
     )
@@ -52,6 +58,11 @@ def test_training_learns_and_every_measure_has_a_value_or_a_reason(trained):
     assert (found["mi"] is not None) == (family in ("categorical", "semi", "mixture", "energy"))
     assert (found["bleu"] is None) == (family == "none")
     assert found["wkl_ancestral"] >= 0.0
+    if family in ("gaussian", "semi", "mixture", "energy"):
+        assert found["nll_annealed"] == pytest.approx(found["nll_of_annealed"], abs=0.5)
+        assert found["about"]["sample_counts"]["annealed sentences"] == 10
+    elif family != "deterministic":
+        assert found["nll_annealed"] is None and "no Gaussian vector" in found["null_reasons"]["nll_annealed"]
     assert (found["wkl_aggregate"] is None) == (family == "none")
     again = SVEBM.from_pretrained(folder)
     torch.testing.assert_close(again.encode(["the cat sees trees"]), model.encode(["the cat sees trees"]))
@@ -99,12 +110,22 @@ def test_likelihood_of_codes_equals_their_enumeration(tmp_path):
     torch.testing.assert_close(importance_nll(model, batch), exact, atol=0.02, rtol=0)
 
 
-def test_likelihood_of_mixtures_equals_integration_on_a_grid(tmp_path):
-    config = family_config(write_corpus(tmp_path), "mixture", latent_dim=2)
+def annealed_nll(model, batch):
+    step_sizes = find_step_sizes(model.networks, batch, 10, seed=3)
+    return -annealed_likelihood(model.networks, batch, step_sizes=step_sizes, n_chains=200, seed=3).log_likelihood()
+
+
+@pytest.mark.parametrize("family", ["mixture", "semi"])
+def test_likelihood_equals_integration_on_a_grid(tmp_path, family):
+    config = family_config(write_corpus(tmp_path), family, latent_dim=2)
     model, _ = train(config, tmp_path / "run")
     (batch,) = model.batches(TEXTS)
-    axis = torch.linspace(-7, 7, 141)
+    n_cells = 140 if family == "mixture" else 40
+    axis = torch.linspace(-7, 7, n_cells + 1)
     grid = torch.cartesian_prod(axis, axis)
+    if family == "semi":  # each point with each of the nine pairs of codes
+        codes = torch.nn.functional.one_hot(torch.tensor(list(itertools.product(range(3), repeat=2))), 3).flatten(1)
+        grid = torch.cat((grid.repeat(9, 1), codes.repeat_interleave(len(grid), 0).float()), 1)
     with torch.no_grad():
         nll = torch.cat(
             [
@@ -114,10 +135,11 @@ def test_likelihood_of_mixtures_equals_integration_on_a_grid(tmp_path):
             dim=1,
         )
         log_prior = model.networks.latent.log_prior(grid)
-        cell = 2 * math.log(14 / 140)
+        cell = 2 * math.log(14 / n_cells)
         assert float((log_prior.double() + cell).logsumexp(0)) == pytest.approx(0.0, abs=1e-3)
         exact = -(torch.logsumexp(log_prior.double() - nll.double(), -1) + cell)
     torch.testing.assert_close(importance_nll(model, batch), exact, atol=0.02, rtol=0)
+    torch.testing.assert_close(annealed_nll(model, batch), exact, atol=0.05, rtol=0)
 
 
 def test_likelihood_without_latent_variables_is_exact_with_one_sample(tmp_path):

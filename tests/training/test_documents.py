@@ -114,6 +114,7 @@ def run(tmp_path_factory):
                   "checkpoint_every": 120, "select": "accuracy"},
         objective={"label_weight": 20.0, "mutual_information": 5.0},
         optimiser={"learning_rate": 5e-3, "prior_learning_rate": 5e-3, "clip": 0.0, "prior_clip": 0.0},
+        evaluation={"importance_samples": 1000, "annealed_sentences": 20, "annealed_temperatures": 20},
     )  # fmt: skip
     model, corpus = train(config, folder / "out")
     return folder / "out", model, corpus, evaluate_run(folder / "out", model, corpus)
@@ -132,6 +133,7 @@ def test_topics_are_learnt_from_four_labels_each(run):
         document["nll"] <= -document["elbo"] + 1e-6
         and document["null_reasons"]["bleu"] == "a bag of words has no order"
     )
+    assert document["nll_annealed"] == pytest.approx(document["nll_of_annealed"], abs=0.2)
     report = (out / "report.md").read_text()
     assert "Words of each symbol" in report and "sea: " in report
     log = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
