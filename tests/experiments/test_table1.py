@@ -57,7 +57,10 @@ def test_budgets_give_valid_configurations(name, budget):
     assert config.data == base.data
     if budget == "paper":
         assert config == replace(
-            base, evaluation=replace(base.evaluation, language_model="paper", aggregate_posterior=True)
+            base,
+            evaluation=replace(
+                base.evaluation, language_model="paper", aggregate_posterior=True, annealed_sentences=256
+            ),
         )
     else:
         assert config.objective.schedule != "sigmoid"
