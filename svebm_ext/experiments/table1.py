@@ -261,7 +261,7 @@ def notes(budget: Budget) -> list[str]:
         budgets[budget],
         f"NLL in nats a sentence: {evaluation.importance_samples} importance samples, {sentences} test sentences, the "
         "upper end of log Z; the samples are of the posterior with its standard deviations times the factor under 'q "
-        "widened by'. NLL annealed, where measured: of fewer sentences, beside the usual estimate of the same. rPPL and "
+        "widened by'. NLL annealed, where measured: of fewer sentences, beside the usual one of the same. rPPL and "
         f"wKL: {evaluation.frequency_samples:,} sentences decoded greedily from prior samples; language model of rPPL: "
         f"{evaluation.language_model}; ancestral: sampled words instead; of q's z, where measured: greedy words at z "
         "of the encoder, the best that a prior could do. BLEU: greedy reconstructions of all test sentences from the "
