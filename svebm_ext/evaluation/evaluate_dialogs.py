@@ -18,7 +18,7 @@ from svebm_ext.errors import DataError
 from svebm_ext.evaluation import latent
 from svebm_ext.evaluation.bleu import corpus_bleu
 from svebm_ext.evaluation.embedding_similarity import embedding_similarity
-from svebm_ext.evaluation.evaluate_model import Evaluator
+from svebm_ext.evaluation.evaluate_sentences import SentenceEvaluator
 from svebm_ext.evaluation.report import table_row
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.gaussian import GaussianLatent
@@ -33,7 +33,7 @@ N_CONTEXTS, N_SYMBOLS, N_RESPONSES = 4, 4, 3
 N_SAMPLES, N_TRIES = 128, 8
 
 
-class DialogEvaluator(Evaluator):
+class DialogEvaluator(SentenceEvaluator):
     """The measures that responses in dialogs have.
 
     A response is decoded greedily at a z from the prior given the context; a consensus is the one of several that is

@@ -11,7 +11,7 @@ from svebm_ext.data.corpus import Split
 from svebm_ext.data.documents import DocumentBatch, DocumentSplit, collate_documents
 from svebm_ext.evaluation import latent
 from svebm_ext.evaluation.documents import top_word_lines
-from svebm_ext.evaluation.evaluate_model import Evaluator
+from svebm_ext.evaluation.evaluator import Evaluator
 
 
 class DocumentEvaluator(Evaluator):
@@ -21,7 +21,7 @@ class DocumentEvaluator(Evaluator):
     as the objective does, so that it is that of its words in one given order.
     """
 
-    def encode_split(self, split: Split) -> DocumentSplit:  # type: ignore[override]
+    def encode_split(self, split: Split) -> DocumentSplit:
         """A split as bags of words."""
         return DocumentSplit.from_split(split, self.model.vocabulary)
 

@@ -12,7 +12,7 @@ from svebm_ext.config import Config
 from svebm_ext.data.synthetic import PointBatch, log_density, mode_log_densities, sample_points
 from svebm_ext.evaluation import latent, likelihood
 from svebm_ext.evaluation.collected import Evaluation
-from svebm_ext.evaluation.evaluate_model import LOG_Z_GAP, R_HAT
+from svebm_ext.evaluation.evaluator import LOG_Z_GAP, R_HAT
 from svebm_ext.evaluation.proposal import PROPOSAL_EXAMPLES, tightest_proposal_scale
 from svebm_ext.evaluation.two_sample import maximum_mean_discrepancy, modes_found_by_density, two_sample_test
 from svebm_ext.latents.energy import EnergyLatent

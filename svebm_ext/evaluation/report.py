@@ -41,7 +41,7 @@ METRIC_DOCUMENTATION: dict[str, MetricDocumentation] = {
     "reconstruction_nll_shuffled": MetricDocumentation(
         "nats/sentence",
         "-log p(x|z) at the z of another sentence of similar length: what z is worth",
-        "evaluation.evaluate_model",
+        "evaluation.evaluator",
     ),
     "kl": MetricDocumentation(
         "nats/sentence", "KL(q(z|x) || N(0, I)); of discrete variables and mixtures, KL to their prior", "Eq. 10"

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_runs import tiny_config, write_corpus
 
-from svebm_ext.evaluation.evaluate_model import Evaluator
+from svebm_ext.evaluation.evaluate_sentences import SentenceEvaluator
 from svebm_ext.training.run import train
 
 
@@ -22,7 +22,7 @@ def evaluator(folder, latent, **evaluation):
         objective={"mutual_information": 0.0},
         evaluation={"aggregate_posterior": True} | evaluation,
     )
-    return Evaluator(*train(config, folder / "run"), seed=3)
+    return SentenceEvaluator(*train(config, folder / "run"), seed=3)
 
 
 def as_set(z):

@@ -8,7 +8,7 @@ import torch
 from svebm_ext.data import Vocabulary
 from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.evaluation.annealed_likelihood import annealed_likelihood, find_step_sizes
-from svebm_ext.evaluation.evaluate_model import Evaluator
+from svebm_ext.evaluation.evaluate_sentences import SentenceEvaluator
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.presets import preset
 
@@ -58,6 +58,6 @@ def test_annealed_likelihood_is_that_of_the_cpu(device, model, corpus):
 def test_the_aggregate_posterior_is_that_of_the_cpu(device, model, corpus):
     found = {}
     for where in ("cpu", device.type):
-        found[where] = Evaluator(model.to(where), corpus, seed=2).aggregate_posterior(450).cpu()
+        found[where] = SentenceEvaluator(model.to(where), corpus, seed=2).aggregate_posterior(450).cpu()
     assert found["cpu"].std() > 0.1
     torch.testing.assert_close(found[device.type], found["cpu"], rtol=1e-3, atol=1e-3)

@@ -1,0 +1,271 @@
+"""What an evaluation of any kind of text model measures: likelihood, symbols, classification."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from svebm_ext.config import is_bag_of_words
+from svebm_ext.data.batching import evaluation_batches
+from svebm_ext.data.corpus import Corpus, Split
+from svebm_ext.evaluation import latent, likelihood
+from svebm_ext.evaluation.agreement import agreement_with_labels
+from svebm_ext.evaluation.annealed_likelihood import annealed_likelihood, find_step_sizes
+from svebm_ext.evaluation.classification import accuracy, expected_calibration_error, reliability
+from svebm_ext.evaluation.collected import Evaluation
+from svebm_ext.evaluation.proposal import PROPOSAL_EXAMPLES, tightest_proposal_scale
+from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.latents.gaussian import GaussianLatent
+from svebm_ext.models.importance import importance_samples
+from svebm_ext.models.svebm import SVEBM
+from svebm_ext.sampling.annealed import estimate_log_z
+
+#: Largest distance of the two ends of log Z that is reported without a warning (nats).
+LOG_Z_GAP = 0.1
+#: Smallest effective sample size behind an end of log Z that is reported without a warning.
+LOG_Z_ESS = 30
+#: Most samples of q(z|x) for the ELBO and its parts, where the NLL has wider ones.
+BOUND_SAMPLES = 50
+#: Largest R-hat of the prior's chains that is reported without a warning.
+R_HAT = 1.05
+#: Smallest mean acceptance of annealed chains that is reported without a warning.
+ANNEALED_ACCEPTANCE = 0.4
+
+
+class Evaluator:
+    """Measures one model on one corpus: what the kinds of examples have in common, likelihood and symbols.
+
+    Args:
+        model: trained.
+        corpus: its test split is measured on, its training split is the reference of wKL.
+        seed: of every random number of the evaluation.
+        say: receives a line about each finished part.
+    """
+
+    def __init__(self, model: SVEBM, corpus: Corpus, *, seed: int = 0, say: Callable[[str], None] = print) -> None:
+        self.model, self.corpus, self.seed, self._say = model.eval(), corpus, seed, say
+        self.options = model.config.evaluation
+        self.found = Evaluation()
+        self.test: Any = self.encode_split(corpus.test)
+        self.found.counts.update(self.split_counts(self.test))
+        self._log_categories: Tensor | None = None
+
+    def encode_split(self, split: Split) -> Any:
+        """A split as the model reads it."""
+        raise NotImplementedError
+
+    def split_counts(self, test: Any) -> dict[str, int]:
+        """What the report tells of the size of the test split."""
+        raise NotImplementedError
+
+    def batch(self, rows: Tensor, split: Any = None) -> Any:
+        """Examples of a split, the test split unless another is given, as a batch of the model."""
+        raise NotImplementedError
+
+    def parts(self) -> list[Callable[[], None]]:
+        """What is measured, in order."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def run(self) -> Evaluation:
+        """All measures that the model's family has."""
+        for part in self.parts():
+            begin = time.monotonic()
+            part()
+            self._say(f"evaluated {part.__name__} in {time.monotonic() - begin:.1f} s")
+        return self.found
+
+    # Parts ------------------------------------------------------------------------------------------------------
+
+    def normaliser(self) -> None:
+        """Both ends of log Z; 0 for a normalised prior."""
+        metrics, family = self.found.metrics, self.model.networks.latent
+        if not family.has_prior:
+            for key in ("log_z_lower", "log_z_upper", "nll", "ppl", "elbo", "kl"):
+                self.found.reasons[key] = "an autoencoder has no prior and no likelihood"
+            return
+        if not isinstance(family, EnergyLatent):
+            metrics["log_z_lower"] = metrics["log_z_upper"] = 0.0
+            return
+        estimate = estimate_log_z(
+            family.prior,
+            family.latent_dim,
+            n_chains=self.options.log_z_chains,
+            n_temperatures=self.options.log_z_temperatures,
+            seed=self.seed,
+        )
+        metrics["log_z_lower"], metrics["log_z_upper"] = estimate.lower, estimate.upper
+        metrics["log_z_ess_lower"], metrics["log_z_ess_upper"] = estimate.forward_ess, estimate.reverse_ess
+        metrics["chains_r_hat"] = estimate.r_hat
+        self.found.counts["log Z chains"] = self.options.log_z_chains
+        self.found.counts["log Z temperatures"] = self.options.log_z_temperatures
+        gap = estimate.upper - estimate.lower
+        if not gap <= LOG_Z_GAP:
+            self.found.warnings.append(f"the ends of log Z are {gap:.2f} nats apart: take more chains or temperatures")
+        smallest = min(estimate.forward_ess, estimate.reverse_ess)
+        if not smallest >= LOG_Z_ESS:
+            self.found.warnings.append(f"log Z stands on an effective sample of {smallest:.0f} chains: take more")
+        if not estimate.r_hat <= R_HAT:
+            self.found.warnings.append(f"R-hat of the prior's chains is {estimate.r_hat:.2f}: they have not converged")
+
+    def likelihoods(self) -> None:
+        """Importance-weighted NLL; of samples of q(z|x) itself the ELBO, its parts and the published estimate."""
+        family = self.model.networks.latent
+        if not family.has_prior:
+            return
+        M = self.options.importance_samples if family.latent_dim > 0 else 1
+        chosen = self._likelihood_sentences()
+        lengths = self.test.lengths[chosen]
+        log_z = self.found.metrics["log_z_upper"]
+        sums = {key: 0.0 for key in ("nll", "elbo", "reconstruction_nll", "reconstruction_nll_shuffled", "kl")}
+        if isinstance(family, GaussianLatent):
+            sums["nll_as_published"] = 0.0
+        sizes: list[Tensor] = []
+        scale = self.options.proposal_scale or self._tightest_proposal_scale(M)
+        for rows in evaluation_batches(lengths, 64):
+            batch = self.batch(chosen[rows])
+            drawn = importance_samples(self.model.networks, batch, M, seed=self.seed, proposal_scale=scale)
+            sums["nll"] -= float(likelihood.importance_weighted_log_likelihood(*drawn[:3], log_z).sum())
+            sizes.append(likelihood.effective_sample_size(drawn.log_weights))
+            if scale != 1.0:
+                drawn = importance_samples(self.model.networks, batch, min(M, BOUND_SAMPLES), seed=self.seed)
+            posterior = family.posterior(self.model.networks.encoder(batch))
+            sums["elbo"] += float(likelihood.evidence_lower_bound(*drawn[:3], log_z).sum())
+            sums["reconstruction_nll"] -= float(drawn.log_likelihood.mean(0).sum())
+            others = drawn.z[0].roll(1, 0)  # of sentences as long as these, or nearly: batches are sorted by length
+            sums["reconstruction_nll_shuffled"] += float(self.model.networks.nll(batch, others).sum())
+            if isinstance(family, GaussianLatent):
+                sums["kl"] += float(latent.kl_to_standard_normal(*posterior).sum())
+                energy = (
+                    family.prior.energy(drawn.z)
+                    if isinstance(family, EnergyLatent)
+                    else torch.zeros_like(drawn.z[..., 0])
+                )
+                sums["nll_as_published"] += float(
+                    likelihood.nll_as_published(drawn.log_likelihood, energy, drawn.z, *posterior).sum()
+                )
+            else:
+                sums["kl"] += float((drawn.log_posterior - drawn.log_prior).mean(0).sum())
+        n = len(chosen)
+        self.found.metrics.update({key: value / n for key, value in sums.items()})
+        self.found.metrics["ppl"] = likelihood.perplexity(sums["nll"], int(lengths.sum()))
+        self.found.metrics["nll_ess"] = float(torch.cat(sizes).median())
+        self.found.metrics["nll_proposal_scale"] = scale
+        self.found.counts["NLL sentences"], self.found.counts["NLL importance samples"] = n, M
+        if n < len(self.test):
+            self.found.warnings.append(
+                f"NLL is of {n:,} of {len(self.test):,} test sentences (evaluation.max-sentences)"
+            )
+
+    def annealed(self) -> None:
+        """NLL of some sentences by annealed importance sampling, and beside it the usual one of the same sentences."""
+        family, options = self.model.networks.latent, self.options
+        n = min(options.annealed_sentences, len(self.test))
+        if not n or not family.has_prior:
+            return
+        if not family.has_vector:
+            self.found.reasons["nll_annealed"] = "the latent family has no Gaussian vector that could be annealed"
+            return
+        chosen, networks = self._shuffled(len(self.test))[:n], self.model.networks
+        log_z, scale = self.found.metrics["log_z_upper"], self.found.metrics["nll_proposal_scale"]
+        valid = self.encode_split(self.corpus.valid)
+        pilot = self.batch(self._shuffled(len(valid))[:PROPOSAL_EXAMPLES], valid)
+        step_sizes = find_step_sizes(
+            networks, pilot, options.annealed_temperatures, proposal_scale=scale, seed=self.seed
+        )
+        nll = annealed_nll = acceptance = 0.0
+        done = 0
+        for rows in evaluation_batches(self.test.lengths[chosen], 32):
+            batch = self.batch(chosen[rows])
+            found = annealed_likelihood(
+                networks, batch, n_chains=options.annealed_chains, step_sizes=step_sizes, proposal_scale=scale,
+                seed=self.seed,
+            )  # fmt: skip
+            annealed_nll -= float(found.log_likelihood(log_z).sum())
+            acceptance += found.acceptance * len(rows) / n
+            drawn = importance_samples(
+                networks, batch, options.importance_samples, seed=self.seed, proposal_scale=scale
+            )
+            nll -= float(likelihood.importance_weighted_log_likelihood(*drawn[:3], log_z).sum())
+            done += len(rows)
+            self._say(
+                f"annealed {done} of {n} sentences: NLL {annealed_nll / done:.2f}, by importance {nll / done:.2f}"
+            )
+        self.found.metrics.update(nll_annealed=annealed_nll / n, nll_of_annealed=nll / n)
+        self.found.counts |= {
+            "annealed sentences": n,
+            "annealed chains": options.annealed_chains,
+            "annealed temperatures": options.annealed_temperatures,
+        }
+        if options.annealed_temperatures > 1 and not acceptance >= ANNEALED_ACCEPTANCE:
+            self.found.warnings.append(f"acceptance of the annealed chains is {acceptance:.2f}: take more temperatures")
+
+    def _tightest_proposal_scale(self, n_samples: int) -> float:
+        if not self.model.networks.latent.has_vector:
+            return 1.0
+        valid = self.encode_split(self.corpus.valid)
+        chosen = self._shuffled(len(valid))[:PROPOSAL_EXAMPLES]
+        batches = [self.batch(chosen[rows], valid) for rows in evaluation_batches(valid.lengths[chosen], 64)]
+        return tightest_proposal_scale(self.model.networks, batches, n_samples, seed=self.seed)
+
+    def _likelihood_sentences(self) -> Tensor:
+        n, limit = len(self.test), self.options.max_sentences
+        if limit == 0 or limit >= n:
+            return torch.arange(n)
+        return self._shuffled(n)[:limit]
+
+    def _shuffled(self, n: int) -> Tensor:
+        return torch.randperm(n, generator=torch.Generator().manual_seed(self.seed))
+
+    def symbols(self) -> None:
+        """I(z, y), and the symbols against every label of the test split.
+
+        Of several discrete variables, the information is the sum over them, and a sentence's symbol is the tuple of
+        their most probable categories.
+        """
+        metrics = self.found.metrics
+        if self._log_categories is None:
+            for key in ("mi", "homogeneity"):
+                self.found.reasons[key] = f"the {self.model.config.model.latent} latent family has no symbols"
+            return
+        variables = self._log_categories.unbind(1)
+        _, symbols = self._log_categories.argmax(-1).unique(dim=0, return_inverse=True)
+        metrics["mi"] = sum(map(latent.mutual_information, variables))
+        metrics["marginal_entropy"] = sum(map(latent.marginal_entropy, variables))
+        metrics["symbols_used"] = len(set(symbols.tolist()))
+        labels = {name: values for name, values in self.corpus.test.labels.items() if any(values)}
+        if not labels:
+            self.found.reasons["homogeneity"] = "the test split has no labels"
+            return
+        bags = is_bag_of_words(self.model.config.model)
+        metrics |= agreement_with_labels(symbols, self.corpus.test, questions=not bags)
+        metrics["homogeneity_per_batch_as_published"] = {
+            name: latent.homogeneity_per_batch_as_published(symbols, values) for name, values in labels.items()
+        }
+        if len(variables) == 1:
+            self._classification(variables[0])
+
+    def _classification(self, log_symbol: Tensor) -> None:
+        """Accuracy where the symbols were learnt as classes."""
+        names, label = self.model.label_names, self.model.config.data.label
+        known = sorted(self.corpus.test.labels)
+        if not names or not known:
+            return
+        ids = {name: i for i, name in enumerate(names)}
+        values = self.corpus.test.labels[label or known[0]]
+        truth = torch.tensor([ids.get(value, -1) for value in values])
+        unknown = sorted(set(values) - set(ids) - {""})
+        if unknown:
+            n = sum(value in unknown for value in values)
+            self.found.warnings.append(f"{n} test examples have classes that training lacked: {', '.join(unknown)}")
+        if not bool((truth >= 0).any()):
+            self.found.reasons["accuracy"] = "no test example has a class that was learnt"
+            return
+        self.found.metrics["accuracy"] = accuracy(log_symbol.argmax(-1), truth)
+        self.found.metrics["calibration_error"] = expected_calibration_error(log_symbol.exp(), truth)
+        self.found.reliability = reliability(log_symbol.exp(), truth)
+        self.found.counts["classified examples"] = int((truth >= 0).sum())
