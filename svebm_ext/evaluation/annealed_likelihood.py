@@ -79,11 +79,11 @@ def annealed_likelihood(
     _check(networks, n_chains=n_chains, n_leapfrog=n_leapfrog)
     with _frozen(networks):
         chains = _Chains(networks, batch, n_chains, proposal_scale, seed)
-        acceptances = []
+        acceptances, n_temperatures = [], len(step_sizes) + 1
         for index, step_size in enumerate(step_sizes):
-            chains.weigh(len(step_sizes) + 1)
-            acceptances.append(chains.move((index + 1) / (len(step_sizes) + 1), step_size, n_leapfrog, index))
-        chains.weigh(len(step_sizes) + 1)
+            chains.weigh(n_temperatures)
+            acceptances.append(chains.move((index + 1) / n_temperatures, step_size, n_leapfrog, index))
+        chains.weigh(n_temperatures)
     return AnnealedLikelihood(chains.log_weights, sum(acceptances) / len(acceptances) if acceptances else math.nan)
 
 

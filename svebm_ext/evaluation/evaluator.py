@@ -53,6 +53,7 @@ class Evaluator:
         self.test: Any = self.encode_split(corpus.test)
         self.found.counts.update(self.split_counts(self.test))
         self._log_categories: Tensor | None = None
+        self._nll = torch.full((len(self.test),), torch.nan, dtype=torch.float64)  # of the examples it is measured on
 
     def encode_split(self, split: Split) -> Any:
         """A split as the model reads it."""
@@ -129,7 +130,9 @@ class Evaluator:
         for rows in evaluation_batches(lengths, 64):
             batch = self.batch(chosen[rows])
             drawn = importance_samples(self.model.networks, batch, M, seed=self.seed, proposal_scale=scale)
-            sums["nll"] -= float(likelihood.importance_weighted_log_likelihood(*drawn[:3], log_z).sum())
+            nll = -likelihood.importance_weighted_log_likelihood(*drawn[:3], log_z).cpu()
+            self._nll[batch.indices.cpu()] = nll
+            sums["nll"] += float(nll.sum())
             sizes.append(likelihood.effective_sample_size(drawn.log_weights))
             if scale != 1.0:
                 drawn = importance_samples(self.model.networks, batch, min(M, BOUND_SAMPLES), seed=self.seed)
@@ -164,33 +167,29 @@ class Evaluator:
     def annealed(self) -> None:
         """NLL of some sentences by annealed importance sampling, and beside it the usual one of the same sentences."""
         family, options = self.model.networks.latent, self.options
-        n = min(options.annealed_sentences, len(self.test))
-        if not n or not family.has_prior:
+        if not options.annealed_sentences or not family.has_prior:
             return
         if not family.has_vector:
             self.found.reasons["nll_annealed"] = "the latent family has no Gaussian vector that could be annealed"
             return
-        chosen, networks = self._shuffled(len(self.test))[:n], self.model.networks
+        order = self._shuffled(len(self.test))
+        chosen = order[~self._nll[order].isnan()][: options.annealed_sentences]
+        n, networks = len(chosen), self.model.networks
         log_z, scale = self.found.metrics["log_z_upper"], self.found.metrics["nll_proposal_scale"]
-        valid = self.encode_split(self.corpus.valid)
-        pilot = self.batch(self._shuffled(len(valid))[:PROPOSAL_EXAMPLES], valid)
+        pilot, *_ = self._pilot_batches()
         step_sizes = find_step_sizes(
             networks, pilot, options.annealed_temperatures, proposal_scale=scale, seed=self.seed
         )
         nll = annealed_nll = acceptance = 0.0
         done = 0
         for rows in evaluation_batches(self.test.lengths[chosen], 32):
-            batch = self.batch(chosen[rows])
             found = annealed_likelihood(
-                networks, batch, n_chains=options.annealed_chains, step_sizes=step_sizes, proposal_scale=scale,
-                seed=self.seed,
+                networks, self.batch(chosen[rows]), n_chains=options.annealed_chains, step_sizes=step_sizes,
+                proposal_scale=scale, seed=self.seed,
             )  # fmt: skip
             annealed_nll -= float(found.log_likelihood(log_z).sum())
+            nll += float(self._nll[chosen[rows]].sum())
             acceptance += found.acceptance * len(rows) / n
-            drawn = importance_samples(
-                networks, batch, options.importance_samples, seed=self.seed, proposal_scale=scale
-            )
-            nll -= float(likelihood.importance_weighted_log_likelihood(*drawn[:3], log_z).sum())
             done += len(rows)
             self._say(
                 f"annealed {done} of {n} sentences: NLL {annealed_nll / done:.2f}, by importance {nll / done:.2f}"
@@ -207,10 +206,13 @@ class Evaluator:
     def _tightest_proposal_scale(self, n_samples: int) -> float:
         if not self.model.networks.latent.has_vector:
             return 1.0
+        return tightest_proposal_scale(self.model.networks, self._pilot_batches(), n_samples, seed=self.seed)
+
+    def _pilot_batches(self) -> list[Any]:
+        """The validation examples by which settings of the likelihood are chosen."""
         valid = self.encode_split(self.corpus.valid)
         chosen = self._shuffled(len(valid))[:PROPOSAL_EXAMPLES]
-        batches = [self.batch(chosen[rows], valid) for rows in evaluation_batches(valid.lengths[chosen], 64)]
-        return tightest_proposal_scale(self.model.networks, batches, n_samples, seed=self.seed)
+        return [self.batch(chosen[rows], valid) for rows in evaluation_batches(valid.lengths[chosen], 64)]
 
     def _likelihood_sentences(self) -> Tensor:
         n, limit = len(self.test), self.options.max_sentences

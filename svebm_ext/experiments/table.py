@@ -249,7 +249,7 @@ def render(
     trained = [row for row in rows if row["preset"] is not None]
     further = [measure for measure in further if any(value_of(row, measure.key) is not None for row in trained)]
     lines += _section("Empty cells", _empty_cells(rows, measures, further))
-    if further and trained:
+    if further:
         lines += ["## Further measures", "", *_markdown(table_cells(trained, further)), ""]
     lines += ["## How the rows were made", "", *_markdown(_origin_cells(rows)), ""]
     lines += _section("Warnings", _shared([(row, text) for row in rows for text in row["warnings"]], rows))

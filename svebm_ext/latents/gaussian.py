@@ -55,7 +55,7 @@ class GaussianLatent(Latent):
     def sample(self, posterior: AnyGaussian, draw: Draw, ids: Int[Tensor, "B"]) -> Float[Tensor, "B D"]:
         """mu + sigma e (the reparameterisation)."""
         noise = draw.normal(ids, self.latent_dim, Stream.POSTERIOR).to(posterior.mean.dtype)
-        return posterior.mean + torch.exp(0.5 * posterior.log_variance) * noise
+        return posterior.mean + self.deviations(posterior) * noise
 
     def widened(self, posterior: Any, scale: float) -> Any:
         """N(mu, diag (scale sigma)^2)."""
@@ -70,7 +70,7 @@ class GaussianLatent(Latent):
     ) -> Float[Tensor, "M B D"]:
         """mu + sigma e_m."""
         noise = philox_normal(seed, ids, dim=self.latent_dim, n_steps=n_samples, stream=Stream.EVALUATION)
-        return posterior.mean + torch.exp(0.5 * posterior.log_variance) * noise
+        return posterior.mean + self.deviations(posterior) * noise
 
     def terms(self, posterior: AnyGaussian, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
         """`kl` [B, D]: KL(q(z_d|x) || N(0, 1)) of every dimension, in nats (closed form)."""
