@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -36,7 +37,7 @@ def run_recurrent(
     if isinstance(network, nn.LSTM) or prefers_torch(inputs, batch_sizes, network.hidden_size, len(suffixes)):
         state = None if initial is None else tuple(s.unsqueeze(0).contiguous() for s in initial)
         given = state if state is None or isinstance(network, nn.LSTM) else state[0]
-        output, final = network(PackedSequence(inputs, batch_sizes), given)
+        output, final = _run_layer(network, PackedSequence(inputs, batch_sizes), given)
         return output.data, tuple((final[0] if isinstance(final, tuple) else final).unbind(0))
     parameters = [
         getattr(network, f"{name}_l0{suffix}")
@@ -46,6 +47,20 @@ def run_recurrent(
     h = None if initial is None else torch.stack([initial[0].to(inputs.dtype)] * len(suffixes))
     hidden, final = gru_sequence(inputs, batch_sizes, h, parameters)
     return hidden, tuple(final.unbind(0))
+
+
+def _run_layer(network: nn.GRU | nn.LSTM, *arguments: object) -> tuple[Any, Any]:
+    """The layer's own forward pass, such that a gradient can be asked for.
+
+    cuDNN keeps what a gradient needs in training mode only, which for one layer, without dropout, means nothing else.
+    """
+    if network.training or not torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return network(*arguments)
+    network.training = True
+    try:
+        return network(*arguments)
+    finally:
+        network.training = False
 
 
 class RecurrentEncoder(nn.Module):
