@@ -131,11 +131,12 @@ def gpus_here() -> list[int]:
 
 
 def commit() -> str:
-    """Commit of a clone; a copy without its history may be told it in SVEBM_COMMIT."""
+    """Commit of a clone, `+changes` where files differ; a copy without its history may be told it in SVEBM_COMMIT."""
     if not (ROOT / ".git").exists():
         return os.environ.get("SVEBM_COMMIT", "")
     try:
-        return run("git", "-C", str(ROOT), "rev-parse", "HEAD").strip()
+        changed = run("git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no").strip()
+        return run("git", "-C", str(ROOT), "rev-parse", "HEAD").strip() + ("+changes" if changed else "")
     except BuildUnavailableError:
         return ""
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import svebm_ext
 from svebm_ext.errors import ConfigError
 from svebm_ext.models.pretrained import write_atomically, write_json
+from svebm_ext.ops.native_library import read_build_record
 
 METRICS, REPORT = "metrics.json", "report.md"
 
@@ -301,17 +302,25 @@ def write_report(
 
 
 def source_version() -> str:
-    """Commit of the sources that run, `+changes` where files differ from it; the package's version outside git."""
+    """Commit of the sources that run, `+changes` where files differ from it, and the package's version.
+
+    Of an installed package the commit that it was built from, where the build knew it.
+    """
     package = Path(svebm_ext.__file__).resolve().parent
     version = f"svebm_ext {svebm_ext.__version__}"
     # An installed package may lie inside some other repository, whose commit says nothing about it.
     top = _git(package, "rev-parse", "--show-toplevel")
     tracked = _git(package, "ls-files", "__init__.py")
-    if not top or not tracked or Path(top).resolve() != package.parent:
-        return version
-    commit = _git(package, "rev-parse", "--short=12", "HEAD")
-    changed = _git(package, "status", "--porcelain", "--untracked-files=no")
-    return f"{commit}{'+changes' if changed else ''} ({version})" if commit else version
+    if top and tracked and Path(top).resolve() == package.parent:
+        commit = _git(package, "rev-parse", "--short=12", "HEAD")
+        if _git(package, "status", "--porcelain", "--untracked-files=no"):
+            commit += "+changes"
+    elif not (package.parent / ".git").exists():
+        built, *changed = str(read_build_record(package).get("commit", "")).split("+")
+        commit = "+".join([built[:12], *changed])
+    else:  # a clone, but no git
+        commit = ""
+    return f"{commit} ({version})" if commit else version
 
 
 def _git(folder: Path, *arguments: str) -> str:

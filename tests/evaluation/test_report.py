@@ -139,6 +139,20 @@ def test_source_version_ignores_a_repository_the_package_was_merely_installed_in
     assert report.source_version() == f"svebm_ext {svebm_ext.__version__}"
 
 
-def test_source_version_without_git(monkeypatch):
+def test_source_version_without_git(tmp_path, monkeypatch):
+    package = copied_package(tmp_path, monkeypatch)
+    (tmp_path / ".git").mkdir()
+    (package / "_build.json").write_text('{"commit": "of some earlier build"}')
     monkeypatch.setenv("PATH", "/nonexistent")
     assert report.source_version() == f"svebm_ext {svebm_ext.__version__}"
+
+
+@pytest.mark.parametrize(
+    ("built", "found"),
+    [("c" * 40, "c" * 12 + " "), ("c" * 40 + "+changes", "c" * 12 + "+changes "), ("", "")],
+)
+def test_source_version_of_an_installed_package_is_the_commit_it_was_built_from(tmp_path, monkeypatch, built, found):
+    package = copied_package(tmp_path, monkeypatch)
+    (package / "_build.json").write_text(json.dumps({"commit": built}))
+    version = f"svebm_ext {svebm_ext.__version__}"
+    assert report.source_version() == (f"{found}({version})" if found else version)
