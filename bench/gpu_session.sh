@@ -6,10 +6,13 @@
 #   bench/gpu_session.sh [FOLDER]      results go to FOLDER, default $OUT, else bench/results/
 #   DATA=DIR bench/gpu_session.sh      also trains: DIR, an absolute path, is the --data.root that holds ptb
 #   LIMIT=SECONDS                      of the whole visit, default 570; TRAIN_SECONDS of the training, default 170
-#   BUDGET=long ROWS="a b"             which rows of Table 1; default one, svebm-ib, at budget cpu
+#   BUDGET=long ROWS="a b:1" LANES=2   which rows of Table 1, at which seed (else 0), and how many at a time, each in a
+#                                      process; default one, svebm-ib, at budget cpu
+#   MPS=1                              these processes share the GPU by its multi-process service, where that can be started
 #   SITE=DIR                           where the package is built, and not built again if it is there
 #   PARTS="tests bench"                some of: tests, sanitizer, train, bench, profile; default all
 #   BENCHES="train_step langevin"      which of bench/bench_*.py; default all
+#   SANITIZED="langevin or gru_decode" which kernels the sanitizer looks at; default all
 #   REHEARSE=1 bench/gpu_session.sh    without a GPU: the build, and the tests and benchmarks skipping themselves
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -76,16 +79,54 @@ if wants sanitizer; then
     # without torch's caching allocator every tensor has its own allocation, whose ends the checker knows
     for tool in memcheck racecheck synccheck; do
       limited "$tool" 170 env PYTORCH_NO_CUDA_MEMORY_CACHING=1 \
-        compute-sanitizer --tool "$tool" --error-exitcode 3 "${gpu_tests[@]}" -k "equal_the_reference" &
+        compute-sanitizer --tool "$tool" --error-exitcode 3 "${gpu_tests[@]}" -k "equal_the_reference${SANITIZED:+ and ($SANITIZED)}" &
     done
   else
     echo "no compute-sanitizer here" | tee "$out/memcheck.log"
   fi
 fi
-if wants train && [[ -n ${DATA:-} ]]; then
-  limited train "${TRAIN_SECONDS:-170}" python3 -m svebm_ext.experiments ptb --budget "${BUDGET:-cpu}" --rows ${ROWS:-svebm-ib} \
-    --data.root "$DATA" --out "$out/ptb" &
-fi
+
+share_the_gpu() {  # kernels of several processes run side by side, in place of taking turns
+  export CUDA_MPS_PIPE_DIRECTORY=$work/mps CUDA_MPS_LOG_DIRECTORY=$work/mps
+  mkdir -p "$work/mps"
+  # two processes at once, whose kernels wait for all of their blocks: as such they must not wait for each other's
+  local sequences="$root/tests/gpu/test_gru_sequence_gpu.py" first
+  if timeout 20 nvidia-cuda-mps-control -d; then
+    limited mps-first 60 "${pytest[@]}" "$sequences" -k equal_the_reference &
+    first=$!
+    limited mps-second 60 "${pytest[@]}" "$sequences" -k equal_the_reference
+    wait "$first"
+    grep -q "^mps-" "$failed" || { echo "the multi-process service runs"; return; }
+    stop_sharing
+  fi
+  unset CUDA_MPS_PIPE_DIRECTORY CUDA_MPS_LOG_DIRECTORY
+  echo "no multi-process service" | tee -a "$failed"
+}
+
+stop_sharing() {
+  echo quit | timeout 20 nvidia-cuda-mps-control
+}
+
+train_row() {  # train_row ROW[:SEED]
+  local row=${1%:*} seed=0
+  [[ $1 != *:* ]] || seed=${1#*:}
+  limited "train-$row-seed$seed" "${TRAIN_SECONDS:-170}" python3 -m svebm_ext.experiments ptb --budget "${BUDGET:-cpu}" \
+    --rows "$row" --seed "$seed" --data.root "$DATA" --out "$out/ptb"
+}
+
+train_rows() {
+  local row running=0
+  [[ -z ${MPS:-} ]] || share_the_gpu
+  export OMP_NUM_THREADS=1
+  for row in ${ROWS:-svebm-ib}; do
+    ((running < ${LANES:-1})) || { wait -n; running=$((running - 1)); }
+    train_row "$row" &
+    running=$((running + 1))
+  done
+  wait
+  [[ -z ${CUDA_MPS_PIPE_DIRECTORY:-} ]] || stop_sharing
+}
+if wants train && [[ -n ${DATA:-} ]]; then train_rows & fi
 wait
 
 bench() {  # bench NAME SECONDS: FOLDER/NAME.json and its tables
