@@ -71,7 +71,7 @@ pytest=(python3 -m pytest --confcutdir="$root/tests/gpu" -q -p no:cacheprovider)
 gpu_tests=("${pytest[@]}" "$root/tests/gpu")
 if wants tests; then
   for file in "$root"/tests/gpu/test_*.py; do
-    limited "$(basename "$file" .py)" 180 "${pytest[@]}" "$file" --durations=5 &
+    limited "$(basename "$file" .py)" 400 "${pytest[@]}" "$file" --durations=5 &
   done
 fi
 if wants sanitizer; then

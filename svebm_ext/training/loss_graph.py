@@ -25,12 +25,12 @@ Capture = Callable[[nn.Module, tuple[Tensor, ...]], Callable[..., tuple[Tensor, 
 
 def cuda_graphs(module: nn.Module, sample: tuple[Tensor, ...]) -> Callable[..., tuple[Tensor, Tensor]]:
     """A module whose forward and backward pass are a CUDA graph each (`torch.cuda.make_graphed_callables`)."""
-    graphed = torch.cuda.make_graphed_callables(module, sample, allow_unused_input=True)
-    # Gradients of the parameters come from the stream of the capture: torch waits for it, and newer versions say so.
+    # Gradients of the parameters come from the stream of the capture: torch waits for it, and newer versions say so,
+    # already while capturing.
     quiet = getattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch", None)
     if quiet is not None:
         quiet(False)
-    return cast(Any, graphed)
+    return cast(Any, torch.cuda.make_graphed_callables(module, sample, allow_unused_input=True))
 
 
 class LossGraph:
