@@ -33,6 +33,7 @@ def validate(config: Config) -> None:
     for section, names in positive.items():
         for name in names:
             _require(config, section, name, lambda v: v >= 1, "an integer of at least 1")
+    _require(config, "training", "prior_steps", lambda v: v >= 0, "0, or a number of iterations")
     for name in ("max_sentences", "annealed_sentences"):
         _require(config, "evaluation", name, lambda v: v >= 0, "0, or a number of sentences")
     for name in ("embedding_dropout", "output_dropout", "word_dropout", "document_dropout"):
@@ -111,6 +112,12 @@ def _validate_combinations(config: Config) -> None:
         )
     if config.chains.per_iteration < 0:
         raise ConfigError(f"chains.per-iteration: {config.chains.per_iteration} given, expected at least 0")
+    if config.training.prior_steps > 0 and not (model.kind == "sentences" and model.latent == "energy"):
+        raise ConfigError("training.prior-steps: needs sentences and an energy-based prior (model.kind, model.latent)")
+    if config.training.prior_steps > 0 and objective.label_weight > 0:
+        raise ConfigError(
+            "training.prior-steps: the prior alone would forget labels (objective.label-weight); set it to 0"
+        )
     if objective.regroup_at > 0 and not (model.kind in ("sentences", "dialogs") and model.latent == "energy"):
         raise ConfigError(
             "objective.regroup-at: needs sentences or dialogs, and symbols (model.kind, model.latent energy)"

@@ -245,6 +245,9 @@ class TrainingConfig:
     """What chooses the best model: the validation bound, or the accuracy on labelled validation examples."""
     max_steps: int = 10_000
     """Iterations in all."""
+    prior_steps: int = 0
+    """Iterations after these in which the energy-based prior of the best model alone goes on learning, from z of the
+    encoder. Its result is kept where it betters the validation bound."""
     checkpoint_every: int = 500
     """Iterations between checkpoints."""
     validate_every: int = 1000

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import platform
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import torch
 
 from svebm_ext import __version__
 from svebm_ext.config import Config, from_dict, is_bag_of_words, validate
+from svebm_ext.data.batching import EncodedSplit
 from svebm_ext.data.corpora import load_configured
 from svebm_ext.data.corpus import Corpus
 from svebm_ext.data.documents import document_vocabulary
@@ -20,11 +24,15 @@ from svebm_ext.models.document import WORD_STD, DocumentDecoder, DocumentEncoder
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.pretrained import CONFIG, load_parameters, read_json, write_json
 from svebm_ext.models.svebm import SVEBM
-from svebm_ext.training.checkpoint import load_checkpoint, section
+from svebm_ext.training.checkpoint import load_checkpoint, prefixed, save_checkpoint, section
 from svebm_ext.training.feeds import DialogFeed, DocumentFeed, SentenceFeed, training_label
 from svebm_ext.training.loop import BEST, LAST, Trainer
+from svebm_ext.training.prior_fit import INFORMATION, fit_prior
 from svebm_ext.training.runtime import Runtime
 from svebm_ext.training.validation import Validator
+
+#: The model after the second stage, of the prior alone.
+FITTED = "checkpoints/fitted.safetensors"
 
 
 def read_run_config(run: Path) -> Config:
@@ -85,10 +93,14 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
     if runtime.is_main:
         start_folder(out, model, resume)
         _tell(corpus, feed, vocabulary)
+        if trainer.step < config.training.max_steps:
+            (out / FITTED).unlink(missing_ok=True)
     runtime.barrier()
     trainer.run()
     if runtime.is_main:
         load_best(trainer.model, out)
+        if config.training.prior_steps > 0:
+            finish_prior(trainer.model, cast(SentenceFeed, feed).train, validator, config, out)
         model.eval()
         model.save_pretrained(out)
     return model.eval(), corpus
@@ -186,6 +198,39 @@ def load_best(model: LatentVariableModel, out: Path) -> None:
     path = out / BEST if (out / BEST).exists() else out / LAST
     tensors, _ = load_checkpoint(path)
     load_parameters(model, section(tensors, "model"), str(path))
+
+
+def finish_prior(
+    model: LatentVariableModel, train: EncodedSplit, validator: Validator, config: Config, out: Path
+) -> None:
+    """Second stage of a run: the prior of the best model learns alone, and is kept if the validation bound is better.
+
+    It is done once and kept in FITTED. Interrupted, it is done from its beginning, with the same result.
+    """
+    path, n_iterations = out / FITTED, config.training.prior_steps
+    if path.exists():
+        tensors, state = load_checkpoint(path)
+        if state["prior_steps"] == n_iterations:
+            load_parameters(model, section(tensors, "model"), str(path))
+            return
+    learnt = copy.deepcopy(model.latent.state_dict())
+    before = validator.measure(model)["valid_bound"]
+    fit_prior(
+        model, train, n_iterations, seed=config.seed, information=INFORMATION * config.objective.mutual_information,
+        say=_say,
+    )  # fmt: skip
+    finite = all(bool(p.isfinite().all()) for p in model.latent.parameters())
+    after = validator.measure(model)["valid_bound"] if finite else math.nan
+    kept = after < before
+    if not kept:
+        model.latent.load_state_dict(learnt)
+    _say(f"prior alone: validation bound {before:.3f} before, {after:.3f} after{'' if kept else ', not kept'}")
+    state = {"prior_steps": n_iterations, "valid_bound_before": before, "kept": kept}
+    save_checkpoint(path, prefixed(model.state_dict(), "model"), state)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def environment() -> dict[str, object]:
