@@ -112,18 +112,7 @@ def _validate_combinations(config: Config) -> None:
         )
     if config.chains.per_iteration < 0:
         raise ConfigError(f"chains.per-iteration: {config.chains.per_iteration} given, expected at least 0")
-    if config.training.prior_steps > 0 and not (model.kind == "sentences" and model.latent == "energy"):
-        raise ConfigError("training.prior-steps: needs sentences and an energy-based prior (model.kind, model.latent)")
-    if config.training.prior_steps > 0 and objective.label_weight > 0:
-        raise ConfigError(
-            "training.prior-steps: the prior alone would forget labels (objective.label-weight); set it to 0"
-        )
-    if objective.regroup_at > 0 and not (model.kind in ("sentences", "dialogs") and model.latent == "energy"):
-        raise ConfigError(
-            "objective.regroup-at: needs sentences or dialogs, and symbols (model.kind, model.latent energy)"
-        )
-    if objective.regroup_at > 0 and objective.label_weight > 0:
-        raise ConfigError("objective.regroup-at: symbols are classes where labels are learnt; set it to 0")
+    _validate_prior_stages(config)
     _validate_labels(config)
     batch = config.training.batch_size + (config.training.labelled_batch_size if objective.labelled_bound else 0)
     picked = config.chains.per_iteration or batch
@@ -161,6 +150,23 @@ def _validate_dialogs(config: Config) -> None:
         raise ConfigError("chains.per-iteration: chains of dialogs belong to the batch's examples; set it to 0")
     if config.objective.label_weight > 0:
         raise ConfigError("objective.label-weight: dialogs are learnt without labels; set it to 0")
+
+
+def _validate_prior_stages(config: Config) -> None:
+    """What happens to the prior once in a run, or after it."""
+    model, objective = config.model, config.objective
+    if config.training.prior_steps > 0 and not (model.kind == "sentences" and model.latent == "energy"):
+        raise ConfigError("training.prior-steps: needs sentences and an energy-based prior (model.kind, model.latent)")
+    if config.training.prior_steps > 0 and objective.label_weight > 0:
+        raise ConfigError(
+            "training.prior-steps: the prior alone would forget labels (objective.label-weight); set it to 0"
+        )
+    if objective.regroup_at > 0 and not (model.kind in ("sentences", "dialogs") and model.latent == "energy"):
+        raise ConfigError(
+            "objective.regroup-at: needs sentences or dialogs, and symbols (model.kind, model.latent energy)"
+        )
+    if objective.regroup_at > 0 and objective.label_weight > 0:
+        raise ConfigError("objective.regroup-at: symbols are classes where labels are learnt; set it to 0")
 
 
 def _validate_labels(config: Config) -> None:

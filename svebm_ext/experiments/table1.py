@@ -261,6 +261,7 @@ def notes(budget: Budget) -> list[str]:
     """What a reader has to know beside the numbers."""
     config = make_row("svebm-ib", budget).config
     training, evaluation = config.training, config.evaluation
+    prior_steps = make_row("svebm-ib-two-stage", budget).config.training.prior_steps
     sentences = f"{evaluation.max_sentences:,}" if evaluation.max_sentences else "all"
     budgets = {
         "smoke": "Budget smoke: networks of 64 units and 20 iterations, to see that everything runs. The numbers mean "
@@ -286,7 +287,7 @@ def notes(budget: Budget) -> list[str]:
         "posterior's centre.",
         "† The paper's NLL of the SVEBM rows is not a likelihood and compares with no other number here: the released "
         "estimate normalises with the posterior samples of each sentence and falls below -log p(x) (docs/math.md).",
-        f"*-two-stage: afterwards the prior alone learns for {PRIOR_STEPS:,} iterations, from z of the encoder. The "
+        f"*-two-stage: afterwards the prior alone learns for {prior_steps:,} iterations, from z of the encoder. The "
         "training time is without them.",
         f"{REAL_TEXT}: wKL of the test text against the training text (the paper prints .14), and the perplexity of "
         "the test text under the same language model trained on real sentences. Both are what a perfect generator "

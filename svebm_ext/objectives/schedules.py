@@ -1,4 +1,4 @@
-"""Weight w of the divergence terms over a run."""
+"""What changes over a run: weight w of the divergence terms, weight of the labels, step sizes."""
 
 from __future__ import annotations
 
@@ -40,3 +40,8 @@ def label_weight(step: int, max_steps: int, config: ObjectiveConfig) -> float:
     """Weight eta of the labels' cross-entropy at an iteration: rises linearly over a share `label_ramp` of the run."""
     length = config.label_ramp * max_steps
     return config.label_weight * (1.0 if step >= length else step / length)
+
+
+def cosine_decay(step: int, max_steps: int) -> float:
+    """Factor on the optimiser's step size at an iteration: from 1 along half a cosine to a fiftieth."""
+    return 0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / max_steps)))

@@ -12,7 +12,6 @@ is that of the prior in Algorithm 1 of Pang & Wu (2021).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import cast
 
@@ -20,13 +19,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from svebm_ext.data.batching import EncodedSplit, collate, evaluation_batches
+from svebm_ext.data.batching import EncodedSplit
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import GaussianPosterior
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.objectives.mutual_information import mutual_information
-from svebm_ext.ops.philox import Stream, philox_normal, philox_uniform
+from svebm_ext.objectives.schedules import cosine_decay
+from svebm_ext.ops.philox import Stream
+from svebm_ext.randomness import Draw
 from svebm_ext.sampling.chains import ChainBank
+from svebm_ext.training.encoding import posteriors_of
 
 #: Training sentences whose q(z|x) is kept, at most.
 MAX_SENTENCES = 50_000
@@ -34,8 +36,8 @@ MAX_SENTENCES = 50_000
 BATCH, N_CHAINS, N_MOVED = 500, 1000, 500
 #: Langevin steps an iteration, and their size.
 N_STEPS, STEP_SIZE = 20, 0.05
-#: Adam's first step size, and the share of it that a cosine leaves at the end.
-RATE, FINAL_RATE = 1e-3, 0.02
+#: Adam's first step size, which falls along a cosine.
+RATE = 1e-3
 #: lambda here, as a share of the one in training, where w weighs the energies.
 INFORMATION = 0.5
 #: Lines of progress.
@@ -74,10 +76,8 @@ def fit_prior(
     optimiser = torch.optim.Adam(prior.parameters(), lr=RATE)
     every = max(1, n_iterations // N_REPORTS)
     for iteration in range(n_iterations):
-        progress = iteration / n_iterations
-        rate = FINAL_RATE + (1.0 - FINAL_RATE) * 0.5 * (1.0 + math.cos(math.pi * progress))
-        optimiser.param_groups[0]["lr"] = RATE * rate
-        z = _draw(posterior, seed, iteration)
+        optimiser.param_groups[0]["lr"] = RATE * cosine_decay(iteration, n_iterations)
+        z = _sample(latent, posterior, Draw(seed, iteration))
         negative = chains.advance(
             prior.layers(), iteration, N_MOVED, activation=prior.activation, negative_slope=prior.negative_slope
         )
@@ -97,21 +97,13 @@ def fit_prior(
 @torch.no_grad()
 def _posteriors(model: LatentVariableModel, train: EncodedSplit) -> GaussianPosterior:
     """q(z|x) of the chosen sentences: mean and log variance [N, D]."""
-    model.eval()
-    device = next(model.parameters()).device
-    chosen = torch.arange(0, len(train), -(-len(train) // MAX_SENTENCES))
-    found = [
-        model.latent.posterior(model.encoder(collate(train, chosen[part]).to(device), None))
-        for part in evaluation_batches(train.lengths[chosen], 256)
-    ]
-    return GaussianPosterior(*(torch.cat(parts).float() for parts in zip(*found, strict=True)))
+    found = [posterior for _, posterior in posteriors_of(model, train, MAX_SENTENCES)]
+    return GaussianPosterior(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
-def _draw(posterior: GaussianPosterior, seed: int, iteration: int) -> Float[Tensor, "B D"]:
+def _sample(latent: EnergyLatent, posterior: GaussianPosterior, draw: Draw) -> Float[Tensor, "B D"]:
     """z of sentences drawn with replacement."""
-    n, dim = posterior.mean.shape
+    n = len(posterior.mean)
     ids = torch.arange(BATCH, device=posterior.mean.device)
-    uniform = philox_uniform(seed, ids, dim=1, first_step=iteration, stream=Stream.SELECTION)[0, :, 0]
-    rows = (uniform * n).long().clamp(max=n - 1)
-    noise = philox_normal(seed, ids, dim=dim, first_step=iteration, stream=Stream.POSTERIOR)[0]
-    return posterior.mean[rows] + torch.exp(0.5 * posterior.log_variance[rows]) * noise
+    rows = (draw.uniform(ids, 1, Stream.SELECTION)[:, 0] * n).long().clamp(max=n - 1)
+    return latent.sample(GaussianPosterior(*(part[rows] for part in posterior)), draw, ids)

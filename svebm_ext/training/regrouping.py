@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svebm_ext.data.batching import EncodedSplit, collate, evaluation_batches
+from svebm_ext.data.batching import EncodedSplit
 from svebm_ext.errors import DataError
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.energy import EnergyLatent
@@ -25,6 +25,7 @@ from svebm_ext.latents.gaussian import ConditionalPosterior
 from svebm_ext.models.energy import EnergyMLP
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.randomness import Draw
+from svebm_ext.training.encoding import posteriors_of
 
 #: Training sentences that are clustered, at most; samples of the prior where there is no bank of chains.
 MAX_SENTENCES, SAMPLES = 10_000, 1000
@@ -130,13 +131,8 @@ def regroup(
 @torch.no_grad()
 def _encoded(model: LatentVariableModel, train: EncodedSplit, draw: Draw) -> Encoded:
     """The chosen sentences."""
-    model.eval()
-    device = next(model.parameters()).device
-    chosen = torch.arange(0, len(train), -(-len(train) // MAX_SENTENCES))
     rows, means, samples, contexts = [], [], [], []
-    for part in evaluation_batches(train.lengths[chosen], BATCH):
-        batch = collate(train, chosen[part]).to(device)
-        posterior = model.latent.posterior(model.encoder(batch, None))
+    for batch, posterior in posteriors_of(model, train, MAX_SENTENCES):
         rows.append(batch.indices)
         means.append(model.latent.mean(posterior))
         samples.append(model.latent.sample(posterior, draw, batch.indices))

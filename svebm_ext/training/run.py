@@ -159,7 +159,7 @@ def _tell(corpus: Corpus, feed: SentenceFeed | DocumentFeed, vocabulary: Vocabul
         ]
         if feed.train.n_empty:
             lines.append(f"{feed.train.n_empty:,} training documents have no word of the vocabulary")
-        print("\n".join([*lines, *corpus.notes]), file=sys.stderr)
+        _say("\n".join([*lines, *corpus.notes]))
         return
     lines = [
         f"{corpus.name}: {sizes} sentences (train / valid / test), {len(vocabulary):,} words, "
@@ -167,7 +167,7 @@ def _tell(corpus: Corpus, feed: SentenceFeed | DocumentFeed, vocabulary: Vocabul
     ]
     if feed.train.n_truncated:
         lines.append(f"{feed.train.n_truncated:,} training sentences were cut to {feed.train.max_tokens} tokens")
-    print("\n".join([*lines, *corpus.notes]), file=sys.stderr)
+    _say("\n".join([*lines, *corpus.notes]))
 
 
 def check_folder(out: Path, resume: bool) -> None:

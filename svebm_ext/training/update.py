@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -15,7 +14,7 @@ from svebm_ext.data.batching import SentenceBatch
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.latent_variable import Forward, LatentVariableModel
 from svebm_ext.objectives.elbo import Averager, LossTerms, collect_terms, total_loss
-from svebm_ext.objectives.schedules import label_weight
+from svebm_ext.objectives.schedules import cosine_decay, label_weight
 from svebm_ext.ops.backend import resolve
 from svebm_ext.ops.threads import only_kernels_in_parallel
 from svebm_ext.randomness import Draw
@@ -69,7 +68,7 @@ class Optimisers:
         """Step sizes of an iteration: constant, cosine decay to a fiftieth, or what `note_plateau` has left."""
         factor = self.decay
         if self._config.schedule == "cosine":
-            factor = 0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / max_steps)))
+            factor = cosine_decay(step, max_steps)
         for _, optimiser, rate, _ in self.groups.values():
             for group in optimiser.param_groups:
                 group["lr"] = rate * factor

@@ -1,0 +1,27 @@
+"""q(z|x) of many training sentences, for what looks at all of them and not at a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from svebm_ext.data.batching import EncodedSplit, SentenceBatch, collate, evaluation_batches
+from svebm_ext.models.latent_variable import LatentVariableModel
+
+#: Sentences that are encoded at a time.
+BATCH = 256
+
+
+def posteriors_of(model: LatentVariableModel, train: EncodedSplit, n_most: int) -> Iterator[tuple[SentenceBatch, Any]]:
+    """Batches of at most `n_most` sentences, evenly spread over the split, each with its posterior.
+
+    The model is left in evaluation mode. Meant for use under `torch.no_grad`.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    chosen = torch.arange(0, len(train), -(-len(train) // n_most))
+    for part in evaluation_batches(train.lengths[chosen], BATCH):
+        batch = collate(train, chosen[part]).to(device)
+        yield batch, model.latent.posterior(model.encoder(batch, None))
