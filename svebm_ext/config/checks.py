@@ -161,6 +161,12 @@ def _validate_prior_stages(config: Config) -> None:
         raise ConfigError(
             "training.prior-steps: the prior alone would forget labels (objective.label-weight); set it to 0"
         )
+    if config.training.prior_stage == "second" and config.training.prior_steps == 0:
+        raise ConfigError("training.prior-stage: second given, but no iterations for it; set training.prior-steps")
+    if config.training.prior_stage == "second" and objective.regroup_at > 0:
+        raise ConfigError(
+            "objective.regroup-at: no symbols before the second stage (training.prior-stage); set it to 0"
+        )
     if objective.regroup_at > 0 and not (model.kind in ("sentences", "dialogs") and model.latent == "energy"):
         raise ConfigError(
             "objective.regroup-at: needs sentences or dialogs, and symbols (model.kind, model.latent energy)"
@@ -203,6 +209,8 @@ def _validate_labels(config: Config) -> None:
             raise ConfigError(
                 "objective.label-at: sample needs labelled examples in the bound; leave labelled-bound on"
             )
+    if config.training.select == "last" and config.optimiser.schedule == "plateau":
+        raise ConfigError("training.select: last given; optimiser.schedule plateau goes by the validation bound")
     if config.training.select == "accuracy" and objective.label_weight == 0:
         raise ConfigError("training.select: accuracy needs labels to learn from (objective.label-weight)")
 

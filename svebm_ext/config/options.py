@@ -241,13 +241,17 @@ class TrainingConfig:
     """Sentences (or points) an iteration, over all processes together."""
     labelled_batch_size: int = 0
     """Labelled examples an iteration, beside batch-size of the others; 0 mixes them as they come."""
-    select: Literal["bound", "accuracy"] = "bound"
-    """What chooses the best model: the validation bound, or the accuracy on labelled validation examples."""
+    select: Literal["bound", "accuracy", "last"] = "bound"
+    """What chooses the best model: the validation bound, the accuracy on labelled validation examples, or nothing: the
+    last one is taken, as where samples go on getting better when the bound does not."""
     max_steps: int = 10_000
     """Iterations in all."""
     prior_steps: int = 0
     """Iterations after these in which the energy-based prior of the best model alone goes on learning, from z of the
     encoder. Its result is kept where it betters the validation bound."""
+    prior_stage: Literal["joint", "second"] = "joint"
+    """When the energy-based prior is learnt: together with the networks, or only afterwards, in `prior_steps`. Until
+    then p(z) is N(0, I), and the run that of a VAE."""
     checkpoint_every: int = 500
     """Iterations between checkpoints."""
     validate_every: int = 1000

@@ -72,6 +72,10 @@ class EnergyLatent(GaussianLatent):
         terms["log_symbol"] = logits.log_softmax(-1)
         return terms
 
+    def reference_terms(self, posterior: AnyGaussian, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
+        """`kl` [B, D] alone: the terms under p0, as long as the energy is not learnt."""
+        return super().terms(posterior, z)
+
     def log_prior(self, z: Float[Tensor, "*M B D"]) -> Float[Tensor, "*M B"]:
         """F(z) + log N(z; 0, I), without the constant -log Z."""
         return self.prior.energy(z) + super().log_prior(z)

@@ -29,7 +29,7 @@ from svebm_ext.training.guards import Guards
 from svebm_ext.training.loggers import MetricsFile, Progress, describe, tensorboard_writer
 from svebm_ext.training.regrouping import check_sentences, regroup
 from svebm_ext.training.runtime import Runtime
-from svebm_ext.training.update import Negative, Optimisers, Outcome, loss_graph_of, update
+from svebm_ext.training.update import Negative, Optimisers, Outcome, learns_energy, loss_graph_of, update
 from svebm_ext.training.validation import Validator
 
 #: Share of the largest w from which on a validation without improvement counts: before, KL is still coming down.
@@ -64,11 +64,12 @@ class Trainer:
     ) -> None:
         self.config, self.feed, self.out, self.runtime, self.validator = config, feed, out, runtime, validator
         self.model = model.to(runtime.device)
-        self.optimisers = Optimisers(self.model, config.optimiser)
         latent = model.latent
+        joint = learns_energy(latent, config)
+        self.optimisers = Optimisers(self.model, config.optimiser, learns_prior=joint)
         self.chains = None
         self.marginal: Tensor | None = None
-        if isinstance(latent, EnergyLatent):
+        if isinstance(latent, EnergyLatent) and joint:
             chains = config.chains
             if isinstance(feed, DialogFeed):
                 chains = replace(chains, n_chains=len(feed.train))
@@ -272,10 +273,12 @@ class Trainer:
             return
         improved = False
         if self.runtime.is_main:
-            measured = self.validator.measure(self.model)
+            measured = self.validator.measure(self.model, energy=self.config.training.prior_stage == "joint")
             score = measured["valid_bound"]
             if self.config.training.select == "accuracy":
                 score = -measured.get("valid_accuracy", math.nan)
+            elif self.config.training.select == "last":
+                score = -float(self.step)
             if metrics is not None:
                 metrics.write({"step": self.step, **measured})
             progress.say(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from svebm_ext.config import Config, OptimiserConfig
 from svebm_ext.data.batching import SentenceBatch
+from svebm_ext.latents.base import Latent
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.latent_variable import Forward, LatentVariableModel
 from svebm_ext.objectives.elbo import Averager, LossTerms, collect_terms, total_loss
@@ -43,9 +44,15 @@ class Outcome:
 
 
 class Optimisers:
-    """Adam for the networks and Adam for the prior, each with its own step size, decay and clipping."""
+    """Adam for the networks and Adam for the prior, each with its own step size, decay and clipping.
 
-    def __init__(self, model: LatentVariableModel, config: OptimiserConfig) -> None:
+    Args:
+        model: of the run.
+        config: step sizes and their schedule, decay, clipping.
+        learns_prior: whether the prior has its own; else nothing changes it.
+    """
+
+    def __init__(self, model: LatentVariableModel, config: OptimiserConfig, *, learns_prior: bool = True) -> None:
         self._config = config
         #: factor on the step sizes that validation has brought about (schedule "plateau")
         self.decay = 1.0
@@ -53,7 +60,7 @@ class Optimisers:
         self.groups: dict[str, tuple[list[nn.Parameter], torch.optim.Optimizer, float, float]] = {}
         prior, networks = model.prior_parameters(), model.network_parameters()
         self._add("networks", networks, config.learning_rate, config.weight_decay, config.clip)
-        if prior:
+        if prior and learns_prior:
             self._add("prior", prior, config.prior_learning_rate, config.prior_weight_decay, config.prior_clip)
 
     def _add(self, name: str, parameters: list[nn.Parameter], rate: float, decay: float, clip: float) -> None:
@@ -199,9 +206,16 @@ def loss_graph_of(model: LatentVariableModel, config: Config, runtime: Runtime) 
     more = (objective.label_weight, objective.pseudo_label_weight, objective.bag_of_words, objective.marginal_momentum)
     if runtime.device.type != "cuda" or runtime.world_size > 1 or any(weight > 0.0 for weight in more):
         return None
-    if type(model.latent) is not EnergyLatent or objective.update == "alternating" or not config.training.cuda_graphs:
+    if type(model.latent) is not EnergyLatent or not learns_energy(model.latent, config):
+        return None
+    if objective.update == "alternating" or not config.training.cuda_graphs:
         return None
     return LossGraph(model.latent.prior)
+
+
+def learns_energy(latent: Latent, config: Config) -> bool:
+    """Whether the energy of the prior is learnt together with the networks."""
+    return isinstance(latent, EnergyLatent) and config.training.prior_stage == "joint"
 
 
 def _kernels_do_the_work(model: LatentVariableModel, runtime: Runtime) -> bool:
@@ -270,12 +284,16 @@ def _terms(
 ) -> LossTerms:
     """Averaged terms, the prior's network evaluated with its present parameters."""
     latent, objective = model.latent, config.objective
-    divergence = latent.terms(forward.posterior, forward.z)
+    joint = learns_energy(latent, config)
+    if isinstance(latent, EnergyLatent) and not joint:
+        divergence = latent.reference_terms(forward.posterior, forward.z)
+    else:
+        divergence = latent.terms(forward.posterior, forward.z)
     negative = label_logits = labels = guess_logits = None
     if objective.bag_of_words > 0.0 and isinstance(share.batch, SentenceBatch):
         divergence["bag_of_words"] = model.bag_of_words_nll(share.batch, forward.z)
     if isinstance(latent, EnergyLatent):
-        if not objective.mutual_information_encoder:
+        if joint and not objective.mutual_information_encoder:
             divergence["log_symbol"] = latent.logits(forward.posterior, forward.z.detach()).log_softmax(-1)
         if chains is not None:
             negative = latent.logits(forward.posterior, chains).logsumexp(-1)

@@ -75,7 +75,7 @@ class Validator:
         return right / len(labelled)
 
     @torch.no_grad()
-    def measure(self, model: LatentVariableModel) -> dict[str, float]:
+    def measure(self, model: LatentVariableModel, *, energy: bool = True) -> dict[str, float]:
         """`valid_nll` (reconstruction), `valid_kl`, `valid_energy`, `valid_log_z`, and their `valid_bound`, in nats.
 
         Beside them `valid_accuracy`, where the run learns from labels and validation examples have them.
@@ -86,6 +86,10 @@ class Validator:
         variables and the dispersion of mixtures. An autoencoder has none; its reconstruction NLL stands in its place.
         So it does where the objective's w is 0 throughout, and a mutual information of discrete variables that the
         objective leaves out, or a weight of the dispersion, is left out or weighed here as well: it is what is trained.
+
+        Args:
+            model: to be measured.
+            energy: whether an energy-based prior has been learnt; the bound is that of p(z) = N(0, I) before.
         """
         model.eval()
         sums = {"nll": 0.0, "kl": 0.0, "energy": 0.0}
@@ -101,7 +105,7 @@ class Validator:
                 sums["kl"] += self._objective.dispersion * float(terms["dispersion"].sum())
             if "log_categories" in terms:
                 log_categories.append(terms["log_categories"])
-            if "energy_positive" in terms:
+            if energy and "energy_positive" in terms:
                 sums["energy"] += float(terms["energy_positive"].sum())
         found = {f"valid_{name}": value / self._n for name, value in sums.items()}
         if log_categories:
@@ -113,7 +117,7 @@ class Validator:
             context = model.latent.posterior(model.encoder(batch)).context
             log_z = conditional_log_z(model.latent.prior, context, step_size=model.latent.step_size, seed=self._seed)
             found["valid_log_z"] = float(log_z.mean())
-        elif isinstance(model.latent, EnergyLatent):
+        elif energy and isinstance(model.latent, EnergyLatent):
             found["valid_log_z"] = estimate_log_z(
                 model.latent.prior, model.latent.latent_dim, n_chains=256, n_temperatures=100, seed=self._seed,
                 reverse=False,

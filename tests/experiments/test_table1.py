@@ -33,12 +33,13 @@ def test_rows_are_those_of_the_paper_in_its_order():
 
 @pytest.mark.parametrize("name", CONTROLS)
 def test_controls_are_rows_with_another_w_or_a_second_stage(name):
-    row, base = make_row(name, "cpu"), make_row(CONTROLS[name][0], "cpu").config
-    two_stage, weighted = name.endswith("-two-stage"), name.removesuffix("-two-stage").rpartition("-w-")
+    row, base = make_row(name, "cpu"), make_row(CONTROLS[name].base, "cpu").config
+    two_stage, weighted = name.endswith(("-two-stage", "-after-vae")), name.removesuffix("-two-stage").rpartition("-w-")
     weight = float(weighted[2]) if weighted[1] else base.objective.kl_weight
     assert base.objective.kl_weight > weight or two_stage
     assert row.config.objective == replace(base.objective, kl_weight=weight)
-    assert row.config.training == replace(base.training, prior_steps=3000 if two_stage else 0)
+    stage = "second" if name.endswith("-after-vae") else "joint"
+    assert row.config.training == replace(base.training, prior_steps=3000 if two_stage else 0, prior_stage=stage)
     assert replace(row.config, preset=base.preset, objective=base.objective, training=base.training) == base
     assert set(row.paper.values()) == {None} and row.paper.keys() == make_row("vae", "cpu").paper.keys()
 
