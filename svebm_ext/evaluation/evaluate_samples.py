@@ -56,7 +56,12 @@ def measure_samples(
             aggregated = _generate(model, greedy=True, seed=seed, z=aggregate(_n_sentences(model)))
             found.metrics["wkl_aggregate"] = word_frequency_divergence(aggregated[:n], training).divergence
     else:
-        for key in ("wkl", "rppl", *(("wkl_aggregate", "rppl_aggregate") if options.aggregate_posterior else ())):
+        for key in (
+            "wkl",
+            "rppl",
+            "rppl_as_published",
+            *(("wkl_aggregate", "rppl_aggregate") if options.aggregate_posterior else ()),
+        ):
             found.reasons[key] = "greedy decoding gives one sentence: the model has no latent variable"
     ancestral = _generate(model, greedy=False, seed=seed)
     found.metrics["wkl_ancestral"] = word_frequency_divergence(ancestral[:n], training).divergence
@@ -115,4 +120,6 @@ def _reverse_perplexities(
             say=say,
         )
         found.metrics[key] = result.perplexity
+        if key == "rppl":
+            found.metrics["rppl_as_published"] = result.perplexity_as_published
         found.counts[f"{key} training samples"] = result.n_train

@@ -118,6 +118,11 @@ METRIC_DOCUMENTATION: dict[str, MetricDocumentation] = {
     "rppl": MetricDocumentation(
         "per token", "perplexity of the test set under a language model trained on greedy samples", "Zhao et al. 2018"
     ),
+    "rppl_as_published": MetricDocumentation(
+        "per token",
+        "rppl with the words of the test set that no sample has counted as unknown ones; for comparison only",
+        "program of Zhao et al. 2018",
+    ),
     "rppl_ancestral": MetricDocumentation(
         "per token", "the same of samples whose words are drawn from p(x|z)", "of rppl"
     ),

@@ -19,7 +19,7 @@ from svebm_ext.experiments import table
 from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Row
 from svebm_ext.experiments.table import Measure, report_row
 from svebm_ext.models.pretrained import read_json, write_json
-from svebm_ext.presets import preset
+from svebm_ext.presets import PRESETS, preset
 from svebm_ext.training.runtime import Runtime
 
 #: Passes over the training text by budget.
@@ -51,6 +51,7 @@ FURTHER = (
     Measure("nll_as_published", "NLL as published", 2),
     Measure("log_z_lower", "log Z lower", 2),
     Measure("log_z_upper", "log Z upper", 2),
+    Measure("rppl_as_published", "rPPL as published", 1),
     Measure("rppl_ancestral", "rPPL ancestral", 1),
     Measure("wkl_ancestral", "wKL ancestral", 3),
     Measure("rppl_aggregate", "rPPL of q's z", 1),
@@ -125,7 +126,7 @@ def make_row(name: str, budget: Budget) -> Row:
     """
     if name in CONTROLS:
         control = CONTROLS[name]
-        config = _preset_of(control.base)
+        config = _preset_of(control.base, joint=True)
         config = replace(
             config,
             preset=f"ptb-{name}",
@@ -133,7 +134,7 @@ def make_row(name: str, budget: Budget) -> Row:
             training=replace(config.training, prior_steps=control.prior_steps, prior_stage=control.prior_stage),
         )
         return Row(name, sized(config, budget), dict.fromkeys(PUBLISHED))
-    config = _preset_of(name)
+    config = _preset_of(name, joint=budget in EPOCHS)
     return Row(
         name,
         sized(config, budget),
@@ -142,8 +143,13 @@ def make_row(name: str, budget: Budget) -> Row:
     )
 
 
-def _preset_of(row: str) -> Config:
-    return preset("ptb" if row == "svebm-ib" else f"ptb-{row}")
+def _preset_of(row: str, *, joint: bool) -> Config:
+    """Preset of a row; `joint`: where there is one, that of energy and networks learnt together, as in the paper, and
+    for as long as the other systems."""
+    name = "ptb" if row == "svebm-ib" else f"ptb-{row}"
+    if joint and f"{name}-joint" in PRESETS:
+        return replace(preset(f"{name}-joint"), preset=name)
+    return preset(name)
 
 
 def sized(config: Config, budget: Budget) -> Config:

@@ -125,6 +125,20 @@ def test_words_that_no_sample_has_get_a_probability():
     assert math.isfinite(reverse_perplexity(samples, foreign, SMALL, vocabulary=VOCABULARY, n_valid=100).perplexity)
 
 
+def test_as_published_words_that_no_sample_has_are_the_unknown_word():
+    """Also where validation samples have them: the vocabulary is that of the samples which are learnt from."""
+    samples = [["<unk>" if w == "w3" else w for w in s] for s in chain_sentences(600, seed=1)]
+    samples[-1] = ["w3", *samples[-1]]
+    test = chain_sentences(100, seed=3)
+    found = reverse_perplexity(samples, test, SMALL, vocabulary=VOCABULARY, n_valid=100)
+    model = train_language_model(samples[:-100], samples[-100:], SMALL, vocabulary=VOCABULARY)
+    assert found.perplexity == perplexity(model, test)
+    assert found.perplexity_as_published == perplexity(model, [["<unk>" if w == "w3" else w for w in s] for s in test])
+    assert found.perplexity_as_published < 0.5 * found.perplexity
+    complete = reverse_perplexity(chain_sentences(300, seed=1), test, SMALL, vocabulary=VOCABULARY, n_valid=50)
+    assert complete.perplexity_as_published == complete.perplexity
+
+
 @pytest.mark.parametrize("base", [FAST, PAPER], ids=["fast", "paper"])
 def test_results_are_functions_of_the_seed(base):
     small = dataclasses.replace(base, embedding_dim=12, hidden=16, epochs=3, non_monotone=1)

@@ -69,13 +69,14 @@ def test_budgets_give_valid_configurations(name, budget):
         assert config.objective.schedule != "sigmoid"
     if budget in ("cpu", "long"):
         assert config.model == base.model and config.chains == base.chains
-        assert config.training.max_steps == {"cpu": 3, "long": 12}[budget] * 1403  # epochs of 42,068 in batches of 30
+        epoch = {30: 1403, 60: 702}[base.training.batch_size]  # iterations over 42,068 sentences
+        assert config.training.max_steps == {"cpu": 3, "long": 12}[budget] * epoch
         assert config.objective.mutual_information == base.objective.mutual_information
 
 
 def test_systems_differ_at_a_budget_in_what_their_presets_differ_in():
     """The budget may not favour a row: what it changes, it changes alike."""
-    vae, svebm = sized(preset("ptb-vae"), "cpu"), sized(preset("ptb"), "cpu")
+    vae, svebm = (make_row(name, "cpu").config for name in ("vae", "svebm-ib"))
     assert vae.training == svebm.training and vae.evaluation == svebm.evaluation
     assert vae.optimiser.learning_rate == svebm.optimiser.learning_rate
     assert (vae.objective.schedule, vae.objective.ramp_fraction) == ("linear", 0.5)
@@ -85,7 +86,7 @@ def test_systems_differ_at_a_budget_in_what_their_presets_differ_in():
             f.name: getattr(second, f.name) for f in fields(first) if getattr(first, f.name) != getattr(second, f.name)
         }
 
-    before = differing(preset("ptb-vae").objective, preset("ptb").objective)
+    before = differing(preset("ptb-vae").objective, preset("ptb-joint").objective)
     assert differing(vae.objective, svebm.objective) == before
     assert before == {"kl_weight": 0.5, "mutual_information": 5.0, "mutual_information_encoder": False}
 
@@ -153,7 +154,8 @@ def test_two_rows_from_command_to_report(tmp_path, capsys, monkeypatch):
     assert rows[0]["mi"] is None and rows[0]["null_reasons"]["mi"] == "the gaussian latent family has no symbols"
     assert rows[1]["commit"] == measured["about"]["commit"] and rows[1]["device"] == measured["about"]["device"]
     assert rows[1]["paper"] == {"rppl": 177.59, "bleu": 9.47, "wkl": 0.16, "nll": 94.68}
-    assert rows[1]["iterations"] == 20 and rows[1]["epochs"] == 5.0  # 120 sentences in batches of 30
+    assert rows[1]["iterations"] == 20 and rows[1]["epochs"] == 10.0  # 120 sentences in batches of 60
+    assert rows[0]["epochs"] == 5.0  # of 30
     assert 0 <= rows[2]["wkl"] < 0.2 and rows[2]["paper"]["wkl"] == 0.14
     text = (out / "report.md").read_text()
     assert f"| vae | – | 686.18 | {rows[0]['bleu']:.2f} | 3.12 |" in text.replace(",", "")

@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import PackedSequence
 from svebm_ext.errors import BackendUnavailableError
 from svebm_ext.models.encoders import run_recurrent
 from svebm_ext.ops.backend import NativeFallbackWarning, use_backend
-from svebm_ext.ops.gru_sequence import cuda, gru_sequence
+from svebm_ext.ops.gru_sequence import CUDA_ROWS, cuda, gru_sequence
 
 OP = "gru_sequence"
 LENGTHS = {
@@ -139,7 +139,9 @@ def test_what_the_kernels_cannot_serve_is_named(native_device):
     assert_near(results, expected_of(*case), 1e-5)
 
 
-@pytest.mark.parametrize(("n_rows", "backend", "calls"), [(64, "auto", 2), (65, "auto", 0), (5, "reference", 0)])
+@pytest.mark.parametrize(
+    ("n_rows", "backend", "calls"), [(CUDA_ROWS, "auto", 2), (CUDA_ROWS + 1, "auto", 0), (5, "reference", 0)]
+)
 def test_networks_take_the_kernel_for_small_batches(native_device, monkeypatch, n_rows, backend, calls):
     """Forward and backward; torch's layer otherwise, which gives the same."""
     network, inputs, initial, sizes = make([5] * n_rows, 12, 16, False)

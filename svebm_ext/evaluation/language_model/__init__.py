@@ -34,6 +34,8 @@ class ReversePerplexity:
 
     Attributes:
         perplexity: of the real test set, a token, end marks counted.
+        perplexity_as_published: the same, but its words that no training sample has count as the unknown word, as they
+            do where the vocabulary is that of the samples. It forgives what samples lack: for comparison only.
         valid_perplexity: of the held-out samples under the same weights.
         n_train, n_valid: samples that the model was trained on and chosen by.
         n_empty: those among both that have no word.
@@ -43,6 +45,7 @@ class ReversePerplexity:
     """
 
     perplexity: float
+    perplexity_as_published: float
     valid_perplexity: float
     n_train: int
     n_valid: int
@@ -70,7 +73,8 @@ def reverse_perplexity(
 
     The softmax is over `vocabulary`, whatever words the samples have, so every word of the test set has a probability:
     one that no sample has gets what training leaves to words that are never targets, which the measure punishes as it
-    should, but by an amount that depends on the settings and grows with the length of training.
+    should, but by an amount that depends on the settings and grows with the length of training. The program that the
+    measure was published with (ARAE, `lang/preprocess_lm.py`) takes the vocabulary from the samples instead.
 
     Args:
         samples: tokens of each sample; the last `n_valid` are kept for validation. One without a word is an end mark.
@@ -92,8 +96,12 @@ def reverse_perplexity(
     _check(samples, test, n_valid)
     train, valid = samples[:-n_valid], samples[-n_valid:]
     model = train_language_model(train, valid, settings, vocabulary=vocabulary, seed=seed, device=device, say=say)
+    sampled = {word for sample in train for word in sample}
+    unknown = Vocabulary.SPECIAL[Vocabulary.UNKNOWN]
+    known = [[word if word in sampled else unknown for word in sentence] for sentence in test]
     return ReversePerplexity(
         perplexity=perplexity(model, test),
+        perplexity_as_published=perplexity(model, known),
         valid_perplexity=min(p for p in model.valid_perplexities if p == p),
         n_train=len(train),
         n_valid=len(valid),
