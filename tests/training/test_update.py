@@ -38,7 +38,7 @@ def test_plateau_shrinks_the_step_once_for_each_validation_without_improvement(t
     from svebm_ext.training import loop, validation
 
     bounds = iter([5.0, 4.0, 4.5, 4.0, 3.0, 3.5])  # the third, fourth and sixth are no improvement
-    monkeypatch.setattr(validation.Validator, "measure", lambda self, model: {"valid_bound": next(bounds)})
+    monkeypatch.setattr(validation.Validator, "measure", lambda *_, **__: {"valid_bound": next(bounds)})
     rates = []
     original = loop.Trainer.iterate
 
