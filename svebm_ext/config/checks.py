@@ -112,6 +112,8 @@ def _validate_combinations(config: Config) -> None:
         )
     if config.chains.per_iteration < 0:
         raise ConfigError(f"chains.per-iteration: {config.chains.per_iteration} given, expected at least 0")
+    if config.training.select == "last" and config.optimiser.schedule == "plateau":
+        raise ConfigError("training.select: last given; optimiser.schedule plateau goes by the validation bound")
     _validate_prior_stages(config)
     _validate_labels(config)
     batch = config.training.batch_size + (config.training.labelled_batch_size if objective.labelled_bound else 0)
@@ -209,8 +211,6 @@ def _validate_labels(config: Config) -> None:
             raise ConfigError(
                 "objective.label-at: sample needs labelled examples in the bound; leave labelled-bound on"
             )
-    if config.training.select == "last" and config.optimiser.schedule == "plateau":
-        raise ConfigError("training.select: last given; optimiser.schedule plateau goes by the validation bound")
     if config.training.select == "accuracy" and objective.label_weight == 0:
         raise ConfigError("training.select: accuracy needs labels to learn from (objective.label-weight)")
 

@@ -65,11 +65,10 @@ class Trainer:
         self.config, self.feed, self.out, self.runtime, self.validator = config, feed, out, runtime, validator
         self.model = model.to(runtime.device)
         latent = model.latent
-        joint = learns_energy(latent, config)
-        self.optimisers = Optimisers(self.model, config.optimiser, learns_prior=joint)
+        self.optimisers = Optimisers(self.model, config.optimiser, learns_prior=learns_energy(latent, config))
         self.chains = None
         self.marginal: Tensor | None = None
-        if isinstance(latent, EnergyLatent) and joint:
+        if learns_energy(latent, config):
             chains = config.chains
             if isinstance(feed, DialogFeed):
                 chains = replace(chains, n_chains=len(feed.train))
@@ -273,7 +272,7 @@ class Trainer:
             return
         improved = False
         if self.runtime.is_main:
-            measured = self.validator.measure(self.model, energy=self.config.training.prior_stage == "joint")
+            measured = self.validator.measure(self.model, energy=learns_energy(self.model.latent, self.config))
             score = measured["valid_bound"]
             if self.config.training.select == "accuracy":
                 score = -measured.get("valid_accuracy", math.nan)

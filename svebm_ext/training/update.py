@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -213,7 +214,7 @@ def loss_graph_of(model: LatentVariableModel, config: Config, runtime: Runtime) 
     return LossGraph(model.latent.prior)
 
 
-def learns_energy(latent: Latent, config: Config) -> bool:
+def learns_energy(latent: Latent, config: Config) -> TypeGuard[EnergyLatent]:
     """Whether the energy of the prior is learnt together with the networks."""
     return isinstance(latent, EnergyLatent) and config.training.prior_stage == "joint"
 
