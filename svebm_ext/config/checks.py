@@ -17,13 +17,13 @@ def validate(config: Config) -> None:
     """
     positive = {
         "model": (
-            "latent_dim", "n_variables", "n_classes", "embedding_dim", "encoder_hidden",
-            "decoder_hidden", "context_turns", "context_hidden", "context_dim", "context_map", "document_hidden",
+            "latent_dim", "n_variables", "n_classes", "context_turns", "context_hidden", "context_dim", "context_map",
+            "document_hidden",
             "points_hidden",
         ),
         "chains": ("n_chains", "n_steps"),
         "objective": ("n_cycles",),
-        "training": ("batch_size", "max_steps", "checkpoint_every", "validate_every", "log_every"),
+        "training": ("batch_size", "checkpoint_every", "log_every"),
         "evaluation": (
             "importance_samples", "annealed_chains", "annealed_temperatures", "frequency_samples", "response_samples",
             "grammar_samples", "log_z_chains", "log_z_temperatures",
@@ -33,10 +33,11 @@ def validate(config: Config) -> None:
     for section, names in positive.items():
         for name in names:
             _require(config, section, name, lambda v: v >= 1, "an integer of at least 1")
+    _validate_open_sizes(config)
     _require(config, "training", "prior_steps", lambda v: v >= 0, "0, or a number of iterations")
     for name in ("max_sentences", "annealed_sentences"):
         _require(config, "evaluation", name, lambda v: v >= 0, "0, or a number of sentences")
-    for name in ("embedding_dropout", "output_dropout", "word_dropout", "document_dropout"):
+    for name in ("word_dropout", "document_dropout", "feature_dropout"):
         _require(config, "model", name, lambda v: 0 <= v < 1, "a probability in [0, 1)")
     for name in ("zero_fraction", "ramp_fraction", "label_ramp", "regroup_at"):
         _require(config, "objective", name, lambda v: 0 <= v <= 1, "a share in [0, 1]")
@@ -62,12 +63,12 @@ def validate(config: Config) -> None:
         config, "chains", "final_step_size", lambda v: 0 <= v <= largest, f"0, or a number up to step-size {largest}"
     )
     _require(config, "chains", "restart_fraction", lambda v: 0 <= v <= 1, "a share in [0, 1]")
-    least, expected = (0, "0") if config.objective.label_weight > 0 else (1, "1")
-    _require(config, "model", "n_categories", lambda v: v >= least, f"an integer of at least {expected}")
+    open_symbols = config.objective.label_weight > 0 or config.objective.pseudo_labels == "words"
+    least = 0 if open_symbols else 1
+    _require(config, "model", "n_categories", lambda v: v >= least, f"an integer of at least {least}")
     _require(config, "model", "document_layers", lambda v: v >= 0, "an integer of at least 0")
     _require(config, "training", "labelled_batch_size", lambda v: v >= 0, "an integer of at least 0")
     _require(config, "data", "n_labelled", lambda v: v >= 0, "an integer of at least 0")
-    _require(config, "data", "max_tokens", lambda v: v >= 3, "at least 3: begin mark, one word, end mark")
     _require(config, "model", "prior_hidden", lambda v: 1 <= len(v) <= 2 and min(v) >= 1, "one or two sizes above 0")
     _require(config, "model", "gumbel_temperature", lambda v: v > 0 and math.isfinite(v), "a finite number above 0")
     _require(
@@ -77,6 +78,20 @@ def validate(config: Config) -> None:
     if not 0 <= config.seed < 2**63:
         raise ConfigError(f"seed: {config.seed} is outside 0 .. 2^63 - 1")
     _validate_combinations(config)
+
+
+def _validate_open_sizes(config: Config) -> None:
+    """Sizes that may be left to the corpus, where it is text of the user's own (`training.sizes`)."""
+    own = config.data.corpus == "lines"
+    by_corpus = "; 0 is for text of your own: by the size of the corpus" if not own else ", or 0: by the corpus"
+    sizes = [("model", name) for name in ("embedding_dim", "encoder_hidden", "decoder_hidden")]
+    for section, name in (*sizes, ("training", "max_steps"), ("training", "validate_every")):
+        _require(config, section, name, lambda v: v >= 1 or (own and v == 0), f"an integer of at least 1{by_corpus}")
+    expected = f"at least 3: begin mark, one word, end mark{by_corpus}"
+    _require(config, "data", "max_tokens", lambda v: v >= 3 or (own and v == 0), expected)
+    for name in ("embedding_dropout", "output_dropout"):
+        expected = "a probability in [0, 1)" + (", or -1: by the size of the corpus" if own else "")
+        _require(config, "model", name, lambda v: 0 <= v < 1 or (own and v == -1), expected)
 
 
 def _validate_combinations(config: Config) -> None:
@@ -159,7 +174,8 @@ def _validate_prior_stages(config: Config) -> None:
     model, objective = config.model, config.objective
     if config.training.prior_steps > 0 and not (model.kind == "sentences" and model.latent == "energy"):
         raise ConfigError("training.prior-steps: needs sentences and an energy-based prior (model.kind, model.latent)")
-    if config.training.prior_steps > 0 and objective.label_weight > 0:
+    guided = objective.pseudo_label_weight > 0 and objective.pseudo_labels == "words"
+    if config.training.prior_steps > 0 and objective.label_weight > 0 and not guided:
         raise ConfigError(
             "training.prior-steps: the prior alone would forget labels (objective.label-weight); set it to 0"
         )
@@ -190,10 +206,7 @@ def _validate_labels(config: Config) -> None:
             f"model.class-words-start: {model.class_words_start} needs a table of classes (model.class-words) and "
             "labels to learn from (objective.label-weight)"
         )
-    if objective.pseudo_label_weight > 0 and not (is_bag_of_words(model) and objective.label_weight > 0):
-        raise ConfigError(
-            "objective.pseudo-label-weight: needs bags of words and labels to learn from (objective.label-weight)"
-        )
+    _validate_guide(config)
     if is_bag_of_words(model) and objective.bag_of_words > 0:
         raise ConfigError("objective.bag-of-words: where documents are bags of words it is the likelihood; set it to 0")
     if is_bag_of_words(model) and model.latent == "none":
@@ -205,14 +218,39 @@ def _validate_labels(config: Config) -> None:
     if model.latent == "mixture" and config.training.labelled_batch_size > 0 and not objective.labelled_bound:
         raise ConfigError("objective.labelled-bound: a mixture learns labels from sentences of the bound; leave it on")
     if objective.label_at == "sample":
-        if model.latent != "energy" or objective.label_weight == 0:
-            raise ConfigError("objective.label-at: sample needs the energy latent family and objective.label-weight")
+        if model.latent != "energy" or max(objective.label_weight, objective.pseudo_label_weight) == 0:
+            raise ConfigError(
+                "objective.label-at: sample needs the energy latent family, and objective.label-weight or "
+                "pseudo-label-weight"
+            )
         if config.training.labelled_batch_size > 0 and not objective.labelled_bound:
             raise ConfigError(
                 "objective.label-at: sample needs labelled examples in the bound; leave labelled-bound on"
             )
     if config.training.select == "accuracy" and objective.label_weight == 0:
         raise ConfigError("training.select: accuracy needs labels to learn from (objective.label-weight)")
+
+
+def _validate_guide(config: Config) -> None:
+    """What may guide classes or symbols, and where."""
+    model, objective = config.model, config.objective
+    by_words = objective.pseudo_labels == "words"
+    if model.sentence_features != "none" and not (model.kind == "sentences" and model.latent != "none"):
+        raise ConfigError(
+            f"model.sentence-features: {model.sentence_features} given for {model.kind} with the latent family "
+            f"{model.latent}; expected none, or sentences with a latent variable"
+        )
+    if objective.pseudo_label_weight == 0:
+        return
+    if by_words and not (model.sentence_features == "words" and model.latent == "energy"):
+        raise ConfigError(
+            "objective.pseudo-labels: words needs sentences, the energy latent family and model.sentence-features words"
+        )
+    if not by_words and not (is_bag_of_words(model) and objective.label_weight > 0):
+        raise ConfigError(
+            f"objective.pseudo-label-weight: pseudo-labels {objective.pseudo_labels} need bags of words and labels to "
+            "learn from (objective.label-weight); sentences take words"
+        )
 
 
 def _require(config: Config, section: str, name: str, accepts: Any, expected: str) -> None:

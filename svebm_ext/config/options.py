@@ -85,6 +85,11 @@ class ModelConfig:
     """Size of word embeddings."""
     encoder_hidden: int = 512
     """Hidden size of each direction of the encoder."""
+    sentence_features: Literal["none", "words"] = "none"
+    """Features of a sentence beside the recurrent ones: none (the paper), or what its words say by themselves, from
+    statistics of the training text (latent semantic analysis and word vectors)."""
+    feature_dropout: float = 0.3
+    """Dropout probability on these features in the encoder."""
     encoder_pooling: Literal["final", "mean"] = "final"
     """Features of a sentence: final states of both directions (the paper), or their mean over the sentence."""
     decoder_hidden: int = 512
@@ -193,10 +198,11 @@ class ObjectiveConfig:
     label_ramp: float = 0.0
     """Share of the run over which the weight of the labels' cross-entropy rises from 0."""
     pseudo_label_weight: float = 0.0
-    """Bags of words: weight of the cross-entropy, at z = mu(x) of the documents without a label, of the class
-    probabilities that `pseudo_labels` gives them from the same labels."""
-    pseudo_labels: Literal["naive_bayes", "ensemble"] = "naive_bayes"
-    """Naive Bayes with EM, or its mean with self-training logistic regression."""
+    """Weight of the cross-entropy of the class (or symbol) probabilities that `pseudo_labels` gives: of bags of words
+    at z = mu(x) of the documents without a label, of sentences at z of `label_at` of all of them."""
+    pseudo_labels: Literal["naive_bayes", "ensemble", "words"] = "naive_bayes"
+    """Bags of words: naive Bayes with EM, or its mean with self-training logistic regression. Sentences: "words",
+    symbols that are found from the words of the training text, or from its labels where it learns from labels."""
     labelled_bound: bool = True
     """Labelled batches (training.labelled-batch-size) count in the bound, or in the cross-entropy alone."""
     bag_of_words: float = 0.0

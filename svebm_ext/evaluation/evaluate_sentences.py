@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -60,6 +60,7 @@ class SentenceEvaluator(Evaluator):
         networks, words = self.model.networks, self.model.max_words
         means = torch.empty(len(self.test), family.latent_dim)
         log_categories: dict[int, Tensor] = {}
+        answers: dict[int, Tensor] = {}
         decoded: dict[int, list[int]] = {}
         for rows in evaluation_batches(self.test.lengths, 256):
             batch = self.batch(rows)
@@ -69,6 +70,8 @@ class SentenceEvaluator(Evaluator):
             categories = family.log_categories(posterior)
             if categories is not None:
                 log_categories.update(zip(batch.indices.tolist(), categories.float().cpu(), strict=True))
+                answered = cast(Tensor, networks.answers(batch, posterior))
+                answers.update(zip(batch.indices.tolist(), answered.float().cpu(), strict=True))
             decoded.update(zip(batch.indices.tolist(), networks.decode(batch, z, max_tokens=words), strict=True))
         vocabulary = self.model.vocabulary
         hypotheses = [vocabulary.decode(decoded[i]) for i in range(len(self.test))]
@@ -87,6 +90,7 @@ class SentenceEvaluator(Evaluator):
         )
         if log_categories:
             self._log_categories = torch.stack([log_categories[i] for i in range(len(self.test))])
+            self._answers = torch.stack([answers[i] for i in range(len(self.test))])
         self.found.texts["Reconstructions"] = [
             line
             for i in range(min(5, len(self.test)))

@@ -52,7 +52,8 @@ class Evaluator:
         self.found = Evaluation()
         self.test: Any = self.encode_split(corpus.test)
         self.found.counts.update(self.split_counts(self.test))
-        self._log_categories: Tensor | None = None
+        self._log_categories: Tensor | None = None  # log p(y | z = mu(x)) of the test split
+        self._answers: Tensor | None = None  # what the model answers, where that is not the same
         self._nll = torch.full((len(self.test),), torch.nan, dtype=torch.float64)  # of the examples it is measured on
 
     def encode_split(self, split: Split) -> Any:
@@ -235,7 +236,8 @@ class Evaluator:
                 self.found.reasons[key] = f"the {self.model.config.model.latent} latent family has no symbols"
             return
         variables = self._log_categories.unbind(1)
-        _, symbols = self._log_categories.argmax(-1).unique(dim=0, return_inverse=True)
+        answers = self._log_categories if self._answers is None else self._answers
+        _, symbols = answers.argmax(-1).unique(dim=0, return_inverse=True)
         metrics["mi"] = sum(map(latent.mutual_information, variables))
         metrics["marginal_entropy"] = sum(map(latent.marginal_entropy, variables))
         metrics["symbols_used"] = len(set(symbols.tolist()))
@@ -249,7 +251,7 @@ class Evaluator:
             name: latent.homogeneity_per_batch_as_published(symbols, values) for name, values in labels.items()
         }
         if len(variables) == 1:
-            self._classification(variables[0])
+            self._classification(answers[:, 0])
 
     def _classification(self, log_symbol: Tensor) -> None:
         """Accuracy where the symbols were learnt as classes."""

@@ -9,14 +9,19 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
 from svebm_ext.data.batching import SentenceBatch
 from svebm_ext.data.synthetic import PointBatch
+from svebm_ext.models.features import FEATURE_DIM, WordFeatures
 from svebm_ext.ops.gru_sequence import gru_sequence, prefers_torch
-from svebm_ext.randomness import Draw
+from svebm_ext.ops.philox import Stream
+from svebm_ext.randomness import TOKENS_PER_ROW, Draw
 
 RECURRENT = {"gru": nn.GRU, "lstm": nn.LSTM}
+#: Factor on h(x), whose parts have unit length, at the input of a layer that expects numbers of order 1.
+FEATURE_SCALE = 10.0
 
 
 def run_recurrent(
@@ -104,6 +109,31 @@ def softmax_of_rows(scores: Float[Tensor, "n"], rows: Int[Tensor, "n"], n_rows: 
     largest = scores.new_full((n_rows,), -math.inf).scatter_reduce(0, rows, scores.detach(), "amax")
     weights = torch.exp(scores - largest[rows])
     return weights / weights.new_zeros(n_rows).index_add(0, rows, weights)[rows]
+
+
+class FeatureEncoder(nn.Module):
+    """Recurrent features of a sentence beside what its words say by themselves (`models.features`).
+
+    Args:
+        recurrent: encoder of the words in their order.
+        words: h(x), held fixed.
+        hidden: size of the layer between h(x) and the posterior.
+        dropout: probability on h(x), in training.
+    """
+
+    def __init__(self, recurrent: RecurrentEncoder, words: WordFeatures, *, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.recurrent, self.words, self.dropout = recurrent, words, dropout
+        self.layer = nn.Linear(FEATURE_DIM, hidden)
+        self.feature_dim = recurrent.feature_dim + hidden
+
+    def forward(self, batch: SentenceBatch, draw: Draw | None = None) -> Float[Tensor, "B F"]:
+        """Recurrent features, then those of h(x); dropout only where a draw is given."""
+        found = self.recurrent(batch, draw)
+        words = self.words(batch) * FEATURE_SCALE
+        if draw is not None:
+            words = draw.dropout(words, self.dropout, batch.indices * TOKENS_PER_ROW, stream=Stream.FEATURES)
+        return torch.cat((found, functional.relu(self.layer(words)).to(found.dtype)), -1)
 
 
 class NoEncoder(nn.Module):

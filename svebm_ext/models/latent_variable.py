@@ -25,7 +25,9 @@ from svebm_ext.latents.none import NoLatent
 from svebm_ext.latents.semi import SemiLatent
 from svebm_ext.models.decoders import PointDecoder, RecurrentDecoder
 from svebm_ext.models.document import DocumentDecoder, DocumentEncoder
-from svebm_ext.models.encoders import NoEncoder, PointEncoder, RecurrentEncoder
+from svebm_ext.models.encoders import FeatureEncoder, NoEncoder, PointEncoder, RecurrentEncoder
+from svebm_ext.models.features import WordFeatures
+from svebm_ext.models.guide import SymbolGuide
 from svebm_ext.randomness import Draw
 
 Batch = SentenceBatch | DocumentBatch | PointBatch
@@ -52,6 +54,7 @@ class LatentVariableModel(nn.Module):
         latent: latent family.
         decoder: has `nll(batch, z, draw) -> [B]`.
         bag_of_words: linear map of z to scores of words, for the auxiliary loss, or None.
+        guide: what words alone say about the symbol, or None.
     """
 
     # Networks of sentences or of points; both kinds have the methods that are called here.
@@ -60,13 +63,19 @@ class LatentVariableModel(nn.Module):
     decoder: Any
 
     def __init__(
-        self, encoder: nn.Module, latent: Latent, decoder: nn.Module, bag_of_words: nn.Linear | None = None
+        self,
+        encoder: nn.Module,
+        latent: Latent,
+        decoder: nn.Module,
+        bag_of_words: nn.Linear | None = None,
+        guide: SymbolGuide | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.latent = latent
         self.decoder = decoder
         self.bag_of_words = bag_of_words
+        self.guide = guide
 
     def forward(self, batch: Batch, draw: Draw, *, dropout: bool = True) -> Forward:
         """Sample z from q(z|x) and compute -log p(x|z).
@@ -113,6 +122,17 @@ class LatentVariableModel(nn.Module):
     def encode(self, batch: Batch, draw: Draw | None = None) -> Float[Tensor, "B D"]:
         """mu(x); with the encoder's dropout only where a draw is given."""
         return self.latent.mean(self.latent.posterior(self.encoder(batch, draw)))
+
+    def answers(self, batch: Batch, posterior: Any) -> Float[Tensor, "B n K"] | None:
+        """log probabilities of the symbols of x: p(y | z = mu(x)), times p(y | words of x)^tau where there is a guide.
+
+        Without a guide these are `Latent.log_categories`; None where the family has no symbols.
+        """
+        found = self.latent.log_categories(posterior)
+        if found is None or self.guide is None:
+            return found
+        by_words = self.guide(batch, self.encoder.words(batch))
+        return (found + self.guide.power * by_words[:, None]).log_softmax(-1)
 
     def prior_parameters(self) -> list[nn.Parameter]:
         """Parameters of the learnt prior (alpha); empty where the prior is fixed."""
@@ -174,21 +194,29 @@ def build_networks(
         return LatentVariableModel(points, latent, decoder)
     if is_bag_of_words(config):
         return _build_documents(config, vocabulary_size - N_SPECIAL, step_size)
-    encoder: NoEncoder | RecurrentEncoder = NoEncoder()
+    encoder: NoEncoder | RecurrentEncoder | FeatureEncoder = NoEncoder()
+    guide: SymbolGuide | None = None
     if config.latent != "none":
         encoder = RecurrentEncoder(
             vocabulary_size, config.embedding_dim, config.encoder_hidden, config.cell, config.encoder_pooling
         )
+        if config.sentence_features == "words":
+            words = WordFeatures(vocabulary_size)
+            hidden = encoder.feature_dim
+            encoder = FeatureEncoder(encoder, words, hidden=hidden, dropout=config.feature_dropout)
+            guide = SymbolGuide(vocabulary_size, config.n_categories) if config.latent == "energy" else None
     model: LatentVariableModel
     if config.kind == "dialogs":
         from svebm_ext.models.dialog import build_dialogs
 
-        model = build_dialogs(config, encoder, vocabulary_size, step_size, bag_of_words=bag_of_words)
+        model = build_dialogs(
+            config, cast(RecurrentEncoder, encoder), vocabulary_size, step_size, bag_of_words=bag_of_words
+        )
     else:
         latent = build_latent(config, encoder.feature_dim, step_size)
         recurrent = build_decoder(config, vocabulary_size, latent.latent_dim)
         bag = nn.Linear(latent.latent_dim, vocabulary_size) if bag_of_words else None
-        model = LatentVariableModel(encoder, latent, recurrent, bag)
+        model = LatentVariableModel(encoder, latent, recurrent, bag, guide)
     if config.init_range > 0.0:
         with torch.no_grad():
             for name, parameter in model.named_parameters():

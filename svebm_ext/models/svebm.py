@@ -262,9 +262,14 @@ class SVEBM(nn.Module):
 
     @torch.no_grad()
     def symbol_probabilities(self, texts: Sequence[str] | Sequence[list[str]]) -> Float[Tensor, "B K"]:
-        """p(y | z = mu(x)) of each text (Eq. 3)."""
+        """p(y | z = mu(x)) of each text (Eq. 3), times p(y | words of x)^tau where words guided the symbols."""
         latent = self._energy("symbol_probabilities")
-        return latent.prior.logits(self.encode(texts)).softmax(-1)
+        found = torch.empty(len(texts), latent.n_categories, device=self.device)
+        for batch in self.batches(texts):
+            answers = self.networks.answers(batch, latent.posterior(self.networks.encoder(batch)))
+            assert answers is not None
+            found[batch.indices] = answers[:, 0].float().exp()
+        return found
 
     def classify(self, texts: Sequence[str] | Sequence[list[str]]) -> list[Classification]:
         """Most probable symbol of each text, with its label where the model learnt from labels."""

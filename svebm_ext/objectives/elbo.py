@@ -79,6 +79,7 @@ def collect_terms(
     n_labelled: int = 0,
     guess_logits: Tensor | None = None,
     guesses: Tensor | None = None,
+    n_guessed: int = 0,
     running_marginal: Tensor | None = None,
 ) -> LossTerms:
     """Average per-example terms over the batch.
@@ -92,8 +93,9 @@ def collect_terms(
         n_chains: chains over all processes (default: as many as examples).
         label_logits: [B, K] f at mu(x) or at z; labels [B], -1 where there is none.
         n_labelled: labelled examples over all processes.
-        guess_logits: [B, K] f(mu(x)) of examples, whose class probabilities `guesses` [B, K] are guessed, all 0 where
-            they are not; one process.
+        guess_logits: [B, K] f at mu(x) or at z of examples, whose class probabilities `guesses` [B, K] are guessed,
+            all 0 where they are not.
+        n_guessed: examples with a guess over all processes.
         running_marginal: [K] moving average of q(y), or None.
     """
     found = LossTerms(nll=average.mean(nll))
@@ -126,7 +128,7 @@ def collect_terms(
         found.label = F.cross_entropy(label_logits, labels, ignore_index=-1, reduction="sum") / n_labelled
     if guess_logits is not None and guesses is not None:
         wrong = -(guesses * guess_logits.log_softmax(-1)).sum()
-        found.pseudo_label = wrong / (guesses.sum(-1) > 0).sum().clamp_min(1)
+        found.pseudo_label = wrong / max(1, n_guessed)
     return found
 
 

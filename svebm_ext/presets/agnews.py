@@ -1,4 +1,4 @@
-"""AG News (Table 8), and documents of one's own."""
+"""AG News (Table 8)."""
 
 from __future__ import annotations
 
@@ -58,13 +58,4 @@ AGNEWS_GRU = replace(
 PRESETS: dict[str, Preset] = {
     "agnews": ("SVEBM-IB on AG News with 200 labels: bags of words (Table 8)", AGNEWS),
     "agnews-gru": ("SVEBM-IB on AG News with 200 labels: sequences of words, bidirectional GRU encoder", AGNEWS_GRU),
-    "lines-labelled": (
-        "Classifier of your own documents from a few labels (--data.train FILE --data.labelled FILE)",
-        replace(
-            AGNEWS,
-            preset="lines-labelled",
-            data=DataConfig(corpus="lines", vocabulary_size=30_000, remove_stop_words=True),
-            model=replace(AGNEWS.model, n_categories=0),
-        ),
-    ),
 }

@@ -16,31 +16,52 @@ from svebm_ext.config import (
 )
 from svebm_ext.presets.schemes import Preset
 
-# Sized for four minutes on two CPU cores, evaluation included. Symbols settle within a few hundred iterations; so that
-# they settle on what a sentence is about, an auxiliary bag-of-words loss asks z for the sentence's words meanwhile.
-# Without it they agree half as well with domain and act; kept to the end, it costs 2 nats of likelihood.
+# Networks first, as a VAE with w = 0.5, and the energy afterwards: it cannot run away from its chains, since what it
+# learns from stands still. Symbols are found from the words of the training text and guide f from the beginning; z of
+# q(z|x), not its mean, has to tell them, so that sentences of a symbol can be generated. An auxiliary bag-of-words loss
+# asks z for the sentence's words in the warm-up.
 ASSISTANT = Config(
     preset="assistant",
     data=DataConfig(corpus="assistant", max_tokens=24),
     model=ModelConfig(
-        latent_dim=32, n_categories=48, embedding_dim=192, encoder_hidden=128, decoder_hidden=192,
-        embedding_dropout=0.0, output_dropout=0.0,
+        latent_dim=32, n_categories=24, embedding_dim=192, encoder_hidden=128, decoder_hidden=192,
+        embedding_dropout=0.0, output_dropout=0.0, sentence_features="words",
     ),
-    chains=ChainConfig(n_chains=2000, n_steps=20),
+    chains=ChainConfig(n_chains=2000, n_steps=20, step_size=0.02),
     objective=ObjectiveConfig(
-        mutual_information=5.0, bag_of_words=1.0, schedule="linear", zero_fraction=0.0, ramp_fraction=0.4
+        kl_weight=0.5, mutual_information=5.0, pseudo_label_weight=2.0, pseudo_labels="words", label_at="sample",
+        bag_of_words=1.0, schedule="linear", zero_fraction=0.0, ramp_fraction=0.4,
     ),
     optimiser=OptimiserConfig(learning_rate=2e-3, prior_learning_rate=1e-3, clip=1.0, schedule="cosine"),
-    training=TrainingConfig(batch_size=128, max_steps=1400),
+    training=TrainingConfig(
+        batch_size=128, max_steps=1400, validate_every=350, prior_steps=1000, prior_stage="second",
+    ),
     evaluation=EvaluationConfig(
         importance_samples=100, max_sentences=500, frequency_samples=10_000, log_z_chains=600, log_z_temperatures=500
     ),
 )  # fmt: skip
+# Sizes that are 0 (dropout: -1) follow the corpus (training.sizes), and so does the number of symbols.
+LINES = replace(
+    ASSISTANT,
+    preset="lines",
+    data=DataConfig(corpus="lines", max_tokens=0),
+    model=replace(
+        ASSISTANT.model, n_categories=0, embedding_dim=0, encoder_hidden=0, decoder_hidden=0, embedding_dropout=-1.0,
+        output_dropout=-1.0,
+    ),
+    training=replace(ASSISTANT.training, max_steps=0, validate_every=0),
+)  # fmt: skip
+LINES_LABELLED = replace(
+    LINES,
+    preset="lines-labelled",
+    objective=replace(LINES.objective, label_weight=1.0),
+)
 
 PRESETS: dict[str, Preset] = {
     "assistant": ("SVEBM-IB on the embedded corpus of assistant requests (the default run)", ASSISTANT),
-    "lines": (
-        "SVEBM-IB on text of your own (--data.train FILE)",
-        replace(ASSISTANT, preset="lines", data=DataConfig(corpus="lines")),
+    "lines": ("SVEBM-IB on text of your own (--data.train FILE)", LINES),
+    "lines-labelled": (
+        "Classifier of your own texts from a few labels (--data.train FILE --data.labelled FILE)",
+        LINES_LABELLED,
     ),
 }

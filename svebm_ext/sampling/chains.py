@@ -65,6 +65,8 @@ class ChainBank:
         self.states: Float[Tensor, "L D"] = self._from_reference(self._ids, latent_dim, step=0).to(dtype)
         #: Langevin steps taken so far. A step of the noise is never used twice, also where S changes on the way.
         self.noise_step = 0
+        #: Share of the last call's moves that were accepted, where they were Metropolis-adjusted.
+        self.acceptance: float | None = None
 
     def __len__(self) -> int:
         return self.states.shape[0]
@@ -113,7 +115,7 @@ class ChainBank:
             world_size: number of processes.
             gather: rows of this process -> rows of all, row i of process r at i * world_size + r.
             options: of `langevin`: activation, negative_slope, precision, temperature, reference_precision, bias (of
-                this process's chains), backend.
+                this process's chains), metropolis, backend.
 
         Returns:
             The m chains' new states, of all processes; not a view of the bank.
@@ -134,7 +136,7 @@ class ChainBank:
                 starts = self._from_reference(own, z.shape[1], step=step + 1)
             fresh = starts[torch.arange(len(own), device=z.device) % len(starts)].to(z.dtype)
             self.states[own] = torch.where(restarts[:, None], fresh, z)
-        z = langevin(
+        moved = langevin(
             self.states,
             layers,
             bank_indices=own,
@@ -143,7 +145,9 @@ class ChainBank:
             seed=self.seed,
             first_step=self.noise_step,
             **options,
-        ).z
+        )
+        z = moved.z
+        self.acceptance = None if moved.acceptance is None else float(moved.acceptance.mean())
         if world_size > 1:
             z = _gathered(z, world_size, gather)
             self.states[chosen] = z

@@ -6,12 +6,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from svebm_ext.data.batching import EncodedSplit, SentenceBatch, collate, evaluation_batches
 from svebm_ext.models.latent_variable import LatentVariableModel
 
 #: Sentences that are encoded at a time.
 BATCH = 256
+
+
+def encoded_rows(train: EncodedSplit, n_most: int) -> Tensor:
+    """At most `n_most` sentences of a split, evenly spread, ascending."""
+    return torch.arange(0, len(train), -(-len(train) // n_most))
 
 
 def posteriors_of(model: LatentVariableModel, train: EncodedSplit, n_most: int) -> Iterator[tuple[SentenceBatch, Any]]:
@@ -21,7 +27,7 @@ def posteriors_of(model: LatentVariableModel, train: EncodedSplit, n_most: int) 
     """
     model.eval()
     device = next(model.parameters()).device
-    chosen = torch.arange(0, len(train), -(-len(train) // n_most))
+    chosen = encoded_rows(train, n_most)
     for part in evaluation_batches(train.lengths[chosen], BATCH):
         batch = collate(train, chosen[part]).to(device)
         yield batch, model.latent.posterior(model.encoder(batch, None))

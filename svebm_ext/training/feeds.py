@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from dataclasses import dataclass, replace
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +28,7 @@ class Share:
     """This process's part of a global batch of `n_total` examples, and how many labels there are in all its parts.
 
     A `labelled` batch beside it counts in the cross-entropy alone, and then no label of the other does. `guesses`
-    [B, K] are guessed class probabilities of the batch, all 0 where it has a label.
+    [B, K] are guessed class probabilities of the batch, all 0 where it has none; `n_guessed` have some, in all parts.
     """
 
     batch: SentenceBatch | DocumentBatch | PointBatch
@@ -35,6 +36,7 @@ class Share:
     n_labelled: int
     labelled: SentenceBatch | DocumentBatch | None = None
     guesses: Tensor | None = None
+    n_guessed: int = 0
 
 
 class LabelledOrder:
@@ -87,6 +89,8 @@ class SentenceFeed:
         self.valid = replace(valid, labels=class_ids(corpus.valid, label, self.label_names))
         self._order = LabelledOrder(self.train.lengths, self.train.labels, config)
         self._bound, self._runtime = config.objective.labelled_bound, runtime
+        #: Probabilities [N, K] of the symbols of each training sentence, where something guides them.
+        self.guesses: Tensor | None = None
         smallest = len(self.train) % config.training.batch_size or config.training.batch_size
         if smallest < runtime.world_size:
             raise ConfigError(
@@ -101,7 +105,8 @@ class SentenceFeed:
 
     def batch(self, step: int) -> Share:
         """This process's share of iteration `step`."""
-        return share_out(self.train, *self._order.batch(step), self._bound, self._runtime)
+        share = share_out(self.train, *self._order.batch(step), self._bound, self._runtime)
+        return share if self.guesses is None else with_guesses(share, self.guesses, share.n_total)
 
     def padding(self) -> float:
         """Share of positions of the first epoch's batches that would be padding if batches were padded; none are."""
@@ -168,7 +173,8 @@ class DocumentFeed:
         self._bound, self._runtime = config.objective.labelled_bound, runtime
         self._guesses: Tensor | None = None
         if config.objective.pseudo_label_weight > 0:
-            found = guessed_classes(self.train, self.naive_bayes, config.objective.pseudo_labels)
+            kind = cast(Literal["naive_bayes", "ensemble"], config.objective.pseudo_labels)  # checked: no words
+            found = guessed_classes(self.train, self.naive_bayes, kind)
             found[self.train.labels >= 0] = 0.0
             self._guesses = F.pad(found, (0, config.model.n_categories - found.shape[1]))
 
@@ -191,8 +197,8 @@ class DocumentFeed:
         share = share_out(self.train, *self._order.batch(step), self._bound, self._runtime)
         if self._guesses is None:
             return share
-        indices = share.batch.indices
-        return replace(share, guesses=self._guesses[indices.cpu()].to(indices.device))
+        n_guessed = int((self._guesses[share.batch.indices.cpu()].sum(-1) > 0).sum())
+        return with_guesses(share, self._guesses, n_guessed)
 
     def fingerprint(self) -> str:
         """Hash of the training data: a run resumes on the same data or not at all."""
@@ -221,6 +227,12 @@ class PointFeed:
     def fingerprint(self) -> str:
         """Name of the density."""
         return self._config.data.corpus
+
+
+def with_guesses(share: Share, guesses: Tensor, n_guessed: int) -> Share:
+    """The share with the guesses [N, K] of its examples, of which `n_guessed` of all processes have some."""
+    indices = share.batch.indices
+    return replace(share, guesses=guesses[indices.cpu()].to(indices.device), n_guessed=n_guessed)
 
 
 def share_out(

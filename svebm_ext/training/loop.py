@@ -29,7 +29,15 @@ from svebm_ext.training.guards import Guards
 from svebm_ext.training.loggers import MetricsFile, Progress, describe, tensorboard_writer
 from svebm_ext.training.regrouping import check_sentences, regroup
 from svebm_ext.training.runtime import Runtime
-from svebm_ext.training.update import Negative, Optimisers, Outcome, learns_energy, loss_graph_of, update
+from svebm_ext.training.update import (
+    Negative,
+    Optimisers,
+    Outcome,
+    learns_energy,
+    learns_symbols,
+    loss_graph_of,
+    update,
+)
 from svebm_ext.training.validation import Validator
 
 #: Share of the largest w from which on a validation without improvement counts: before, KL is still coming down.
@@ -65,7 +73,7 @@ class Trainer:
         self.config, self.feed, self.out, self.runtime, self.validator = config, feed, out, runtime, validator
         self.model = model.to(runtime.device)
         latent = model.latent
-        self.optimisers = Optimisers(self.model, config.optimiser, learns_prior=learns_energy(latent, config))
+        self.optimisers = Optimisers(self.model, config.optimiser, learns_prior=learns_symbols(latent, config))
         self.chains = None
         self.marginal: Tensor | None = None
         if learns_energy(latent, config):

@@ -14,7 +14,6 @@ import torch
 
 from svebm_ext import __version__
 from svebm_ext.config import Config, from_dict, is_bag_of_words, validate
-from svebm_ext.data.batching import EncodedSplit
 from svebm_ext.data.corpora import load_configured
 from svebm_ext.data.corpus import Corpus
 from svebm_ext.data.documents import document_vocabulary
@@ -26,9 +25,12 @@ from svebm_ext.models.pretrained import CONFIG, load_parameters, read_json, writ
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.training.checkpoint import load_checkpoint, prefixed, save_checkpoint, section
 from svebm_ext.training.feeds import DialogFeed, DocumentFeed, SentenceFeed, training_label
+from svebm_ext.training.guides import guide_symbols, is_guided, learn_features
 from svebm_ext.training.loop import BEST, LAST, Trainer
 from svebm_ext.training.prior_fit import INFORMATION, fit_prior
 from svebm_ext.training.runtime import Runtime
+from svebm_ext.training.sizes import fit_to_corpus
+from svebm_ext.training.update import learns_energy
 from svebm_ext.training.validation import Validator
 
 #: The model after the second stage, of the prior alone.
@@ -72,11 +74,17 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
         raise ConfigError(f"model.kind: {config.model.kind} is trained by svebm_ext.training.points")
     check_folder(out, resume)
     corpus = load_configured(config.data)
-    config = with_categories(config, corpus)
+    config = fit_to_corpus(with_categories(config, corpus), corpus)
     vocabulary = Vocabulary.load(out / "vocab.json") if resume else build_vocabulary(corpus, config)
     feed = make_feed(corpus, vocabulary, config, runtime)
+    found = None
+    if config.model.sentence_features == "words" and not resume:
+        found = learn_features(cast(SentenceFeed, feed), vocabulary, config, _say if runtime.is_main else _say_nothing)
+        config = replace(config, model=replace(config.model, n_categories=found.n_categories))
     torch.manual_seed(config.seed)
     model = SVEBM(config, vocabulary, feed.label_names)
+    if found is not None:
+        found.copy_to(model.networks)
     if isinstance(feed, DocumentFeed):
         start_words(model.networks.encoder, model.networks.decoder, feed, config)
     validator = Validator(
@@ -90,6 +98,8 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
     trainer = Trainer(config, model.networks, feed, out, runtime, validator)
     if resume:
         trainer.resume()  # before anything is written: a refused resume leaves the folder as it was
+    if is_guided(config):
+        guide_symbols(model.networks, cast(SentenceFeed, feed))
     if runtime.is_main:
         start_folder(out, model, resume)
         _tell(corpus, feed, vocabulary)
@@ -100,7 +110,7 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
     if runtime.is_main:
         load_best(trainer.model, out)
         if config.training.prior_steps > 0:
-            finish_prior(trainer.model, cast(SentenceFeed, feed).train, validator, config, out)
+            finish_prior(trainer.model, cast(SentenceFeed, feed), validator, config, out)
         model.eval()
         model.save_pretrained(out)
     return model.eval(), corpus
@@ -133,7 +143,7 @@ def start_words(encoder: DocumentEncoder, decoder: DocumentDecoder, feed: Docume
 
 def with_categories(config: Config, corpus: Corpus) -> Config:
     """The configuration with K symbols where it leaves K to the number of classes."""
-    if config.model.n_categories > 0:
+    if config.model.n_categories > 0 or config.objective.label_weight == 0:
         return config
     _, classes = training_label(corpus, config)
     return replace(config, model=replace(config.model, n_categories=len(classes)))
@@ -201,7 +211,7 @@ def load_best(model: LatentVariableModel, out: Path) -> None:
 
 
 def finish_prior(
-    model: LatentVariableModel, train: EncodedSplit, validator: Validator, config: Config, out: Path
+    model: LatentVariableModel, feed: SentenceFeed, validator: Validator, config: Config, out: Path
 ) -> None:
     """Second stage of a run: the prior of the best model learns alone, and is kept if the validation bound is better.
 
@@ -214,10 +224,11 @@ def finish_prior(
             load_parameters(model, section(tensors, "model"), str(path))
             return
     learnt = copy.deepcopy(model.latent.state_dict())
-    before = validator.measure(model)["valid_bound"]
+    # A prior that was not learnt yet is N(0, I), whatever the network of the symbols has learnt.
+    before = validator.measure(model, energy=learns_energy(model.latent, config))["valid_bound"]
     fit_prior(
-        model, train, n_iterations, seed=config.seed, information=INFORMATION * config.objective.mutual_information,
-        say=_say,
+        model, feed.train, n_iterations, seed=config.seed, guesses=feed.guesses,
+        information=INFORMATION * config.objective.mutual_information, say=_say,
     )  # fmt: skip
     finite = all(bool(p.isfinite().all()) for p in model.latent.parameters())
     after = validator.measure(model)["valid_bound"] if finite else math.nan
@@ -231,6 +242,10 @@ def finish_prior(
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr)
+
+
+def _say_nothing(text: str) -> None:
+    pass
 
 
 def environment() -> dict[str, object]:

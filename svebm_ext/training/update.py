@@ -219,6 +219,13 @@ def learns_energy(latent: Latent, config: Config) -> TypeGuard[EnergyLatent]:
     return isinstance(latent, EnergyLatent) and config.training.prior_stage == "joint"
 
 
+def learns_symbols(latent: Latent, config: Config) -> bool:
+    """Whether f, the network of the symbols, is learnt together with the others, be it from labels or guesses alone."""
+    objective = config.objective
+    guided = objective.label_weight > 0 or objective.pseudo_label_weight > 0
+    return learns_energy(latent, config) or (isinstance(latent, EnergyLatent) and guided)
+
+
 def _kernels_do_the_work(model: LatentVariableModel, runtime: Runtime) -> bool:
     """Whether recurrence and loss run in compiled kernels on the CPU."""
     if runtime.device.type != "cpu" or not isinstance(getattr(model.decoder, "recurrent", None), nn.GRU):
@@ -305,7 +312,7 @@ def _terms(
                 z, labels = forward.labelled_mean, share.labelled.labels
             label_logits = latent.prior.logits(z if objective.label_encoder else z.detach())
         if share.guesses is not None:
-            guess_logits = latent.prior.logits(forward.posterior.mean)
+            guess_logits = latent.prior.logits(forward.z if objective.label_at == "sample" else forward.posterior.mean)
     elif objective.label_weight > 0.0:  # one mixture, whose component is the class: Kingma et al. 2014, with q(c|x)
         label_logits, labels = divergence["log_categories"][:, 0], share.batch.labels
     return collect_terms(
@@ -320,6 +327,7 @@ def _terms(
         n_labelled=share.n_labelled,
         guess_logits=guess_logits,
         guesses=share.guesses,
+        n_guessed=share.n_guessed,
         running_marginal=running_marginal,
     )
 

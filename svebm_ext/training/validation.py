@@ -68,7 +68,7 @@ class Validator:
         right = 0
         for part in evaluation_batches(self._valid.lengths[labelled], 500):
             batch = self._collate(labelled[part])
-            log_categories = model.latent.log_categories(model.latent.posterior(model.encoder(batch)))
+            log_categories = model.answers(batch, model.latent.posterior(model.encoder(batch)))
             if log_categories is None:
                 return None
             right += int((log_categories[:, 0].argmax(-1) == batch.labels).sum())

@@ -34,6 +34,7 @@ class Stream(enum.IntEnum):
     WORD = 7
     EVALUATION = 8
     CATEGORY = 9
+    FEATURES = 10
 
 
 def philox_normal(

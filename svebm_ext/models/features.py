@@ -1,0 +1,198 @@
+"""What the words of a sentence say by themselves: features h(x) beside the recurrent ones (`model.sentence_features`).
+
+An encoder that is learnt from nothing on some thousand short texts does not know which words mean the same. Statistics
+of the training text do: which words occur together. h(x) has two parts, each of unit length:
+
+- latent semantic analysis: TF-IDF of the sentence's words, reduced by a singular value decomposition (Deerwester et
+  al. 1990);
+- the weighted mean of word vectors, which are the singular vectors of positive pointwise mutual information of words
+  that share a sentence (Levy & Goldberg 2014); rare words count for more, and what all sentences share is taken off
+  (Arora, Liang & Ma, A Simple but Tough-to-Beat Baseline for Sentence Embeddings, ICLR 2017).
+
+Both are linear in the counts of words, so that h(x) is kept as one table a part, among the parameters of the model.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from svebm_ext.data.batching import EncodedSplit, SentenceBatch
+from svebm_ext.data.vocabulary import Vocabulary
+
+#: Sizes of the two parts.
+TOPIC_DIM, WORD_DIM = 300, 100
+FEATURE_DIM = TOPIC_DIM + WORD_DIM
+#: Sentences that the features are learnt from, at most; and pairs of words of one sentence, which a few long texts
+#: have as many of as many short ones.
+MAX_SENTENCES, MAX_PAIRS = 50_000, 50_000_000
+#: A word counts for a / (a + p) in a mean, p its share of all words (Arora et al. 2017).
+RARITY = 1e-3
+N_SPECIAL = len(Vocabulary.SPECIAL)
+
+
+class WordFeatures(nn.Module):
+    """h(x) [B, 400] of a batch of sentences, from tables that `fit` fills; without it h(x) is 0.
+
+    Args:
+        vocabulary_size: V; special tokens count for nothing.
+    """
+
+    idf: Tensor
+    topics: Tensor
+    vectors: Tensor
+    mean: Tensor
+    common: Tensor
+
+    def __init__(self, vocabulary_size: int) -> None:
+        super().__init__()
+        self.register_buffer("idf", torch.zeros(vocabulary_size))
+        self.register_buffer("topics", torch.zeros(vocabulary_size, TOPIC_DIM))
+        self.register_buffer("vectors", torch.zeros(vocabulary_size, WORD_DIM))
+        self.register_buffer("mean", torch.zeros(WORD_DIM))
+        self.register_buffer("common", torch.zeros(WORD_DIM))
+
+    @torch.no_grad()
+    def forward(self, batch: SentenceBatch) -> Float[Tensor, "B 400"]:
+        """h(x) of each row; a part of a sentence without a known word is 0."""
+        words, counts, offsets = bags_of(batch.targets, batch.rows, batch.n_sentences, len(self.idf))
+        weights = (1.0 + counts.log()) * self.idf[words]
+        topics = F.embedding_bag(words, self.topics, offsets[:-1], mode="sum", per_sample_weights=weights)
+        vectors = F.embedding_bag(words, self.vectors, offsets[:-1], mode="sum") - self.mean
+        vectors = vectors - (vectors @ self.common)[:, None] * self.common
+        return torch.cat((F.normalize(topics, dim=-1), F.normalize(vectors, dim=-1)), -1)
+
+    @torch.no_grad()
+    def of_split(self, split: EncodedSplit) -> Float[Tensor, "N 400"]:
+        """h(x) of every sentence of a split, in order."""
+        found = torch.empty(len(split), FEATURE_DIM, device=self.idf.device)
+        for rows in torch.arange(len(split)).split(4096):
+            batch = split.collate(rows).to(self.idf.device)
+            found[batch.indices] = self(batch)
+        return found
+
+    @torch.no_grad()
+    def fit(self, train: EncodedSplit, *, seed: int = 0) -> None:
+        """Learn the tables from training sentences.
+
+        Args:
+            train: sentences, of which MAX_SENTENCES, evenly spread, are read.
+            seed: of the singular value decompositions.
+        """
+        import numpy as np
+        import scipy.sparse as sp
+        from threadpoolctl import threadpool_limits
+
+        counts = count_matrix(train, len(self.idf), MAX_SENTENCES)
+        present = np.asarray((counts > 0).sum(0)).ravel()
+        idf = np.where(present >= min(2, counts.shape[0]), np.log((1 + counts.shape[0]) / (1 + present)) + 1.0, 0.0)
+        weighted = counts.copy()
+        weighted.data = 1.0 + np.log(weighted.data)
+        weighted = weighted @ sp.diags(idf)
+        lengths = np.sqrt(np.asarray(weighted.multiply(weighted).sum(1)).ravel())
+        weighted = sp.diags(1.0 / np.maximum(lengths, 1e-12)) @ weighted
+        # Sums of several threads end differently each time; a resumed run must not.
+        with threadpool_limits(1):
+            topics, _ = singular_vectors(weighted, TOPIC_DIM, seed)
+            vectors = word_vectors(counts, seed)
+        present_share = present / max(1.0, present.sum())
+        vectors = vectors * (RARITY / (RARITY + present_share))[:, None]
+        means = (counts > 0).astype(np.float64) @ vectors
+        centre = means.mean(0)
+        with threadpool_limits(1):
+            common = np.linalg.svd(np.cov((means - centre).T))[0][:, 0]
+        for buffer, values in (
+            (self.idf, idf),
+            (self.topics, topics),
+            (self.vectors, vectors),
+            (self.mean, centre),
+            (self.common, common),
+        ):
+            buffer.copy_(torch.from_numpy(np.ascontiguousarray(values)).float())
+
+
+def bags_of(
+    tokens: Int[Tensor, "n"], rows: Int[Tensor, "n"], n_rows: int, vocabulary_size: int
+) -> tuple[Int[Tensor, "m"], Float[Tensor, "m"], Int[Tensor, "B_plus_1"]]:
+    """Distinct words of each row in compressed rows, and how often each occurs; special tokens are left out."""
+    kept = tokens >= N_SPECIAL
+    keys, counts = (rows[kept] * vocabulary_size + tokens[kept]).unique(return_counts=True)
+    owners = keys.div(vocabulary_size, rounding_mode="floor")
+    offsets = torch.searchsorted(owners, torch.arange(n_rows + 1, device=keys.device))
+    return keys - owners * vocabulary_size, counts.float(), offsets
+
+
+def evenly_spread(n: int, n_most: int) -> Int[Tensor, "n"]:
+    """At most `n_most` of the numbers 0 .. n - 1, evenly spread."""
+    return torch.arange(0, n, max(1, -(-n // n_most)))
+
+
+def count_matrix(split: EncodedSplit, vocabulary_size: int, n_most: int | None = None) -> Any:
+    """How often each word occurs in each sentence, a scipy matrix in compressed rows [N, V] (float64).
+
+    Args:
+        split: N sentences; with `n_most`, as many of them, evenly spread.
+        vocabulary_size: V.
+        n_most: see above.
+    """
+    from scipy.sparse import csr_matrix
+
+    rows = torch.repeat_interleave(torch.arange(len(split)), split.lengths)
+    targets = split.targets
+    if n_most is not None and len(split) > n_most:
+        chosen = evenly_spread(len(split), n_most)
+        place = torch.full((len(split),), -1).index_copy(0, chosen, torch.arange(len(chosen)))
+        kept = place[rows] >= 0
+        rows, targets, n = place[rows[kept]], targets[kept], len(chosen)
+    else:
+        n = len(split)
+    words, counts, offsets = bags_of(targets, rows, n, vocabulary_size)
+    parts = (counts.double().numpy(), words.numpy(), offsets.numpy())
+    return csr_matrix(parts, shape=(n, vocabulary_size))
+
+
+def singular_vectors(matrix: Any, n: int, seed: int) -> tuple[Any, Any]:
+    """The n largest right singular vectors [columns, n] and singular values of a sparse matrix; 0 beyond its rank."""
+    import numpy as np
+    from sklearn.decomposition import TruncatedSVD
+
+    vectors, values = np.zeros((matrix.shape[1], n)), np.zeros(n)
+    rank = min(n, *(size - 1 for size in matrix.shape))
+    if rank >= 1:
+        found = TruncatedSVD(rank, random_state=seed % 2**32).fit(matrix)
+        vectors[:, :rank], values[:rank] = found.components_.T, found.singular_values_
+    return vectors, values
+
+
+def word_vectors(counts: Any, seed: int) -> Any:
+    """Vectors [V, 100] of words: singular vectors of their positive pointwise mutual information in sentences.
+
+    Source: Levy & Goldberg, Neural Word Embedding as Implicit Matrix Factorization, NIPS 2014.
+    """
+    import numpy as np
+    import scipy.sparse as sp
+
+    binary = _fewer_pairs((counts > 0).astype(np.float32))
+    together = (binary.T @ binary).tocoo()
+    apart = together.row != together.col
+    row, column, n = together.row[apart], together.col[apart], together.data[apart].astype(np.float64)
+    margin = np.bincount(row, n, minlength=counts.shape[1])
+    information = np.log(n * n.sum() / (margin[row] * margin[column])) if len(n) else n
+    kept = information > 0
+    shape = (counts.shape[1], counts.shape[1])
+    positive = sp.csr_matrix((information[kept], (row[kept], column[kept])), shape=shape)
+    vectors, values = singular_vectors(positive, WORD_DIM, seed)
+    return vectors * np.sqrt(values)
+
+
+def _fewer_pairs(binary: Any) -> Any:
+    """Fewer rows of the matrix, evenly spread, where their words would make more than MAX_PAIRS pairs."""
+    import numpy as np
+
+    sizes = np.diff(binary.indptr).astype(np.float64)
+    share = MAX_PAIRS / max(1.0, float((sizes * sizes).sum()))
+    return binary if share >= 1.0 else binary[:: int(np.ceil(1.0 / share))]

@@ -1,0 +1,69 @@
+"""Symbols, or classes, that words find first, to guide those of the energy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from svebm_ext.config import Config
+from svebm_ext.data.vocabulary import Vocabulary
+from svebm_ext.models.features import WordFeatures
+from svebm_ext.models.latent_variable import LatentVariableModel
+from svebm_ext.training.feeds import SentenceFeed
+from svebm_ext.training.guides.bags import Guide, bags_of_split
+from svebm_ext.training.guides.labelled import find_classes
+from svebm_ext.training.guides.number import choose_n_symbols
+from svebm_ext.training.guides.unlabelled import find_symbols
+
+
+@dataclass(frozen=True)
+class LearntFeatures:
+    """What the words of the training text tell before a run: features, number of symbols, and their guide if any."""
+
+    features: WordFeatures
+    n_categories: int
+    guide: Guide | None
+
+    def copy_to(self, networks: LatentVariableModel) -> None:
+        """Put features and guide into networks that are built for them."""
+        networks.encoder.words.load_state_dict(self.features.state_dict())
+        if self.guide is not None and networks.guide is not None:
+            self.guide.copy_to(networks.guide)
+
+
+def is_guided(config: Config) -> bool:
+    """Whether words guide the symbols of a run."""
+    return config.objective.pseudo_labels == "words" and config.objective.pseudo_label_weight > 0
+
+
+def learn_features(
+    feed: SentenceFeed, vocabulary: Vocabulary, config: Config, say: Callable[[str], None]
+) -> LearntFeatures:
+    """Features of words of the training text, the number of symbols where it is left open, and their guide.
+
+    Args:
+        feed: training sentences and labels.
+        vocabulary: of the run.
+        config: whether there is a guide, K (0: chosen), seed.
+        say: receives a line.
+    """
+    features = WordFeatures(len(vocabulary))
+    features.fit(feed.train, seed=config.seed)
+    n_symbols, labels = config.model.n_categories, feed.train.labels.numpy()
+    if not is_guided(config):
+        return LearntFeatures(features, n_symbols, None)
+    bags = bags_of_split(feed.train, features)
+    if config.objective.label_weight > 0:
+        guide = find_classes(bags, labels, len(feed.label_names), seed=config.seed, say=say)
+    else:
+        n_symbols = n_symbols or choose_n_symbols(bags, seed=config.seed, say=say)
+        guide = find_symbols(bags, n_symbols, seed=config.seed, say=say)
+    return LearntFeatures(features, n_symbols, guide)
+
+
+def guide_symbols(networks: LatentVariableModel, feed: SentenceFeed) -> None:
+    """Give a feed the guide's answers for its training sentences, read off the networks, which keep it."""
+    assert networks.guide is not None
+    bags = bags_of_split(feed.train, networks.encoder.words)
+    guide = Guide.of(networks.guide)
+    feed.guesses = guide.guesses(bags, feed.train.labels, len(guide.bias))

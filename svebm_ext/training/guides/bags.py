@@ -1,0 +1,101 @@
+"""Sentences as the words that they have, and the guide that is read off them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from svebm_ext.data.batching import EncodedSplit
+from svebm_ext.models.features import WordFeatures, count_matrix
+from svebm_ext.models.guide import SymbolGuide
+
+Array = Any
+
+#: Added to each count of a word in a symbol.
+SMOOTHING = 0.1
+#: Sentences that symbols are found from, at most; the others are told their symbol.
+MAX_SENTENCES = 20_000
+
+
+@dataclass(frozen=True)
+class Bags:
+    """Sentences as the guide sees them: which words they have [N, V] (scipy, 0 or 1) and h(x) [N, F]."""
+
+    words: Array
+    features: Array
+
+    def __len__(self) -> int:
+        return self.features.shape[0]
+
+    def __getitem__(self, rows: Any) -> Bags:
+        return Bags(self.words[rows], self.features[rows])
+
+
+@dataclass(frozen=True)
+class Guide:
+    """log p(y|x) up to a constant: words @ scores + features @ weight.T + bias."""
+
+    scores: Array
+    weight: Array
+    bias: Array
+
+    def log_probabilities(self, bags: Bags) -> Array:
+        """log p(y|x) [N, K] of each sentence (float32)."""
+        return log_softmax(bags.words @ self.scores + bags.features @ self.weight.T + self.bias)
+
+    def guesses(self, bags: Bags, labels: Tensor, n_categories: int) -> Float[Tensor, "N K"]:
+        """Probabilities of the symbols of sentences; of labelled ones that of their class alone is above 0."""
+        found = torch.zeros(len(bags), n_categories)
+        found[:, : self.scores.shape[1]] = torch.from_numpy(np.exp(self.log_probabilities(bags)))
+        known = (labels >= 0).nonzero()[:, 0]
+        found[known] = torch.nn.functional.one_hot(labels[known], n_categories).float()
+        return found
+
+    @classmethod
+    def of(cls, module: SymbolGuide) -> Guide:
+        """The guide that a model has."""
+        return cls(*(tensor.cpu().numpy() for tensor in (module.scores, module.weight, module.bias)))
+
+    @torch.no_grad()
+    def copy_to(self, module: SymbolGuide) -> None:
+        """Fill the module of a model; symbols beyond the guide's get no probability from it."""
+        K = self.scores.shape[1]
+        module.scores[:, :K].copy_(torch.from_numpy(self.scores))
+        module.weight[:K].copy_(torch.from_numpy(self.weight))
+        module.bias.fill_(-1e4)[:K].copy_(torch.from_numpy(self.bias))
+        module.power.fill_(1.0)
+
+
+def bags_of_split(split: EncodedSplit, features: WordFeatures) -> Bags:
+    """All sentences of a split as the guide sees them."""
+    words = (count_matrix(split, len(features.idf)) > 0).astype(np.float32)
+    return Bags(words, features.of_split(split).cpu().numpy())
+
+
+def log_softmax(scores: Array) -> Array:
+    """Normalised logarithms along rows."""
+    shifted = scores - scores.max(1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+
+
+def word_scores(words: Array, shares: Array) -> Array:
+    """log p(w|y) [V, K] of sentences that count for their shares [N, K] of each symbol."""
+    counts = np.asarray(words.T @ shares) + SMOOTHING
+    return np.log(counts / counts.sum(0)).astype(np.float32)
+
+
+def expectation_maximisation(words: Array, shares: Array, n_rounds: int) -> tuple[Array, float]:
+    """Shares [N, K] of a mixture of multinomials after EM from given ones, and its log-likelihood a sentence."""
+    mean = -np.inf
+    for _ in range(n_rounds):
+        scores = words @ word_scores(words, shares) + np.log(shares.mean(0) + 1e-6)
+        top = scores.max(1, keepdims=True)
+        shares = np.exp(scores - top)
+        total = shares.sum(1, keepdims=True)
+        shares, mean = shares / total, float((np.log(total) + top).mean())
+    return shares, mean

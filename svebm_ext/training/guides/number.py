@@ -1,0 +1,59 @@
+"""How many symbols a text has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from svebm_ext.training.guides.bags import Array, Bags, expectation_maximisation, word_scores
+from svebm_ext.training.guides.unlabelled import clusters
+
+#: Numbers of symbols to choose from; sentences that are looked at, pairs of halves, and rounds of EM of each.
+CANDIDATES = (3, 5, 7, 10, 14, 20, 28, 40, 56, 80, 112, 160)
+STABILITY_SENTENCES, STABILITY_PAIRS, STABILITY_ROUNDS = 6000, 2, 10
+#: Sentences of each symbol on average, at least.
+LEAST_PER_SYMBOL = 15
+
+
+def choose_n_symbols(bags: Bags, *, seed: int, say: Callable[[str], None]) -> int:
+    """The number of symbols that two halves of the text agree on best.
+
+    Of each number, k-means and EM find symbols in either half; both tell those of all sentences, and how far they agree
+    is their adjusted mutual information. A number that the text does not have splits its groups by chance.
+
+    Args:
+        bags: of training sentences, of which STABILITY_SENTENCES, evenly spread, are looked at.
+        seed: of the halves and of k-means.
+        say: receives the table.
+
+    Source: the stability of Lange, Roth, Braun & Buhmann, Stability-Based Validation of Clustering Solutions, Neural
+    Computation 16, 2004.
+    """
+    from sklearn.metrics import adjusted_mutual_info_score
+    from threadpoolctl import threadpool_limits
+
+    bags = bags[:: max(1, -(-len(bags) // STABILITY_SENTENCES))]
+    candidates = [n for n in CANDIDATES if n * LEAST_PER_SYMBOL <= len(bags)] or [max(1, min(2, len(bags) // 2))]
+    agreement = {}
+    with threadpool_limits(1):
+        for n in candidates if len(candidates) > 1 else ():
+            found = []
+            for pair in range(STABILITY_PAIRS):
+                order = np.random.Generator(np.random.Philox(key=[seed, pair])).permutation(len(bags))
+                halves = np.array_split(order, 2)
+                told = [_symbols_of_part(bags, half, n, seed + number) for number, half in enumerate(halves)]
+                found.append(adjusted_mutual_info_score(*told))
+            agreement[n] = float(np.mean(found))
+    chosen = max(agreement, key=lambda n: (round(agreement[n], 2), n)) if agreement else candidates[0]
+    table = "  ".join(f"{n}: {value:.2f}" for n, value in agreement.items())
+    say(f"symbols: {chosen}, on which halves of the text agree best ({table or 'too few sentences to compare'})")
+    return chosen
+
+
+def _symbols_of_part(bags: Bags, part: Array, n_symbols: int, seed: int) -> Array:
+    """Symbols of all sentences by those that a part of them has."""
+    shares = clusters(bags.features[part], n_symbols, seed)
+    shares, _ = expectation_maximisation(bags.words[part], shares, STABILITY_ROUNDS)
+    scores = bags.words @ word_scores(bags.words[part], shares) + np.log(shares.mean(0) + 1e-6)
+    return scores.argmax(1)
