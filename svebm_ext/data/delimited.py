@@ -14,6 +14,9 @@ from .tables import LABEL_NAMES, TEXT_NAMES, Table, known_name
 _DELIMITERS = ",;\t|"
 _SAMPLE = 1000
 _ESCAPED_QUOTE = re.compile(r'(?:^|\t)"(?:[^"\t]|"")*""(?:[^"\t]|"")*"(?=\t|$)')
+_EXCEL = re.compile(r"sep=([,;|\t])\r?\n")
+"""First line by which Excel names the delimiter."""
+_IN_NUMBERS = re.compile(r"(?<=\d),(?=\d)")
 _NUMERIC = re.compile(r"[-+]?\d[\d.,:/-]*%?")
 
 
@@ -41,7 +44,10 @@ def find_delimiter(lines: Sequence[str]) -> str | None:
         n_spaced = sum(cell.startswith(" ") for row in rows for cell in row[1:])
         if has_names(rows) and known_names(rows[0]):
             return delimiter
-        if n_spaced <= 0.05 * len(rows) and (2 * quoted >= len(rows) or len(rows) >= 10):
+        n_numbers = sum(delimiter == "," and "," not in _IN_NUMBERS.sub("", line) for line in filled)  # "1,000 people"
+        if n_spaced > 0.05 * len(rows) or n_numbers > 0.05 * len(rows):
+            continue
+        if 2 * quoted >= len(rows) or len(rows) >= 10:
             return delimiter
     return None
 
@@ -58,12 +64,16 @@ def read_delimited(name: str, text: str, delimiter: str | None, asked: Sequence[
     Raises:
         DataError: quotes that do not pair, or a row of another length; the message names file and line.
     """
+    first = _EXCEL.match(text)
+    text = text[first.end() :] if first else text
     lines = split_lines(text)
-    delimiter = delimiter or _best_delimiter(lines)
+    delimiter = (first[1] if first else None) or delimiter or _best_delimiter(lines)
     if delimiter == "\t" and not _is_quoted_tsv(lines):
         rows, starts = [line.split("\t") if line.strip() else [] for line in lines], list(range(1, len(lines) + 1))
     else:
         rows, starts = _quoted_rows(name, text, delimiter)
+    if first:
+        starts = [start + 1 for start in starts]
     empty = [start for row, start in zip(rows, starts, strict=True) if not row]
     if empty:
         starts = [start for row, start in zip(rows, starts, strict=True) if row]
@@ -76,7 +86,8 @@ def read_delimited(name: str, text: str, delimiter: str | None, asked: Sequence[
         raise DataError(f"{name}: no rows below the names of columns {', '.join(names or ())}")
     columns = list(zip(*rows, strict=True))
     if names is None:
-        return Table(name, list(columns), None, starts, empty=empty)
+        usual = delimiter == "\t" and len(columns) == 2
+        return Table(name, list(columns), None, starts, usual=usual, empty=empty)
     kept = [i for i, column in enumerate(columns) if names[i] or any(map(str.strip, column))]
     return Table(name, [columns[i] for i in kept], [names[i] for i in kept], starts, empty=empty)
 

@@ -20,10 +20,11 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 
 # What Windows-1252 adds to letters; between two letters only apostrophes, dashes and the like make sense.
 _PUNCTUATION = set(
-    "\u20ac\u2026\u2018\u2019\u201c\u201d\u2013\u2014\u2022\u2122\xa0\xa1\xa3\xa7\xa9\xab\xad\xae\xb0\xb1\xb2\xb3\xb4\xb7\xbb\xbc"
+    "\u20ac\u2026\u2018\u2019\u201a\u201c\u201d\u201e\u2020\u2039\u203a\u2013\u2014\u2022\u2122\xa0\xa1\xa3\xa7\xa9\xab\xad\xae\xb0\xb1\xb2\xb3\xb4\xb7\xbb\xbc"
     "\xbd\xbe\xbf\xd7"
 )
 _IN_WORDS = set("\u2018\u2019\u2013\u2014\xa0\xad\xb4\xb7")
+_PROPOSED = {"windows-1251": "[а-яё]", "koi8-r": "[а-яё]", "shift_jis": "[ぁ-ヿ]", "euc-jp": "[ぁ-ヿ]"}
 _HIGH = re.compile(r"[^\x00-\x7f]")
 
 
@@ -147,9 +148,10 @@ def _windows_text(content: bytes, error: UnicodeDecodeError, name: str, notes: l
     except UnicodeDecodeError:
         text = ""
     if not text or not _is_windows(text):
+        guess = _guess(content)
         raise DataError(
-            f"{wrong}, and its encoding cannot be recognised; convert it, for instance from Windows-1251: "
-            f"iconv -f windows-1251 -t utf-8 {name} > new.txt (iconv -l lists encodings)"
+            f"{wrong}, and its encoding {f'may be {guess}' if guess else 'cannot be recognised'}; convert it: iconv -f "
+            f"{guess or 'ENCODING'} -t utf-8 {name} > new.txt (iconv -l lists encodings)"
         )
     example = next(word for word in re.findall(r"\S+", text) if _HIGH.search(word))
     notes.append(
@@ -157,6 +159,16 @@ def _windows_text(content: bytes, error: UnicodeDecodeError, name: str, notes: l
         f"convert it: iconv -f ENCODING -t utf-8"
     )
     return text
+
+
+def _guess(content: bytes) -> str | None:
+    """Name of an encoding that is likely enough to be proposed: of Cyrillic, or of Japanese."""
+    for encoding, pattern in _PROPOSED.items():
+        text = content.decode(encoding, errors="replace")
+        n_high = len(_HIGH.findall(text))
+        if len(re.findall(pattern, text)) > 0.6 * n_high and text.count("\ufffd") <= 0.01 * n_high:
+            return encoding
+    return None
 
 
 def _is_windows(text: str) -> bool:

@@ -56,8 +56,8 @@ def recognise_format(path: PathLike, lines: Sequence[str], name: str | None = No
         len(filled) > 1 and 2 * sum(bool(_TAGGED.fullmatch(line)) for line in filled) > len(filled)
     ):
         raise DataError(
-            f"{name or name_of(path)}: markup (XML or HTML) in place of text: {filled[0].strip()[:60]!r}. Take its text "
-            "out, or, for lines as they stand, set --data.format lines"
+            f"{name or name_of(path)}: markup (XML or HTML) in place of text: {filled[0].strip()[:60]!r}. Take its "
+            "text out, or, for lines as they stand, set --data.format lines"
         )
     if 2 * sum("\t" in line for line in filled) > len(filled):
         return "tsv"

@@ -31,7 +31,10 @@ def read_json_lines(name: str, lines: Sequence[str]) -> Table:
         DataError: a line that is no object; the message names file and line.
     """
     numbers = [number for number, line in enumerate(lines, 1) if line.strip()]
-    records = [parse_json_object(name, number, lines[number - 1]) for number in numbers]
+    try:
+        records = [parse_json_object(name, number, lines[number - 1]) for number in numbers]
+    except DataError as error:
+        raise DataError(f"{error}; if these are whole lines, set --data.format lines") from None
     table = records_table(name, records, numbers, "{name}:{row}")
     table.empty.extend(number for number, line in enumerate(lines, 1) if not line.strip())
     return table

@@ -41,6 +41,7 @@ class Table:
         rows: where each row stands in the file: its line, or its number.
         place: how messages name that ("{name}:{row}", "{name}: row {row}").
         what: how messages call a column: "column", or "key" of JSON.
+        usual: whether columns stand where the format wants them, label<TAB>text: nothing to tell.
         empty: rows of the file that hold nothing, which are in no column.
     """
 
@@ -50,6 +51,7 @@ class Table:
     rows: Sequence[int]
     place: str = "{name}:{row}"
     what: str = "column"
+    usual: bool = False
     empty: list[int] = field(default_factory=list)
 
     def where(self, index: int) -> str:
@@ -124,8 +126,9 @@ def choose_columns(
 
 
 def _note(table: Table, text: int, label: int | None) -> str:
-    usual = table.names is None and (text, label) == (1, 0) and len(table.columns) == 2
-    if usual or (table.what == "key" and set(table.names or ()) <= {"text", "label"}):
+    if (table.usual and (text, label) == (1, 0)) or (
+        table.what == "key" and set(table.names or ()) <= {"text", "label"}
+    ):
         return ""
     if table.names is None and len(table.columns) == 1:
         return ""
