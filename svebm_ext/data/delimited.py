@@ -145,16 +145,21 @@ def _looks_unlike(cells: list[str], body: list[list[str]]) -> bool:
 
 
 def _best_delimiter(lines: Sequence[str]) -> str:
-    """Delimiter of a file that is CSV: the one with which most rows have one length of at least two."""
-    best, found = (0.0, 0), ","
+    """Delimiter of a file that is CSV: one with which nearly all rows have one length of at least two.
+
+    Of several it is the one that makes well-known names of columns of the first row, then the one with the fewest
+    spaces after it.
+    """
+    best, found = (-1.0, False, 0.0, 0), ","
     for delimiter in _DELIMITERS:
         rows = _sample_rows(lines, delimiter) or []
         if not rows:
             continue
         length, n = max(Counter(map(len, rows)).items(), key=lambda item: (item[1], item[0]))
-        share = round(n / len(rows), 1)
-        if length > 1 and (share, length) > best and (share >= 0.8 or delimiter == ","):
-            best, found = (share, length), delimiter
+        spaced = sum(cell.startswith(" ") for row in rows for cell in row[1:]) / len(rows)
+        score = (round(n / len(rows), 1), _names_text_and_label(rows[0]), -spaced, length)
+        if length > 1 and score > best and (score[0] >= 0.8 or delimiter == ","):
+            best, found = score, delimiter
     return found
 
 

@@ -64,13 +64,13 @@ def split_lines(text: str) -> list[str]:
     return [line.rstrip("\r") for line in lines] if "\r" in text else lines
 
 
-def check_characters(text: str, name: str, line: int | None = None) -> None:
+def check_characters(text: str, name: str, where: str | None = None) -> None:
     """Refuse control characters and halves of surrogate pairs.
 
     Args:
         text: any text.
         name: of its file.
-        line: where it stands, for text that is part of a line; by default it is the whole file.
+        where: it stands, as messages name it, for text that is part of a file; by default it is the whole one.
 
     Raises:
         DataError: names file, line and column.
@@ -78,15 +78,15 @@ def check_characters(text: str, name: str, line: int | None = None) -> None:
     match = _CONTROL.search(text)
     if match is None:
         return
-    start, character = match.start(), match[0]
-    if line is None:
+    start, character, cure = match.start(), match[0], ""
+    if where is None:
         end = "\n" if "\n" in text else "\r"
-        line = text.count(end, 0, start) + 1
+        where = f"{name}:{text.count(end, 0, start) + 1}"
         start -= text.rfind(end, 0, start) + 1
+        cure = f", for instance with perl -CSD -pe 's/[^\\P{{Cc}}\\t\\r\\n]//g' {name} > new.txt"
     what = "half of a surrogate pair" if "\ud800" <= character <= "\udfff" else "control character"
     raise DataError(
-        f"{name}:{line}: {what} U+{ord(character):04X} in column {start + 1}, which is not text. Take it out, for "
-        f"instance with perl -CSD -pe 's/[^\\P{{Cc}}\\t\\r\\n]//g' {name} > new.txt"
+        f"{where}: {what} U+{ord(character):04X} in column {start + 1}, which is not text. Take it out{cure}"
     )
 
 

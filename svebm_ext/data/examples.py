@@ -182,7 +182,7 @@ def _of_table(table: Table, reading: Reading, notes: list[str]) -> Examples:
                 labels[index] = _label(value, table, index)
                 continue
             if value not in seen:
-                check_characters(value, table.name, table.rows[index])
+                check_characters(value, table.name, table.where(index))
                 seen[value] = normalise_label(value)
             labels[index] = seen[value]
         _question_labels(table, choice, labels, notes)
@@ -207,8 +207,8 @@ def _texts(table: Table, choice: Choice) -> list[str]:
             found = f"no {table.title(choice.text)}".replace("'", "") if value is ABSENT else _type(value)
             raise DataError(f"{table.where(index)}: {found}; expected {expected}")
     if table.what == "key" or in_memory:  # escapes of JSON may spell what the file itself does not hold
-        for value, row in zip(values, table.rows, strict=True):
-            check_characters(value, table.name, row)
+        for index, value in enumerate(values):
+            check_characters(value, table.name, table.where(index))
     return [str(value) for value in values]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..errors import DataError
-from .tables import ABSENT, Table
+from .tables import ABSENT, TEXT_NAMES, Table, known_name
 from .text_files import parse_json_object
 
 _SPACE = re.compile(r"\s*")
@@ -35,9 +35,17 @@ def read_json_lines(name: str, lines: Sequence[str]) -> Table:
         records = [parse_json_object(name, number, lines[number - 1]) for number in numbers]
     except DataError as error:
         raise DataError(f"{error}; if these are whole lines, set --data.format lines") from None
+    if len(records) == 1 and _holds_a_table(records[0]):
+        return _object_table(name, records[0])
     table = records_table(name, records, numbers, "{name}:{row}")
     table.empty.extend(number for number, line in enumerate(lines, 1) if not line.strip())
     return table
+
+
+def _holds_a_table(record: dict[str, Any]) -> bool:
+    """Whether the only line of a file is an object of columns, and not an example with a text."""
+    has_text = any(isinstance(v, str) and known_name(key, TEXT_NAMES) is not None for key, v in record.items())
+    return not has_text and any(isinstance(v, (dict, list)) for v in record.values())
 
 
 def read_json_text(name: str, text: str) -> Table:
