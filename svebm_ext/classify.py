@@ -46,10 +46,6 @@ def read_texts(options: Arguments) -> Examples:
     found = read_examples("-" if options.file is None else options.file, reading)
     if options.text_column is not None and not found.is_table:
         raise DataError(f"{found.name}: has no columns, but --text-column {options.text_column!r} is asked for")
-    if found.is_table and not found.notes:
-        found.notes.append(
-            f"{found.name}: {options.format if options.format != 'auto' else 'a table'}; its text column"
-        )
     if found.n_skipped:
         hint = "" if options.json else "; --json tells the line of each answer"
         found.notes.append(f"{found.name}: {found.n_skipped} empty lines left out{hint}")

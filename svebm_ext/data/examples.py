@@ -130,7 +130,8 @@ def _of_file(
     text, said = decode(source.content, name)
     notes.extend(said)
     if not text.strip():
-        raise DataError(f"{name}: the file is empty")
+        empty = "no text; expected one text a line" if str(path) == STANDARD_INPUT else "the file is empty"
+        raise DataError(f"{name}: {empty}")
     lines = split_lines(text)
     chosen = recognise_format(f"x{source.ending}", lines, name) if reading.format == "auto" else reading.format
     if label_path is not None and chosen != "lines":

@@ -122,21 +122,22 @@ def choose_columns(
         label = _label_column(table, stats, text)
     if text == label:
         raise DataError(f"{table.name}: {table.what} {table.title(text)} is asked for as text and as label")
-    return Choice(text, label, asked, _note(table, text, label))
+    return Choice(text, label, asked, _note(table, text, label, told=labels != "unused"))
 
 
-def _note(table: Table, text: int, label: int | None) -> str:
-    if (table.usual and (text, label) == (1, 0)) or (
-        table.what == "key" and set(table.names or ()) <= {"text", "label"}
-    ):
+def _note(table: Table, text: int, label: int | None, told: bool) -> str:
+    """What was chosen, "" where it goes without saying; `told`: whether labels matter."""
+    if len(table.columns) == 1 and (table.names is None or not told):
         return ""
-    if table.names is None and len(table.columns) == 1:
+    usual = set(table.names or ()) <= {"text", "label"} if table.what == "key" else table.usual and label == 0
+    if told and usual:
         return ""
-    others = [table.title(i) for i in range(len(table.columns)) if i not in (text, label)]
+    unnamed = "" if table.names else "number "
+    others = [unnamed + table.title(i) for i in range(len(table.columns)) if i not in (text, label)]
     parts = f"text from {table.what} {table.title(text)}"
     if label is not None:
         parts += f", labels from {table.title(label) if table.names else f'column {label + 1}'}"
-    else:
+    elif told:
         parts += ", no labels"
     return parts + (f"; other {table.what}s: {', '.join(others)}" if others else "")
 

@@ -1,9 +1,12 @@
 """Tables as people have them: formats, delimiters, names of columns, and which column is what."""
 
+import csv
 import json
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from svebm_ext.data import load_text
 from svebm_ext.data.delimited import find_delimiter, read_delimited
@@ -77,9 +80,13 @@ def test_quotes_of_tab_separated_files_are_syntax_where_they_must_be(tmp_path):
         ("text,views,date", (TEXTS, NUMBERS, DATES), None),
         (None, (LABELS, TEXTS), "text from column 2, labels from column 1"),
         (None, (TEXTS, LABELS), "text from column 1, labels from column 2"),
-        (None, (NUMBERS, TEXTS), "text from column 2, no labels; other columns: 1"),
-        (None, (DATES, LABELS, TEXTS), "text from column 3, labels from column 2; other columns: 1"),
-        (None, (["train", "test"] * 10, LABELS, TEXTS), "text from column 3, labels from column 2; other columns: 1"),
+        (None, (NUMBERS, TEXTS), "text from column 2, no labels; other columns: number 1"),
+        (None, (DATES, LABELS, TEXTS), "text from column 3, labels from column 2; other columns: number 1"),
+        (
+            None,
+            (["train", "test"] * 10, LABELS, TEXTS),
+            "text from column 3, labels from column 2; other columns: number 1",
+        ),
     ],
 )
 def test_the_sensible_choice_of_columns_is_told(tmp_path, header, columns, expected):
@@ -293,6 +300,25 @@ def test_the_line_by_which_excel_names_the_delimiter():
 def test_long_fields_are_read(tmp_path):
     path = write(tmp_path, "a.csv", f'label,text\na,"{"word " * 100_000}"\n')
     assert len(read(path)[0][0]) == 500_000
+
+
+TEXT = st.text(
+    st.characters(exclude_categories=("Cc", "Cs"), exclude_characters="\ufeff") | st.sampled_from(',;"\t|\n')
+)
+
+
+@given(
+    st.lists(st.tuples(TEXT.filter(str.strip), st.sampled_from(["a", "b c", ""])), min_size=1, max_size=30),
+    st.sampled_from(",;\t|"),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_what_the_standard_library_writes_is_read_back(tmp_path_factory, pairs, delimiter, end):
+    path = tmp_path_factory.getbasetemp() / "written.csv"
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, delimiter=delimiter, lineterminator=end)
+        writer.writerows([("text", "label"), *pairs])
+    table = read_delimited("a", path.read_bytes().decode(), None)
+    assert table.names == ["text", "label"] and list(zip(*table.columns, strict=True)) == pairs
 
 
 def test_parquet(tmp_path):
