@@ -1,14 +1,11 @@
 """Bytes of a user's file: plain, compressed, in a zip archive, from standard input, or documents of a folder."""
 
-import bz2
-import gzip
+import importlib
 import io
-import lzma
 import os
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +17,8 @@ COMPRESSED_ENDINGS = (".gz", ".bz2", ".xz", ".zip")
 _DEPTH = 3
 """Containers inside each other that are opened: data.csv.gz in a zip archive is two."""
 
-_DECOMPRESS: dict[bytes, Callable[[bytes], bytes]] = {
-    b"\x1f\x8b": gzip.decompress,
-    b"BZh": bz2.decompress,
-    b"\xfd7zXZ\x00": lzma.decompress,
-}
+_PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\x00": "lzma"}
+"""First bytes of compressed files, and Python's module for them, which not every Python was built with."""
 _OTHERS = {
     b"\x28\xb5\x2f\xfd": ("zstd-compressed", "unpack it: zstd -d FILE"),
     b"7z\xbc\xaf\x27\x1c": ("a 7z archive", "unpack it"),
@@ -71,10 +65,10 @@ def read_source(path: PathLike) -> Source:
         if content.startswith(b"PK\x03\x04") or content.startswith(b"PK\x05\x06"):
             inner, content = _only_member(name, content)
             continue
-        unpack = next((unpack for magic, unpack in _DECOMPRESS.items() if content.startswith(magic)), None)
-        if unpack is None:
+        module = next((module for magic, module in _PACKED.items() if content.startswith(magic)), None)
+        if module is None:
             break
-        content = _unpacked(name, unpack, content)
+        content = _unpacked(name, module, content)
     _refuse_others(name, content)
     return Source(name, text_ending(inner), content)
 
@@ -122,10 +116,15 @@ def _read_standard_input() -> bytes:
         raise DataError(f"standard input: cannot be read: {error}") from error
 
 
-def _unpacked(name: str, unpack: Callable[[bytes], bytes], content: bytes) -> bytes:
+def _unpacked(name: str, module: str, content: bytes) -> bytes:
     try:
-        return unpack(content)
-    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+        unpack = importlib.import_module(module)
+    except ImportError as error:
+        raise DataError(f"{name}: {module}-compressed, which this Python cannot read ({error}); unpack it") from error
+    damage = (OSError, EOFError, ValueError, zlib.error, getattr(unpack, "LZMAError", OSError))
+    try:
+        return bytes(unpack.decompress(content))
+    except damage as error:
         raise DataError(f"{name}: cannot be read: {error}") from error
 
 

@@ -47,7 +47,8 @@ def find_delimiter(lines: Sequence[str]) -> str | None:
         n_numbers = sum(delimiter == "," and "," not in _IN_NUMBERS.sub("", line) for line in filled)  # "1,000 people"
         if n_spaced > 0.05 * len(rows) or n_numbers > 0.05 * len(rows):
             continue
-        if 2 * quoted >= len(rows) or len(rows) >= 10:
+        n_spaces = sum(line.strip().count(" ") for line in filled)  # a script without them says nothing by their lack
+        if 2 * quoted >= len(rows) or (len(rows) >= 10 and n_spaces >= len(filled)):
             return delimiter
     return None
 
@@ -74,6 +75,9 @@ def read_delimited(name: str, text: str, delimiter: str | None, asked: Sequence[
         rows, starts = _quoted_rows(name, text, delimiter)
     if first:
         starts = [start + 1 for start in starts]
+    while rows and not rows[-1]:  # lines after the last row are none
+        rows.pop()
+        starts.pop()
     empty = [start for row, start in zip(rows, starts, strict=True) if not row]
     if empty:
         starts = [start for row, start in zip(rows, starts, strict=True) if row]

@@ -19,6 +19,7 @@ KNOWN_ENDINGS = (*ENDINGS, ".txt", ".text", ".json", ".parquet")
 _SAMPLE = 1000
 # Marks that corpora of sentences hold, and that are no markup: <unk>, <s> ... </s>.
 _TAGGED = re.compile(r"\s*<(?!/?(?:unk|s|bos|eos|pad)>)(?:/?[A-Za-z][\w:-]*(?:\s[^<>]*)?/?|!--.*)>.*")
+_RULE = re.compile(r"\s*\|?\s*:?-{3,}:?\s*(?:\|\s*:?-{3,}:?\s*)+\|?\s*")
 _DOCUMENT = re.compile(r"\s*<(?:\?xml\b|!doctype\b|html\b)", re.IGNORECASE)
 
 
@@ -35,7 +36,7 @@ def recognise_format(path: PathLike, lines: Sequence[str], name: str | None = No
         name: what messages call it (default: the path).
 
     Raises:
-        DataError: markup (XML, HTML), which is none of these.
+        DataError: markup (XML, HTML, a Markdown table), which is none of these.
     """
     ending = text_ending(str(path))
     if ending in ENDINGS:
@@ -59,6 +60,11 @@ def recognise_format(path: PathLike, lines: Sequence[str], name: str | None = No
             f"{name or name_of(path)}: markup (XML or HTML) in place of text: {filled[0].strip()[:60]!r}. Take its "
             "text out, or, for lines as they stand, set --data.format lines"
         )
+    if len(filled) > 1 and _RULE.fullmatch(filled[1]):
+        raise DataError(
+            f"{name or name_of(path)}: a Markdown table; save it as CSV, or, for lines as they stand, set "
+            "--data.format lines"
+        )
     if 2 * sum("\t" in line for line in filled) > len(filled):
         return "tsv"
     return "csv" if find_delimiter(lines) else "lines"
@@ -67,7 +73,7 @@ def recognise_format(path: PathLike, lines: Sequence[str], name: str | None = No
 def _recognise_json(lines: Sequence[str], filled: list[str]) -> Literal["jsonl", "json"] | None:
     first = filled[0].lstrip()
     if first.startswith("{"):
-        if _is_object(first) or sum(bool(re.match(r'\s*\{\s*"', line)) for line in filled) > len(filled) / 2:
+        if _is_object(first) or sum(bool(re.match(r"""\s*\{\s*["']\w""", line)) for line in filled) > len(filled) / 2:
             return "jsonl"
         following = filled[1].lstrip() if first.strip() == "{" and len(filled) > 1 else first[1:].lstrip()
         return "json" if re.match(r'"[^"]*"\s*:', following) else None

@@ -38,7 +38,8 @@ def read_json_lines(name: str, lines: Sequence[str]) -> Table:
     if len(records) == 1 and _holds_a_table(records[0]):
         return _object_table(name, records[0])
     table = records_table(name, records, numbers, "{name}:{row}")
-    table.empty.extend(number for number, line in enumerate(lines, 1) if not line.strip())
+    last = max(numbers, default=0)  # lines after it hold no example
+    table.empty.extend(number for number, line in enumerate(lines[:last], 1) if not line.strip())
     return table
 
 

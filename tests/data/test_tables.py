@@ -171,6 +171,7 @@ PROSE = [
     "[1] a note\n[2] another [x]\n",
     "{sigh} okay\n{laugh} yes\n",
     "<unk> is here\n<unk> was there\n<s> hi </s>\n",
+    "你好,世界\n再见,朋友\n" * 10,
     "I <3 this\n<3 <3\n",
     "one\ttab\nnone\nnone here\n",
 ]
@@ -196,6 +197,8 @@ def test_structure_that_cannot_be_read_is_no_text(tmp_path):
         ("<html>\n<p>one</p>\n", r"a\.txt: markup \(XML or HTML\) in place of text: '<html>'.*--data\.format lines"),
         ("<doc>\n<item>one</item>\n</doc>\n", r"a\.txt: markup"),
         ("label,text\na,one\nb,two,three\n", r"a\.txt:3: 3 columns, expected 2"),
+        ("| text | label |\n|---|:---|\n| one | a |\n", r"a\.txt: a Markdown table; .*--data\.format lines"),
+        ("{'text': 'a'}\n{'text': 'b'}\n", r"a\.txt:1: not JSON: .*--data\.format lines"),
     ):
         path = write(tmp_path, "a.txt", content)
         with pytest.raises(DataError, match=message):
@@ -295,6 +298,15 @@ def test_fasttext(tmp_path):
 def test_the_line_by_which_excel_names_the_delimiter():
     table = read_delimited("a", "sep=;\nlabel;text\na;one, two\n", None)
     assert (table.names, table.columns, list(table.rows)) == (["label", "text"], [("a",), ("one, two",)], [3])
+
+
+def test_lines_after_the_last_row_are_no_examples(tmp_path):
+    assert read(write(tmp_path, "a.tsv", "a\tone\nb\ttwo\n\n\n"))[0] == ["one", "two"]
+    assert read(write(tmp_path, "a.csv", "text,label\none,a\n\n"))[0] == ["one"]
+    assert read(write(tmp_path, "a.jsonl", '{"text": "one"}\n\n'))[0] == ["one"]
+    for name, content in (("a.tsv", "a\tone\n\nb\ttwo\n"), ("a.csv", "text,label\n\none,a\n")):
+        with pytest.raises(DataError, match=r":2: empty line"):
+            read(write(tmp_path, name, content))
 
 
 def test_long_fields_are_read(tmp_path):
