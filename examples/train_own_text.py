@@ -1,6 +1,6 @@
 """Train on text of your own: python examples/train_own_text.py FILE RUN
 
-FILE has one sentence a line, label<TAB>text, or JSON lines. --smoke makes networks and run tiny, to see that it works.
+FILE is lines, CSV, TSV, JSON, fastText or Parquet. --smoke makes networks and run tiny, to see that it works.
 """
 
 import argparse

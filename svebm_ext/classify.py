@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from svebm_ext.commands import parse_with_run, run_command
+
+if TYPE_CHECKING:
+    from svebm_ext.data.examples import Examples
+    from svebm_ext.models.svebm import SVEBM, Classification
 
 
 @dataclass(frozen=True)
@@ -16,34 +22,49 @@ class Arguments:
     """Options."""
 
     file: Path | None = None
-    """File with one text a line (default: standard input)."""
+    """File of texts, read as `train` reads it (default, and "-": standard input)."""
+    format: Literal["auto", "lines", "tsv", "csv", "jsonl", "json", "fasttext", "parquet"] = "auto"
+    """Format of the file; "auto" recognises it. Labels in it are not used."""
+    text_column: str | None = None
+    """Column (or key) that holds the text: its name, or its number from 1."""
     json: bool = False
-    """One JSON object a line instead of tab-separated label, probability, text."""
+    """One JSON object a line, with the number of the text's line, instead of tab-separated label, probability, text."""
     device: str = "cpu"
     """Device: cpu or cuda."""
 
 
-def read_texts(file: Path | None) -> list[str]:
-    """Lines of a file or of standard input, empty ones left out.
+def read_texts(options: Arguments) -> Examples:
+    """Texts of a file or of standard input, empty ones left out; what there is to say goes to standard error.
 
     Raises:
-        DataError: no such file, not UTF-8, or no text in it.
+        DataError: as `svebm_ext.data.examples.read_examples`.
     """
+    from svebm_ext.data.examples import Reading, read_examples
     from svebm_ext.errors import DataError
 
-    name = "standard input" if file is None else str(file)
+    reading = Reading(options.format, "skip", options.text_column, labels="unused")
+    found = read_examples("-" if options.file is None else options.file, reading)
+    if options.text_column is not None and not found.is_table:
+        raise DataError(f"{found.name}: has no columns, but --text-column {options.text_column!r} is asked for")
+    if found.n_skipped:
+        hint = "" if options.json else "; --json tells the line of each answer"
+        found.notes.append(f"{found.name}: {found.n_skipped} empty lines left out{hint}")
+    for note in found.notes:
+        print(note, file=sys.stderr)
+    return found
+
+
+def classify_texts(model: SVEBM, examples: Examples) -> list[Classification]:
+    """Answers to all texts; an error names the line of its text."""
+    from svebm_ext.errors import DataError
+
     try:
-        content = sys.stdin.buffer.read() if file is None else file.read_bytes()
-        lines = content.decode("utf-8").splitlines()
-    except OSError as error:
-        raise DataError(f"{name}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise DataError(f"{name}, line {line}: not UTF-8 text") from error
-    texts = [line.strip() for line in lines if line.strip()]
-    if not texts:
-        raise DataError(f"{name}: no text; expected one text a line")
-    return texts
+        return model.classify([text.strip() for text in examples.texts])
+    except DataError as error:
+        numbered = re.match(r"text (\d+): (.*)", str(error))
+        if numbered is None:
+            raise
+        raise DataError(f"{examples.where(int(numbered[1]))}: {numbered[2]}") from None
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -55,14 +76,23 @@ def main(arguments: Sequence[str]) -> None:
     from svebm_ext.training.runtime import Runtime
 
     model = SVEBM.from_pretrained(Path(run), Runtime.start(options.device).device)
-    texts = read_texts(options.file)
-    for text, found in zip(texts, model.classify(texts), strict=True):
-        label = found.label if found.label is not None else str(found.symbol)
+    examples = read_texts(options)
+    answers = classify_texts(model, examples)
+    for line, text, found in zip(examples.rows, examples.texts, answers, strict=True):
         if options.json:
-            record = {"text": text, "symbol": found.symbol, "label": found.label, "probability": found.probability}
-            print(json.dumps(record, ensure_ascii=False))
+            record = {
+                "line": line, "text": text.strip(), "symbol": found.symbol, "label": found.label,
+                "probability": found.probability,
+            }  # fmt: skip
+            print(_one_line(json.dumps(record, ensure_ascii=False)))
         else:
-            print(f"{label}\t{found.probability:.4f}\t{text}")
+            label = found.label if found.label is not None else str(found.symbol)
+            print(f"{label}\t{found.probability:.4f}\t{' '.join(text.split())}")
+
+
+def _one_line(record: str) -> str:
+    """JSON with those characters escaped that some programs take for the end of a line."""
+    return re.sub("[\x85\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", record)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -19,6 +20,8 @@ def run_command(main: Callable[[Sequence[str]], Any], arguments: Sequence[str] |
     """
     from svebm_ext.training.loop import Interrupted
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # "café" on a terminal that knows ASCII alone: caf\\xe9
     try:
         main(sys.argv[1:] if arguments is None else arguments)
     except SvebmError as error:

@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> None:
         description="Write one HTML page that shows what a model has learnt.",
         default=default_arguments,
     )
-    out = options.out if options.out is not None else Path(run) / "explore.html"
+    out = options.out.expanduser() if options.out is not None else Path(run) / "explore.html"
     if out.is_dir():
         raise ConfigError(f"--out: {out} is a folder, expected a file such as {out / 'explore.html'}")
     from svebm_ext.data.corpora import load_configured

@@ -1,14 +1,15 @@
-"""`python -m svebm_ext.train [PRESET] [options]`: train, evaluate, leave a model folder."""
+"""`python -m svebm_ext.train [PRESET] [FILE] [options]`: train, evaluate, leave a model folder."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from svebm_ext.commands import parse, run_command
-from svebm_ext.config import Config, validate
+from svebm_ext.config import Config, validate, with_absolute_paths
 from svebm_ext.errors import ConfigError
 from svebm_ext.presets import PRESETS, preset
 
@@ -26,13 +27,12 @@ class Arguments(Config):
 
 
 def parse_arguments(arguments: Sequence[str]) -> tuple[Config, Arguments]:
-    """Configuration and run options of a command line.
+    """Configuration and run options of a command line; paths to data are absolute in it.
 
     Raises:
         ConfigError: an unknown preset, or an option out of range.
     """
-    rest = list(arguments)
-    name = rest.pop(0) if rest and not rest[0].startswith("-") else None
+    name, rest = _positional(arguments)
     named = _value_of("--preset", rest)
     if named is not None and named != name:
         raise ConfigError(f"--preset: give the preset as the first word: python -m svebm_ext.train {named}")
@@ -42,7 +42,7 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Config, Arguments]:
 
         if name is not None:
             raise ConfigError(f"preset: {name!r} given with --resume; a resumed run has its own configuration")
-        base = read_run_config(Path(resumed))
+        base = read_run_config(Path(resumed).expanduser())
     else:
         if name == "lines" and _value_of("--data.labelled", rest) is not None:
             name = "lines-labelled"  # a few labels beside the text ask for a classifier
@@ -53,12 +53,39 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Config, Arguments]:
         Arguments,
         rest,
         default=default,
-        prog="python -m svebm_ext.train [PRESET]",
-        description=f"Train a latent-space energy-based model of text.\n\nPresets:\n{presets}",
+        prog="python -m svebm_ext.train [PRESET] [FILE]",
+        description=f"Train a latent-space energy-based model of text.\n\nFILE: your own text.\n\nPresets:\n{presets}",
     )
     config = Config(**{f.name: getattr(found, f.name) for f in dataclasses.fields(Config)})
+    config = dataclasses.replace(config, data=with_absolute_paths(config.data))
     validate(config)
     return config, found
+
+
+def _positional(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Preset of a command line and its other words, where a file of the user's own has become --data.train FILE."""
+    rest = list(arguments)
+    words: list[str] = []
+    while rest and (rest[0] == "-" or not rest[0].startswith("-")):
+        words.append(rest.pop(0))
+    if words and words[0] not in PRESETS and _is_file_name(words[0]):
+        words.insert(0, "lines")
+    if len(words) > 2:
+        raise ConfigError(f"{words[2]!r}: expected a preset, one file and options; a further file is an option's value")
+    if len(words) < 2:
+        return (words[0] if words else None), rest
+    named = _value_of("--data.train", rest)
+    if named is not None:
+        raise ConfigError(f"--data.train: {named} given, and {words[1]} after the preset; expected one file")
+    return words[0], ["--data.train", words[1], *rest]
+
+
+def _is_file_name(word: str) -> bool:
+    """Whether a first word that is no preset means a file: it exists, or looks like a path."""
+    from svebm_ext.data.containers import text_ending
+    from svebm_ext.data.formats import KNOWN_ENDINGS
+
+    return word == "-" or "/" in word or os.sep in word or text_ending(word) in KNOWN_ENDINGS or Path(word).exists()
 
 
 def _value_of(option: str, arguments: Sequence[str]) -> str | None:
@@ -76,7 +103,7 @@ def main(arguments: Sequence[str]) -> None:
     from svebm_ext.training.loop import Interrupted
     from svebm_ext.training.runtime import Runtime
 
-    out = options.resume or options.out or Path("runs") / f"{config.preset}-seed{config.seed}"
+    out = (options.resume or options.out or Path("runs") / f"{config.preset}-seed{config.seed}").expanduser()
     runtime = Runtime.start(config.training.device, config.training.precision)
     try:
         if config.model.kind == "points":

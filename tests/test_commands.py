@@ -1,6 +1,8 @@
 """The commands as a user types them: train, evaluate, generate, classify, resume, and their errors."""
 
+import gzip
 import json
+import re
 import subprocess
 import sys
 
@@ -11,7 +13,7 @@ from tiny_runs import write_corpus
 from svebm_ext import classify, evaluate, generate, train
 from svebm_ext.commands import run_command
 from svebm_ext.data.corpora import load_configured
-from svebm_ext.errors import ConfigError
+from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.evaluation.proposal import PROPOSAL_SCALES
 from svebm_ext.evaluation.report import CORE_METRICS, METRIC_DOCUMENTATION
 from svebm_ext.models.svebm import SVEBM
@@ -111,6 +113,106 @@ def test_classify_reads_a_file(run, tmp_path, capsys):
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [r["text"] for r in records] == ["the cat sees it", "nobody likes trees"]
     assert all(0 <= r["symbol"] < 5 and 0.2 <= r["probability"] <= 1 for r in records)
+
+
+def answers(run, capsys, *arguments):
+    """Standard output by lines, and standard error, of classify."""
+    classify.main([str(run), *map(str, arguments)])
+    printed = capsys.readouterr()
+    return printed.out.splitlines(), printed.err
+
+
+def test_the_nth_answer_belongs_to_the_nth_line(run, tmp_path, capsys):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("the cat\u2028sees it\n\na dog\x0cpaints\x85trees\nnobody\u2029likes\x0bit\n", encoding="utf-8")
+    lines, said = answers(run, capsys, "--file", texts)
+    assert [line.split("\t")[2] for line in lines] == ["the cat sees it", "a dog paints trees", "nobody likes it"]
+    assert said == f"{texts}: 1 empty lines left out; --json tells the line of each answer\n"
+    records = [json.loads(line) for line in answers(run, capsys, "--file", texts, "--json")[0]]
+    assert [record["line"] for record in records] == [1, 3, 4]
+    assert records[0]["text"] == "the cat\u2028sees it"
+
+
+def test_classify_reads_as_train_does(run, tmp_path, capsys):
+    """A mark, gzip, another encoding and columns change nothing; labels in a file are not classified."""
+    plain = tmp_path / "plain.txt"
+    plain.write_text("the cat sees it\nnobody likes trees\n")
+    expected = answers(run, capsys, "--file", plain)
+    assert expected[1] == ""
+    for name, content in (
+        ("mark.txt", b"\xef\xbb\xbf" + plain.read_bytes()),
+        ("gzipped", gzip.compress(plain.read_bytes())),
+        ("wide.txt", plain.read_text().encode("utf-16")),
+        ("labelled.tsv", b"a\tthe cat sees it\nb\tnobody likes trees\n"),
+        ("labelled.csv", b"id,text\nx,the cat sees it\ny,nobody likes trees\n"),
+        ("labelled.jsonl", b'{"text": "the cat sees it", "n": 1}\n{"text": "nobody likes trees"}\n'),
+        ("returns.txt", b"the cat sees it\rnobody likes trees\r"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        assert answers(run, capsys, "--file", tmp_path / name)[0] == expected[0], name
+    said = answers(run, capsys, "--file", tmp_path / "labelled.tsv")[1]
+    assert said == f"{tmp_path / 'labelled.tsv'}: text from column 2; other columns: number 1\n"
+    (tmp_path / "two.csv").write_text("title,body,n\na b,the cat sees it,1\nc d,nobody likes trees,2\n")
+    assert answers(run, capsys, "--file", tmp_path / "two.csv", "--text-column", "body")[0] == expected[0]
+    with pytest.raises(DataError, match=r"plain\.txt: has no columns, but --text-column 'body' is asked for"):
+        classify.main([str(run), "--file", str(plain), "--text-column", "body"])
+
+
+@pytest.mark.parametrize(
+    ("shell", "status", "expected"),
+    [
+        ("printf 'caf\\303\\251\\n' | PYTHONIOENCODING=ascii {command}", 0, "\tcaf\\xe9\n"),
+        ("{command} <&-", 2, "error: standard input: closed"),
+        ("printf 'one\\n\\007two\\n' | {command}", 2, "error: standard input:2: control character U+0007 in column 1"),
+        ("printf '' | {command}", 2, "error: standard input: no text; expected one text a line"),
+    ],
+)
+def test_classify_in_a_shell(run, shell, status, expected):
+    command = f"{sys.executable} -W ignore -m svebm_ext.classify {run}"
+    done = subprocess.run(["sh", "-c", shell.format(command=command)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == status and expected in (done.stderr if status else done.stdout), done
+    assert "Traceback" not in done.stderr and (status == 0 or done.stderr.count("\n") == 1)
+
+
+def test_a_file_after_the_preset_is_the_training_text(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / "mine.csv"
+    mine.write_text("text\n")
+    (tmp_path / "plain").write_text("one\n")
+    for words in (["lines", "mine.csv"], ["mine.csv"], ["./mine.csv"], ["lines", "--data.train", "mine.csv"]):
+        config, _ = train.parse_arguments([*words, "--seed", "3"])
+        assert (config.preset, config.data.train, config.seed) == ("lines", mine, 3)
+    assert train.parse_arguments(["plain"])[0].data.train == tmp_path / "plain"
+    assert train.parse_arguments(["gone.jsonl.gz"])[0].data.train == tmp_path / "gone.jsonl.gz"
+    assert str(train.parse_arguments(["lines", "-"])[0].data.train) == "-"
+    assert str(train.parse_arguments(["-"])[0].data.train) == "-"
+    labelled = ["mine.csv", "--data.labelled", "labelled.tsv"]
+    assert train.parse_arguments(labelled)[0].preset == "lines-labelled"
+    assert train.parse_arguments(labelled)[0].data.labelled == tmp_path / "labelled.tsv"
+    for words, message in (
+        (["lines", "mine.csv", "other.csv"], "'other.csv': expected a preset, one file and options"),
+        (["mine.csv", "--data.train", "other.csv"], "other.csv given, and mine.csv after the preset"),
+        (["ptb", "mine.csv"], "data.train: files of your own go with preset lines, not with ptb"),
+        (["ptb", "--data.text-column", "a"], "data.text-column: files of your own go with preset lines"),
+        (["nopreset"], "no preset 'nopreset'"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(message)):
+            train.parse_arguments(words)
+
+
+def test_paths_hold_from_every_folder(tmp_path, monkeypatch):
+    """A run whose text was named by a relative path is resumed and evaluated from another folder."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    write_corpus(tmp_path)
+    train.main(["lines", "corpus.txt", "--out=~/out", "--training.max-steps", "2", "--no-evaluate", *TINY])
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    train.main(["--resume=~/out", "--training.max-steps", "3", "--no-evaluate"])
+    config, _ = train.parse_arguments(["~/corpus.txt", "--data.test", "~/a.txt", "--data.root=~/data"])
+    assert (config.data.train, config.data.test) == (tmp_path / "corpus.txt", tmp_path / "a.txt")
+    assert config.data.root == tmp_path / "data"
+    assert list(tmp_path.glob("**/~")) == []
 
 
 def test_resumed_command_goes_on_to_more_steps(run, capsys):

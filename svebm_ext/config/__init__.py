@@ -14,7 +14,7 @@ from svebm_ext.config.options import (
     is_bag_of_words,
     is_sequence,
 )
-from svebm_ext.config.plain import from_dict, to_dict
+from svebm_ext.config.plain import from_dict, to_dict, with_absolute_paths
 
 __all__ = [
     "ChainConfig",
@@ -31,4 +31,5 @@ __all__ = [
     "is_sequence",
     "to_dict",
     "validate",
+    "with_absolute_paths",
 ]

@@ -145,9 +145,10 @@ def _validate_combinations(config: Config) -> None:
         )
     if (model.kind == "points") != (config.data.corpus in ("gaussians8", "pinwheel")):
         raise ConfigError(f"model.kind: {model.kind!r} does not fit data.corpus {config.data.corpus!r}")
-    for name in ("train", "valid", "test", "labelled"):
+    for name in ("train", "valid", "test", "labelled", "text_column", "label_column"):
         if config.data.corpus != "lines" and getattr(config.data, name) is not None:
-            raise ConfigError(f"data.{name}: files of your own go with preset lines, not with {config.data.corpus}")
+            option = name.replace("_", "-")
+            raise ConfigError(f"data.{option}: files of your own go with preset lines, not with {config.data.corpus}")
     if config.data.corpus == "lines" and config.data.train is None:
         raise ConfigError("data.train: corpus 'lines' needs a file of your own text (--data.train FILE)")
 

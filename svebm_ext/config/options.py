@@ -20,13 +20,18 @@ class DataConfig:
     root: Path | None = None
     """Folder with the released corpora (root/ptb/ptb.train.txt and so on, plain or .gz)."""
     train: Path | None = None
-    """Your own text, for corpus "lines": one sentence a line, label<TAB>text, or JSON lines."""
+    """Your own text, for corpus "lines": a file (lines, CSV, TSV, JSON, fastText, Parquet; compressed or not), a folder
+    of .txt documents, or "-" for standard input."""
     valid: Path | None = None
     """Your own validation text; split off the training file by seed when absent."""
     test: Path | None = None
     """Your own test text; split off the training file by seed when absent."""
-    format: Literal["auto", "lines", "tsv", "jsonl"] = "auto"
+    format: Literal["auto", "lines", "tsv", "csv", "jsonl", "json", "fasttext", "parquet"] = "auto"
     """Format of your own files; "auto" recognises it."""
+    text_column: str | None = None
+    """Column (or key) of your own files that holds the text: its name, or its number from 1."""
+    label_column: str | None = None
+    """Column (or key) of your own files that holds the label: its name, or its number from 1; 0: no labels."""
     empty_lines: Literal["error", "skip"] = "error"
     """An empty line in your own files is an error that names it, or is left out and counted."""
     tokenization: Literal["words", "whitespace"] = "words"

@@ -8,7 +8,7 @@ import typing
 from pathlib import Path
 from typing import Any, Literal
 
-from svebm_ext.config.options import Config
+from svebm_ext.config.options import Config, DataConfig
 from svebm_ext.errors import ConfigError
 
 
@@ -38,6 +38,16 @@ def from_dict(values: Any, cls: type = Config, where: str = "config") -> Any:
     if unknown:
         raise ConfigError(f"{where}: unknown option {', '.join(unknown)}; known are {', '.join(sorted(hints))}")
     return cls(**{key: _convert(value, hints[key], f"{where}.{key}") for key, value in values.items()})
+
+
+def with_absolute_paths(data: DataConfig) -> DataConfig:
+    """Data options whose paths hold from every folder: a run is resumed and evaluated from others."""
+    changed: dict[str, Any] = {}
+    for option in dataclasses.fields(data):
+        value = getattr(data, option.name)
+        if isinstance(value, Path) and str(value) != "-":  # standard input
+            changed[option.name] = value.expanduser().absolute()
+    return dataclasses.replace(data, **changed)
 
 
 def _convert(value: Any, hint: Any, where: str) -> Any:

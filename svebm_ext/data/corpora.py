@@ -71,7 +71,8 @@ def load_configured(config: DataConfig) -> Corpus:
     if config.corpus in ("gaussians8", "pinwheel"):
         raise ConfigError(f"data.corpus: {config.corpus} is points of the plane, expected a corpus of sentences")
     if config.corpus != "lines":
-        corpus = load_corpus(config.corpus, config.root, seed=config.seed)
+        root = None if config.root is None else config.root.expanduser()
+        corpus = load_corpus(config.corpus, root, seed=config.seed)
         return mark_speakers(corpus) if config.speaker_marks else corpus
     if config.train is None:
         raise ConfigError("data.train: corpus lines needs a file of your own text")
@@ -81,6 +82,8 @@ def load_configured(config: DataConfig) -> Corpus:
         config.test,
         labelled=config.labelled,
         format=config.format,
+        text_column=config.text_column,
+        label_column=config.label_column,
         tokenization=config.tokenization,
         lowercase=config.lowercase,
         empty_lines=config.empty_lines,

@@ -1,32 +1,36 @@
-"""A user's own text: one sentence per line, label<TAB>text, or JSON lines."""
+"""A corpus of a user's own text: files as people have them, or texts in memory."""
 
+import os
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from typing import Any, get_args
 
 import numpy as np
 
 from ..errors import ConfigError, DataError
+from .containers import STANDARD_INPUT, PathLike
 from .corpus import Corpus, Split
-from .splitting import holdout, holdout_order
-from .text_files import PathLike, parse_json_object, read_lines
+from .examples import EmptyLines, Examples, Reading, read_examples
+from .formats import FORMATS, Format, recognise_format
+from .splitting import holdout, holdout_order, one_of_each
 from .tokenize import Tokenization, tokenize
 
-Format = Literal["auto", "lines", "tsv", "jsonl"]
-EmptyLines = Literal["error", "skip"]
+__all__ = ["LABEL", "load_text", "read_own_file", "recognise_format"]
+
 LABEL = "label"
 """Name of the label that a user's file gives."""
 
 
 def load_text(
-    train: PathLike,
-    valid: PathLike | None = None,
-    test: PathLike | None = None,
+    train: Any,
+    valid: Any = None,
+    test: Any = None,
     *,
-    labelled: PathLike | None = None,
+    labelled: Any = None,
     labels: Sequence[PathLike | None] = (None, None, None),
     format: Format = "auto",
+    text_column: str | None = None,
+    label_column: str | None = None,
     tokenization: Tokenization = "words",
     lowercase: bool = True,
     empty_lines: EmptyLines = "error",
@@ -34,62 +38,98 @@ def load_text(
 ) -> Corpus:
     """Read text of the user's own.
 
-    Where `valid` or `test` is not given, a tenth of the training file's sentences, chosen by `seed`, takes its place.
+    Where `valid` or `test` is not given, a tenth of the training sentences, chosen by `seed`, takes its place. Of
+    labelled sentences as large a share of each class is held out as possible, and never the last one of a class.
 
     Args:
-        train, valid, test: files, plain or gzipped. `lines`: one sentence a line; `tsv`: label<TAB>text; `jsonl`:
-            {"text": ..., "label": ...} in each line, the label optional.
-        labelled: file whose every line has a label, added to the training sentences; the first sentence of each class
-            in it is never held out.
-        labels: for `lines`, files that hold the label of each line of train, valid and test.
+        train, valid, test: paths (docs/data.md has the formats; "-" is standard input, a folder is read as
+            documents), or texts in memory: a list of strings, of (text, label) pairs or of dictionaries, a pandas or
+            polars DataFrame or Series, a `datasets.Dataset`.
+        labelled: the same, every example with a label, added to the training sentences; the first sentence of each
+            class in it is never held out.
+        labels: for format lines, files that hold the label of each line of train, valid and test.
         format: "auto" recognises the format of each file.
+        text_column, label_column: name of a column (or key), or its number from 1; by default the one sensible choice.
+            `label_column` "0" reads no labels.
         tokenization, lowercase: see `tokenize`.
         empty_lines: "error" refuses a file with empty lines; "skip" leaves them out and counts them in the notes.
         seed: of the split.
 
     Raises:
         DataError: a file that cannot be read as its format; the message names file and line.
+        ConfigError: an option out of range, or standard input asked for twice.
     """
-    if format not in ("auto", "lines", "tsv", "jsonl"):
-        raise ConfigError(f"data.format: {format!r}, expected auto, lines, tsv or jsonl")
-    if empty_lines not in ("error", "skip"):
+    if format not in FORMATS:
+        raise ConfigError(f"data.format: {format!r}, expected {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+    if empty_lines not in get_args(EmptyLines):
         raise ConfigError(f"data.empty-lines: {empty_lines!r}, expected error or skip")
+    data = {"train": train, "valid": valid, "test": test, "labelled": labelled}
+    if sum(isinstance(given, (str, os.PathLike)) and str(given) == STANDARD_INPUT for given in data.values()) > 1:
+        raise ConfigError("data.train: standard input (-) can be read only once; give files for the others")
+    reading = Reading(format, empty_lines, text_column, label_column, "wanted" if labelled is None else "optional")
     notes: list[str] = []
-    splits: list[Split | None] = []
-    for path, label_path in zip((train, valid, test), labels, strict=True):
-        if path is None:
-            splits.append(None)
-            continue
-        texts, values, n_skipped = read_own_file(path, label_path, format=format, empty_lines=empty_lines)
-        if n_skipped:
-            notes.append(f"{path}: {n_skipped} empty lines left out")
-        sentences = [tokenize(text, tokenization, lowercase) for text in texts]
-        splits.append(Split(sentences, {LABEL: values} if any(values) else {}))
+    found: dict[str, Examples] = {}
+    for name, label_path in zip(("train", "valid", "test"), labels, strict=True):
+        if data[name] is not None:
+            found[name] = read_examples(data[name], reading, label_path=label_path, name=name)
+    if labelled is not None:
+        strict = Reading(format, "error", text_column, label_column)
+        found["labelled"] = _with_labels(read_examples(labelled, strict, name="labelled"), notes)
+    _refuse_columns_of_lines(found.values(), text_column, label_column)
+    splits = {name: _split(examples, tokenization, lowercase, empty_lines, notes) for name, examples in found.items()}
+    notes.extend(differing_in_case(splits.values()))
     kept = np.zeros(0, dtype=np.int64)
-    if labelled is not None and splits[0] is not None:
-        examples = _labelled_split(labelled, format, tokenization, lowercase, notes)
-        kept = len(splits[0]) + np.unique(examples.labels[LABEL], return_index=True)[1]
-        parts = _same_labels(splits[0], examples)
+    if "labelled" in splits:
+        examples = splits["labelled"]
+        kept = len(splits["train"]) + np.unique(examples.labels[LABEL], return_index=True)[1]
+        parts = _same_labels(splits["train"], examples)
         values = [value for part in parts for value in part.labels[LABEL]]
-        splits[0] = Split(splits[0].sentences + examples.sentences, {LABEL: values})
-    return _complete(train, splits, notes, seed, kept)
+        splits["train"] = Split(splits["train"].sentences + examples.sentences, {LABEL: values})
+    return _complete(found["train"].name, splits, list(dict.fromkeys(notes)), seed, kept)
 
 
-def _labelled_split(
-    path: PathLike, format: Format, tokenization: Tokenization, lowercase: bool, notes: list[str]
+def _split(
+    examples: Examples, tokenization: Tokenization, lowercase: bool, empty_lines: EmptyLines, notes: list[str]
 ) -> Split:
-    """The sentences of a file of labelled examples; classes with a single one are noted."""
-    texts, values, _ = read_own_file(path, format=format)
+    """Tokens and labels of examples; what there is to say about them goes to the notes."""
+    n_skipped = examples.n_skipped
+    sentences = [tokenize(text, tokenization, lowercase) for text in examples.texts]
+    labels = examples.labels
+    if not all(sentences):  # characters, but no word
+        first = next(index for index, sentence in enumerate(sentences) if not sentence)
+        if empty_lines == "error":
+            raise DataError(f"{examples.where(first)}: no word in it; delete it, or set data.empty-lines to skip")
+        n_skipped += sentences.count([])
+        labels = [label for label, sentence in zip(labels, sentences, strict=True) if sentence]
+        sentences = [sentence for sentence in sentences if sentence]
+        if not sentences:
+            raise DataError(f"{examples.name}: no word in it")
+    if n_skipped:
+        notes.append(f"{examples.name}: {n_skipped} empty lines left out")
+    notes.extend(examples.notes)
+    return Split(sentences, {LABEL: labels} if any(labels) else {})
+
+
+def _refuse_columns_of_lines(found: Iterable[Examples], text_column: str | None, label_column: str | None) -> None:
+    found = list(found)
+    for option, column in (("text-column", text_column), ("label-column", label_column)):
+        if column is not None and not any(examples.is_table for examples in found):
+            raise DataError(f"{found[0].name}: has no columns, but data.{option} {column!r} is asked for")
+
+
+def _with_labels(examples: Examples, notes: list[str]) -> Examples:
+    """Labelled examples, all of them with a label of at least two; classes with a single one are noted."""
+    name, values = examples.name, examples.labels
     n_without = values.count("")
     if n_without:
-        raise DataError(f"{path}: {n_without} of {len(values)} lines have no label; data.labelled needs one in each")
+        raise DataError(f"{name}: {n_without} of {len(values)} lines have no label; data.labelled needs one in each")
     counts = Counter(values)
     if len(counts) < 2:
-        raise DataError(f"{path}: all {len(values)} lines have the label {values[0]!r}; expected at least two classes")
-    single = sorted(name for name, count in counts.items() if count == 1)
+        raise DataError(f"{name}: all {len(values)} lines have the label {values[0]!r}; expected at least two classes")
+    single = sorted(value for value, count in counts.items() if count == 1)
     if single:
-        notes.append(f"{path}: one example only of {', '.join(single)}; it is learnt from, nothing is held out of it")
-    return Split([tokenize(text, tokenization, lowercase) for text in texts], {LABEL: values})
+        notes.append(f"{name}: one example only of {', '.join(single)}; it is learnt from, nothing is held out of it")
+    return examples
 
 
 def read_own_file(
@@ -100,102 +140,58 @@ def read_own_file(
     Raises:
         DataError: a file that cannot be read as its format; the message names file and line.
     """
-    lines = read_lines(path)
-    chosen = recognise_format(path, lines) if format == "auto" else format
-    if label_path is not None and chosen != "lines":
-        raise DataError(f"{label_path}: a file of labels goes with format lines, but {path} is {chosen}")
-    label_lines = read_lines(label_path) if label_path is not None else None
-    if label_lines is not None and len(label_lines) != len(lines):
-        shorter = min(len(label_lines), len(lines))
-        raise DataError(f"{label_path}:{shorter + 1}: {len(label_lines)} labels for {len(lines)} lines of {path}")
-    texts, labels, n_skipped = [], [], 0
-    for number, line in enumerate(lines, 1):
-        text, label = line, label_lines[number - 1].strip() if label_lines is not None else ""
-        if line.strip() and chosen == "tsv":
-            label, text = _tsv_line(path, number, line)
-        elif line.strip() and chosen == "jsonl":
-            label, text = _json_line(path, number, line)
-        if text.strip():
-            texts.append(text)
-            labels.append(label)
-        elif empty_lines == "skip":
-            n_skipped += 1
-        else:
-            raise DataError(f"{path}:{number}: empty line; delete it, or set data.empty-lines to skip")
-    if not texts:
-        raise DataError(f"{path}: no text in {len(lines)} lines")
-    return texts, labels, n_skipped
+    found = read_examples(path, Reading(format, empty_lines), label_path=label_path)
+    return found.texts, found.labels, found.n_skipped
 
 
-def recognise_format(path: PathLike, lines: Sequence[str]) -> Literal["lines", "tsv", "jsonl"]:
-    """Format of a file: by its ending (.jsonl, .ndjson, .tsv), else by its lines.
-
-    JSON lines where the first line is an object; label<TAB>text where more than half of the first 1,000 lines hold a
-    tab, so that one line without it is an error and no sentence; one sentence per line otherwise.
-    """
-    ending = Path(str(path).removesuffix(".gz")).suffix.lower()
-    if ending in (".jsonl", ".ndjson"):
-        return "jsonl"
-    if ending == ".tsv":
-        return "tsv"
-    filled = [line for line in lines[:1000] if line.strip()]
-    if filled and filled[0].lstrip().startswith("{") and _is_object(filled[0]):
-        return "jsonl"
-    return "tsv" if 2 * sum("\t" in line for line in filled) > len(filled) else "lines"
+def differing_in_case(splits: Iterable[Split]) -> list[str]:
+    """A note on classes whose names differ in capitals only."""
+    counts = Counter(value for split in splits for value in split.labels.get(LABEL, ()) if value)
+    groups: dict[str, list[str]] = {}
+    for value in sorted(counts):
+        groups.setdefault(value.casefold(), []).append(value)
+    found = [", ".join(f"{v!r} ({counts[v]:,})" for v in group) for group in groups.values() if len(group) > 1]
+    return [f"classes that differ in capitals only, and are learnt apart: {'; '.join(found[:10])}"] if found else []
 
 
-def _is_object(line: str) -> bool:
-    try:
-        parse_json_object("", 0, line)
-    except DataError:
-        return False
-    return True
-
-
-def _tsv_line(path: PathLike, number: int, line: str) -> tuple[str, str]:
-    columns = line.split("\t")
-    if len(columns) != 2:
-        raise DataError(f"{path}:{number}: {len(columns)} columns, expected 2: label<TAB>text (or set data.format)")
-    return columns[0].strip(), columns[1]
-
-
-def _json_line(path: PathLike, number: int, line: str) -> tuple[str, str]:
-    row = parse_json_object(path, number, line)
-    text, label = row.get("text"), row.get("label")
-    if not isinstance(text, str):
-        found = "no text" if "text" not in row else f"text of type {type(text).__name__}"
-        raise DataError(f'{path}:{number}: {found}; expected {{"text": "...", "label": "..."}}')
-    if label is not None and not isinstance(label, str | int):
-        raise DataError(f"{path}:{number}: label of type {type(label).__name__}; expected a string or a whole number")
-    return "" if label is None else str(label).strip(), text
-
-
-def _complete(
-    train_path: PathLike, splits: list[Split | None], notes: list[str], seed: int, kept: np.ndarray
-) -> Corpus:
+def _complete(name: str, splits: dict[str, Split], notes: list[str], seed: int, kept: np.ndarray) -> Corpus:
     """The corpus of train, valid and test, missing ones split off the training sentences but those `kept`."""
-    train, valid, test = splits
-    assert train is not None
-    n_missing = (valid is None) + (test is None)
-    if len(train) - len(kept) < n_missing + (len(kept) == 0):
-        needed = n_missing + (len(kept) or 1)
-        raise DataError(f"{train_path}: {len(train)} sentences; splitting needs at least {needed}")
+    train = splits["train"]
+    missing = [part for part in ("test", "valid") if part not in splits]
+    if len(train) - len(kept) < len(missing) + (len(kept) == 0):
+        needed = len(missing) + (len(kept) or 1)
+        raise DataError(f"{name}: {len(train)} sentences; splitting needs at least {needed}")
+    if missing:
+        kept = _with_every_class(train, kept, len(missing), seed, notes)
     n_held_out = max(1, round(len(train) / 10))
-    if test is None:
-        n_test = min(n_held_out, len(train) - len(kept) - n_missing + (len(kept) > 0))
-        left = np.sort(holdout_order(len(train), seed, kept)[n_test:])
-        train, test = holdout(train, n_test, seed, kept)
+    held_out: dict[str, Split] = {}
+    for number, part in enumerate(missing, 1):
+        n_others = len(missing) - number  # to be held out after this one
+        n = min(n_held_out, len(train) - max(1, len(kept)) - n_others)
+        left = np.sort(holdout_order(len(train), seed, kept, train.labels.get(LABEL))[n:])
+        train, held_out[part] = holdout(train, n, seed, kept, train.labels.get(LABEL))
         kept = np.searchsorted(left, kept)  # where they stand now
-        notes.append(f"{len(test)} sentences of the training file held out to test")
-    if valid is None:
-        train, valid = holdout(train, min(n_held_out, len(train) - max(1, len(kept))), seed, kept)
-        notes.append(f"{len(valid)} sentences of the training file held out to validate")
+        purpose = "test" if part == "test" else "validate"
+        notes.append(f"{len(held_out[part])} sentences of the training file held out to {purpose}")
+    valid, test = (splits[part] if part in splits else held_out[part] for part in ("valid", "test"))
     known = set(map(tuple, train.sentences))
     n_repeated = sum(tuple(sentence) in known for sentence in test.sentences)
     if n_repeated:
         notes.append(f"{n_repeated} of {len(test)} test sentences also occur in the training split")
     train, valid, test = _same_labels(train, valid, test)
     return Corpus("lines", train, valid, test, notes=tuple(notes))
+
+
+def _with_every_class(train: Split, kept: np.ndarray, n_needed: int, seed: int, notes: list[str]) -> np.ndarray:
+    """`kept`, and an example of every class that has none there, where enough others are left to hold out."""
+    labels = train.labels.get(LABEL)
+    if labels is None:
+        return kept
+    every = one_of_each(labels, seed, kept)
+    if len(train) - len(every) >= n_needed:
+        return every
+    notes.append(f"{len(set(labels))} classes in {len(train)} sentences: some are not in the training split")
+    return kept
 
 
 def _same_labels(*splits: Split) -> list[Split]:

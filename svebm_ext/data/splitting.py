@@ -1,5 +1,7 @@
 """Splits drawn by seed, for corpora and files that come without them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..errors import DataError
@@ -14,28 +16,61 @@ def subset(split: Split, indices: np.ndarray) -> Split:
     )
 
 
-def holdout(split: Split, n_held_out: int, seed: int, kept: np.ndarray | None = None) -> tuple[Split, Split]:
+def holdout(
+    split: Split, n_held_out: int, seed: int, kept: np.ndarray | None = None, labels: Sequence[str] | None = None
+) -> tuple[Split, Split]:
     """A split without `n_held_out` random sentences, and those sentences; the order of sentences is kept.
 
     Args:
         kept: indices of sentences that are not held out.
+        labels: of the sentences; as large a share of each class is held out as possible.
 
     Raises:
         DataError: nothing would be left, or nothing is held out.
     """
     if not 0 < n_held_out < len(split) or n_held_out > len(split) - (0 if kept is None else len(kept)):
         raise DataError(f"cannot hold out {n_held_out} of {len(split)} sentences")
-    order = holdout_order(len(split), seed, kept)
+    order = holdout_order(len(split), seed, kept, labels)
     return subset(split, np.sort(order[n_held_out:])), subset(split, np.sort(order[:n_held_out]))
 
 
-def holdout_order(size: int, seed: int, kept: np.ndarray | None = None) -> np.ndarray:
-    """The order in which sentences are held out: a permutation with `kept` at its end."""
+def holdout_order(
+    size: int, seed: int, kept: np.ndarray | None = None, labels: Sequence[str] | None = None
+) -> np.ndarray:
+    """The order in which sentences are held out: a permutation with `kept` at its end.
+
+    With labels, its first n sentences have n m / size of a class of m, rounded up or down (systematic sampling).
+    """
     order = shuffled(size, seed)
+    if labels is not None:
+        order = order[np.argsort(_places(order, labels, seed), kind="stable")]
     if kept is None or len(kept) == 0:
         return order
     last = np.isin(order, kept)
     return np.concatenate((order[~last], order[last]))
+
+
+def _places(order: np.ndarray, labels: Sequence[str], seed: int) -> np.ndarray:
+    """Place in [0, 1) of each sentence of a permutation: the i-th of a class of m has (i + u) / m, u uniform."""
+    names = {label: number for number, label in enumerate(dict.fromkeys(labels))}
+    classes = np.array([names[label] for label in labels], dtype=np.int64)[order]
+    by_class = np.argsort(classes, kind="stable")
+    counts = np.bincount(classes, minlength=len(names))
+    ranks = np.empty(len(order), dtype=np.int64)
+    ranks[by_class] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    words = np.random.Philox(key=seed).random_raw(len(order) + len(names))[len(order) :]  # beyond the permutation's
+    return (ranks + words[classes] / 2.0**64) / counts[classes]
+
+
+def one_of_each(labels: Sequence[str], seed: int, kept: np.ndarray) -> np.ndarray:
+    """Indices `kept`, and of every class that has none there one example, chosen by `seed`; "" is no class."""
+    covered = {labels[i] for i in kept} | {""}
+    found = list(kept)
+    for index in shuffled(len(labels), seed)[::-1].tolist():
+        if labels[index] not in covered:
+            covered.add(labels[index])
+            found.append(index)
+    return np.sort(np.array(found, dtype=np.int64))
 
 
 def shuffled(size: int, seed: int) -> np.ndarray:

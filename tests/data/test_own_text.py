@@ -139,7 +139,8 @@ def test_empty_lines(tmp_path):
         ("a.jsonl", '{"text": 3}\n', r"a\.jsonl:1: text of type int"),
         ("a.jsonl", '{"text": "a", "label": [1]}\n', r"a\.jsonl:1: label of type list"),
         ("a.jsonl", '{"text": "a"\n', r"a\.jsonl:1: not JSON"),
-        ("a.txt", b"one\ntwo\nna\xefve\n", r"a\.txt:3: not UTF-8"),
+        # "na\xefve" alone is Windows-1252, which is read and noted; 0x81 is no character of it.
+        ("a.txt", b"one\ntwo\nna\xefve \x81\n", r"a\.txt:3: not UTF-8 \(byte 0xef\).*iconv -f"),
         ("a.txt", "one\ntwo\n", r"a\.txt: 2 sentences; splitting needs at least 3"),
     ],
 )
@@ -216,3 +217,67 @@ def test_too_few_sentences_beside_those_that_stay(tmp_path):
         load_text(one, labelled=labelled)
     corpus = load_text(write(tmp_path / "two.txt", "One.\nTwo.\n"), labelled=labelled)
     assert [len(corpus.train), len(corpus.valid), len(corpus.test)] == [2, 1, 1]
+
+
+def test_what_was_assumed_is_in_the_notes(tmp_path):
+    path = write(tmp_path / "a.txt", "one\ntwo\nnaïve\n".encode("latin-1"))
+    corpus = load_text(path, path, path)
+    assert corpus.train.sentences == [["one"], ["two"], ["naïve"]]
+    assert corpus.notes[0].startswith(f"{path}: not UTF-8; read as Windows-1252 (line 3, for instance 'naïve')")
+    assert len(corpus.notes) == 2  # told once, though three splits are of that file
+
+
+def test_labels_have_one_form(tmp_path):
+    content = "Cafe\u0301  au lait \tone\nCaf\u00e9 au\xa0lait\ttwo\n tea\tthree\nTea\tfour\ntea\tfive\nNone\tsix\n"
+    corpus = load_text(write(tmp_path / "a.tsv", content), *[write(tmp_path / "b.tsv", "tea\tx\n")] * 2)
+    assert corpus.train.labels["label"] == ["Café au lait"] * 2 + ["tea", "Tea", "tea", "None"]
+    assert "classes that differ in capitals only, and are learnt apart: 'Tea' (1), 'tea' (4)" in corpus.notes
+
+
+@pytest.mark.parametrize("place", range(0, 100, 9))
+def test_a_rare_class_stays_in_training(tmp_path, place):
+    lines = [f"ham\tsentence number {i} here" for i in range(100)]
+    lines.insert(place, "fraud\tsend money now")
+    path = write(tmp_path / "rare.tsv", "\n".join(lines))
+    for seed in range(5):
+        corpus = load_text(path, seed=seed)
+        assert corpus.train.labels["label"].count("fraud") == 1
+        assert [len(corpus.train), len(corpus.valid), len(corpus.test)] == [81, 10, 10]
+
+
+def test_classes_are_held_out_in_proportion(tmp_path):
+    sizes = {"a": 200, "b": 100, "c": 50, "d": 20, "e": 4}
+    lines = [f"{name}\t{name} number {i}" for name, size in sizes.items() for i in range(size)]
+    path = write(tmp_path / "a.tsv", "\n".join(lines))
+    rare = 0
+    for seed in range(30):
+        corpus = load_text(path, seed=seed)
+        assert [len(corpus.train), len(corpus.valid), len(corpus.test)] == [300, 37, 37]
+        for split in (corpus.valid, corpus.test):
+            counts = {name: split.labels["label"].count(name) for name in sizes}
+            assert all(abs(counts[name] - size * 37 / 374) < 2 for name, size in sizes.items()), counts
+        rare += corpus.test.labels["label"].count("e")
+        assert corpus.train.labels["label"].count("e") >= 1
+    assert 3 <= rare <= 22  # 4 * 37 / 374 of each test split on average: 12
+    assert load_text(path, seed=7) == load_text(path, seed=7)
+
+
+def test_more_classes_than_can_stay_are_noted(tmp_path):
+    path = write(tmp_path / "a.tsv", "".join(f"L{i}\tw{i}\n" for i in range(30)))
+    assert "30 classes in 30 sentences: some are not in the training split" in load_text(path).notes
+
+
+def test_sentences_without_a_word_are_empty(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.txt", "one\n--\nthree\n")
+    monkeypatch.setattr("svebm_ext.data.own_text.tokenize", lambda text, *_: [w for w in text.split() if w != "--"])
+    with pytest.raises(DataError, match=r"a\.txt:2: no word in it; delete it, or set data\.empty-lines to skip"):
+        load_text(path)
+    corpus = load_text(path, path, path, empty_lines="skip")
+    assert corpus.train.sentences == [["one"], ["three"]]
+    assert corpus.notes[0] == f"{path}: 1 empty lines left out"
+
+
+def test_a_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path / "mine.txt", TEN)
+    assert len(load_text("~/mine.txt").train) == 8

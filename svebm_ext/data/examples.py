@@ -1,0 +1,268 @@
+"""Texts and labels of one file, or of data in memory, whatever its format."""
+
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import DataError
+from .containers import STANDARD_INPUT, PathLike, Source, name_of, read_folder, read_source
+from .delimited import read_delimited
+from .encodings import check_characters, decode, split_lines
+from .formats import Format, read_fasttext, recognise_format
+from .python_data import python_table
+from .records import read_json_lines, read_json_text, read_parquet
+from .tables import ABSENT, Choice, Table, choose_columns, is_missing
+
+EmptyLines = Literal["error", "skip"]
+_SPACE = re.compile(r"\s+")
+_FEW_LABELS = 50
+"""Labels may all differ in so few lines."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files of text are read; see `svebm_ext.data.own_text.load_text`.
+
+    Args:
+        format: of the file.
+        empty_lines: "error" or "skip".
+        text_column, label_column: names or numbers of columns.
+        labels: "wanted"; "optional": a label column that is asked for may be missing; "unused".
+    """
+
+    format: Format = "auto"
+    empty_lines: EmptyLines = "error"
+    text_column: str | None = None
+    label_column: str | None = None
+    labels: Literal["wanted", "optional", "unused"] = "wanted"
+
+
+@dataclass
+class Examples:
+    """What was read.
+
+    Args:
+        name: of the file.
+        texts: one an example.
+        labels: of each text, "" where it has none.
+        rows: line (or number) of each text.
+        place: how messages name it.
+        n_skipped: empty lines left out.
+        notes: what a user should know, each with the name of the file.
+        is_table: whether the file has columns.
+    """
+
+    name: str
+    texts: list[str]
+    labels: list[str]
+    rows: Sequence[int]
+    place: str = "{name}:{row}"
+    n_skipped: int = 0
+    notes: list[str] = field(default_factory=list)
+    is_table: bool = False
+
+    def where(self, index: int) -> str:
+        """Example `index` as messages name it."""
+        return self.place.format(name=self.name, row=self.rows[index])
+
+
+def read_examples(
+    data: Any, reading: Reading | None = None, *, label_path: PathLike | None = None, name: str = "texts"
+) -> Examples:
+    """Texts and labels of a file, a folder, standard input ("-"), or of data in memory.
+
+    Args:
+        data: a path, or what `python_table` takes.
+        reading: how; by default everything is recognised.
+        label_path: file with the label of each line, for format lines.
+        name: what messages call data in memory.
+
+    Raises:
+        DataError: names file, line and what is expected.
+    """
+    reading = reading or Reading()
+    notes: list[str] = []
+    if not isinstance(data, (str, os.PathLike)):
+        found = _of_table(python_table(data, name), reading, notes)
+    elif str(data) != STANDARD_INPUT and Path(data).expanduser().is_dir():
+        found = _of_folder(Path(data).expanduser(), reading, notes)
+    else:
+        found = _of_file(data, read_source(data), reading, label_path, notes)
+    if label_path is not None and found.is_table:
+        raise DataError(f"{label_path}: a file of labels goes with format lines, but {found.name} has columns")
+    found.notes = notes
+    return _without_empty(found, reading.empty_lines)
+
+
+def _of_folder(folder: Path, reading: Reading, notes: list[str]) -> Examples:
+    """One document of each `.txt` file."""
+    if reading.format not in ("auto", "lines"):
+        raise DataError(f"{folder}: a folder; data.format {reading.format} needs a file")
+    sources, n_others = read_folder(folder)
+    texts = []
+    for source in sources:
+        text, said = decode(source.content, source.name)
+        texts.append(text)
+        notes.extend(said)
+    notes.append(f"{folder}: {len(texts)} documents, one of each .txt file")
+    if n_others:
+        notes.append(f"{folder}: {n_others} other files and folders not read")
+    return Examples(str(folder), texts, [""] * len(texts), range(1, len(texts) + 1), "{name}: file {row} by name")
+
+
+def _of_file(
+    path: PathLike, source: Source, reading: Reading, label_path: PathLike | None, notes: list[str]
+) -> Examples:
+    name = source.name
+    if source.content.startswith(b"PAR1"):
+        if reading.format not in ("auto", "parquet"):
+            raise DataError(f"{name}: a Parquet file; data.format is {reading.format}, expected auto or parquet")
+        return _of_table(read_parquet(name, source.content), reading, notes)
+    if reading.format == "parquet" or (reading.format == "auto" and source.ending == ".parquet"):
+        raise DataError(
+            f"{name}: no Parquet file, although it is {'called' if reading.format == 'auto' else 'read as'} so"
+        )
+    text, said = decode(source.content, name)
+    notes.extend(said)
+    if not text.strip():
+        empty = "no text; expected one text a line" if str(path) == STANDARD_INPUT else "the file is empty"
+        raise DataError(f"{name}: {empty}")
+    lines = split_lines(text)
+    chosen = recognise_format(f"x{source.ending}", lines, name) if reading.format == "auto" else reading.format
+    if label_path is not None and chosen != "lines":
+        raise DataError(f"{label_path}: a file of labels goes with format lines, but {path} is {chosen}")
+    if chosen == "lines" or chosen == "fasttext":
+        n_returns = sum("\r" in line for line in lines) if "\r" in text else 0
+        if n_returns:
+            notes.append(f"{name}: carriage returns inside {n_returns} lines count as white space")
+        labels = _label_lines(label_path, lines, name, notes)
+        if chosen == "fasttext":
+            lines, labels = read_fasttext(name, lines)
+        return Examples(name, lines, [normalise_label(label) for label in labels], range(1, len(lines) + 1))
+    asked = [c for c in (reading.text_column, reading.label_column) if c is not None and not c.isdecimal()]
+    if chosen in ("tsv", "csv"):
+        table = read_delimited(name, text, "\t" if chosen == "tsv" else None, asked)
+    elif chosen == "jsonl":
+        table = read_json_lines(name, lines)
+    else:
+        table = read_json_text(name, text)
+    return _of_table(table, reading, notes)
+
+
+def _label_lines(label_path: PathLike | None, lines: list[str], name: str, notes: list[str]) -> list[str]:
+    """Lines of a file of labels, as many as there are lines of text."""
+    if label_path is None:
+        return [""] * len(lines)
+    text, said = decode(read_source(label_path).content, name_of(label_path))
+    notes.extend(said)
+    labels = split_lines(text)
+    if len(labels) != len(lines):
+        shorter = min(len(labels), len(lines))
+        raise DataError(f"{label_path}:{shorter + 1}: {len(labels)} labels for {len(lines)} lines of {name}")
+    return labels
+
+
+def _of_table(table: Table, reading: Reading, notes: list[str]) -> Examples:
+    """Texts and labels of the columns that are asked for, or that are the sensible choice."""
+    if not table.rows:
+        raise DataError(f"{table.name}: no text in {len(table.empty)} lines")
+    choice = choose_columns(table, reading.text_column, reading.label_column, labels=reading.labels)
+    if choice.note:
+        notes.append(f"{table.name}: {choice.note}")
+    texts = _texts(table, choice)
+    labels = [""] * len(texts)
+    if choice.label is not None:
+        column, seen = table.columns[choice.label], {}
+        for index, value in enumerate(column):
+            if not isinstance(value, str):
+                labels[index] = _label(value, table, index)
+                continue
+            if value not in seen:
+                check_characters(value, table.name, table.where(index))
+                seen[value] = normalise_label(value)
+            labels[index] = seen[value]
+        _question_labels(table, choice, labels, notes)
+    found = Examples(table.name, texts, labels, table.rows, table.place, is_table=True)
+    if table.empty:  # lines without anything keep their place among the others
+        order = sorted([*((row, i) for i, row in enumerate(table.rows)), *((row, -1) for row in table.empty)])
+        found.texts = ["" if i < 0 else texts[i] for _, i in order]
+        found.labels = ["" if i < 0 else labels[i] for _, i in order]
+        found.rows = [row for row, _ in order]
+    return found
+
+
+def _texts(table: Table, choice: Choice) -> list[str]:
+    """Values of the text column, all of them strings of proper characters."""
+    values = table.columns[choice.text]
+    expected, in_memory = "a string", table.place != Examples.place
+    if table.what == "key" and table.names and not in_memory:
+        label = f', "{table.names[choice.label]}": "..."' if choice.label is not None else ""
+        expected = f'{{"{table.names[choice.text]}": "..."{label}}}'
+    for index, value in enumerate(values):
+        if not isinstance(value, str):
+            found = f"no {table.title(choice.text)}".replace("'", "") if value is ABSENT else _type(value)
+            raise DataError(f"{table.where(index)}: {found}; expected {expected}")
+    if table.what == "key" or in_memory:  # escapes of JSON may spell what the file itself does not hold
+        for index, value in enumerate(values):
+            check_characters(value, table.name, table.where(index))
+    return [str(value) for value in values]
+
+
+def _type(value: Any) -> str:
+    hint = ", decode it first" if isinstance(value, (bytes, bytearray)) else ""
+    return f"text of type {type(value).__name__} ({value!r:.40}{hint})"
+
+
+def _label(value: Any, table: Table, index: int) -> str:
+    """A label that is no string."""
+    if is_missing(value):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # pandas makes whole numbers floats where some are missing
+    if isinstance(value, int):
+        return str(value)
+    raise DataError(f"{table.where(index)}: label of type {type(value).__name__}; expected a string or a whole number")
+
+
+def normalise_label(label: str) -> str:
+    """A label in Unicode form C, without white space around it and with single spaces inside."""
+    return unicodedata.normalize("NFC", _SPACE.sub(" ", label).strip())
+
+
+def _question_labels(table: Table, choice: Choice, labels: list[str], notes: list[str]) -> None:
+    """Doubt labels that are nearly as many as their lines: they are texts or identifiers."""
+    if choice.label is None:
+        return
+    counts = Counter(label for label in labels if label)
+    n, title = counts.total(), table.title(choice.label)
+    if n <= _FEW_LABELS or 2 * len(counts) <= n:
+        return
+    if choice.label_asked:
+        notes.append(f"{table.name}: {len(counts):,} different labels in {n:,} lines, from {table.what} {title}")
+        return
+    raise DataError(
+        f"{table.name}: {table.what} {title} would give {len(counts):,} different labels to {n:,} lines, which are "
+        "texts or identifiers rather than labels. Name the columns (--data.text-column, --data.label-column; 0: no "
+        "labels), or read whole lines (--data.format lines)"
+    )
+
+
+def _without_empty(found: Examples, empty_lines: EmptyLines) -> Examples:
+    """The examples without empty texts, or an error that names the first one."""
+    if all(map(str.strip, found.texts)):
+        return found
+    kept = [index for index, text in enumerate(found.texts) if text.strip()]
+    if not kept and empty_lines == "skip":
+        raise DataError(f"{found.name}: no text in {len(found.texts)} lines")
+    if empty_lines == "error":
+        first = next(index for index, text in enumerate(found.texts) if not text.strip())
+        raise DataError(f"{found.where(first)}: empty line; delete it, or set data.empty-lines to skip")
+    found.n_skipped = len(found.texts) - len(kept)
+    found.texts, found.labels = [found.texts[i] for i in kept], [found.labels[i] for i in kept]
+    found.rows = [found.rows[i] for i in kept]
+    return found

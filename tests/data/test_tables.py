@@ -1,0 +1,367 @@
+"""Tables as people have them: formats, delimiters, names of columns, and which column is what."""
+
+import csv
+import json
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from svebm_ext.data import load_text
+from svebm_ext.data.delimited import find_delimiter, read_delimited
+from svebm_ext.data.examples import Reading, read_examples
+from svebm_ext.data.formats import recognise_format
+from svebm_ext.data.records import read_json_text
+from svebm_ext.errors import DataError
+
+THINGS = ["the router stopped working", "my order arrived late", "the invoice looks wrong", "nobody answers the phone"]
+TEXTS = [f"{thing}, {i}" for i, thing in enumerate(THINGS * 5)]
+LABELS = ["tech", "post", "money", "tech"] * 5
+
+
+def write(folder, name, content):
+    path = folder / name
+    path.write_text(content, encoding="utf-8", newline="")
+    return path
+
+
+def rows(delimiter, *columns, quote=False):
+    cells = ([f'"{c}"' if quote or delimiter in c else c for c in row] for row in zip(*columns, strict=True))
+    return "".join(delimiter.join(row) + "\n" for row in cells)
+
+
+def read(path, **options):
+    found = read_examples(path, Reading(**options))
+    return found.texts, found.labels, [note.removeprefix(f"{path}: ") for note in found.notes]
+
+
+NUMBERS = [str(i) for i in range(20)]
+DATES = [f"2024-01-{i + 1:02d}" for i in range(20)]
+USUAL = "text from column 'text' (2), labels from 'label' (1)"
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("name", ["a.csv", "a.txt"])
+def test_delimiters_are_found(tmp_path, delimiter, name):
+    path = write(tmp_path, name, f"label{delimiter}text\n" + rows(delimiter, LABELS, TEXTS))
+    assert read(path) == (TEXTS, LABELS, [USUAL])
+
+
+def test_quotes_commas_and_line_breaks_in_fields(tmp_path):
+    content = 'label,text\r\na,"one, ""two""\r\nthree"\r\n"b ","four"\r\n,five\r\n'
+    path = write(tmp_path, "a.csv", content)
+    found = read_examples(path)
+    assert found.texts == ['one, "two"\r\nthree', "four", "five"]
+    assert found.labels == ["a", "b", ""] and list(found.rows) == [2, 4, 5]
+    corpus = load_text(path, path, path)
+    assert corpus.train.sentences[0] == ["one", ",", '"', "two", '"', "three"]
+
+
+def test_quotes_of_tab_separated_files_are_syntax_where_they_must_be(tmp_path):
+    plain = write(tmp_path, "plain.tsv", 'a\t"quoted speech"\nb\t5" screen\n')
+    assert read(plain)[0] == ['"quoted speech"', '5" screen']
+    written = write(tmp_path, "written.tsv", 'a\t"he said ""no"" to it"\nb\t"with a\ttab"\nb\tplain\n')
+    assert read(written)[0] == ['he said "no" to it', "with a\ttab", "plain"]
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "expected"),
+    [
+        ("text,label", (TEXTS, LABELS), "text from column 'text' (1), labels from 'label' (2)"),
+        ("Label,Text", (LABELS, TEXTS), "text from column 'Text' (2), labels from 'Label' (1)"),
+        ("intent,utterance", (LABELS, TEXTS), "text from column 'utterance' (2), labels from 'intent' (1)"),
+        ("v1,v2", (LABELS, TEXTS), "text from column 'v2' (2), labels from 'v1' (1)"),
+        (
+            "date,category,text,views",
+            (DATES, LABELS, TEXTS, NUMBERS),
+            "text from column 'text' (3), labels from 'category' (2); other columns: 'date' (1), 'views' (4)",
+        ),
+        ("text,views,date", (TEXTS, NUMBERS, DATES), None),
+        (None, (LABELS, TEXTS), "text from column 2, labels from column 1"),
+        (None, (TEXTS, LABELS), "text from column 1, labels from column 2"),
+        (None, (NUMBERS, TEXTS), "text from column 2, no labels; other columns: number 1"),
+        (None, (DATES, LABELS, TEXTS), "text from column 3, labels from column 2; other columns: number 1"),
+        (
+            None,
+            (["train", "test"] * 10, LABELS, TEXTS),
+            "text from column 3, labels from column 2; other columns: number 1",
+        ),
+    ],
+)
+def test_the_sensible_choice_of_columns_is_told(tmp_path, header, columns, expected):
+    path = write(tmp_path, "a.csv", (f"{header}\n" if header else "") + rows(",", *columns))
+    unlabelled = expected is None or "no labels" in expected
+    note = expected or "text from column 'text' (1), no labels; other columns: 'views' (2), 'date' (3)"
+    assert read(path) == (TEXTS, [""] * 20 if unlabelled else LABELS, [note])
+
+
+def test_a_first_line_of_names_is_neither_class_nor_example(tmp_path):
+    path = write(tmp_path, "header.tsv", "label\ttext\n" + rows("\t", LABELS, TEXTS))
+    assert read(path) == (TEXTS, LABELS, [USUAL])
+    again = write(tmp_path, "again.tsv", "query\twhere is it\nquery\twho is it\nanswer\there it is\n")
+    assert read(again)[1] == ["query", "query", "answer"]  # a class of that name is no name of a column
+    alone = write(tmp_path, "alone.csv", 'text\n"one, two"\nthree\n')
+    assert read(alone) == (["one, two", "three"], ["", ""], ["text from column 'text' (1), no labels"])
+
+
+def test_text_before_label_is_known_by_content(tmp_path):
+    path = write(tmp_path, "swapped.tsv", rows("\t", TEXTS, LABELS))
+    assert read(path) == (TEXTS, LABELS, ["text from column 1, labels from column 2"])
+    usual = write(tmp_path, "usual.tsv", rows("\t", LABELS, TEXTS))
+    assert read(usual) == (TEXTS, LABELS, [])
+
+
+def test_columns_asked_for(tmp_path):
+    path = write(tmp_path, "a.csv", "domain,intent,text,title\n" + rows(",", LABELS, NUMBERS, TEXTS, DATES))
+    assert read(path, text_column="title", label_column="domain")[:2] == (DATES, LABELS)
+    assert read(path, text_column="4", label_column="1")[:2] == (DATES, LABELS)
+    assert read(path, text_column="TITLE", label_column="0")[:2] == (DATES, [""] * 20)
+    with pytest.raises(DataError, match=r"data\.text-column: no column 'body'; there are 'domain' \(1\) for instance"):
+        read(path, text_column="body")
+    with pytest.raises(DataError, match=r"data\.label-column: no column '5'"):
+        read(path, label_column="5")
+    with pytest.raises(DataError, match=r"'text' \(3\) is asked for as text and as label"):
+        read(path, text_column="text", label_column="3")
+    unnamed = write(tmp_path, "b.csv", "Klasse,Satz hier\n" + rows(",", LABELS[:3], TEXTS[:3]))
+    assert read(unnamed, text_column="Satz hier")[0] == TEXTS[:3]
+    lines = write(tmp_path, "lines.txt", "one\ntwo\nthree\n")
+    with pytest.raises(DataError, match=r"lines\.txt: has no columns, but data\.text-column 'text' is asked for"):
+        load_text(lines, text_column="text")
+
+
+def test_a_column_asked_for_may_be_in_the_labelled_file_alone(tmp_path):
+    texts = write(tmp_path, "texts.csv", "text\n" + "".join(f'"{text}"\n' for text in TEXTS))
+    labelled = write(tmp_path, "labelled.csv", "text,topic,act\n" + rows(",", TEXTS, LABELS, NUMBERS))
+    corpus = load_text(texts, labelled=labelled, label_column="topic")
+    assert set(corpus.train.labels["label"]) == {"", "tech", "post", "money"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            "domain,intent,text\nx,a,hi there\ny,b,oh no\n",
+            r"a\.csv:2: 3 columns, and which one is the label cannot be told",
+        ),
+        (
+            "title,description,label\na b,c d,x\ne f,g h,y\n",
+            r"a\.csv:2: .* text cannot be told: 'title' \(1\) for instance 'a b'",
+        ),
+        ('label,text\na,"one"\nb,"two" three\n', r"a\.csv:3: not CSV: .*--data\.format lines"),
+        ('label,text\na,"one\nb,two\n', r"a\.csv:2: not CSV: unexpected end of data"),
+        ("label,text\na,one\nb,two,three\n", r"a\.csv:3: 3 columns, expected 2: label,text .*--data\.format lines"),
+        ("label,text\n", r"a\.csv: no rows below the names of columns label, text"),
+        ("Yes, sir\nI like it, really, a lot\nNo\n", r"a\.csv:\d: \d columns, expected \d.*--data\.format lines"),
+    ],
+)
+def test_tables_that_cannot_be_read(tmp_path, content, message):
+    with pytest.raises(DataError, match=message):
+        read(write(tmp_path, "a.csv", content))
+
+
+PROSE = [
+    "Hello, world\nYes, sir\nNo, madam\n" * 5,
+    "Hello, world, and all\nYes, sir\nNo\n" * 5,
+    '"Hello," he said, "I am here."\n"Yes," she said, "I know."\n' * 10,
+    "text, drugs, and rock\nlabel, brand\nwow\n",
+    "we have 1,000 people\nthey have 2,500 dogs\n" * 10,
+    "a; b\nc; d\n" * 10,
+    "[laughs] hello\n[sighs] no\n",
+    "[1] a note\n[2] another [x]\n",
+    "{sigh} okay\n{laugh} yes\n",
+    "<unk> is here\n<unk> was there\n<s> hi </s>\n",
+    "你好,世界\n再见,朋友\n" * 10,
+    "I <3 this\n<3 <3\n",
+    "one\ttab\nnone\nnone here\n",
+]
+
+
+@pytest.mark.parametrize("content", PROSE)
+def test_prose_stays_lines(tmp_path, content):
+    path = write(tmp_path, "a.txt", content)
+    assert read(path) == (content.splitlines(), [""] * content.count("\n"), [])
+
+
+def test_rows_without_names_and_quotes_are_a_table_only_where_there_are_many():
+    lines = [f"{label},{text.replace(',', '')}" for label, text in zip(LABELS, TEXTS, strict=True)]
+    assert find_delimiter(lines) == ","
+    assert find_delimiter(lines[:9]) is None
+    assert find_delimiter([line.replace(",", ", ") for line in lines]) is None
+
+
+def test_structure_that_cannot_be_read_is_no_text(tmp_path):
+    for content, message in (
+        ('{"text": "a"}\n{"text": "b"\n', r"a\.txt:2: not JSON: .*--data\.format lines"),
+        ('[{"text": "a"},\n {"text": "b"\n', r"a\.txt:\d: not JSON: .*--data\.format lines"),
+        ("<html>\n<p>one</p>\n", r"a\.txt: markup \(XML or HTML\) in place of text: '<html>'.*--data\.format lines"),
+        ("<doc>\n<item>one</item>\n</doc>\n", r"a\.txt: markup"),
+        ("label,text\na,one\nb,two,three\n", r"a\.txt:3: 3 columns, expected 2"),
+        ("| text | label |\n|---|:---|\n| one | a |\n", r"a\.txt: a Markdown table; .*--data\.format lines"),
+        ("{'text': 'a'}\n{'text': 'b'}\n", r"a\.txt:1: not JSON: .*--data\.format lines"),
+    ):
+        path = write(tmp_path, "a.txt", content)
+        with pytest.raises(DataError, match=message):
+            read(path)
+        assert read(path, format="lines")[0] == content.splitlines()
+
+
+def test_labels_that_are_none(tmp_path):
+    keys = [f"k{i}" for i in range(60)]
+    path = write(tmp_path, "a.tsv", rows("\t", keys, [f"some text {i}" for i in range(60)]))
+    with pytest.raises(DataError, match=r"column 1 would give 60 different labels to 60 lines.*--data\.label-column"):
+        load_text(path)
+    assert load_text(path, label_column="0").train.labels == {}
+    corpus = load_text(path, label_column="1")
+    assert f"{path}: 60 different labels in 60 lines, from column 1" in corpus.notes
+    assert len(load_text(path, format="lines").train) == 48
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps([{"text": t, "label": c} for t, c in zip(TEXTS, LABELS, strict=True)]),
+        json.dumps([{"text": t, "label": c} for t, c in zip(TEXTS, LABELS, strict=True)], indent=1),
+        json.dumps({"text": TEXTS, "label": LABELS}),
+        json.dumps({"text": dict(enumerate(TEXTS)), "label": dict(enumerate(LABELS))}),
+        json.dumps({"version": 1, "data": [{"text": t, "label": c} for t, c in zip(TEXTS, LABELS, strict=True)]}),
+        "".join(json.dumps({"text": t, "label": c}) + "\n" for t, c in zip(TEXTS, LABELS, strict=True)),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.json", "a.txt"])
+def test_json_of_all_shapes(tmp_path, content, name):
+    assert read(write(tmp_path, name, content)) == (TEXTS, LABELS, [])
+
+
+def test_json_arrays_of_texts_and_of_rows(tmp_path):
+    assert read(write(tmp_path, "a.json", json.dumps(TEXTS))) == (TEXTS, [""] * 20, [])
+    pairs = write(tmp_path, "b.json", json.dumps(list(zip(TEXTS, LABELS, strict=True))))
+    assert read(pairs) == (TEXTS, LABELS, ["text from column 1, labels from column 2"])
+
+
+def test_json_with_other_keys(tmp_path):
+    records = [{"utterance": t, "intent": c, "id": i} for i, (t, c) in enumerate(zip(TEXTS, LABELS, strict=True))]
+    path = write(tmp_path, "a.jsonl", "".join(json.dumps(record) + "\n" for record in records))
+    assert read(path) == (TEXTS, LABELS, ["text from key 'utterance', labels from 'intent'; other keys: 'id'"])
+    assert read(path, text_column="intent", label_column="0")[0] == LABELS
+    write(tmp_path, "a.jsonl", '{"inner": {"text": "a"}, "n": 3}\n' * 2)
+    with pytest.raises(DataError, match=r"a\.jsonl:1: 2 keys, and which one is the text cannot be told: 'inner' for"):
+        read(path)
+    write(tmp_path, "a.jsonl", '{"utterance": "a", "intent": "x"}\n{"intent": "y"}\n')
+    with pytest.raises(DataError, match=r'a\.jsonl:2: no utterance; expected \{"utterance": "\.\.\.", "intent"'):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('[{"text": "a"},\n {"text": "b"}\n {"text": "c"}]', r"a:3: not JSON: expected ',' or '\]'"),
+        ('[{"text": "a"},\n {"text": }]', r"a:2: not JSON"),
+        ('[{"text": "a"}] more', r"a:1: not JSON: text after the end"),
+        ('[{"text": "a"},\n"b"]', r"a:2: a value of type str; expected a value of type dict"),
+        ("[]", "a: an empty array"),
+        ("[1, 2]", r"a:1: a value of type int"),
+        ('["a", ["b"]]', r"a:1: a value of type|a:1: a list of 1"),
+        ('{"a": {"b": [1]}, "c": 2}', r"a: one JSON object with 'a' \(dict\), 'c' \(int\); expected an array"),
+        ("[" * 100_000, r"a:1: not JSON: nested too deeply"),
+        ("3", "a: a JSON value of type int"),
+    ],
+)
+def test_json_that_is_no_table(content, message):
+    with pytest.raises(DataError, match=message):
+        read_json_text("a", content)
+
+
+def test_escapes_of_json_are_checked(tmp_path):
+    for escape, message in (("\\u0007", r"a\.json:2: control character U\+0007"), ("\\ud800", r":2: half of a surr")):
+        path = write(tmp_path, "a.json", f'[{{"text": "a"}},\n {{"text": "b{escape}"}}]')
+        with pytest.raises(DataError, match=message):
+            read(path)
+
+
+def test_fasttext(tmp_path):
+    content = "__label__tech  the router stopped\nno label here\nat the end __label__post\n__label__a-b x\n"
+    path = write(tmp_path, "a.txt", content)
+    assert recognise_format(path, content.splitlines()) == "lines"  # half of the lines only
+    assert read(path, format="fasttext") == (
+        ["the router stopped", "no label here", "at the end", "x"], ["tech", "", "post", "a-b"], [],
+    )  # fmt: skip
+    assert read(write(tmp_path, "a.txt", "__label__a one\n__label__b two\n"))[:2] == (["one", "two"], ["a", "b"])
+    write(tmp_path, "a.txt", "__label__a __label__b one\n")
+    with pytest.raises(DataError, match=r"a\.txt:1: 2 labels \(__label__a __label__b\), expected one a line"):
+        read(path)
+    write(tmp_path, "a.txt", "__label__a\n")
+    with pytest.raises(DataError, match=r"a\.txt:1: empty line"):
+        read(path)
+
+
+def test_the_line_by_which_excel_names_the_delimiter():
+    table = read_delimited("a", "sep=;\nlabel;text\na;one, two\n", None)
+    assert (table.names, table.columns, list(table.rows)) == (["label", "text"], [("a",), ("one, two",)], [3])
+
+
+def test_lines_after_the_last_row_are_no_examples(tmp_path):
+    assert read(write(tmp_path, "a.tsv", "a\tone\nb\ttwo\n\n\n"))[0] == ["one", "two"]
+    assert read(write(tmp_path, "a.csv", "text,label\none,a\n\n"))[0] == ["one"]
+    assert read(write(tmp_path, "a.jsonl", '{"text": "one"}\n\n'))[0] == ["one"]
+    for name, content in (("a.tsv", "a\tone\n\nb\ttwo\n"), ("a.csv", "text,label\n\none,a\n")):
+        with pytest.raises(DataError, match=r":2: empty line"):
+            read(write(tmp_path, name, content))
+
+
+def test_long_fields_are_read(tmp_path):
+    path = write(tmp_path, "a.csv", f'label,text\na,"{"word " * 100_000}"\n')
+    assert len(read(path)[0][0]) == 500_000
+
+
+TEXT = st.text(
+    st.characters(exclude_categories=("Cc", "Cs"), exclude_characters="\ufeff") | st.sampled_from(',;"\t|\n')
+)
+
+
+@given(
+    st.lists(st.tuples(TEXT.filter(str.strip), st.sampled_from(["a", "b c", ""])), min_size=1, max_size=30),
+    st.sampled_from(",;\t|"),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_what_the_standard_library_writes_is_read_back(tmp_path_factory, pairs, delimiter, end):
+    path = tmp_path_factory.getbasetemp() / "written.csv"
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, delimiter=delimiter, lineterminator=end)
+        writer.writerows([("text", "label"), *pairs])
+    table = read_delimited("a", path.read_bytes().decode(), None)
+    assert table.names == ["text", "label"] and list(zip(*table.columns, strict=True)) == pairs
+
+
+def test_parquet(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    path = tmp_path / "a.bin"
+    parquet.write_table(pyarrow.table({"text": TEXTS, "views": NUMBERS, "label": LABELS}), path)
+    assert read(path) == (
+        TEXTS,
+        LABELS,
+        ["text from column 'text' (1), labels from 'label' (3); other columns: 'views' (2)"],
+    )
+    parquet.write_table(pyarrow.table({"text": ["a", None]}), path)
+    with pytest.raises(DataError, match=r"a\.bin: row 2: text of type NoneType"):
+        read(path)
+    path.write_bytes(path.read_bytes()[:-6])
+    with pytest.raises(DataError, match=r"a\.bin: not a Parquet file that can be read"):
+        read(path)
+
+
+def test_parquet_without_its_library(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1....PAR1")
+    with pytest.raises(DataError, match=r'needs pyarrow: pip install "svebm_ext\[arrow\]"'):
+        read(tmp_path / "a.parquet")
+    (tmp_path / "b.parquet").write_text("hello\n")
+    with pytest.raises(DataError, match=r"b\.parquet: no Parquet file, although it is called so"):
+        read(tmp_path / "b.parquet")
+
+
+def test_formats_by_ending():
+    for name, expected in (("a.csv", "csv"), ("a.CSV.gz", "csv"), ("a.tab", "tsv"), ("a.json", "json")):
+        assert recognise_format(name, ["?"]) == expected
