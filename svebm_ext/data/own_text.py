@@ -11,7 +11,7 @@ from ..errors import ConfigError, DataError
 from .corpus import Corpus, Split
 from .splitting import holdout, holdout_order
 from .text_files import PathLike, parse_json_object, read_lines
-from .tokenize import Tokenization, tokenize
+from .tokenize import Tokenization, is_blank, tokenize
 
 Format = Literal["auto", "lines", "tsv", "jsonl"]
 EmptyLines = Literal["error", "skip"]
@@ -115,7 +115,7 @@ def read_own_file(
             label, text = _tsv_line(path, number, line)
         elif line.strip() and chosen == "jsonl":
             label, text = _json_line(path, number, line)
-        if text.strip():
+        if not is_blank(text):
             texts.append(text)
             labels.append(label)
         elif empty_lines == "skip":

@@ -216,3 +216,10 @@ def test_too_few_sentences_beside_those_that_stay(tmp_path):
         load_text(one, labelled=labelled)
     corpus = load_text(write(tmp_path / "two.txt", "One.\nTwo.\n"), labelled=labelled)
     assert [len(corpus.train), len(corpus.valid), len(corpus.test)] == [2, 1, 1]
+
+
+def test_a_line_without_a_visible_character_is_empty(tmp_path):
+    path = write(tmp_path / "a.txt", "one\n\u200b\ntwo\nthree\nfour\n")
+    with pytest.raises(DataError, match=r"a\.txt:2: empty line"):
+        load_text(path)
+    assert len(load_text(path, empty_lines="skip").train) == 2
