@@ -56,6 +56,9 @@ def main(arguments: Sequence[str]) -> None:
 
     model = SVEBM.from_pretrained(Path(run), Runtime.start(options.device).device)
     texts = read_texts(options.file)
+    n_unknown = model.n_without_known_word(texts)
+    if n_unknown:
+        print(f"note: {n_unknown} of {len(texts)} texts have no word that the model knows", file=sys.stderr)
     for text, found in zip(texts, model.classify(texts), strict=True):
         label = found.label if found.label is not None else str(found.symbol)
         if options.json:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,8 @@ from ..errors import ConfigError, DataError
 from .corpus import Corpus, Split
 from .splitting import holdout, holdout_order
 from .text_files import PathLike, parse_json_object, read_lines
-from .tokenize import Tokenization, is_blank, tokenize
+from .tokenize import is_blank
+from .writing import OwnTokenization, Writing, read_words, with_writing
 
 Format = Literal["auto", "lines", "tsv", "jsonl"]
 EmptyLines = Literal["error", "skip"]
@@ -27,10 +29,12 @@ def load_text(
     labelled: PathLike | None = None,
     labels: Sequence[PathLike | None] = (None, None, None),
     format: Format = "auto",
-    tokenization: Tokenization = "words",
+    tokenization: OwnTokenization = "words",
     lowercase: bool = True,
     empty_lines: EmptyLines = "error",
     seed: int = 0,
+    vocabulary_size: int = 10_000,
+    writing: Writing | None = None,
 ) -> Corpus:
     """Read text of the user's own.
 
@@ -43,9 +47,11 @@ def load_text(
             in it is never held out.
         labels: for `lines`, files that hold the label of each line of train, valid and test.
         format: "auto" recognises the format of each file.
-        tokenization, lowercase: see `tokenize`.
+        tokenization, lowercase: see `tokenize`; "bpe" learns subwords from the training split.
         empty_lines: "error" refuses a file with empty lines; "skip" leaves them out and counts them in the notes.
         seed: of the split.
+        vocabulary_size: subwords at most.
+        writing: what a model has learnt of the same text, in place of learning it again; see `with_writing`.
 
     Raises:
         DataError: a file that cannot be read as its format; the message names file and line.
@@ -63,20 +69,24 @@ def load_text(
         texts, values, n_skipped = read_own_file(path, label_path, format=format, empty_lines=empty_lines)
         if n_skipped:
             notes.append(f"{path}: {n_skipped} empty lines left out")
-        sentences = [tokenize(text, tokenization, lowercase) for text in texts]
-        splits.append(Split(sentences, {LABEL: values} if any(values) else {}))
+        sentences = read_words(texts, tokenization, lowercase)
+        splits.append(Split(sentences, {LABEL: values} if any(values) else {}, texts=texts))
     kept = np.zeros(0, dtype=np.int64)
     if labelled is not None and splits[0] is not None:
         examples = _labelled_split(labelled, format, tokenization, lowercase, notes)
         kept = len(splits[0]) + np.unique(examples.labels[LABEL], return_index=True)[1]
         parts = _same_labels(splits[0], examples)
         values = [value for part in parts for value in part.labels[LABEL]]
-        splits[0] = Split(splits[0].sentences + examples.sentences, {LABEL: values})
-    return _complete(train, splits, notes, seed, kept)
+        splits[0] = Split(
+            splits[0].sentences + examples.sentences,
+            {LABEL: values},
+            texts=(splits[0].texts or []) + (examples.texts or []),
+        )
+    return with_writing(_complete(train, splits, notes, seed, kept), tokenization, vocabulary_size, writing)
 
 
 def _labelled_split(
-    path: PathLike, format: Format, tokenization: Tokenization, lowercase: bool, notes: list[str]
+    path: PathLike, format: Format, tokenization: OwnTokenization, lowercase: bool, notes: list[str]
 ) -> Split:
     """The sentences of a file of labelled examples; classes with a single one are noted."""
     texts, values, _ = read_own_file(path, format=format)
@@ -89,7 +99,7 @@ def _labelled_split(
     single = sorted(name for name, count in counts.items() if count == 1)
     if single:
         notes.append(f"{path}: one example only of {', '.join(single)}; it is learnt from, nothing is held out of it")
-    return Split([tokenize(text, tokenization, lowercase) for text in texts], {LABEL: values})
+    return Split(read_words(texts, tokenization, lowercase), {LABEL: values}, texts=texts)
 
 
 def read_own_file(
@@ -202,4 +212,4 @@ def _same_labels(*splits: Split) -> list[Split]:
     """Splits that all have a label where any has one: unlabelled sentences get ""."""
     if not any(LABEL in split.labels for split in splits):
         return list(splits)
-    return [Split(s.sentences, {LABEL: s.labels.get(LABEL, [""] * len(s))}) for s in splits]
+    return [replace(s, labels={LABEL: s.labels.get(LABEL, [""] * len(s))}) for s in splits]
