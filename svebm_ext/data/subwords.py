@@ -19,6 +19,14 @@ BYTES_PER_SUBWORD = 50
 SMALLEST = 512
 #: Bytes of a subword at most, and merges at most.
 MAX_LENGTH, MAX_MERGES = 100, 1_000_000
+#: Limits of merges: no subword has letters, digits, other characters of two words. As for GPT-2 (Radford et al. 2019),
+#: but marks and joiners belong to their letters, without which Hindi or Thai has no subword longer than a letter.
+SPLIT = (
+    "'(?:[sdmt]|ll|ve|re)"
+    r"| ?[\p{L}\p{M}][\p{L}\p{M}"
+    "\u200c\u200d]*"
+    r"| ?\p{N}+| ?[^\s\p{L}\p{M}\p{N}][^\s\p{L}\p{N}]*|\s+(?!\S)|\s+"
+)
 #: Bytes that are learnt from at most.
 MAX_TRAINING_BYTES = 200_000_000
 
@@ -118,10 +126,12 @@ class Subwords:
 
 
 def _byte_level(model: Any) -> Any:
-    """A tokenizer of bytes without normalisation, with the words of GPT-2 as the limits of merges."""
+    """A tokenizer of bytes without normalisation, with words as the limits of merges."""
     package = _package()
     tokenizer = package.Tokenizer(model)
-    tokenizer.pre_tokenizer = package.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    splitters = package.pre_tokenizers
+    words = splitters.Split(package.Regex(SPLIT), "isolated")
+    tokenizer.pre_tokenizer = splitters.Sequence([words, splitters.ByteLevel(add_prefix_space=False, use_regex=False)])
     tokenizer.decoder = package.decoders.ByteLevel()
     return tokenizer
 
@@ -141,8 +151,10 @@ def _merges(content: Any) -> list[tuple[str, str]]:
     if not isinstance(model, dict) or model.get("type") != "BPE" or not isinstance(model.get("merges"), list):
         raise DataError("not a tokenizer of byte-pair encoding")
     splitter = content.get("pre_tokenizer")
-    if not isinstance(splitter, dict) or splitter.get("type") != "ByteLevel" or splitter.get("add_prefix_space"):
-        raise DataError("not a byte-level tokenizer without a prefix space")
+    parts = splitter.get("pretokenizers") if isinstance(splitter, dict) else None
+    words = parts[0] if isinstance(parts, list) and len(parts) == 2 else None
+    if not isinstance(words, dict) or words.get("pattern") != {"Regex": SPLIT}:
+        raise DataError("not a tokenizer of bytes that this program wrote: its words are others")
     merges = [tuple(merge.split(" ")) if isinstance(merge, str) else merge for merge in model["merges"]]
     found = []
     for merge in merges:

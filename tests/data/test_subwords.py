@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svebm_ext.data import Vocabulary, load_text
-from svebm_ext.data.subwords import N_BYTES, SMALLEST, Subwords
+from svebm_ext.data.subwords import N_BYTES, SMALLEST, SPLIT, Subwords
 from svebm_ext.errors import ConfigError, DataError, ModelFolderError
 
 TEXTS = ["Can I get a card?", "a card, a card", "क्या आज बारिश होगी", "วันนี้ฝนจะตกไหม", "the card is  HERE"] * 3
@@ -34,6 +34,13 @@ def test_any_text_comes_back_as_it_was(text):
 def test_frequent_words_are_one_token(subwords):
     assert subwords.words("a card") == ["a", "Ġcard"]
     assert len(subwords.words("card zebra")) > 3
+
+
+@pytest.mark.parametrize("word", ["बारिश", "วันนี้", "الطَّقْسُ", "می\u200cخواهم", "❤️", "👩\u200d👧"])
+def test_marks_and_joiners_do_not_end_a_subword(word):
+    found = Subwords.learn([f"{word} {word}"] * 5)
+    assert len(found.words(f" {word}")) == 1
+    assert len(found.words(f"{word} {word}!")) == 3
 
 
 def test_text_cannot_forge_special_tokens():
@@ -86,7 +93,8 @@ def test_file_round_trip_also_for_the_package_itself(subwords, tmp_path):
 
 
 def tokenizer(**model):
-    splitter = {"type": "ByteLevel", "add_prefix_space": False}
+    words = {"type": "Split", "pattern": {"Regex": SPLIT}, "behavior": "Isolated", "invert": False}
+    splitter = {"type": "Sequence", "pretokenizers": [words, {"type": "ByteLevel", "add_prefix_space": False}]}
     return {"pre_tokenizer": splitter, "model": {"type": "BPE", "vocab": {}, "merges": []} | model}
 
 
@@ -102,7 +110,8 @@ def test_merges_of_older_versions_are_read(tmp_path):
         ("[" * 100_000, "cannot be read as JSON"),
         ("[]", "not a tokenizer of byte-pair encoding"),
         (json.dumps(tokenizer(type="Unigram")), "not a tokenizer of byte-pair"),
-        (json.dumps(tokenizer() | {"pre_tokenizer": {"type": "Split"}}), "not a byte-level tokenizer"),
+        (json.dumps(tokenizer() | {"pre_tokenizer": {"type": "ByteLevel"}}), "its words are others"),
+        (json.dumps(tokenizer() | {"pre_tokenizer": {"pretokenizers": [1, 2]}}), "its words are others"),
         (json.dumps(tokenizer(merges=["a"])), "no pair of subwords"),
         (json.dumps(tokenizer(merges=[["a", 1]])), "no pair of subwords"),
         (json.dumps(tokenizer(merges=[["ab", "c"]])), "not both are subwords before"),
