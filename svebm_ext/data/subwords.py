@@ -154,7 +154,7 @@ def _merges(content: Any) -> list[tuple[str, str]]:
     parts = splitter.get("pretokenizers") if isinstance(splitter, dict) else None
     words = parts[0] if isinstance(parts, list) and len(parts) == 2 else None
     if not isinstance(words, dict) or words.get("pattern") != {"Regex": SPLIT}:
-        raise DataError("not a tokenizer of bytes that this program wrote: its words are others")
+        raise DataError("not a tokenizer of this program: it splits text into words in another way")
     merges = [tuple(merge.split(" ")) if isinstance(merge, str) else merge for merge in model["merges"]]
     found = []
     for merge in merges:

@@ -6,14 +6,15 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ..errors import DataError
 from .tokenize import lower, normalise, tokenize
 
 #: What may stand between two tokens: nothing, a space, the two no-break spaces, the ideographic space.
 GAPS = ("", " ", "\u00a0", "\u202f", "\u3000")
-#: Texts that are learnt from at most, evenly spread.
-N_TEXTS = 50_000
+#: Words that are learnt from at most, of texts that are evenly spread.
+N_WORDS = 2_000_000
 #: Entries of each table at most, the most frequent ones.
 MAX_ENTRIES = 100_000
 #: Longest word that has an entry.
@@ -29,6 +30,7 @@ _WORD, _LETTER, _NUMBER = "w", "l", "n"
 _CLOSING, _OPENING = frozenset(",.?!;:%…"), frozenset("#$£€@")
 
 Pair = tuple[str, str]
+_Key = TypeVar("_Key")
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Surface:
 
     Args:
         forms: written form of words within a sentence, where it is not the word itself ("paris": "Paris").
-        phrases: written form of a word after another one, where it differs from that ("apple", "pay": "Pay").
+        phrases: written form of the second of two words, where it differs from that ("apple", "pay": "Pay").
+        followed: ... and of the first of two ("security", "council": "Security").
         starts: written form of words that begin a sentence, where capitals alone do not tell it.
         spacing: what stands between two kinds of tokens. A kind is a class of words, or a punctuation mark, which is
             followed by "2" at its second, fourth, ... place in a text, since quotation marks open and close by turns.
@@ -48,6 +51,7 @@ class Surface:
 
     forms: Mapping[str, str] = field(default_factory=dict)
     phrases: Mapping[Pair, str] = field(default_factory=dict)
+    followed: Mapping[Pair, str] = field(default_factory=dict)
     starts: Mapping[str, str] = field(default_factory=dict)
     spacing: Mapping[Pair, str] = field(default_factory=dict)
     exceptions: Mapping[Pair, str] = field(default_factory=dict)
@@ -67,7 +71,7 @@ class Surface:
         """
         if len(texts) != len(sentences):
             raise DataError(f"{len(texts)} texts for {len(sentences)} sentences; expected as many")
-        step = max(1, -(-len(texts) // N_TEXTS))
+        step = max(1, -(-sum(map(len, sentences)) // N_WORDS))
         counts = _Counts()
         for text, sentence in zip(texts[::step], sentences[::step], strict=True):
             counts.add(text, sentence)
@@ -78,10 +82,12 @@ class Surface:
         if not tokens:
             return ""
         kinds, beginnings = _kinds(tokens), _beginnings(tokens)
-        parts = [self._written(tokens[0], beginnings[0], "")]
-        for i in range(1, len(tokens)):
-            parts.append(self.gap((tokens[i - 1], tokens[i]), (kinds[i - 1], kinds[i])))
-            parts.append(self._written(tokens[i], beginnings[i], tokens[i - 1]))
+        around = [_ANY, *tokens, _ANY]
+        parts = []
+        for i, word in enumerate(tokens):
+            if i > 0:
+                parts.append(self.gap((tokens[i - 1], word), (kinds[i - 1], kinds[i])))
+            parts.append(self._written(word, beginnings[i], around[i], around[i + 2]))
         return "".join(parts)
 
     def gap(self, tokens: Pair, kinds: Pair) -> str:
@@ -89,11 +95,11 @@ class Surface:
         found = self.exceptions.get(tokens)
         return _gap_of_kinds(self.spacing, kinds) if found is None else found
 
-    def _written(self, word: str, beginning: str, previous: str) -> str:
+    def _written(self, word: str, beginning: str, previous: str, following: str) -> str:
         capital = self.capital_start if beginning == "text" else self.capital_after and beginning == "sentence"
         if not capital:
-            found = self.phrases.get((previous, word))
-            return self.forms.get(word, word) if found is None else found
+            found = self.phrases.get((previous, word)) or self.followed.get((word, following))
+            return found or self.forms.get(word, word)
         found = self.starts.get(word) or self.forms.get(word)
         return capitalised(word) if found is None else found
 
@@ -104,6 +110,7 @@ class Surface:
             "capital_after": self.capital_after,
             "forms": dict(self.forms),
             "phrases": [[*pair, form] for pair, form in self.phrases.items()],
+            "followed": [[*pair, form] for pair, form in self.followed.items()],
             "starts": dict(self.starts),
             "spacing": [[*pair, gap] for pair, gap in self.spacing.items()],
             "exceptions": [[*pair, gap] for pair, gap in self.exceptions.items()],
@@ -116,7 +123,7 @@ class Surface:
         Raises:
             DataError: anything else, or a form that is not its word in other case.
         """
-        names = {"capital_start", "capital_after", "forms", "phrases", "starts", "spacing", "exceptions"}
+        names = {"capital_start", "capital_after", "forms", "phrases", "followed", "starts", "spacing", "exceptions"}
         if not isinstance(content, dict) or set(content) != names:
             raise DataError(f"expected an object with {', '.join(sorted(names))}")
         for name in ("capital_start", "capital_after"):
@@ -125,6 +132,7 @@ class Surface:
         return cls(
             forms=_checked_forms("forms", content["forms"]),
             phrases=_checked_pairs("phrases", content["phrases"], lambda pair, form: _is_form(pair[1], form)),
+            followed=_checked_pairs("followed", content["followed"], lambda pair, form: _is_form(pair[0], form)),
             starts=_checked_forms("starts", content["starts"]),
             spacing=_checked_pairs("spacing", content["spacing"], lambda pair, gap: gap in GAPS),
             exceptions=_checked_pairs("exceptions", content["exceptions"], lambda pair, gap: gap in GAPS),
@@ -134,14 +142,15 @@ class Surface:
 
 
 class _Counts:
-    """What was seen in the texts so far."""
+    """What was seen in the texts so far, each with the form or the gap that it had."""
 
     def __init__(self) -> None:
-        self.inside: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        self.start: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        self.after: defaultdict[Pair, Counter[str]] = defaultdict(Counter)
-        self.kinds: defaultdict[Pair, Counter[str]] = defaultdict(Counter)
-        self.pairs: defaultdict[tuple[Pair, Pair], Counter[str]] = defaultdict(Counter)
+        self.inside: Counter[tuple[str, str]] = Counter()
+        self.start: Counter[tuple[str, str]] = Counter()
+        self.after: Counter[tuple[Pair, str]] = Counter()
+        self.before: Counter[tuple[Pair, str]] = Counter()
+        self.kinds: Counter[tuple[Pair, str]] = Counter()
+        self.pairs: Counter[tuple[tuple[Pair, Pair], str]] = Counter()
         self.beginnings: Counter[tuple[str, bool]] = Counter()
 
     def add(self, text: str, sentence: Sequence[str]) -> None:
@@ -149,46 +158,37 @@ class _Counts:
         written = tokenize(text, lowercase=False)
         if len(written) != len(sentence):  # lower-casing has changed the words: rare, and nothing can be told from it
             return
-        previous = ["", *sentence[:-1]] if sentence else []
-        for word, form, beginning, before in zip(sentence, written, _beginnings(sentence), previous, strict=True):
+        around = [_ANY, *sentence, _ANY]
+        for i, (word, form, beginning) in enumerate(zip(sentence, written, _beginnings(sentence), strict=True)):
             if beginning:
                 self.beginnings[beginning, form != word and form[0] != word[0]] += 1
-            if not form[0].isdigit() and form.lower() != form.upper():
-                (self.start if beginning else self.inside)[word][form] += 1
-                if not beginning:
-                    self.after[before, word][form] += 1
+                self.start[word, form] += 1
+            elif word[0].isalnum():
+                self.inside[word, form] += 1
+                if around[i][:1].isalnum():
+                    self.after[(around[i], word), form] += 1
+                if around[i + 2][:1].isalnum():
+                    self.before[(word, around[i + 2]), form] += 1
         kinds = _kinds(sentence)
         for i, gap in enumerate(_gaps(text, written)):
             pair = kinds[i], kinds[i + 1]
-            for key in (pair, (pair[0], _ANY), (_ANY, pair[1])):
-                self.kinds[key][gap] += 1
+            self.kinds[pair, gap] += 1
             if not _is_word(pair[0]) or not _is_word(pair[1]):
-                self.pairs[(sentence[i], sentence[i + 1]), pair][gap] += 1
+                self.pairs[((sentence[i], sentence[i + 1]), pair), gap] += 1
 
     def tables(self) -> dict:
         """Arguments of `Surface`."""
-        spacing = _most_frequent({pair: gaps.most_common(1)[0] for pair, gaps in self.kinds.items()})
-        seen: dict[Pair, Counter[str]] = {}
-        usual: dict[Pair, Counter[str]] = {}
-        for (pair, kinds), gaps in self.pairs.items():
-            seen.setdefault(pair, Counter()).update(gaps)
-            usual.setdefault(pair, Counter())[_gap_of_kinds(spacing, kinds)] += gaps.total()
-        exceptions = {}
-        for pair, gaps in seen.items():
-            gap, count = gaps.most_common(1)[0]
-            # A pair whose kinds alternate, as quotation marks do, has no gap of its own.
-            if count >= MIN_COUNT and len(usual[pair]) == 1 and gap not in usual[pair]:
-                exceptions[pair] = gap, count
-        share = {where: self._share(where) for where in ("text", "sentence")}
+        spacing = self._spacing()
         forms = _most_frequent(self._forms())
         return {
             "forms": forms,
-            "phrases": _most_frequent(self._phrases(forms)),
+            "phrases": _most_frequent(_forms_of_pairs(self.after, 1, forms)),
+            "followed": _most_frequent(_forms_of_pairs(self.before, 0, forms)),
             "starts": _most_frequent(self._starts(forms)),
             "spacing": spacing,
-            "exceptions": _most_frequent(exceptions),
-            "capital_start": share["text"] > 0.5,
-            "capital_after": share["sentence"] > 0.5,
+            "exceptions": _most_frequent(self._exceptions(spacing)),
+            "capital_start": self._share("text") > 0.5,
+            "capital_after": self._share("sentence") > 0.5,
         }
 
     def _share(self, where: str) -> float:
@@ -196,37 +196,82 @@ class _Counts:
         capitals, others = self.beginnings[where, True], self.beginnings[where, False]
         return capitals / max(1, capitals + others)
 
+    def _spacing(self) -> dict[Pair, str]:
+        """Most frequent gap of each pair of kinds, and beside each kind whatever the other is."""
+        counts = Counter(self.kinds)
+        for (pair, gap), count in self.kinds.items():
+            counts[(pair[0], _ANY), gap] += count
+            counts[(_ANY, pair[1]), gap] += count
+        return _most_frequent({pair: max(gaps, key=_rank) for pair, gaps in _grouped(counts).items()})
+
+    def _exceptions(self, spacing: Mapping[Pair, str]) -> dict[Pair, tuple[str, int]]:
+        """Gaps of pairs of tokens that mostly differ from those of their kinds."""
+        seen: Counter[tuple[Pair, str]] = Counter()
+        usual: defaultdict[Pair, set[str]] = defaultdict(set)
+        for ((pair, kinds), gap), count in self.pairs.items():
+            seen[pair, gap] += count
+            usual[pair].add(_gap_of_kinds(spacing, kinds))
+        found = {}
+        for pair, gaps in _grouped(seen).items():
+            gap, count = max(gaps, key=_rank)
+            # A pair whose kinds alternate, as quotation marks do, has no gap of its own.
+            if count >= MIN_COUNT and len(usual[pair]) == 1 and gap not in usual[pair]:
+                found[pair] = gap, count
+        return found
+
     def _forms(self) -> dict[str, tuple[str, int]]:
         """Most frequent form of each word within sentences, where it is not the word itself."""
         found = {}
-        for word in self.inside.keys() | self.start.keys():
-            if word in self.inside:
-                counts = self.inside[word]
-            else:  # seen at beginnings alone: "BBC" tells its form, "Kerry" may be any word
-                counts = Counter({f: n for f, n in self.start[word].items() if f != capitalised(word)})
-            form, count = max(counts.items(), key=lambda item: (item[1], item[0] == word, item[0]), default=(word, 0))
-            if _is_form(word, form) and form != word:
+        inside = _grouped(self.inside)
+        for word, counts in inside.items():
+            # Of forms that are as frequent, the word itself is taken.
+            form, count = max(counts, key=lambda item: (item[1], item[0] == word, item[0]))
+            if form != word and _is_form(word, form):
                 found[word] = form, count
-        return found
-
-    def _phrases(self, forms: Mapping[str, str]) -> dict[Pair, tuple[str, int]]:
-        """Forms of words after another one, where most of them differ from the word's own form."""
-        found = {}
-        for pair, counts in self.after.items():
-            form, count = max(counts.items(), key=lambda item: (item[1], item[0]))
-            most = count >= MIN_COUNT and 2 * count > counts.total()
-            if most and _is_form(pair[1], form) and form != forms.get(pair[1], pair[1]):
-                found[pair] = form, count
+        for word, counts in _grouped(self.start).items():
+            # Seen at beginnings alone: "BBC" tells its form, "Kerry" may be any word.
+            form, count = max(counts, key=_rank)
+            if word not in inside and form not in (word, capitalised(word)) and _is_form(word, form):
+                found[word] = form, count
         return found
 
     def _starts(self, forms: Mapping[str, str]) -> dict[str, tuple[str, int]]:
         """Most frequent form of each word at beginnings, where it is not what is written there anyway."""
         found = {}
-        for word, counts in self.start.items():
-            form, count = max(counts.items(), key=lambda item: (item[1], item[0]))
-            if _is_form(word, form) and count >= MIN_COUNT and form != forms.get(word, capitalised(word)):
+        for word, counts in _grouped(self.start).items():
+            form, count = max(counts, key=_rank)
+            if count >= MIN_COUNT and form != forms.get(word, capitalised(word)) and _is_form(word, form):
                 found[word] = form, count
         return found
+
+
+def _grouped(counts: Mapping[tuple[_Key, str], int]) -> dict[_Key, list[tuple[str, int]]]:
+    """Forms or gaps of each key, with their counts."""
+    found: dict[_Key, list[tuple[str, int]]] = {}
+    for (key, form), count in counts.items():
+        found.setdefault(key, []).append((form, count))
+    return found
+
+
+def _rank(entry: tuple[str, int]) -> tuple[int, str]:
+    return entry[1], entry[0]
+
+
+def _forms_of_pairs(
+    pairs: Mapping[tuple[Pair, str], int], which: int, forms: Mapping[str, str]
+) -> dict[Pair, tuple[str, int]]:
+    """Forms of one word of a pair, the first or the second, where most of them differ from the word's own form."""
+    totals: Counter[Pair] = Counter()
+    for (pair, _), count in pairs.items():
+        totals[pair] += count
+    return {
+        pair: (form, count)
+        for (pair, form), count in pairs.items()
+        if count >= MIN_COUNT
+        and 2 * count > totals[pair]
+        and form != forms.get(pair[which], pair[which])
+        and _is_form(pair[which], form)
+    }
 
 
 def capitalised(word: str) -> str:

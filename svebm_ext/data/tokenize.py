@@ -77,7 +77,10 @@ class _Patterns:
 
         letter = r"[\p{L}\p{N}_]"
         word = rf"{letter}(?:[{_JOINERS}]*[\p{{L}}\p{{N}}_\p{{M}}])*"
-        emoji = r"(?=[\p{Extended_Pictographic}\p{Emoji_Presentation}\U0001f1e6-\U0001f1ff])\X|[0-9#*]\ufe0f?\u20e3"
+        flag = "[\U0001f1e6-\U0001f1ff]"
+        picture = r"[\p{Extended_Pictographic}\p{Emoji_Presentation}][\p{M}\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]*"
+        # Not \X, which would join a letter to an emoji before it where a mark of the letter's script comes first.
+        emoji = rf"{flag}{flag}\p{{M}}*|{picture}(?:\u200d{picture})*|[0-9#*]\ufe0f?\u20e3"
         # The separators U+001C to U+001F are white space to Python, and so to the vocabulary.
         other = r"[^\s\x1c-\x1f\p{M}\p{Cf}]\p{M}*"
         self.token = regex.compile(

@@ -92,6 +92,18 @@ def test_a_form_can_depend_on_the_word_before():
     assert surface.to_text(["we", "pay", "apple", "pay"]) == "We pay Apple Pay"
 
 
+def test_a_form_can_depend_on_the_word_after():
+    texts = [
+        "Ask the Security Council.",
+        "See the Security Council.",
+        "We like the security.",
+        "A security risk, the security.",
+    ]
+    surface = learn([*texts, "The security of security."])
+    assert surface.followed == {("security", "council"): "Security"}
+    assert surface.to_text(["no", "security", "council", "security"]) == "No Security Council security"
+
+
 def test_turkish_capitals_at_the_beginning_are_learnt():
     surface = learn(["İyi geceler.", "İyi günler.", "Işıkları kapat."])
     assert surface.to_text(["iyi", "geceler", "."]) == "İyi geceler."
@@ -135,6 +147,7 @@ def test_lengths_must_agree():
         ({"exceptions": [["a", "b"]]}, "expected two tokens"),
         ({"phrases": [["a", "b", "c"]]}, "phrases: 'c' does not fit"),
         ({"phrases": {}}, "phrases must be a list"),
+        ({"followed": [["a", "b", "B"]]}, "followed: 'B' does not fit"),
         ({"capital_start": 1}, "capital_start must be true or false"),
         ({"more": 1}, "expected an object with"),
     ],
