@@ -240,6 +240,7 @@ class SVEBM(nn.Module):
 
         Raises:
             ConfigError: a symbol or option out of range, or a model that was not trained on dialogs.
+            DataError: a context that is one turn in place of a list.
         """
         if self.config.model.kind != "dialogs":
             raise ConfigError("respond: this model was not trained on dialogs; use generate")
@@ -247,6 +248,8 @@ class SVEBM(nn.Module):
         dialogs: list[int] = []
         asked = []
         for number, context in enumerate(contexts):
+            if isinstance(context, str):
+                raise DataError(f"context {number}: a string given, expected a list of turns; write [turn]")
             turns += [*(self._words(turn) for turn in context), []]  # the response is what we do not know
             dialogs += [number] * (len(context) + 1)
             asked.append(len(turns) - 1)

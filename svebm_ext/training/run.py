@@ -167,8 +167,9 @@ def _tell(corpus: Corpus, feed: SentenceFeed | DocumentFeed, vocabulary: Vocabul
             lines.append(f"{feed.train.n_empty:,} training documents have no word of the vocabulary")
         _say("\n".join([*lines, *corpus.notes]))
         return
+    tokens = "subwords" if isinstance(corpus.writing, Subwords) else "words"
     lines = [
-        f"{corpus.name}: {sizes} sentences (train / valid / test), {len(vocabulary):,} words, "
+        f"{corpus.name}: {sizes} sentences (train / valid / test), {len(vocabulary):,} {tokens}, "
         f"{feed.steps_per_epoch:,} iterations an epoch, {feed.padding():.2%} of positions would be padding"
     ]
     if feed.train.n_truncated:

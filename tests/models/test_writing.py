@@ -130,7 +130,8 @@ def test_many_unknown_words_are_told(tmp_path, capsys):
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     model, corpus = train(config_of(path, "words"), tmp_path / "run")
     note = "50.0% of the words of the test text are unknown"
-    assert note in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert note in told and f"{len(model.vocabulary)} words," in told
     document = evaluate_run(tmp_path / "run", model, corpus, say=lambda text: None)
     assert document["unknown_share"] == 0.5
     assert any(note in warning and "tokenization bpe" in warning for warning in document["about"]["warnings"])
