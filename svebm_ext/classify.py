@@ -77,6 +77,9 @@ def main(arguments: Sequence[str]) -> None:
 
     model = SVEBM.from_pretrained(Path(run), Runtime.start(options.device).device)
     examples = read_texts(options)
+    n_unknown = model.n_without_known_word(examples.texts)
+    if n_unknown:
+        print(f"note: {n_unknown} of {len(examples.texts)} texts have no word that the model knows", file=sys.stderr)
     answers = classify_texts(model, examples)
     for line, text, found in zip(examples.rows, examples.texts, answers, strict=True):
         if options.json:

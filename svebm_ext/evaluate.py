@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> None:
         model = SVEBM.from_pretrained(run, device)
         model.config = dataclasses.replace(model.config, data=options.data, evaluation=options.evaluation)
         validate(model.config)
-        document = evaluate_run(run, model, load_configured(options.data), seed=options.seed)
+        document = evaluate_run(run, model, load_configured(options.data, model.writing), seed=options.seed)
     if options.json:
         print(json.dumps(document, indent=2))
     else:

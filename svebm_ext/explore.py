@@ -88,7 +88,7 @@ def main(arguments: Sequence[str]) -> None:
     model.config = dataclasses.replace(model.config, data=options.data)
     validate(model.config)
     settings = Settings(options.split, options.max_sentences, options.samples, options.interpolations, options.seed)
-    content = gather(Path(run), model, load_configured(options.data), settings, say=_say)
+    content = gather(Path(run), model, load_configured(options.data, model.writing), settings, say=_say)
     html = render(content)
     write_page(out, html)
     _say(f"wrote {out} ({len(html.encode()) / 1e6:.1f} MB): open it in a browser")

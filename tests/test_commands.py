@@ -52,7 +52,8 @@ def test_training_leaves_a_complete_run_folder(run):
     expected = {"config.json", "model.safetensors", "vocab.json", "metrics.json", "MODEL_CARD.md", "metrics.jsonl",
                 "env.json", "report.md", "checkpoints", "plots"}  # fmt: skip
     assert expected <= {path.name for path in run.iterdir()}
-    assert {path.name for path in (run / "checkpoints").iterdir()} == {"last.safetensors", "best.safetensors"}
+    checkpoints = {"last.safetensors", "best.safetensors", "fitted.safetensors"}  # the last of the second stage
+    assert {path.name for path in (run / "checkpoints").iterdir()} == checkpoints
     metrics = json.loads((run / "metrics.json").read_text())
     assert set(CORE_METRICS) <= set(metrics) <= set(METRIC_DOCUMENTATION) | {"null_reasons", "about"}
     for key in ("nll", "ppl", "elbo", "log_z_lower", "log_z_upper", "bleu", "wkl", "mi", "kl"):
@@ -256,7 +257,7 @@ def test_help_shows_presets_defaults_and_meaning(capsys):
     with pytest.raises(SystemExit):
         train.main(["--help"])
     text = " ".join(capsys.readouterr().out.split())
-    for part in ("ptb-vae", "--chains.step-size", "0.125", "--objective.mutual-information", "lambda"):
+    for part in ("ptb-vae", "--chains.step-size", "0.02", "--objective.mutual-information", "lambda"):
         assert part in text
 
 

@@ -11,6 +11,7 @@ from svebm_ext.config.options import (
     ObjectiveConfig,
     OptimiserConfig,
     TrainingConfig,
+    has_subwords,
     is_bag_of_words,
     is_sequence,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "OptimiserConfig",
     "TrainingConfig",
     "from_dict",
+    "has_subwords",
     "is_bag_of_words",
     "is_sequence",
     "to_dict",

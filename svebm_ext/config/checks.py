@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from svebm_ext.config.options import Config, is_bag_of_words, is_sequence
+from svebm_ext.config.options import Config, has_subwords, is_bag_of_words, is_sequence
 from svebm_ext.errors import ConfigError
 
 
@@ -151,6 +151,15 @@ def _validate_combinations(config: Config) -> None:
             raise ConfigError(f"data.{option}: files of your own go with preset lines, not with {config.data.corpus}")
     if config.data.corpus == "lines" and config.data.train is None:
         raise ConfigError("data.train: corpus 'lines' needs a file of your own text (--data.train FILE)")
+    if config.data.tokenization == "bpe" and (not has_subwords(config.data) or is_bag_of_words(model)):
+        raise ConfigError(
+            "data.tokenization: bpe is for sequences of your own text (preset lines); bags of words and published "
+            "corpora have words"
+        )
+    if has_subwords(config.data) and config.data.vocabulary_size < 256:
+        raise ConfigError(
+            f"data.vocabulary-size: {config.data.vocabulary_size} given; bpe needs 256, one for each byte"
+        )
 
 
 def _validate_dialogs(config: Config) -> None:

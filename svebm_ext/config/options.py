@@ -34,10 +34,11 @@ class DataConfig:
     """Column (or key) of your own files that holds the label: its name, or its number from 1; 0: no labels."""
     empty_lines: Literal["error", "skip"] = "error"
     """An empty line in your own files is an error that names it, or is left out and counted."""
-    tokenization: Literal["words", "whitespace"] = "words"
-    """Your own text: separate punctuation from words, or split at white space only."""
+    tokenization: Literal["words", "whitespace", "bpe"] = "words"
+    """Your own text: separate punctuation from words, split at white space only, or learn subwords of bytes (needs the
+    subwords extra), which suit scripts without spaces and give any text back as it was written."""
     lowercase: bool = True
-    """Lower-case your own text."""
+    """Lower-case the words of your own text; subwords keep their case."""
     label: str | None = None
     """Label to learn from when objective.label-weight is above 0 (default: the corpus's first)."""
     labelled: Path | None = None
@@ -49,7 +50,7 @@ class DataConfig:
     max_tokens: int = 40
     """Longest sentence in tokens, begin and end marks counted; longer ones are cut and counted."""
     vocabulary_size: int = 10_000
-    """Most words in the vocabulary, special symbols not counted."""
+    """Most words in the vocabulary, special symbols not counted; of subwords, small corpora get fewer."""
     remove_stop_words: bool = False
     """Bags of words: leave out scikit-learn's English stop words, single characters and punctuation."""
     seed: int = 0
@@ -344,3 +345,8 @@ def is_bag_of_words(model: ModelConfig) -> bool:
 def is_sequence(model: ModelConfig) -> bool:
     """Whether examples are sequences of words."""
     return model.kind in ("sentences", "dialogs") or (model.kind == "documents" and model.encoder == "gru")
+
+
+def has_subwords(data: DataConfig) -> bool:
+    """Whether texts are read as subwords that were learnt from them."""
+    return data.corpus == "lines" and data.tokenization == "bpe"

@@ -12,6 +12,7 @@ from .own_text import load_text
 from .readers.dialogs import read_daily_dialog, read_smd
 from .readers.news import read_agnews
 from .readers.sentences import read_clinc150, read_ptb, read_snips, read_yelp
+from .writing import Writing
 
 ROOT_VARIABLE = "SVEBM_DATA_ROOT"
 """Environment variable that names the data root where no option does."""
@@ -61,8 +62,12 @@ def load_corpus(
     return _READERS[name](Path(root), lowercase, seed)
 
 
-def load_configured(config: DataConfig) -> Corpus:
+def load_configured(config: DataConfig, writing: Writing | None = None) -> Corpus:
     """The corpus that a configuration's data section asks for.
+
+    Args:
+        config: the data section.
+        writing: of a model that was trained on it, so that text of the user's own is read as the model reads it.
 
     Raises:
         DataError: as `load_corpus` and `load_text`.
@@ -88,4 +93,6 @@ def load_configured(config: DataConfig) -> Corpus:
         lowercase=config.lowercase,
         empty_lines=config.empty_lines,
         seed=config.seed,
+        vocabulary_size=config.vocabulary_size,
+        writing=writing,
     )

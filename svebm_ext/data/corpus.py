@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..errors import DataError
+from .subwords import Subwords
+from .surface import Surface
 
 
 @dataclass(frozen=True)
@@ -16,15 +18,20 @@ class Split:
         dialogs: number of the dialog of each sentence, turns of a dialog adjacent and in order; None where the
             corpus has no dialogs.
 
+        texts: the texts as they were written, where they are known.
+
     Raises:
-        DataError: a list of labels or dialogs is not as long as the list of sentences.
+        DataError: a list of labels, dialogs or texts is not as long as the list of sentences.
     """
 
     sentences: list[list[str]]
     labels: dict[str, list[str]] = field(default_factory=dict)
     dialogs: list[int] | None = None
+    texts: list[str] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        if self.texts is not None and len(self.texts) != len(self.sentences):
+            raise DataError(f"{len(self.texts)} texts for {len(self.sentences)} sentences")
         for name, values in self.labels.items():
             if len(values) != len(self.sentences):
                 raise DataError(f"label {name!r} has {len(values)} values for {len(self.sentences)} sentences")
@@ -50,6 +57,7 @@ class Corpus:
 
     Args:
         notes: remarks a report should repeat, such as the number of empty lines skipped in a user's file.
+        writing: how words become text again, where it was learnt; else they are joined by spaces.
     """
 
     name: str
@@ -57,6 +65,7 @@ class Corpus:
     valid: Split
     test: Split
     notes: tuple[str, ...] = field(default=(), kw_only=True)
+    writing: Surface | Subwords | None = field(default=None, kw_only=True)
 
 
 def label_classes(splits: Iterable[Split], name: str) -> list[str]:

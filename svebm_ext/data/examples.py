@@ -17,6 +17,7 @@ from .formats import Format, read_fasttext, recognise_format
 from .python_data import python_table
 from .records import read_json_lines, read_json_text, read_parquet
 from .tables import ABSENT, Choice, Table, choose_columns, is_missing
+from .tokenize import is_blank
 
 EmptyLines = Literal["error", "skip"]
 _SPACE = re.compile(r"\s+")
@@ -129,7 +130,7 @@ def _of_file(
         )
     text, said = decode(source.content, name)
     notes.extend(said)
-    if not text.strip():
+    if is_blank(text):
         empty = "no text; expected one text a line" if str(path) == STANDARD_INPUT else "the file is empty"
         raise DataError(f"{name}: {empty}")
     lines = split_lines(text)
@@ -254,13 +255,13 @@ def _question_labels(table: Table, choice: Choice, labels: list[str], notes: lis
 
 def _without_empty(found: Examples, empty_lines: EmptyLines) -> Examples:
     """The examples without empty texts, or an error that names the first one."""
-    if all(map(str.strip, found.texts)):
+    kept = [index for index, text in enumerate(found.texts) if not is_blank(text)]
+    if len(kept) == len(found.texts):
         return found
-    kept = [index for index, text in enumerate(found.texts) if text.strip()]
     if not kept and empty_lines == "skip":
         raise DataError(f"{found.name}: no text in {len(found.texts)} lines")
     if empty_lines == "error":
-        first = next(index for index, text in enumerate(found.texts) if not text.strip())
+        first = next(index for index, text in enumerate(found.texts) if is_blank(text))
         raise DataError(f"{found.where(first)}: empty line; delete it, or set data.empty-lines to skip")
     found.n_skipped = len(found.texts) - len(kept)
     found.texts, found.labels = [found.texts[i] for i in kept], [found.labels[i] for i in kept]

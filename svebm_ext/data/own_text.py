@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
@@ -13,7 +14,7 @@ from .corpus import Corpus, Split
 from .examples import EmptyLines, Examples, Reading, read_examples
 from .formats import FORMATS, Format, recognise_format
 from .splitting import holdout, holdout_order, one_of_each
-from .tokenize import Tokenization, tokenize
+from .writing import OwnTokenization, Writing, read_words, with_writing
 
 __all__ = ["LABEL", "load_text", "read_own_file", "recognise_format"]
 
@@ -31,10 +32,12 @@ def load_text(
     format: Format = "auto",
     text_column: str | None = None,
     label_column: str | None = None,
-    tokenization: Tokenization = "words",
+    tokenization: OwnTokenization = "words",
     lowercase: bool = True,
     empty_lines: EmptyLines = "error",
     seed: int = 0,
+    vocabulary_size: int = 10_000,
+    writing: Writing | None = None,
 ) -> Corpus:
     """Read text of the user's own.
 
@@ -51,9 +54,11 @@ def load_text(
         format: "auto" recognises the format of each file.
         text_column, label_column: name of a column (or key), or its number from 1; by default the one sensible choice.
             `label_column` "0" reads no labels.
-        tokenization, lowercase: see `tokenize`.
+        tokenization, lowercase: see `tokenize`; "bpe" learns subwords from the training split.
         empty_lines: "error" refuses a file with empty lines; "skip" leaves them out and counts them in the notes.
         seed: of the split.
+        vocabulary_size: subwords at most.
+        writing: what a model has learnt of the same text, in place of learning it again; see `with_writing`.
 
     Raises:
         DataError: a file that cannot be read as its format; the message names file and line.
@@ -84,30 +89,35 @@ def load_text(
         kept = len(splits["train"]) + np.unique(examples.labels[LABEL], return_index=True)[1]
         parts = _same_labels(splits["train"], examples)
         values = [value for part in parts for value in part.labels[LABEL]]
-        splits["train"] = Split(splits["train"].sentences + examples.sentences, {LABEL: values})
-    return _complete(found["train"].name, splits, list(dict.fromkeys(notes)), seed, kept)
+        splits["train"] = Split(
+            splits["train"].sentences + examples.sentences,
+            {LABEL: values},
+            texts=(splits["train"].texts or []) + (examples.texts or []),
+        )
+    corpus = _complete(found["train"].name, splits, list(dict.fromkeys(notes)), seed, kept)
+    return with_writing(corpus, tokenization, vocabulary_size, writing)
 
 
 def _split(
-    examples: Examples, tokenization: Tokenization, lowercase: bool, empty_lines: EmptyLines, notes: list[str]
+    examples: Examples, tokenization: OwnTokenization, lowercase: bool, empty_lines: EmptyLines, notes: list[str]
 ) -> Split:
     """Tokens and labels of examples; what there is to say about them goes to the notes."""
     n_skipped = examples.n_skipped
-    sentences = [tokenize(text, tokenization, lowercase) for text in examples.texts]
-    labels = examples.labels
+    sentences, texts, labels = read_words(examples.texts, tokenization, lowercase), examples.texts, examples.labels
     if not all(sentences):  # characters, but no word
         first = next(index for index, sentence in enumerate(sentences) if not sentence)
         if empty_lines == "error":
             raise DataError(f"{examples.where(first)}: no word in it; delete it, or set data.empty-lines to skip")
         n_skipped += sentences.count([])
         labels = [label for label, sentence in zip(labels, sentences, strict=True) if sentence]
+        texts = [text for text, sentence in zip(texts, sentences, strict=True) if sentence]
         sentences = [sentence for sentence in sentences if sentence]
         if not sentences:
             raise DataError(f"{examples.name}: no word in it")
     if n_skipped:
         notes.append(f"{examples.name}: {n_skipped} empty lines left out")
     notes.extend(examples.notes)
-    return Split(sentences, {LABEL: labels} if any(labels) else {})
+    return Split(sentences, {LABEL: labels} if any(labels) else {}, texts=texts)
 
 
 def _refuse_columns_of_lines(found: Iterable[Examples], text_column: str | None, label_column: str | None) -> None:
@@ -198,4 +208,4 @@ def _same_labels(*splits: Split) -> list[Split]:
     """Splits that all have a label where any has one: unlabelled sentences get ""."""
     if not any(LABEL in split.labels for split in splits):
         return list(splits)
-    return [Split(s.sentences, {LABEL: s.labels.get(LABEL, [""] * len(s))}) for s in splits]
+    return [replace(s, labels={LABEL: s.labels.get(LABEL, [""] * len(s))}) for s in splits]

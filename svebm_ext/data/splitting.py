@@ -9,10 +9,11 @@ from .corpus import Split
 
 
 def subset(split: Split, indices: np.ndarray) -> Split:
-    """The sentences at `indices` of a split, with their labels; dialogs are not kept."""
+    """The sentences at `indices` of a split, with their labels and texts; dialogs are not kept."""
     return Split(
         [split.sentences[i] for i in indices],
         {name: [values[i] for i in indices] for name, values in split.labels.items()},
+        texts=None if split.texts is None else [split.texts[i] for i in indices],
     )
 
 

@@ -1,5 +1,6 @@
 """Text to tokens, for text that is not tokenised yet."""
 
+import functools
 import re
 import unicodedata
 from typing import Literal
@@ -12,25 +13,85 @@ Tokenization = Literal["words", "whitespace"]
 # ("don't", "check-in"); runs of dots or dashes; any other single character.
 _TOKEN = re.compile(r"<\w+>|\d+(?:[.,:]\d+)*(?!\w)|\w+(?:['’-]\w+)*|\.\.+|--+|\S")
 
+#: Zero-width space: a break between words that is not seen.
+_BREAK = "\u200b"
+#: Zero-width joiner and non-joiner: parts of a word between its letters.
+_JOINERS = "\u200c\u200d"
+
 
 def tokenize(text: str, tokenization: Tokenization = "words", lowercase: bool = True) -> list[str]:
     """Tokens of `text`, in order.
 
+    A word is a run of letters, digits, their marks, and joiners between them, of any script. An emoji is one token
+    with its modifiers. Other format characters (soft hyphens, byte-order marks, marks of direction) are left out, and
+    so are marks that belong to no character.
+
     Args:
         text: any text; it is brought to Unicode normal form C first.
         tokenization: "words" separates punctuation from words; "whitespace" splits at white space only, for text that
-            is tokenised already or whose script has no such words.
+            is tokenised already.
         lowercase: whether tokens are lower-cased.
 
     Raises:
         ConfigError: an unknown tokenization.
     """
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
+    if tokenization not in ("words", "whitespace"):
+        raise ConfigError(f"tokenization must be 'words' or 'whitespace', not {tokenization!r}")
+    ascii_only = text.isascii()
+    if not ascii_only:
+        text = normalise(text) if tokenization == "words" else unicodedata.normalize("NFC", text)
     if lowercase:
-        text = text.lower()
-    if tokenization == "words":
-        return _TOKEN.findall(text)
+        text = lower(text)
     if tokenization == "whitespace":
-        return text.split()
-    raise ConfigError(f"tokenization must be 'words' or 'whitespace', not {tokenization!r}")
+        return text.split() if ascii_only else [token for token in text.split() if not is_blank(token)]
+    return (_TOKEN if ascii_only else _patterns().token).findall(text)
+
+
+def normalise(text: str) -> str:
+    """Text in Unicode normal form C, without format characters; a zero-width space becomes a space.
+
+    Joiners stay where they stand, and so do the tags in emoji of flags.
+    """
+    if text.isascii():
+        return text
+    return unicodedata.normalize("NFC", _patterns().format.sub("", text.replace(_BREAK, " ")))
+
+
+def lower(text: str) -> str:
+    """Text in lower case, in Unicode normal form C; "İ" becomes "i", not "i" and a dot above it."""
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFC", text.replace("İ", "i").lower())
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of `text` could be a token: white space, format characters and lone marks alone."""
+    return not text.strip() if text.isascii() else _patterns().visible.search(text) is None
+
+
+class _Patterns:
+    """Patterns for text beyond ASCII, which need the properties of Unicode; ten times as slow as those of `re`."""
+
+    def __init__(self) -> None:
+        import regex
+
+        letter = r"[\p{L}\p{N}_]"
+        word = rf"{letter}(?:[{_JOINERS}]*[\p{{L}}\p{{N}}_\p{{M}}])*"
+        flag = "[\U0001f1e6-\U0001f1ff]"
+        picture = r"[\p{Extended_Pictographic}\p{Emoji_Presentation}][\p{M}\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]*"
+        # Not \X, which would join a letter to an emoji before it where a mark of the letter's script comes first.
+        emoji = rf"{flag}{flag}\p{{M}}*|{picture}(?:\u200d{picture})*|[0-9#*]\ufe0f?\u20e3"
+        # The separators U+001C to U+001F are white space to Python, and so to the vocabulary.
+        other = r"[^\s\x1c-\x1f\p{M}\p{Cf}]\p{M}*"
+        self.token = regex.compile(
+            rf"{emoji}|<{word}>|\d+(?:[.,:]\d+)*(?![\p{{L}}\p{{N}}_\p{{M}}]|[{_JOINERS}]+[\p{{L}}\p{{N}}_\p{{M}}])"
+            rf"|{word}(?:['’-]{word})*|\.\.+|--+|{other}"
+        )
+        self.visible = regex.compile(r"[^\s\x1c-\x1f\p{M}\p{Cf}]")
+        # Tags (U+E0020 to U+E007F) spell the flags of regions.
+        self.format = regex.compile(rf"(?![{_JOINERS}\U000e0020-\U000e007f])\p{{Cf}}")
+
+
+@functools.cache
+def _patterns() -> _Patterns:
+    return _Patterns()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..errors import DataError, ModelFolderError
+from .model_files import write_whole
 
 FORMAT = "svebm_ext.vocabulary"
 VERSION = 1
@@ -95,19 +96,8 @@ class Vocabulary:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the vocabulary as JSON; a reader sees the old file or the whole new one, never a part."""
-        path = Path(path)
-        content = json.dumps(
-            {"format": FORMAT, "version": VERSION, "tokens": self.tokens}, ensure_ascii=False, indent=0
-        )
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with open(temporary, "w", encoding="utf-8") as file:
-                file.write(content + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        content = {"format": FORMAT, "version": VERSION, "tokens": self.tokens}
+        write_whole(Path(path), json.dumps(content, ensure_ascii=False, indent=0) + "\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Vocabulary":

@@ -51,7 +51,7 @@ def measure_samples(
         greedy = _generate(model, greedy=True, seed=seed)
         divergence = word_frequency_divergence(greedy[:n], training)
         found.metrics |= {"wkl": divergence.divergence, "wkl_skipped": divergence.n_skipped}
-        found.texts["Samples (greedy decoding of prior samples)"] = [" ".join(s) for s in greedy[:10]]
+        found.texts["Samples (greedy decoding of prior samples)"] = list(map(model.written, greedy[:10]))
         if options.aggregate_posterior:
             aggregated = _generate(model, greedy=True, seed=seed, z=aggregate(_n_sentences(model)))
             found.metrics["wkl_aggregate"] = word_frequency_divergence(aggregated[:n], training).divergence
@@ -65,7 +65,7 @@ def measure_samples(
             found.reasons[key] = "greedy decoding gives one sentence: the model has no latent variable"
     ancestral = _generate(model, greedy=False, seed=seed)
     found.metrics["wkl_ancestral"] = word_frequency_divergence(ancestral[:n], training).divergence
-    found.texts["Samples (ancestral sampling)"] = [" ".join(s) for s in ancestral[:10]]
+    found.texts["Samples (ancestral sampling)"] = list(map(model.written, ancestral[:10]))
     found.counts["wKL samples"] = n
     if options.language_model != "none":
         samples = {"rppl": greedy, "rppl_ancestral": ancestral}
@@ -89,7 +89,7 @@ def _generate(model: SVEBM, *, greedy: bool, seed: int, z: Float[Tensor, "n D"] 
         first, part_seed = len(texts), seed + 1 + len(texts)
         size = min(4096, n - first)
         part = model.networks.latent.sample_reference(size, seed=part_seed) if z is None else z[first : first + size]
-        texts += [text.split() for text in model.decode(part, greedy=greedy, seed=part_seed, precision=precision)]
+        texts += model.decode_words(part, greedy=greedy, seed=part_seed, precision=precision)
     return texts
 
 

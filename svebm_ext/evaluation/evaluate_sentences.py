@@ -10,6 +10,7 @@ from torch import Tensor
 
 from svebm_ext.data.batching import EncodedSplit, collate, evaluation_batches
 from svebm_ext.data.corpus import Split
+from svebm_ext.data.coverage import MANY_UNKNOWN, text_bytes, unknown_note, unknown_share
 from svebm_ext.data.dialogs import sentence_encoder
 from svebm_ext.evaluation import latent
 from svebm_ext.evaluation.bleu import corpus_bleu
@@ -22,6 +23,10 @@ class SentenceEvaluator(Evaluator):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        unknown = unknown_share(self.corpus.test.sentences, self.model.vocabulary)
+        self.found.metrics["unknown_share"] = unknown
+        if unknown > MANY_UNKNOWN:
+            self.found.warnings.append(unknown_note(unknown, self.model.config.data))
         self._greedy: list[list[str]] = []
         self._reconstructions: list[list[str]] = []
 
@@ -33,6 +38,11 @@ class SentenceEvaluator(Evaluator):
     def split_counts(self, test: Any) -> dict[str, int]:
         """What the report tells of the size of the test split."""
         return {"test sentences": len(test), "test sentences cut to max-tokens": test.n_truncated}
+
+    def n_bytes(self, rows: Tensor) -> int:
+        """UTF-8 bytes of some test sentences, those alone that the model reads."""
+        sizes = text_bytes(self.corpus.test, self.model.max_words)
+        return sum(sizes[i] for i in rows.tolist())
 
     def batch(self, rows: Tensor, split: Any = None) -> Any:
         """Examples of a split, the test split unless another is given, as a batch of the model."""
@@ -95,8 +105,8 @@ class SentenceEvaluator(Evaluator):
             line
             for i in range(min(5, len(self.test)))
             for line in (
-                f"text:           {' '.join(self.corpus.test.sentences[i])}",
-                f"reconstruction: {' '.join(hypotheses[i])}",
+                f"text:           {self.model.written(self.corpus.test.sentences[i])}",
+                f"reconstruction: {self.model.written(hypotheses[i])}",
             )
         ]
 

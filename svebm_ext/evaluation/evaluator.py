@@ -64,6 +64,10 @@ class Evaluator:
         """What the report tells of the size of the test split."""
         raise NotImplementedError
 
+    def n_bytes(self, rows: Tensor) -> int:
+        """UTF-8 bytes of some test examples; 0 where an example is no text in order."""
+        return 0
+
     def batch(self, rows: Tensor, split: Any = None) -> Any:
         """Examples of a split, the test split unless another is given, as a batch of the model."""
         raise NotImplementedError
@@ -157,6 +161,9 @@ class Evaluator:
         n = len(chosen)
         self.found.metrics.update({key: value / n for key, value in sums.items()})
         self.found.metrics["ppl"] = likelihood.perplexity(sums["nll"], int(lengths.sum()))
+        n_bytes = self.n_bytes(chosen)
+        if n_bytes:
+            self.found.metrics["bits_per_byte"] = likelihood.bits_per_byte(sums["nll"], n_bytes)
         self.found.metrics["nll_ess"] = float(torch.cat(sizes).median())
         self.found.metrics["nll_proposal_scale"] = scale
         self.found.counts["NLL sentences"], self.found.counts["NLL importance samples"] = n, M

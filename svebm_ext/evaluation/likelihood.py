@@ -128,6 +128,21 @@ def nll_as_published(
     return torch.logsumexp(ratio, dim=0) - torch.logsumexp(log_likelihood.double() + ratio, dim=0)
 
 
+def bits_per_byte(nll: float, n_bytes: int) -> float:
+    """Bits that the model needs for a byte of text: NLL / (bytes log 2), which does not depend on tokens.
+
+    Args:
+        nll: of all texts together, in nats.
+        n_bytes: of all texts together, in UTF-8.
+
+    Raises:
+        DataError: no byte.
+    """
+    if n_bytes < 1:
+        raise DataError(f"bits per byte of {n_bytes} bytes, expected at least 1")
+    return nll / (n_bytes * math.log(2))
+
+
 def perplexity(nll_sum: float, n_tokens: int) -> float:
     """Perplexity per token, exp(NLL / tokens); the end-of-sentence token counts as a token.
 

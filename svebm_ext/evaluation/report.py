@@ -34,6 +34,13 @@ METRIC_DOCUMENTATION: dict[str, MetricDocumentation] = {
         "ratio", "standard deviations of the samples behind nll, in those of q(z|x)", "evaluation.proposal"
     ),
     "ppl": MetricDocumentation("per token", "perplexity exp(NLL / tokens), ends of sentences counted", "of nll"),
+    "bits_per_byte": MetricDocumentation(
+        "bits",
+        "NLL per UTF-8 byte of the text, ends not counted: compares tokenizations where unknown_share is 0; an unknown "
+        "word counts as one symbol, so that it is too low elsewhere",
+        "of nll",
+    ),
+    "unknown_share": MetricDocumentation("share", "words of the test split that the vocabulary lacks", "data.coverage"),
     "elbo": MetricDocumentation("nats/sentence", "lower bound of log p(x), with log_z_upper", "Eq. 10"),
     "entropy": MetricDocumentation(
         "nats/sentence", "entropy of the grammar that wrote the corpus: no model's NLL is below it", "data.grammar"

@@ -150,7 +150,7 @@ def encode(model: SVEBM, split: Split, settings: Settings) -> Encoded:
     latent = model.networks.latent
     return Encoded(
         words,
-        [cut(" ".join(sentence)) for sentence in words],
+        [cut(model.written(sentence)) for sentence in words],
         {name: [values[i] for i in chosen] for name, values in split.labels.items() if any(values)},
         z,
         latent.prior.logits(z).double().cpu() if isinstance(latent, EnergyLatent) else None,
@@ -175,7 +175,7 @@ def symbols_of(model: SVEBM, encoded: Encoded, settings: Settings, reasons: dict
     log_odds = log_odds_of(encoded.logits)
     # f_y(z) + log p0(z) = log p(z|y) + a constant of y: what `generate --symbol` samples from.
     log_density = encoded.logits - 0.5 * encoded.z.double().cpu().square().sum(-1, keepdim=True)
-    known = [[word for word in words if word in model.vocabulary] for words in encoded.words]
+    known = [[model.shown(word) for word in words if word in model.vocabulary] for words in encoded.words]
     words = characterising_words(known, encoded.symbol, n_symbols)
     drawn = generated(model, n_symbols, settings, reasons)
     typical_words: list[list[str]] = [[] for _ in range(n_symbols)]

@@ -13,6 +13,7 @@ from torch import Tensor
 from svebm_ext import __version__
 from svebm_ext.config import from_dict, validate
 from svebm_ext.data.vocabulary import Vocabulary
+from svebm_ext.data.writing import load_writing, save_writing
 from svebm_ext.errors import ConfigError, ModelFolderError
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def save_folder(folder: Path, model: SVEBM, metrics: dict[str, Any] | None = Non
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / CONFIG, model.description())
     model.vocabulary.save(folder / VOCABULARY)
+    save_writing(model.writing, folder)
     if metrics is not None:
         write_json(folder / METRICS, metrics)
     write_atomically(folder / CARD, model_card(model, metrics))
@@ -124,7 +126,7 @@ def load_folder(folder: Path, cls: type[SVEBM]) -> SVEBM:
     vocabulary = Vocabulary.load(folder / VOCABULARY)
     tensors, _ = read_tensors(folder / WEIGHTS)
     _check_size_before_building(config, tensors, len(vocabulary), folder)
-    model = cls(config, vocabulary, names)
+    model = cls(config, vocabulary, names, load_writing(folder, config.data, vocabulary))
     load_parameters(model.networks, tensors, str(folder / WEIGHTS))
     return model.eval()
 

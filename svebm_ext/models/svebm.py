@@ -15,8 +15,11 @@ from svebm_ext.data.batching import EncodedSplit, SentenceBatch, collate
 from svebm_ext.data.corpus import Split
 from svebm_ext.data.dialogs import sentence_encoder
 from svebm_ext.data.documents import DocumentBatch, DocumentSplit, collate_documents
+from svebm_ext.data.subwords import Subwords
+from svebm_ext.data.texts import Texts, checked_texts
 from svebm_ext.data.tokenize import tokenize
 from svebm_ext.data.vocabulary import Vocabulary
+from svebm_ext.data.writing import Writing
 from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.consensus import consensus
@@ -46,17 +49,25 @@ class SVEBM(nn.Module):
         config: the configuration it is built from and saved with.
         vocabulary: words of the model.
         label_names: name of each symbol, where the model learnt from labels.
+        writing: how its words are written, or its subwords; None joins words by spaces.
 
     Example:
         >>> model = SVEBM.from_pretrained("runs/assistant")  # doctest: +SKIP
         >>> model.generate(5, symbol=3)  # doctest: +SKIP
     """
 
-    def __init__(self, config: Config, vocabulary: Vocabulary, label_names: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        config: Config,
+        vocabulary: Vocabulary,
+        label_names: Sequence[str] = (),
+        writing: Writing | None = None,
+    ) -> None:
         super().__init__()
         self.config = config
         self.vocabulary = vocabulary
         self.label_names = list(label_names)
+        self.writing = writing
         self.networks: LatentVariableModel = build_networks(
             config.model, len(vocabulary), config.chains.step_size, bag_of_words=config.objective.bag_of_words > 0
         )
@@ -73,17 +84,15 @@ class SVEBM(nn.Module):
 
     # Texts in and out -------------------------------------------------------------------------------------------
 
-    def batches(self, texts: Sequence[str] | Sequence[list[str]]) -> list[SentenceBatch] | list[DocumentBatch]:
+    def batches(self, texts: Texts) -> list[SentenceBatch] | list[DocumentBatch]:
         """Texts (strings, or lists of words) as packed batches, or as bags of words, in order.
 
         Raises:
-            DataError: a text without a word.
+            DataError: something that is no text, or a text without a word; the message names its place.
         """
         self._refuse_dialogs()
         data = self.config.data
-        if isinstance(texts, str):
-            raise DataError("texts: one string given, expected a list of texts; write [text]")
-        sentences = [self._words(text) for text in texts]
+        sentences = [self._words(text) for text in checked_texts(texts)]
         for number, sentence in enumerate(sentences):
             if not sentence:
                 raise DataError(f"text {number}: empty, expected at least one word")
@@ -95,24 +104,48 @@ class SVEBM(nn.Module):
         return [collate(split, indices).to(self.device) for indices in order]
 
     def _words(self, text: str | Sequence[str]) -> list[str]:
+        data = self.config.data
         if not isinstance(text, str):
             return list(text)
-        lowercase = self.config.data.lowercase and self.config.data.corpus != "smd"  # read in its own case
-        return tokenize(text, self.config.data.tokenization, lowercase)
+        if isinstance(self.writing, Subwords):
+            return self.writing.words(text)
+        if data.tokenization == "bpe":
+            raise ConfigError("data.tokenization: bpe given, but the model has no subwords; expected that of its run")
+        lowercase = data.lowercase and data.corpus != "smd"  # read in its own case
+        return tokenize(text, data.tokenization, lowercase)
+
+    def n_without_known_word(self, texts: Texts) -> int:
+        """How many of the texts have no word of the vocabulary: nothing can be told of them.
+
+        Raises:
+            DataError: something that is no text.
+        """
+        unknown = self.vocabulary.UNKNOWN
+        words = (self._words(text) for text in checked_texts(texts))
+        return sum(all(i == unknown for i in self.vocabulary.encode(sentence)) for sentence in words)
 
     def _refuse_dialogs(self) -> None:
         if self.config.model.kind == "dialogs":
             raise ConfigError("texts: this model answers turns of a dialog; use SVEBM.respond(contexts)")
 
     def to_text(self, ids: Sequence[int]) -> str:
-        """Words of the ids, joined by spaces."""
-        return " ".join(self.vocabulary.decode(list(ids)))
+        """Text of the ids, written as the training text is."""
+        return self.written(self.vocabulary.decode(list(ids)))
+
+    def written(self, words: Sequence[str]) -> str:
+        """Text of the words, written as the training text is; joined by spaces where nothing is known of that."""
+        return " ".join(words) if self.writing is None else self.writing.to_text(words)
+
+    def shown(self, word: str) -> str:
+        """A word of the vocabulary for the eye: of a subword, the text that it stands for."""
+        return self.writing.to_text([word]).strip() or word if isinstance(self.writing, Subwords) else word
 
     @torch.no_grad()
-    def encode(self, texts: Sequence[str] | Sequence[list[str]]) -> Float[Tensor, "B D"]:
+    def encode(self, texts: Texts) -> Float[Tensor, "B D"]:
         """Posterior means mu(x), in the order of the texts."""
-        found = torch.empty(len(texts), self.networks.latent.latent_dim, device=self.device)
-        for batch in self.batches(texts):
+        listed = checked_texts(texts)
+        found = torch.empty(len(listed), self.networks.latent.latent_dim, device=self.device)
+        for batch in self.batches(listed):
             found[batch.indices] = self.networks.encode(batch)
         return found
 
@@ -143,22 +176,26 @@ class SVEBM(nn.Module):
         Raises:
             ConfigError: an option out of range.
         """
+        words = self.decode_words(
+            z, greedy=greedy, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, precision=precision
+        )
+        return [self.written(sentence) for sentence in words]
+
+    @torch.no_grad()
+    def decode_words(self, z: Float[Tensor, "B D"], *, seed: int = 0, **options: Any) -> list[list[str]]:
+        """The same by words, as the vocabulary has them; arguments and errors as for `decode`."""
         ids = torch.arange(z.shape[0], device=z.device)
         sentences: list[list[int]] = []
         for part, part_ids in zip(z.split(BATCH), ids.split(BATCH), strict=True):
             sentences += self.networks.decoder.decode(
                 part,
                 max_tokens=self.max_words,
-                greedy=greedy,
-                temperature=temperature,
-                top_k=top_k,
-                top_p=top_p,
                 seed=seed,
                 ids=part_ids,
-                precision=precision,
+                **options,
                 **self.networks.symbol_argument(part),
             )
-        return [self.to_text(sentence) for sentence in sentences]
+        return [self.vocabulary.decode(sentence) for sentence in sentences]
 
     def generate(self, n: int, *, symbol: int | None = None, seed: int = 0, **options: Any) -> list[str]:
         """Sentences from the prior: z by Langevin from p(z), or from p(z|y = symbol), then x from p(x|z).
@@ -203,6 +240,7 @@ class SVEBM(nn.Module):
 
         Raises:
             ConfigError: a symbol or option out of range, or a model that was not trained on dialogs.
+            DataError: a context that is one turn in place of a list.
         """
         if self.config.model.kind != "dialogs":
             raise ConfigError("respond: this model was not trained on dialogs; use generate")
@@ -210,6 +248,8 @@ class SVEBM(nn.Module):
         dialogs: list[int] = []
         asked = []
         for number, context in enumerate(contexts):
+            if isinstance(context, str):
+                raise DataError(f"context {number}: a string given, expected a list of turns; write [turn]")
             turns += [*(self._words(turn) for turn in context), []]  # the response is what we do not know
             dialogs += [number] * (len(context) + 1)
             asked.append(len(turns) - 1)
@@ -222,7 +262,7 @@ class SVEBM(nn.Module):
         for number, indices in enumerate(torch.tensor(asked).split(BATCH)):
             batch = split.collate(indices).to(self.device)  # unknown responses are equally long: the order stays
             words = self.response_to(batch, n_samples=n_samples, seed=seed + number, symbol=symbol, **options)
-            found += [" ".join(response) for response in words]
+            found += [self.written(response) for response in words]
         return found
 
     @torch.no_grad()
@@ -240,7 +280,7 @@ class SVEBM(nn.Module):
             samples.append([self.vocabulary.decode(ids) for ids in words])
         return [candidates[consensus(candidates)] for candidates in map(list, zip(*samples, strict=True))]
 
-    def reconstruct(self, texts: Sequence[str] | Sequence[list[str]]) -> list[str]:
+    def reconstruct(self, texts: Texts) -> list[str]:
         """Greedy decoding of mu(x)."""
         return self.decode(self.encode(texts))
 
@@ -261,21 +301,22 @@ class SVEBM(nn.Module):
         return latent
 
     @torch.no_grad()
-    def symbol_probabilities(self, texts: Sequence[str] | Sequence[list[str]]) -> Float[Tensor, "B K"]:
+    def symbol_probabilities(self, texts: Texts) -> Float[Tensor, "B K"]:
         """p(y | z = mu(x)) of each text (Eq. 3), times p(y | words of x)^tau where words guided the symbols."""
-        latent = self._energy("symbol_probabilities")
-        found = torch.empty(len(texts), latent.n_categories, device=self.device)
-        for batch in self.batches(texts):
+        latent, listed = self._energy("symbol_probabilities"), checked_texts(texts)
+        found = torch.empty(len(listed), latent.n_categories, device=self.device)
+        for batch in self.batches(listed):
             answers = self.networks.answers(batch, latent.posterior(self.networks.encoder(batch)))
             assert answers is not None
             found[batch.indices] = answers[:, 0].float().exp()
         return found
 
-    def classify(self, texts: Sequence[str] | Sequence[list[str]]) -> list[Classification]:
+    def classify(self, texts: Texts) -> list[Classification]:
         """Most probable symbol of each text, with its label where the model learnt from labels."""
-        if len(texts) == 0:
+        listed = checked_texts(texts)
+        if not listed:
             return []
-        probability, symbol = self.symbol_probabilities(texts).max(-1)
+        probability, symbol = self.symbol_probabilities(listed).max(-1)
         names = self.label_names
         return [
             Classification(s, names[s] if s < len(names) else None, p)
@@ -285,7 +326,7 @@ class SVEBM(nn.Module):
     @torch.no_grad()
     def nll(
         self,
-        texts: Sequence[str] | Sequence[list[str]],
+        texts: Texts,
         *,
         n_samples: int = 100,
         log_z: float | None = None,
@@ -312,8 +353,9 @@ class SVEBM(nn.Module):
             if isinstance(self.networks.latent, EnergyLatent):
                 raise ConfigError("nll: the energy family needs log_z (log_z_upper in the model's metrics.json)")
             log_z = 0.0
-        found = torch.empty(len(texts), dtype=torch.float64, device=self.device)
-        for batch in self.batches(texts):
+        listed = checked_texts(texts)
+        found = torch.empty(len(listed), dtype=torch.float64, device=self.device)
+        for batch in self.batches(listed):
             weights = importance_samples(self.networks, batch, n_samples, seed=seed, proposal_scale=proposal_scale)
             found[batch.indices] = -importance_weighted_log_likelihood(
                 weights.log_likelihood, weights.log_prior, weights.log_posterior, log_z

@@ -16,8 +16,11 @@ from svebm_ext import __version__
 from svebm_ext.config import Config, from_dict, is_bag_of_words, validate
 from svebm_ext.data.corpora import load_configured
 from svebm_ext.data.corpus import Corpus
+from svebm_ext.data.coverage import unknown_note, unknown_share
 from svebm_ext.data.documents import document_vocabulary
+from svebm_ext.data.subwords import Subwords
 from svebm_ext.data.vocabulary import Vocabulary
+from svebm_ext.data.writing import load_writing, save_writing
 from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.models.document import WORD_STD, DocumentDecoder, DocumentEncoder
 from svebm_ext.models.latent_variable import LatentVariableModel
@@ -73,7 +76,7 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
     if config.model.kind == "points":
         raise ConfigError(f"model.kind: {config.model.kind} is trained by svebm_ext.training.points")
     check_folder(out, resume)
-    corpus = load_configured(config.data)
+    corpus = load_configured(config.data, load_writing(out, config.data) if resume else None)
     config = fit_to_corpus(with_categories(config, corpus), corpus)
     vocabulary = Vocabulary.load(out / "vocab.json") if resume else build_vocabulary(corpus, config)
     feed = make_feed(corpus, vocabulary, config, runtime)
@@ -82,7 +85,7 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
         found = learn_features(cast(SentenceFeed, feed), vocabulary, config, _say if runtime.is_main else _say_nothing)
         config = replace(config, model=replace(config.model, n_categories=found.n_categories))
     torch.manual_seed(config.seed)
-    model = SVEBM(config, vocabulary, feed.label_names)
+    model = SVEBM(config, vocabulary, feed.label_names, corpus.writing)
     if found is not None:
         found.copy_to(model.networks)
     if isinstance(feed, DocumentFeed):
@@ -94,6 +97,7 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
         max_words=model.max_words,
         device=runtime.device,
         objective=config.objective,
+        to_text=model.to_text,
     )
     trainer = Trainer(config, model.networks, feed, out, runtime, validator)
     if resume:
@@ -102,7 +106,7 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
         guide_symbols(model.networks, cast(SentenceFeed, feed))
     if runtime.is_main:
         start_folder(out, model, resume)
-        _tell(corpus, feed, vocabulary)
+        _tell(corpus, feed, vocabulary, config)
         if trainer.step < config.training.max_steps:
             (out / FITTED).unlink(missing_ok=True)
     runtime.barrier()
@@ -155,10 +159,12 @@ def build_vocabulary(corpus: Corpus, config: Config) -> Vocabulary:
     sentences, size = corpus.train.sentences, config.data.vocabulary_size
     if is_bag_of_words(config.model):
         return document_vocabulary(sentences, size, remove_stop_words=config.data.remove_stop_words)
+    if isinstance(corpus.writing, Subwords):
+        return Vocabulary(corpus.writing.tokens)
     return Vocabulary.build(sentences, max_size=size)
 
 
-def _tell(corpus: Corpus, feed: SentenceFeed | DocumentFeed, vocabulary: Vocabulary) -> None:
+def _tell(corpus: Corpus, feed: SentenceFeed | DocumentFeed, vocabulary: Vocabulary, config: Config) -> None:
     """Say what is trained on, on standard error."""
     sizes = " / ".join(f"{len(split):,}" for split in (corpus.train, corpus.valid, corpus.test))
     if isinstance(feed, DocumentFeed):
@@ -171,12 +177,16 @@ def _tell(corpus: Corpus, feed: SentenceFeed | DocumentFeed, vocabulary: Vocabul
             lines.append(f"{feed.train.n_empty:,} training documents have no word of the vocabulary")
         _say("\n".join([*lines, *corpus.notes]))
         return
+    tokens = "subwords" if isinstance(corpus.writing, Subwords) else "words"
     lines = [
-        f"{corpus.name}: {sizes} sentences (train / valid / test), {len(vocabulary):,} words, "
+        f"{corpus.name}: {sizes} sentences (train / valid / test), {len(vocabulary):,} {tokens}, "
         f"{feed.steps_per_epoch:,} iterations an epoch, {feed.padding():.2%} of positions would be padding"
     ]
     if feed.train.n_truncated:
         lines.append(f"{feed.train.n_truncated:,} training sentences were cut to {feed.train.max_tokens} tokens")
+    unknown = unknown_share(corpus.test.sentences, vocabulary)
+    if unknown:
+        lines.append(unknown_note(unknown, config.data))
     _say("\n".join([*lines, *corpus.notes]))
 
 
@@ -199,6 +209,7 @@ def start_folder(out: Path, model: SVEBM, resume: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / CONFIG, model.description())
     model.vocabulary.save(out / "vocab.json")
+    save_writing(model.writing, out)
     if not resume:
         write_json(out / "env.json", environment())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -35,6 +36,7 @@ class Validator:
         seed: of the posterior samples, the same at every validation.
         max_words: longest printed sample.
         objective: terms that it leaves out altogether are left out of the bound.
+        to_text: how ids are printed; words joined by spaces where it is not given.
         device: where the model is.
     """
 
@@ -47,9 +49,11 @@ class Validator:
         max_words: int,
         device: torch.device,
         objective: ObjectiveConfig | None = None,
+        to_text: Callable[[list[int]], str] | None = None,
     ) -> None:
         self._valid, self._vocabulary, self._seed, self._max_words = valid, vocabulary, seed, max_words
         self._device, self._objective = device, objective or ObjectiveConfig()
+        self._words = to_text or (lambda ids: " ".join(vocabulary.decode(ids)))
         n = min(len(valid), MAX_SENTENCES)
         self._batches = evaluation_batches(valid.lengths[:n], 256)
         self._n = n
@@ -149,6 +153,3 @@ class Validator:
                 "  sample          " + self._words(ids) for ids in model.decode(batch, z, max_tokens=self._max_words)
             ]
         return "\n".join(lines)
-
-    def _words(self, ids: list[int]) -> str:
-        return " ".join(self._vocabulary.decode(ids))

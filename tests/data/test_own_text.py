@@ -269,7 +269,8 @@ def test_more_classes_than_can_stay_are_noted(tmp_path):
 
 def test_sentences_without_a_word_are_empty(tmp_path, monkeypatch):
     path = write(tmp_path / "a.txt", "one\n--\nthree\n")
-    monkeypatch.setattr("svebm_ext.data.own_text.tokenize", lambda text, *_: [w for w in text.split() if w != "--"])
+    words = lambda texts, *_: [[w for w in text.split() if w != "--"] for text in texts]  # noqa: E731
+    monkeypatch.setattr("svebm_ext.data.own_text.read_words", words)
     with pytest.raises(DataError, match=r"a\.txt:2: no word in it; delete it, or set data\.empty-lines to skip"):
         load_text(path)
     corpus = load_text(path, path, path, empty_lines="skip")
@@ -281,3 +282,8 @@ def test_a_home_folder_is_found(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     write(tmp_path / "mine.txt", TEN)
     assert len(load_text("~/mine.txt").train) == 8
+def test_a_line_without_a_visible_character_is_empty(tmp_path):
+    path = write(tmp_path / "a.txt", "one\n\u200b\ntwo\nthree\nfour\n")
+    with pytest.raises(DataError, match=r"a\.txt:2: empty line"):
+        load_text(path)
+    assert len(load_text(path, empty_lines="skip").train) == 2

@@ -11,7 +11,7 @@ from tiny_runs import tiny_config, write_dialogs
 from svebm_ext import SVEBM
 from svebm_ext.config import validate
 from svebm_ext.data.corpora import load_configured
-from svebm_ext.errors import ConfigError
+from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.evaluation.evaluate_model import evaluate_run
 from svebm_ext.models.consensus import consensus
 from svebm_ext.models.svebm import SEEDS_BETWEEN_SAMPLES
@@ -120,6 +120,8 @@ def test_responses_of_a_model_folder(run):
     assert agreed == [texts[consensus([text.split() for text in texts])] for texts in samples]
     with pytest.raises(ConfigError, match="n_samples: 0 given"):
         loaded.respond(contexts, n_samples=0)
+    with pytest.raises(DataError, match="context 1: a string given"):
+        loaded.respond([["hi"], "hi"])
     for refused in (lambda: loaded.generate(1), lambda: loaded.encode(["hi"])):
         with pytest.raises(ConfigError, match=r"use SVEBM\.respond"):
             refused()

@@ -1,0 +1,45 @@
+"""How much of a text a vocabulary knows, and the bytes that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..config import DataConfig, has_subwords
+from .corpus import Split
+from .vocabulary import Vocabulary
+
+#: Share of unknown words from which on subwords are advised.
+MANY_UNKNOWN = 0.1
+
+
+def unknown_share(sentences: Iterable[Sequence[str]], vocabulary: Vocabulary) -> float:
+    """Share of the words that the vocabulary lacks, `<unk>` in the text counted; 0 where there is no word."""
+    n_words = n_unknown = 0
+    for sentence in sentences:
+        n_words += len(sentence)
+        n_unknown += vocabulary.encode(sentence).count(vocabulary.UNKNOWN)
+    return n_unknown / n_words if n_words else 0.0
+
+
+def unknown_note(share: float, data: DataConfig) -> str:
+    """A sentence on the share of unknown words of the test text, with advice where the model would learn little."""
+    note = f"{share:.1%} of the words of the test text are unknown: too rare in the training text, or not in it"
+    if share <= MANY_UNKNOWN or data.corpus != "lines" or has_subwords(data):
+        return note
+    return f"{note}; subwords know every text: --data.tokenization bpe"
+
+
+def text_bytes(split: Split, max_words: int) -> list[int]:
+    """UTF-8 bytes of each text, its end not counted.
+
+    A text that is not known as it was written is its words with spaces between them. Of a text with more words than
+    `max_words` the bytes are counted in proportion to the characters of the words that are left.
+    """
+    found = []
+    for i, sentence in enumerate(split.sentences):
+        text = " ".join(sentence) if split.texts is None else split.texts[i]
+        n_bytes = len(text.encode(errors="surrogatepass"))
+        if len(sentence) > max_words:
+            n_bytes = round(n_bytes * len("".join(sentence[:max_words])) / len("".join(sentence)))
+        found.append(n_bytes)
+    return found

@@ -1,0 +1,44 @@
+"""Files of a model folder that belong to its words: written whole or not at all, read within bounds."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelFolderError
+
+#: Bytes of such a file at most; a vocabulary of 100,000 words has 2 million.
+MAX_BYTES = 64_000_000
+
+
+def write_whole(path: Path, content: str) -> None:
+    """Write a file so that a reader sees the old one or the whole new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_small_json(path: Path) -> Any:
+    """A JSON file of a model folder.
+
+    Raises:
+        ModelFolderError: the file is missing, no regular file, larger than MAX_BYTES, or not JSON in UTF-8.
+    """
+    if not path.exists():
+        raise ModelFolderError(f"{path}: missing; copy all files of the model folder together")
+    if not path.is_file():
+        raise ModelFolderError(f"{path}: not a regular file")
+    try:
+        with open(path, "rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise ModelFolderError(f"{path}: larger than {MAX_BYTES:,} bytes, which no file of its kind is")
+        return json.loads(content.decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelFolderError(f"{path}: cannot be read as JSON in UTF-8: {error}") from error
