@@ -282,6 +282,8 @@ def test_a_home_folder_is_found(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     write(tmp_path / "mine.txt", TEN)
     assert len(load_text("~/mine.txt").train) == 8
+
+
 def test_a_line_without_a_visible_character_is_empty(tmp_path):
     path = write(tmp_path / "a.txt", "one\n\u200b\ntwo\nthree\nfour\n")
     with pytest.raises(DataError, match=r"a\.txt:2: empty line"):
