@@ -150,8 +150,20 @@ def adapted_step_size(step_size: float, acceptance: float) -> float:
     return min(max(adapted, SMALLEST_STEP), LARGEST_STEP)
 
 
+def hold_symbols(model: LatentVariableModel, train: EncodedSplit, guesses: Float[Tensor, "N K"], *, seed: int) -> None:
+    """Move f so that p(z) is N(0, I), where nothing better was learnt, while the symbols agree with the guesses."""
+    posterior = _posteriors(model, train)
+    targets = guesses[encoded_rows(train, MAX_SENTENCES)].to(posterior.mean.device)
+    start_at_mixture(cast(EnergyLatent, model.latent), posterior, targets, seed=seed, flat=True)
+
+
 def start_at_mixture(
-    latent: EnergyLatent, posterior: GaussianPosterior, targets: Float[Tensor, "N K"], *, seed: int
+    latent: EnergyLatent,
+    posterior: GaussianPosterior,
+    targets: Float[Tensor, "N K"],
+    *,
+    seed: int,
+    flat: bool = False,
 ) -> None:
     """Move f so that exp(F) p0 is a mixture of Gaussians, a component a symbol, and p(y|z) agrees with the targets.
 
@@ -163,6 +175,7 @@ def start_at_mixture(
         posterior: q(z|x) of the N sentences.
         targets: probabilities of their symbols.
         seed: of the points.
+        flat: F is to be 0 instead, that is p(z) to be N(0, I).
     """
     prior, (mean, log_variance) = latent.prior, posterior
     mass = targets.sum(0) + 1e-6
@@ -191,6 +204,8 @@ def start_at_mixture(
         others = torch.cat((noise[1], shares * z + (1.0 - shares) * noise[2]))
         with torch.no_grad():
             energies = torch.cat([log_ratios(part).logsumexp(-1) for part in (z, others)]).clamp_min(LOWEST_ENERGY)
+            if flat:
+                energies.zero_()
         found = prior.logits(torch.cat((z, others)))
         wrong = torch.nn.functional.smooth_l1_loss(found.logsumexp(-1), energies)
         symbols = -(targets[rows] * found[:BATCH].log_softmax(-1)).sum(-1).mean()

@@ -14,9 +14,10 @@ from svebm_ext.training.guides.bags import MAX_SENTENCES, Array, Bags, Guide, lo
 
 #: Exponent of the logistic regression in the product.
 REGRESSION_POWER = 0.5
-#: C of the logistic regression; rounds of EM beside it; exponents of word counts to choose from.
-INVERSE_PENALTY, LABELLED_EM_ROUNDS = 10.0, 10
-EXPONENTS = (0.0, 0.25, 0.5, 1.0, 2.0)
+#: C of the logistic regression; rounds of EM beside it, and exponent of the word counts in these, without which naive
+#: Bayes is too certain; exponents in the product to choose from, the middle one where labels are too few to choose.
+INVERSE_PENALTY, EM_ROUNDS, EM_POWER = 50.0, 8, 0.5
+EXPONENTS, USUAL_EXPONENT = (0.0, 0.05, 0.125, 0.25, 0.5), 0.25
 
 
 def find_classes(
@@ -52,7 +53,7 @@ def _best_exponent(
     smallest = int(np.bincount(labels[known], minlength=n_classes).min())
     n_folds = min(5, smallest)
     if n_folds < 2:
-        return 1.0, float("nan")
+        return USUAL_EXPONENT, float("nan")
     from sklearn.model_selection import StratifiedKFold
 
     right = dict.fromkeys(EXPONENTS, 0)
@@ -61,7 +62,7 @@ def _best_exponent(
         for exponent, guide in _taught_by_labels(bags, labels, known[kept], others, n_classes).items():
             predicted = guide.log_probabilities(bags[known[held]]).argmax(1)
             right[exponent] += int((predicted == labels[known[held]]).sum())
-    best = max(EXPONENTS, key=lambda exponent: (right[exponent], -abs(exponent - 1.0)))
+    best = max(EXPONENTS, key=lambda exponent: (right[exponent], -abs(exponent - USUAL_EXPONENT)))
     return best, right[best] / len(known)
 
 
@@ -81,8 +82,8 @@ def _taught_by_labels(bags: Bags, labels: Array, known: Array, others: Array, n_
     words = bags.words[both]
     taught = REGRESSION_POWER * log_softmax(bags.features[others] @ weight.T + bias)
     guessed = np.exp(taught / REGRESSION_POWER)
-    for _ in range(LABELLED_EM_ROUNDS if len(others) else 0):
-        scores = word_scores(words, np.concatenate((shares, guessed)))
+    for _ in range(EM_ROUNDS if len(others) else 0):
+        scores = EM_POWER * word_scores(words, np.concatenate((shares, guessed)))
         guessed = np.exp(log_softmax(bags.words[others] @ scores + taught))
     scores = word_scores(words, np.concatenate((shares, guessed)))
     return {e: Guide(e * scores, REGRESSION_POWER * weight, REGRESSION_POWER * bias) for e in EXPONENTS}
