@@ -125,4 +125,5 @@ def _taught(bags: Bags, shares: Array, n_rounds: int, seed: int) -> Guide:
             scores = MIXTURE_POWER * word_scores(bags.words, shares)
             shares = np.exp(log_softmax(bags.words @ scores + taught))
     scores = MIXTURE_POWER * word_scores(bags.words, shares)
-    return Guide(scores, REGRESSION_POWER * weight, REGRESSION_POWER * bias)
+    nothing = np.zeros_like(scores)
+    return Guide(scores, nothing, REGRESSION_POWER * weight, REGRESSION_POWER * bias)
