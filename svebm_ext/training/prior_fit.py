@@ -45,6 +45,8 @@ N_STEPS, STEP_SIZE = 20, 0.05
 RATE = 1e-3
 #: lambda here, as a share of the one in training, where w weighs the energies.
 INFORMATION = 0.5
+#: The same two from a mixture, which is near the end already: fewer chains that move less suffice.
+N_MOVED_FROM_MIXTURE, N_STEPS_FROM_MIXTURE = 256, 10
 #: Weight of the symbols' cross-entropy where they are held to guesses.
 GUIDANCE = 1.0
 #: Metropolis-adjusted steps: the acceptance that moves fastest in high dimension (Roberts & Rosenthal 1998), how
@@ -88,8 +90,9 @@ def fit_prior(
     if guesses is not None:
         targets = guesses[encoded_rows(train, MAX_SENTENCES)].to(posterior.mean.device)
         start_at_mixture(latent, posterior, targets, seed=seed)
+    n_moved, n_steps = (N_MOVED, N_STEPS) if targets is None else (N_MOVED_FROM_MIXTURE, N_STEPS_FROM_MIXTURE)
     chains = ChainBank(
-        N_CHAINS, latent.latent_dim, seed=seed + 1, n_steps=N_STEPS, step_size=STEP_SIZE, device=posterior.mean.device
+        N_CHAINS, latent.latent_dim, seed=seed + 1, n_steps=n_steps, step_size=STEP_SIZE, device=posterior.mean.device
     )
     chains.states = latent.sample_prior(N_CHAINS, seed=seed)
     step_size = STEP_SIZE
@@ -101,7 +104,7 @@ def fit_prior(
         negative = chains.advance(
             prior.layers(),
             iteration,
-            N_MOVED,
+            n_moved,
             step_size=step_size,
             metropolis=targets is not None,
             activation=prior.activation,

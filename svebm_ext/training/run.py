@@ -77,6 +77,9 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
     if config.model.kind == "points":
         raise ConfigError(f"model.kind: {config.model.kind} is trained by svebm_ext.training.points")
     check_folder(out, resume)
+    if resume and config.model.n_categories == 0:  # the run has chosen it
+        chosen = read_run_config(out).model.n_categories
+        config = replace(config, model=replace(config.model, n_categories=chosen))
     corpus = load_configured(config.data, load_writing(out, config.data) if resume else None)
     config = fit_to_corpus(with_categories(config, corpus), corpus)
     vocabulary = Vocabulary.load(out / "vocab.json") if resume else build_vocabulary(corpus, config)

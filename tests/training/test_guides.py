@@ -107,7 +107,9 @@ def test_few_labels_find_the_classes(text, n):
     guesses = guide.guesses(bags, torch.from_numpy(labels), 4)
     known = labels >= 0
     assert guesses.shape == (len(bags), 4) and (guesses[:, 3] == 0).all()
-    assert torch.equal(guesses[known].argmax(1), torch.from_numpy(labels[known])) and (guesses[known].max(1)[0] == 1).all()
+    assert (
+        torch.equal(guesses[known].argmax(1), torch.from_numpy(labels[known])) and (guesses[known].max(1)[0] == 1).all()
+    )
     torch.testing.assert_close(guesses.sum(1), torch.ones(len(bags)))
 
 
