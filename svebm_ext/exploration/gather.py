@@ -61,20 +61,22 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Encoded:
-    """B sentences as the model sees them: words, labels, mu(x) and f(mu(x)); None for a model without symbols."""
+    """B sentences as the model sees them: words, labels, mu(x), f(mu(x)), and the probabilities [B, K] of the symbols that
+    it answers; the last two None for a model without symbols."""
 
     words: list[list[str]]
     texts: list[str]
     labels: dict[str, list[str]]
     z: Tensor
     logits: Tensor | None
+    answers: Tensor | None
 
     @property
     def symbol(self) -> Tensor:
         """Most probable symbol of each sentence, [B]; -1 for a model without symbols."""
-        if self.logits is None:
+        if self.answers is None:
             return torch.full((len(self.words),), -1)
-        return self.logits.argmax(-1)
+        return self.answers.argmax(-1)
 
 
 def gather(run: Path, model: SVEBM, corpus: Corpus, settings: Settings, say: Say = lambda text: None) -> Exploration:
@@ -154,6 +156,7 @@ def encode(model: SVEBM, split: Split, settings: Settings) -> Encoded:
         {name: [values[i] for i in chosen] for name, values in split.labels.items() if any(values)},
         z,
         latent.prior.logits(z).double().cpu() if isinstance(latent, EnergyLatent) else None,
+        model.symbol_probabilities(words).double().cpu() if isinstance(latent, EnergyLatent) else None,
     )
 
 
@@ -323,8 +326,8 @@ def table_of(encoded: Encoded) -> tuple[list[Sentence], list[LabelField]]:
     numbers = [{value: i for i, value in enumerate(one.values)} for one in fields]
     symbol = encoded.symbol
     probability = torch.zeros(len(symbol))
-    if encoded.logits is not None:
-        probability = encoded.logits.softmax(-1).max(-1).values
+    if encoded.answers is not None:
+        probability = encoded.answers.max(-1).values
     labels: Iterable[tuple[int, ...]] = [()] * len(symbol)
     if fields:
         columns = [
