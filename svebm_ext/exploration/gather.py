@@ -61,8 +61,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Encoded:
-    """B sentences as the model sees them: words, labels, mu(x), f(mu(x)), and the probabilities [B, K] of the symbols that
-    it answers; the last two None for a model without symbols."""
+    """B sentences as the model sees them: words, labels, mu(x), f(mu(x)), and the probabilities [B, K] of its answers.
+
+    The last two are None for a model without symbols.
+    """
 
     words: list[list[str]]
     texts: list[str]

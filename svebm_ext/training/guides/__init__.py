@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from svebm_ext.config import Config
 from svebm_ext.data.vocabulary import Vocabulary
+from svebm_ext.errors import DataError
 from svebm_ext.models.features import WordFeatures
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.training.feeds import SentenceFeed
@@ -46,12 +47,20 @@ def learn_features(
         vocabulary: of the run.
         config: whether there is a guide, K (0: chosen), seed.
         say: receives a line.
+
+    Raises:
+        DataError: more symbols than sentences.
     """
     features = WordFeatures(len(vocabulary))
     features.fit(feed.train, seed=config.seed)
     n_symbols, labels = config.model.n_categories, feed.train.labels.numpy()
     if not is_guided(config):
         return LearntFeatures(features, n_symbols, None)
+    if n_symbols > len(feed.train):
+        raise DataError(
+            f"model.n-categories: {n_symbols} symbols for {len(feed.train)} training sentences; expected at most one for "
+            "each of them"
+        )
     bags = bags_of_split(feed.train, features)
     if config.objective.label_weight > 0:
         guide = find_classes(bags, labels, len(feed.label_names), seed=config.seed, say=say)
