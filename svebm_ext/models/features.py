@@ -112,8 +112,9 @@ class WordFeatures(nn.Module):
         vectors = vectors * (RARITY / (RARITY + present_share))[:, None]
         means = (counts > 0).astype(np.float64) @ vectors
         centre = means.mean(0)
+        spread = means - centre
         with threadpool_limits(1):
-            common = np.linalg.svd(np.cov((means - centre).T))[0][:, 0]
+            common = np.linalg.eigh(spread.T @ spread)[1][:, -1]
         for buffer, values in (
             (self.idf, idf),
             (self.topics, topics),

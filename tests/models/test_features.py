@@ -129,8 +129,10 @@ def test_features_are_0_for_what_is_unknown_and_learnt_twice_alike(features, tra
     assert (features.of_split(unknown)[:, :TOPIC_DIM] == 0).all()
 
 
-def test_a_text_of_one_word_is_no_error():
-    corpus = load_text(["word"] * 12)
+@pytest.mark.parametrize("texts", [["word"] * 12, ["one two", "three four", "five six"]])
+def test_texts_too_small_to_learn_from_are_no_error(texts):
+    """All alike, or a single sentence once two are held out."""
+    corpus = load_text(texts)
     vocabulary = Vocabulary.build(corpus.train.sentences)
     found = WordFeatures(len(vocabulary))
     train = EncodedSplit.from_split(corpus.train, vocabulary)
