@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +38,7 @@ def run_measured(command: Sequence[str], log: Path) -> Measured:
     environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS)}
     log.parent.mkdir(parents=True, exist_ok=True)
     peak, begin = None, time.monotonic()
-    with log.open("wb") as stream:
+    with log.open("wb") as stream, _stopped_by_sigterm():
         process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env=environment)
         try:
             while process.poll() is None:
@@ -49,6 +52,23 @@ def run_measured(command: Sequence[str], log: Path) -> Measured:
     return Measured(process.returncode, time.monotonic() - begin, peak)
 
 
+@contextlib.contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt, as Ctrl-C does: otherwise the command would outlive this process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _peak(pid: int) -> float | None:
     """Largest resident memory of a running process in MiB; None where the system does not tell."""
     try:
@@ -60,6 +80,7 @@ def _peak(pid: int) -> float | None:
 
 
 def last_line(log: Path) -> str:
-    """The last line of a command's output that is not empty."""
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else "no output"
+    """The last line of a command's output that has a letter: what was wrong, where it failed."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    told = [line.strip() for line in lines if any(map(str.isalpha, line))]
+    return told[-1] if told else "no output"

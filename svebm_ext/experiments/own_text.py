@@ -41,7 +41,7 @@ _VAE: dict[str, dict[str, Any]] = {
 _SMOKE: dict[str, dict[str, Any]] = {
     "model": {"embedding_dim": 16, "encoder_hidden": 16, "decoder_hidden": 16, "latent_dim": 4, "prior_hidden": (16,)},
     "chains": {"n_chains": 128, "n_steps": 3},
-    "training": {"max_steps": 6, "validate_every": 3, "sample_every": 0},
+    "training": {"max_steps": 6, "validate_every": 3, "sample_every": 0, "prior_steps": 0, "prior_stage": "joint"},
     "evaluation": {
         "importance_samples": 2, "max_sentences": 20, "frequency_samples": 100, "log_z_chains": 32,
         "log_z_temperatures": 10,
@@ -65,8 +65,6 @@ def make_row(name: str, budget: Budget) -> Row:
         config = _changed(config, _VAE)
     if budget == "smoke":
         config = _changed(config, _SMOKE)
-        if config.training.prior_steps:
-            config = _changed(config, {"training": {"prior_steps": 5}})
     make = functools.partial(_make, corpus=corpus, method=method, labels=labels)
     return Row(name, config, make=make, reads=READS, files=functools.partial(_files, corpus=corpus))
 

@@ -105,7 +105,8 @@ def _training_command(run: Run, cell: Cell, files: Files, train: Texts) -> list[
     elif cell.labels < 0 and cell.method == "svebm-ib":
         given["model.n-categories"] = len(train.classes)
     given |= changed_options(run.config)
-    return [*command, run.config.preset, *(f"--{name}={value}" for name, value in given.items())]
+    words = ([f"--{name}", *map(str, value if isinstance(value, list) else [value])] for name, value in given.items())
+    return [*command, run.config.preset, *(word for option in words for word in option)]
 
 
 def changed_options(config: Config) -> dict[str, Any]:
