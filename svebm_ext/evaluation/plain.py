@@ -6,13 +6,14 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from svebm_ext.errors import DataError
 
 Sentences = Sequence[Sequence[str]]
+Item = TypeVar("Item")
 
 #: Most training sentences that k-means sees.
 KMEANS_SENTENCES = 20_000
@@ -77,10 +78,10 @@ def tfidf_logistic_regression(
         return [str(label) for label in learner.predict(vectorizer.transform(test_sentences))]
 
 
-def evenly_spread(sentences: Sentences, limit: int) -> Sentences:
-    """At most `limit` of the sentences, the first of each of so many equal parts, in order."""
-    n = len(sentences)
-    return sentences if n <= limit else [sentences[i * n // limit] for i in range(limit)]
+def evenly_spread(items: Sequence[Item], limit: int) -> Sequence[Item]:
+    """At most `limit` of the items, the first of each of so many equal parts, in order."""
+    n = len(items)
+    return items if n <= limit else [items[i * n // limit] for i in range(limit)]
 
 
 def _tokens(sentence: Sequence[str]) -> Sequence[str]:
