@@ -51,7 +51,7 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Config, Arguments]:
     presets = "\n".join(f"  {key}: {text}" for key, (text, _) in PRESETS.items())
     found: Arguments = parse(
         Arguments,
-        rest,
+        _with_numbers(rest),
         default=default,
         prog="python -m svebm_ext.train [PRESET] [FILE]",
         description=f"Train a latent-space energy-based model of text.\n\nFILE: your own text.\n\nPresets:\n{presets}",
@@ -78,6 +78,17 @@ def _positional(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     if named is not None:
         raise ConfigError(f"--data.train: {named} given, and {words[1]} after the preset; expected one file")
     return words[0], ["--data.train", words[1], *rest]
+
+
+def _with_numbers(arguments: Sequence[str]) -> list[str]:
+    """The arguments, "auto" as a number of symbols written as the 0 that it is in a configuration."""
+    option, given = "--model.n-categories", list(arguments)
+    for index, argument in enumerate(given):
+        if argument == f"{option}=auto":
+            given[index] = f"{option}=0"
+        elif argument == option and given[index + 1 : index + 2] == ["auto"]:
+            given[index + 1] = "0"
+    return given
 
 
 def _is_file_name(word: str) -> bool:

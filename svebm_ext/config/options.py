@@ -72,7 +72,8 @@ class ModelConfig:
     latent_dim: int = 40
     """D, size of the continuous vector z."""
     n_categories: int = 20
-    """K, number of symbols y of the energy family; 0: as many as the label has classes."""
+    """K, number of symbols y of the energy family; 0 (or auto, on the command line): as many as the label has classes
+    where it is learnt, else the number on which two halves of your own text agree best."""
     n_variables: int = 20
     """Discrete variables, or mixtures, of the families categorical, semi and mixture."""
     n_classes: int = 5

@@ -18,6 +18,9 @@ from .writing import OwnTokenization, Writing, read_words, with_writing
 
 __all__ = ["LABEL", "load_text", "read_own_file", "recognise_format"]
 
+#: Labels of a file of its own (data.labelled) may be held out where there are as many in all, and of a class on average.
+MANY_LABELS, MANY_LABELS_EACH = 1000, 50
+
 LABEL = "label"
 """Name of the label that a user's file gives."""
 
@@ -48,8 +51,8 @@ def load_text(
         train, valid, test: paths (docs/data.md has the formats; "-" is standard input, a folder is read as
             documents), or texts in memory: a list of strings, of (text, label) pairs or of dictionaries, a pandas or
             polars DataFrame or Series, a `datasets.Dataset`.
-        labelled: the same, every example with a label, added to the training sentences; the first sentence of each
-            class in it is never held out.
+        labelled: the same, every example with a label, added to the training sentences. All of them stay there where
+            they are few (below 1,000, or 50 a class), else at least the first of each class.
         labels: for format lines, files that hold the label of each line of train, valid and test.
         format: "auto" recognises the format of each file.
         text_column, label_column: name of a column (or key), or its number from 1; by default the one sensible choice.
@@ -86,7 +89,7 @@ def load_text(
     kept = np.zeros(0, dtype=np.int64)
     if "labelled" in splits:
         examples = splits["labelled"]
-        kept = len(splits["train"]) + np.unique(examples.labels[LABEL], return_index=True)[1]
+        kept = len(splits["train"]) + _never_held_out(examples.labels[LABEL])
         parts = _same_labels(splits["train"], examples)
         values = [value for part in parts for value in part.labels[LABEL]]
         splits["train"] = Split(
@@ -118,6 +121,13 @@ def _split(
         notes.append(f"{examples.name}: {n_skipped} empty lines left out")
     notes.extend(examples.notes)
     return Split(sentences, {LABEL: labels} if any(labels) else {}, texts=texts)
+
+
+def _never_held_out(labels: list[str]) -> np.ndarray:
+    """Which labelled examples always stay in training: all where labels are few, else the first of each class."""
+    first = np.unique(labels, return_index=True)[1]
+    many = len(labels) >= max(MANY_LABELS, MANY_LABELS_EACH * len(first))
+    return first if many else np.arange(len(labels))
 
 
 def _refuse_columns_of_lines(found: Iterable[Examples], text_column: str | None, label_column: str | None) -> None:

@@ -60,11 +60,20 @@ class WordFeatures(nn.Module):
     def forward(self, batch: SentenceBatch) -> Float[Tensor, "B 400"]:
         """h(x) of each row; a part of a sentence without a known word is 0."""
         words, counts, offsets = bags_of(batch.targets, batch.rows, batch.n_sentences, len(self.idf))
-        weights = (1.0 + counts.log()) * self.idf[words]
+        weights = self.tfidf(words, counts, offsets)
         topics = F.embedding_bag(words, self.topics, offsets[:-1], mode="sum", per_sample_weights=weights)
         vectors = F.embedding_bag(words, self.vectors, offsets[:-1], mode="sum") - self.mean
         vectors = vectors - (vectors @ self.common)[:, None] * self.common
         return torch.cat((F.normalize(topics, dim=-1), F.normalize(vectors, dim=-1)), -1)
+
+    def tfidf(
+        self, words: Int[Tensor, "m"], counts: Float[Tensor, "m"], offsets: Int[Tensor, "B_plus_1"]
+    ) -> Float[Tensor, "m"]:
+        """TF-IDF of the distinct words of sentences, (1 + log count) idf, of unit length a sentence; see `bags_of`."""
+        weights = (1.0 + counts.log()) * self.idf[words]
+        rows = torch.repeat_interleave(torch.arange(len(offsets) - 1, device=words.device), offsets.diff())
+        squares = weights.new_zeros(len(offsets) - 1).index_add(0, rows, weights.square())
+        return weights / squares.clamp_min(1e-12).sqrt()[rows]
 
     @torch.no_grad()
     def of_split(self, split: EncodedSplit) -> Float[Tensor, "N 400"]:
@@ -158,13 +167,13 @@ def count_matrix(split: EncodedSplit, vocabulary_size: int, n_most: int | None =
 def singular_vectors(matrix: Any, n: int, seed: int) -> tuple[Any, Any]:
     """The n largest right singular vectors [columns, n] and singular values of a sparse matrix; 0 beyond its rank."""
     import numpy as np
-    from sklearn.decomposition import TruncatedSVD
+    from sklearn.utils.extmath import randomized_svd
 
     vectors, values = np.zeros((matrix.shape[1], n)), np.zeros(n)
     rank = min(n, *(size - 1 for size in matrix.shape))
     if rank >= 1:
-        found = TruncatedSVD(rank, random_state=seed % 2**32).fit(matrix)
-        vectors[:, :rank], values[:rank] = found.components_.T, found.singular_values_
+        _, values[:rank], found = randomized_svd(matrix, rank, n_iter=5, random_state=seed % 2**32)
+        vectors[:, :rank] = found.T
     return vectors, values
 
 
@@ -173,6 +182,15 @@ def word_vectors(counts: Any, seed: int) -> Any:
 
     Source: Levy & Goldberg, Neural Word Embedding as Implicit Matrix Factorization, NIPS 2014.
     """
+    import numpy as np
+
+    vectors, values = singular_vectors(positive_information(counts), WORD_DIM, seed)
+    return vectors * np.sqrt(values)
+
+
+def positive_information(counts: Any) -> Any:
+    """Pointwise mutual information [V, V] of words that share a sentence, where it is above 0; of n(v, w) pairs,
+    log(n(v, w) n / (n(v) n(w)))."""
     import numpy as np
     import scipy.sparse as sp
 
@@ -184,9 +202,7 @@ def word_vectors(counts: Any, seed: int) -> Any:
     information = np.log(n * n.sum() / (margin[row] * margin[column])) if len(n) else n
     kept = information > 0
     shape = (counts.shape[1], counts.shape[1])
-    positive = sp.csr_matrix((information[kept], (row[kept], column[kept])), shape=shape)
-    vectors, values = singular_vectors(positive, WORD_DIM, seed)
-    return vectors * np.sqrt(values)
+    return sp.csr_matrix((information[kept], (row[kept], column[kept])), shape=shape)
 
 
 def _fewer_pairs(binary: Any) -> Any:

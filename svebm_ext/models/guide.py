@@ -9,13 +9,16 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from svebm_ext.data.batching import SentenceBatch
-from svebm_ext.models.features import FEATURE_DIM, bags_of
+from svebm_ext.models.features import FEATURE_DIM, WordFeatures, bags_of
 
 
 class SymbolGuide(nn.Module):
-    """log p(y | words of x) = log softmax(bias + sum over distinct words of scores[w] + weight h(x)).
+    """log p(y | words of x) = log softmax(bias + sum over distinct words w of (scores[w] + t_w tfidf[w]) + weight h(x)).
+
+    t_w is the TF-IDF of w in the sentence, which has unit length.
 
     Args:
         vocabulary_size: V.
@@ -23,11 +26,12 @@ class SymbolGuide(nn.Module):
 
     Attributes:
         scores: of words [V, K]; naive Bayes's log p(w|y), tempered. Special tokens have 0.
-        weight: of the features h(x) [K, F]; with `bias` [K] those of a logistic regression, tempered.
+        tfidf, weight, bias: a logistic regression of TF-IDF [V, K] and of h(x) [K, F], [K], tempered.
         power: tau, a number: the model's answer is p(y|z) p(y | words)^tau, normalised. 0: p(y|z) alone.
     """
 
     scores: Tensor
+    tfidf: Tensor
     weight: Tensor
     bias: Tensor
     power: Tensor
@@ -35,13 +39,16 @@ class SymbolGuide(nn.Module):
     def __init__(self, vocabulary_size: int, n_categories: int) -> None:
         super().__init__()
         self.register_buffer("scores", torch.zeros(vocabulary_size, n_categories))
+        self.register_buffer("tfidf", torch.zeros(vocabulary_size, n_categories))
         self.register_buffer("weight", torch.zeros(n_categories, FEATURE_DIM))
         self.register_buffer("bias", torch.zeros(n_categories))
         self.register_buffer("power", torch.zeros(()))
 
     @torch.no_grad()
-    def forward(self, batch: SentenceBatch, features: Float[Tensor, "B F"]) -> Float[Tensor, "B K"]:
-        """log p(y | words of x) of each row."""
-        words, _, offsets = bags_of(batch.targets, batch.rows, batch.n_sentences, len(self.scores))
-        by_words = torch.nn.functional.embedding_bag(words, self.scores, offsets[:-1], mode="sum")
-        return (by_words + features @ self.weight.T + self.bias).log_softmax(-1)
+    def forward(self, batch: SentenceBatch, features: WordFeatures) -> Float[Tensor, "B K"]:
+        """log p(y | words of x) of each row; `features` are those of the model."""
+        words, counts, offsets = bags_of(batch.targets, batch.rows, batch.n_sentences, len(self.scores))
+        found = functional.embedding_bag(words, self.scores, offsets[:-1], mode="sum")
+        weights = features.tfidf(words, counts, offsets)
+        found += functional.embedding_bag(words, self.tfidf, offsets[:-1], mode="sum", per_sample_weights=weights)
+        return (found + features(batch) @ self.weight.T + self.bias).log_softmax(-1)

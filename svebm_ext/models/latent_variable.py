@@ -131,7 +131,7 @@ class LatentVariableModel(nn.Module):
         found = self.latent.log_categories(posterior)
         if found is None or self.guide is None:
             return found
-        by_words = self.guide(batch, self.encoder.words(batch))
+        by_words = self.guide(batch, self.encoder.words)
         return (found + self.guide.power * by_words[:, None]).log_softmax(-1)
 
     def prior_parameters(self) -> list[nn.Parameter]:

@@ -34,7 +34,7 @@ ASSISTANT = Config(
     ),
     optimiser=OptimiserConfig(learning_rate=2e-3, prior_learning_rate=1e-3, clip=1.0, schedule="cosine"),
     training=TrainingConfig(
-        batch_size=128, max_steps=1400, validate_every=350, prior_steps=1000, prior_stage="second",
+        batch_size=128, max_steps=1400, validate_every=350, prior_steps=600, prior_stage="second",
     ),
     evaluation=EvaluationConfig(
         importance_samples=100, max_sentences=500, frequency_samples=10_000, log_z_chains=600, log_z_temperatures=500

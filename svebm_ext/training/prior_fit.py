@@ -45,6 +45,8 @@ N_STEPS, STEP_SIZE = 20, 0.05
 RATE = 1e-3
 #: lambda here, as a share of the one in training, where w weighs the energies.
 INFORMATION = 0.5
+#: The same two from a mixture, which is near the end already: fewer chains that move less suffice.
+N_MOVED_FROM_MIXTURE, N_STEPS_FROM_MIXTURE = 256, 10
 #: Weight of the symbols' cross-entropy where they are held to guesses.
 GUIDANCE = 1.0
 #: Metropolis-adjusted steps: the acceptance that moves fastest in high dimension (Roberts & Rosenthal 1998), how
@@ -88,8 +90,9 @@ def fit_prior(
     if guesses is not None:
         targets = guesses[encoded_rows(train, MAX_SENTENCES)].to(posterior.mean.device)
         start_at_mixture(latent, posterior, targets, seed=seed)
+    n_moved, n_steps = (N_MOVED, N_STEPS) if targets is None else (N_MOVED_FROM_MIXTURE, N_STEPS_FROM_MIXTURE)
     chains = ChainBank(
-        N_CHAINS, latent.latent_dim, seed=seed + 1, n_steps=N_STEPS, step_size=STEP_SIZE, device=posterior.mean.device
+        N_CHAINS, latent.latent_dim, seed=seed + 1, n_steps=n_steps, step_size=STEP_SIZE, device=posterior.mean.device
     )
     chains.states = latent.sample_prior(N_CHAINS, seed=seed)
     step_size = STEP_SIZE
@@ -101,7 +104,7 @@ def fit_prior(
         negative = chains.advance(
             prior.layers(),
             iteration,
-            N_MOVED,
+            n_moved,
             step_size=step_size,
             metropolis=targets is not None,
             activation=prior.activation,
@@ -150,8 +153,20 @@ def adapted_step_size(step_size: float, acceptance: float) -> float:
     return min(max(adapted, SMALLEST_STEP), LARGEST_STEP)
 
 
+def hold_symbols(model: LatentVariableModel, train: EncodedSplit, guesses: Float[Tensor, "N K"], *, seed: int) -> None:
+    """Move f so that p(z) is N(0, I), where nothing better was learnt, while the symbols agree with the guesses."""
+    posterior = _posteriors(model, train)
+    targets = guesses[encoded_rows(train, MAX_SENTENCES)].to(posterior.mean.device)
+    start_at_mixture(cast(EnergyLatent, model.latent), posterior, targets, seed=seed, flat=True)
+
+
 def start_at_mixture(
-    latent: EnergyLatent, posterior: GaussianPosterior, targets: Float[Tensor, "N K"], *, seed: int
+    latent: EnergyLatent,
+    posterior: GaussianPosterior,
+    targets: Float[Tensor, "N K"],
+    *,
+    seed: int,
+    flat: bool = False,
 ) -> None:
     """Move f so that exp(F) p0 is a mixture of Gaussians, a component a symbol, and p(y|z) agrees with the targets.
 
@@ -163,6 +178,7 @@ def start_at_mixture(
         posterior: q(z|x) of the N sentences.
         targets: probabilities of their symbols.
         seed: of the points.
+        flat: F is to be 0 instead, that is p(z) to be N(0, I).
     """
     prior, (mean, log_variance) = latent.prior, posterior
     mass = targets.sum(0) + 1e-6
@@ -191,6 +207,8 @@ def start_at_mixture(
         others = torch.cat((noise[1], shares * z + (1.0 - shares) * noise[2]))
         with torch.no_grad():
             energies = torch.cat([log_ratios(part).logsumexp(-1) for part in (z, others)]).clamp_min(LOWEST_ENERGY)
+            if flat:
+                energies.zero_()
         found = prior.logits(torch.cat((z, others)))
         wrong = torch.nn.functional.smooth_l1_loss(found.logsumexp(-1), energies)
         symbols = -(targets[rows] * found[:BATCH].log_softmax(-1)).sum(-1).mean()

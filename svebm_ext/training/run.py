@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
+from torch import Tensor
 
 from svebm_ext import __version__
 from svebm_ext.config import Config, from_dict, is_bag_of_words, validate
@@ -30,7 +31,7 @@ from svebm_ext.training.checkpoint import load_checkpoint, prefixed, save_checkp
 from svebm_ext.training.feeds import DialogFeed, DocumentFeed, SentenceFeed, training_label
 from svebm_ext.training.guides import guide_symbols, is_guided, learn_features
 from svebm_ext.training.loop import BEST, LAST, Trainer
-from svebm_ext.training.prior_fit import INFORMATION, fit_prior
+from svebm_ext.training.prior_fit import INFORMATION, fit_prior, hold_symbols
 from svebm_ext.training.runtime import Runtime
 from svebm_ext.training.sizes import fit_to_corpus
 from svebm_ext.training.update import learns_energy
@@ -76,6 +77,9 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
     if config.model.kind == "points":
         raise ConfigError(f"model.kind: {config.model.kind} is trained by svebm_ext.training.points")
     check_folder(out, resume)
+    if resume and config.model.n_categories == 0:  # the run has chosen it
+        chosen = read_run_config(out).model.n_categories
+        config = replace(config, model=replace(config.model, n_categories=chosen))
     corpus = load_configured(config.data, load_writing(out, config.data) if resume else None)
     config = fit_to_corpus(with_categories(config, corpus), corpus)
     vocabulary = Vocabulary.load(out / "vocab.json") if resume else build_vocabulary(corpus, config)
@@ -235,8 +239,9 @@ def finish_prior(
             load_parameters(model, section(tensors, "model"), str(path))
             return
     learnt = copy.deepcopy(model.latent.state_dict())
-    # A prior that was not learnt yet is N(0, I), whatever the network of the symbols has learnt.
-    before = validator.measure(model, energy=learns_energy(model.latent, config))["valid_bound"]
+    guided = is_guided(config)
+    # Where f has learnt symbols but no energy yet, p(z) is N(0, I).
+    before = validator.measure(model, energy=not guided or learns_energy(model.latent, config))["valid_bound"]
     fit_prior(
         model, feed.train, n_iterations, seed=config.seed, guesses=feed.guesses,
         information=INFORMATION * config.objective.mutual_information, say=_say,
@@ -246,6 +251,8 @@ def finish_prior(
     kept = after < before
     if not kept:
         model.latent.load_state_dict(learnt)
+        if guided and not learns_energy(model.latent, config):
+            hold_symbols(model, feed.train, cast(Tensor, feed.guesses), seed=config.seed)
     _say(f"prior alone: validation bound {before:.3f} before, {after:.3f} after{'' if kept else ', not kept'}")
     state = {"prior_steps": n_iterations, "valid_bound_before": before, "kept": kept}
     save_checkpoint(path, prefixed(model.state_dict(), "model"), state)

@@ -82,7 +82,7 @@ def test_a_run_learns_classes(tmp_path, point):
 def test_wrong_combinations_are_refused(tmp_path):
     validate(labelled_config(tmp_path, objective={"label_at": "sample"}))
     with pytest.raises(
-        ConfigError, match=r"label-at: sample needs the energy latent family and objective.label-weight"
+        ConfigError, match=r"label-at: sample needs the energy latent family, and objective.label-weight"
     ):
         validate(labelled_config(tmp_path, objective={"label_at": "sample", "label_weight": 0.0}))
     apart = {"label_at": "sample", "labelled_bound": False}

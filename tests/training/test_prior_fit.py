@@ -83,6 +83,60 @@ def test_the_prior_becomes_the_aggregate_posterior(stage, information):
         assert name not in others or torch.equal(parameter, others[name])
 
 
+def guesses_of(signs):
+    """Symbol 0 for sentences whose q(z|x) is at MEAN, 1 for the others."""
+    return torch.nn.functional.one_hot(torch.tensor(signs), 4).float()
+
+
+def test_the_start_is_the_mixture_and_its_symbols(stage, monkeypatch):
+    """F is the log-ratio of the mixture that the aggregate posterior is, and p(y|z) tells its components apart."""
+    networks, _ = stage
+    posterior = prior_fit._posteriors()
+    prior_fit.start_at_mixture(networks.latent, posterior, guesses_of([0, 1]), seed=0)
+    z, prior = sample(), networks.latent.prior
+    wrong = prior.energy(z).detach() - log_ratio(z)
+    assert float(wrong.mean().abs()) < 0.2 and float(wrong.std()) < 0.6  # near; chains do the rest
+    assert abs(log_z(prior)) < 0.2  # a normalised density over p0
+    symbols = prior.log_posterior_symbol(z).detach().argmax(-1)
+    at_mean = (z - MEAN).square().sum(-1) < (z + MEAN).square().sum(-1)
+    assert float((symbols == torch.where(at_mean, 0, 1)).float().mean()) > 0.97
+
+
+def test_a_flat_start_keeps_the_symbols_alone(stage):
+    networks, _ = stage
+    posterior = prior_fit._posteriors()
+    prior_fit.start_at_mixture(networks.latent, posterior, guesses_of([0, 1]), seed=0, flat=True)
+    z, prior = sample(), networks.latent.prior
+    assert float(prior.energy(z).detach().abs().mean()) < 0.2 and abs(log_z(prior)) < 0.1
+    symbols = prior.log_posterior_symbol(z).detach().argmax(-1)
+    at_mean = (z - MEAN).square().sum(-1) < (z + MEAN).square().sum(-1)
+    assert float((symbols == torch.where(at_mean, 0, 1)).float().mean()) > 0.95
+
+
+def test_the_guided_stage_reaches_the_aggregate_posterior(stage, monkeypatch):
+    networks, fit = stage
+    monkeypatch.setattr(prior_fit, "encoded_rows", lambda *_: torch.arange(2))
+    fit(300, seed=0, guesses=guesses_of([0, 1]), say=lambda _: None)
+    z, prior = sample(), networks.latent.prior
+    most = float(log_ratio(z).mean())
+    gain = float((prior.energy(z).detach() - log_z(prior)).mean())
+    assert most - 0.06 < gain < most + 0.01
+    found = float(mutual_information(prior.log_posterior_symbol(z).detach())[0])
+    assert found > 0.6  # of log 2
+
+
+def test_steps_follow_their_acceptance():
+    size = 0.1
+    assert prior_fit.adapted_step_size(size, 0.574) == pytest.approx(size)
+    assert prior_fit.adapted_step_size(size, 1.0) == pytest.approx(size * math.exp(0.1 * 0.426))
+    assert prior_fit.adapted_step_size(size, 0.0) < size
+    for acceptance, bound in ((0.0, prior_fit.SMALLEST_STEP), (1.0, prior_fit.LARGEST_STEP)):
+        found = size
+        for _ in range(1000):
+            found = prior_fit.adapted_step_size(found, acceptance)
+        assert found == bound
+
+
 def test_posteriors_are_those_of_the_encoder(tmp_path):
     config = tiny_config(write_corpus(tmp_path))
     corpus = run.load_configured(config.data)

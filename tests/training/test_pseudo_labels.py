@@ -104,7 +104,7 @@ def test_the_term_is_a_mean_over_examples_with_a_guess(config):
     guesses = torch.rand(5, 3, dtype=torch.float64).softmax(-1)
     guesses[[1, 4]] = 0.0
     nll = torch.rand(5, dtype=torch.float64)
-    terms = collect_terms(nll, {}, config.objective, Averager(5), guess_logits=logits, guesses=guesses)
+    terms = collect_terms(nll, {}, config.objective, Averager(5), guess_logits=logits, guesses=guesses, n_guessed=3)
     expected = sum(float(F.cross_entropy(logits[[row]], guesses[[row]])) for row in (0, 2, 3)) / 3
     assert float(terms.pseudo_label) == pytest.approx(expected)
     assert float(total_loss(terms, 0.0, config.objective)) == pytest.approx(float(nll.mean()) + 2.0 * expected)
@@ -124,5 +124,7 @@ def test_wrong_combinations_are_refused(config):
     without = replace(config.objective, label_weight=0.0)
     model = replace(config.model, class_words_start="zero")
     data, training = replace(config.data, n_labelled=0), replace(config.training, labelled_batch_size=0)
-    with pytest.raises(ConfigError, match="pseudo-label-weight: needs bags of words and labels"):
+    with pytest.raises(
+        ConfigError, match="pseudo-label-weight: pseudo-labels naive_bayes need bags of words and labels"
+    ):
         validate(replace(config, objective=without, model=model, data=data, training=training))

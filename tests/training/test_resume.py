@@ -70,8 +70,13 @@ def log(out):
             "optimiser": {"schedule": "plateau", "learning_rate": 0.3},  # too large to improve at each validation
             "training": {"validate_every": 2},
         },
+        {
+            "model": {"sentence_features": "words", "n_categories": 0},
+            "objective": {"pseudo_labels": "words", "pseudo_label_weight": 1.0, "label_at": "sample"},
+            "training": {"prior_stage": "second", "prior_steps": 5},
+        },
     ],
-    ids=["default", "alternating", "regrouping", "short-run-lstm", "vae", "semi-plateau"],
+    ids=["default", "alternating", "regrouping", "short-run-lstm", "vae", "semi-plateau", "guided"],
 )
 def test_resumed_run_equals_uninterrupted_run_bit_for_bit(tmp_path, changes):
     config = tiny_config(write_corpus(tmp_path), **changes)

@@ -24,29 +24,32 @@ MAX_SENTENCES = 20_000
 
 @dataclass(frozen=True)
 class Bags:
-    """Sentences as the guide sees them: which words they have [N, V] (scipy, 0 or 1) and h(x) [N, F]."""
+    """Sentences as the guide sees them: which words they have [N, V] (scipy, 0 or 1), h(x) [N, F], TF-IDF [N, V]."""
 
     words: Array
     features: Array
+    tfidf: Array
 
     def __len__(self) -> int:
         return self.features.shape[0]
 
     def __getitem__(self, rows: Any) -> Bags:
-        return Bags(self.words[rows], self.features[rows])
+        return Bags(self.words[rows], self.features[rows], self.tfidf[rows])
 
 
 @dataclass(frozen=True)
 class Guide:
-    """log p(y|x) up to a constant: words @ scores + features @ weight.T + bias."""
+    """log p(y|x) up to a constant: words @ scores + tfidf @ tfidf + features @ weight.T + bias; see `SymbolGuide`."""
 
     scores: Array
+    tfidf: Array
     weight: Array
     bias: Array
 
     def log_probabilities(self, bags: Bags) -> Array:
         """log p(y|x) [N, K] of each sentence (float32)."""
-        return log_softmax(bags.words @ self.scores + bags.features @ self.weight.T + self.bias)
+        by_words = bags.words @ self.scores + bags.tfidf @ self.tfidf
+        return log_softmax(by_words + bags.features @ self.weight.T + self.bias)
 
     def guesses(self, bags: Bags, labels: Tensor, n_categories: int) -> Float[Tensor, "N K"]:
         """Probabilities of the symbols of sentences; of labelled ones that of their class alone is above 0."""
@@ -59,13 +62,14 @@ class Guide:
     @classmethod
     def of(cls, module: SymbolGuide) -> Guide:
         """The guide that a model has."""
-        return cls(*(tensor.cpu().numpy() for tensor in (module.scores, module.weight, module.bias)))
+        return cls(*(tensor.cpu().numpy() for tensor in (module.scores, module.tfidf, module.weight, module.bias)))
 
     @torch.no_grad()
     def copy_to(self, module: SymbolGuide) -> None:
         """Fill the module of a model; symbols beyond the guide's get no probability from it."""
         K = self.scores.shape[1]
         module.scores[:, :K].copy_(torch.from_numpy(self.scores))
+        module.tfidf[:, :K].copy_(torch.from_numpy(self.tfidf))
         module.weight[:K].copy_(torch.from_numpy(self.weight))
         module.bias.fill_(-1e4)[:K].copy_(torch.from_numpy(self.bias))
         module.power.fill_(1.0)
@@ -73,8 +77,12 @@ class Guide:
 
 def bags_of_split(split: EncodedSplit, features: WordFeatures) -> Bags:
     """All sentences of a split as the guide sees them."""
-    words = (count_matrix(split, len(features.idf)) > 0).astype(np.float32)
-    return Bags(words, features.of_split(split).cpu().numpy())
+    counts = count_matrix(split, len(features.idf))
+    parts = (torch.from_numpy(part) for part in (counts.indices, counts.data, counts.indptr))
+    words, present, offsets = (part.to(features.idf.device) for part in parts)
+    tfidf = counts.astype(np.float32)
+    tfidf.data = features.tfidf(words.long(), present.float(), offsets.long()).cpu().numpy()
+    return Bags((counts > 0).astype(np.float32), features.of_split(split).cpu().numpy(), tfidf)
 
 
 def log_softmax(scores: Array) -> Array:

@@ -7,6 +7,7 @@ of them (Nigam et al. 2000). How much the words count beside it is chosen by cro
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +15,13 @@ from svebm_ext.training.guides.bags import MAX_SENTENCES, Array, Bags, Guide, lo
 
 #: Exponent of the logistic regression in the product.
 REGRESSION_POWER = 0.5
-#: C of the logistic regression; rounds of EM beside it; exponents of word counts to choose from.
-INVERSE_PENALTY, LABELLED_EM_ROUNDS = 10.0, 10
-EXPONENTS = (0.0, 0.25, 0.5, 1.0, 2.0)
+#: C of the logistic regression; rounds of EM beside it, and exponent of the word counts in these, without which naive
+#: Bayes is too certain; exponents in the product to choose from, the middle one where labels are too few to choose.
+INVERSE_PENALTY, EM_ROUNDS, EM_POWER = 50.0, 8, 0.5
+#: Views of the regression to choose from: TF-IDF and h(x), or either. Folds, and labelled sentences whose prediction is
+#: enough to choose by.
+VIEWS, N_FOLDS, ENOUGH_HELD_OUT = ("both", "features", "tfidf"), 5, 1000
+EXPONENTS, USUAL_EXPONENT = (0.0, 0.05, 0.125, 0.25, 0.5), 0.25
 
 
 def find_classes(
@@ -36,53 +41,73 @@ def find_classes(
     known = np.flatnonzero(labels >= 0)
     others = np.flatnonzero(labels < 0)
     others = others[:: max(1, -(-len(others) // MAX_SENTENCES))]
-    with threadpool_limits(1):
-        exponent, accuracy = _best_exponent(bags, labels, known, others, n_classes, seed)
-        guide = _taught_by_labels(bags, labels, known, others, n_classes)[exponent]
+    with threadpool_limits(1):  # sums of several threads end differently each time; a resumed run must not
+        best, accuracy = _best_setting(bags, labels, known, others, n_classes, seed)
+        guide = _taught_by_labels(bags, labels, known, others, n_classes, best[0])[best[1]]
     if say is not None:
         how = f", {100 * accuracy:.1f} % right in cross-validation" if accuracy == accuracy else ""
         say(f"classes by words: {len(known):,} labels of {n_classes} classes, {len(others):,} sentences without{how}")
     return guide
 
 
-def _best_exponent(
+def _best_setting(
     bags: Bags, labels: Array, known: Array, others: Array, n_classes: int, seed: int
-) -> tuple[float, float]:
-    """Exponent of the word counts with the most labelled sentences right when they are held out, and that share."""
+) -> tuple[tuple[str, float], float]:
+    """View and exponent with the most labelled sentences right when they are held out, and that share."""
     smallest = int(np.bincount(labels[known], minlength=n_classes).min())
-    n_folds = min(5, smallest)
-    if n_folds < 2:
-        return 1.0, float("nan")
+    if smallest < 2:
+        return (VIEWS[0], USUAL_EXPONENT), float("nan")
     from sklearn.model_selection import StratifiedKFold
 
-    right = dict.fromkeys(EXPONENTS, 0)
-    folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed % 2**32)
+    folds = StratifiedKFold(min(N_FOLDS, smallest), shuffle=True, random_state=seed % 2**32)
+    right = {(view, exponent): 0 for view in VIEWS for exponent in EXPONENTS}
+    n_held = 0
     for kept, held in folds.split(known, labels[known]):
-        for exponent, guide in _taught_by_labels(bags, labels, known[kept], others, n_classes).items():
-            predicted = guide.log_probabilities(bags[known[held]]).argmax(1)
-            right[exponent] += int((predicted == labels[known[held]]).sum())
-    best = max(EXPONENTS, key=lambda exponent: (right[exponent], -abs(exponent - 1.0)))
-    return best, right[best] / len(known)
+        for view in VIEWS:
+            for exponent, guide in _taught_by_labels(bags, labels, known[kept], others, n_classes, view).items():
+                predicted = guide.log_probabilities(bags[known[held]]).argmax(1)
+                right[view, exponent] += int((predicted == labels[known[held]]).sum())
+        n_held += len(held)
+        if n_held >= ENOUGH_HELD_OUT:
+            break
+    order = {setting: number for number, setting in enumerate(right)}
+    best = max(right, key=lambda setting: (right[setting], -abs(setting[1] - USUAL_EXPONENT), -order[setting]))
+    return best, right[best] / n_held
 
 
-def _taught_by_labels(bags: Bags, labels: Array, known: Array, others: Array, n_classes: int) -> dict[float, Guide]:
+def _inputs(bags: Bags, view: str) -> Any:
+    """What the logistic regression of a view sees, in compressed rows."""
+    from scipy.sparse import csr_matrix, hstack
+
+    if view == "tfidf":
+        return bags.tfidf
+    features = csr_matrix(bags.features)
+    return features if view == "features" else hstack([bags.tfidf, features]).tocsr()
+
+
+def _taught_by_labels(
+    bags: Bags, labels: Array, known: Array, others: Array, n_classes: int, view: str
+) -> dict[float, Guide]:
     """Guides of labelled and unlabelled sentences, by the exponent of their word counts."""
     from sklearn.linear_model import LogisticRegression
 
     shares = np.eye(n_classes, dtype=np.float32)[labels[known]]
-    learner = LogisticRegression(C=INVERSE_PENALTY, max_iter=500).fit(bags.features[known], labels[known])
-    weight = np.zeros((n_classes, bags.features.shape[1]), np.float32)
+    learner = LogisticRegression(C=INVERSE_PENALTY, max_iter=300).fit(_inputs(bags[known], view), labels[known])
+    n_words, n_features = bags.tfidf.shape[1], bags.features.shape[1]
+    rows = np.zeros((n_classes, learner.coef_.shape[1]), np.float32)
     bias = np.full(n_classes, -1e4, np.float32)
     if len(learner.classes_) == 2:  # scikit-learn keeps one row of two
-        weight[learner.classes_[1]], bias[learner.classes_] = learner.coef_[0], (0.0, learner.intercept_[0])
+        rows[learner.classes_[1]], bias[learner.classes_] = learner.coef_[0], (0.0, learner.intercept_[0])
     else:
-        weight[learner.classes_], bias[learner.classes_] = learner.coef_, learner.intercept_
-    both = np.concatenate((known, others))
-    words = bags.words[both]
-    taught = REGRESSION_POWER * log_softmax(bags.features[others] @ weight.T + bias)
-    guessed = np.exp(taught / REGRESSION_POWER)
-    for _ in range(LABELLED_EM_ROUNDS if len(others) else 0):
-        scores = word_scores(words, np.concatenate((shares, guessed)))
+        rows[learner.classes_], bias[learner.classes_] = learner.coef_, learner.intercept_
+    tfidf = rows[:, :n_words].T if view != "features" else np.zeros((n_words, n_classes), np.float32)
+    weight = rows[:, -n_features:] if view != "tfidf" else np.zeros((n_classes, n_features), np.float32)
+    parts = [REGRESSION_POWER * np.ascontiguousarray(part) for part in (tfidf, weight, bias)]
+    scores, both = np.zeros((n_words, n_classes), np.float32), np.concatenate((known, others))
+    taught = Guide(scores, *parts).log_probabilities(bags[others]) if len(others) else np.zeros((0, n_classes))
+    guessed, words = np.exp(log_softmax(taught / REGRESSION_POWER)), bags.words[both]
+    for _ in range(EM_ROUNDS if len(others) else 0):
+        scores = EM_POWER * word_scores(words, np.concatenate((shares, guessed)))
         guessed = np.exp(log_softmax(bags.words[others] @ scores + taught))
     scores = word_scores(words, np.concatenate((shares, guessed)))
-    return {e: Guide(e * scores, REGRESSION_POWER * weight, REGRESSION_POWER * bias) for e in EXPONENTS}
+    return {exponent: Guide((exponent * scores).astype(np.float32), *parts) for exponent in EXPONENTS}

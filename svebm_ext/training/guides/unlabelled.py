@@ -1,8 +1,9 @@
 """Symbols of sentences without labels, found from their words.
 
-k-means of h(x); a mixture of multinomials over words by expectation-maximisation from there (Nigam et al. 2000), of
-several starts the likeliest; then rounds in which a logistic regression of h(x) and that mixture teach each other: each
-alone makes mistakes that the other one does not.
+k-means of h(x), and a mixture of multinomials over words by expectation-maximisation from there (Nigam et al. 2000); of
+several starts the likeliest are kept. In rounds of teaching a softmax regression of h(x) and that mixture correct each
+other: each alone makes mistakes that the other one does not. Several such solutions then vote: sentences are clustered
+anew by what all of them say (Strehl & Ghosh, Cluster Ensembles, JMLR 3, 2002), and taught once more.
 """
 
 from __future__ import annotations
@@ -23,23 +24,43 @@ from svebm_ext.training.guides.bags import (
     word_scores,
 )
 
-#: k-means starts; rounds of EM of each; rounds of teaching, and of EM in each of these.
-STARTS, EM_ROUNDS, ROUNDS, EM_IN_ROUND = 3, 20, 4, 3
+#: k-means starts, their iterations, and rounds of EM of each; how many solutions vote; rounds of teaching before and
+#: after the vote, and of EM in each of these.
+STARTS, START_ITERATIONS, EM_ROUNDS, VOTERS = 6, 25, 15, 4
+ROUNDS_BEFORE, ROUNDS_AFTER, EM_IN_ROUND = 2, 4, 3
+#: A symbol with less than this share of an even part of the sentences is given half of the largest one.
+SMALLEST_SHARE = 0.05
 #: Exponents of the mixture and of the logistic regression in their product.
 MIXTURE_POWER, REGRESSION_POWER = 0.5, 0.5
 #: Factor on h(x) in the regression, dropout on it, and its Adam: iterations, batch, step size, decay.
 SCALE, DROPOUT, ITERATIONS, BATCH, RATE, DECAY = 4.0, 0.5, 200, 1024, 0.02, 1e-3
 
 
-def clusters(features: Array, n: int, seed: int) -> Array:
-    """One-hot shares [N, n] of k-means of the features."""
+def clusters(features: Array, n: int, seed: int, n_starts: int = 1) -> Array:
+    """One-hot shares [N, n] of k-means of the features, the best of `n_starts`."""
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct sentences than clusters
-        found = KMeans(n, n_init=1, random_state=seed % 2**32).fit(features)
+        warnings.simplefilter(
+            "ignore", ConvergenceWarning
+        )  # fewer distinct sentences than clusters, or not settled yet
+        found = KMeans(n, n_init=n_starts, max_iter=START_ITERATIONS, random_state=seed % 2**32).fit(features)
     return np.eye(n, dtype=np.float32)[found.labels_]
+
+
+def without_empty(features: Array, shares: Array, seed: int) -> Array:
+    """Shares in which no symbol is empty, or nearly: such a one is given half of the largest, cut by k-means."""
+    n_symbols = shares.shape[1]
+    symbols = shares.argmax(1)
+    sizes = np.bincount(symbols, minlength=n_symbols)
+    small = np.flatnonzero(sizes < max(1.0, SMALLEST_SHARE * len(symbols) / n_symbols))
+    for symbol in small:
+        rows = np.flatnonzero(symbols == np.bincount(symbols, minlength=n_symbols).argmax())
+        if len(rows) < 2:
+            break
+        symbols[rows[clusters(features[rows], 2, seed)[:, 1] > 0]] = symbol
+    return np.eye(n_symbols, dtype=np.float32)[symbols] if len(small) else shares
 
 
 def regression(features: Array, shares: Array, seed: int) -> tuple[Array, Array]:
@@ -75,19 +96,34 @@ def find_symbols(bags: Bags, n_symbols: int, *, seed: int, say: Callable[[str], 
 
     bags = bags[:: max(1, -(-len(bags) // MAX_SENTENCES))]
     with threadpool_limits(1):  # sums of several threads end differently each time; a resumed run must not
-        starts = [
-            expectation_maximisation(bags.words, clusters(bags.features, n_symbols, seed + start), EM_ROUNDS)
-            for start in range(STARTS)
-        ]
-        shares = max(starts, key=lambda found: found[1])[0]
-        for number in range(ROUNDS):
-            weight, bias = regression(bags.features, shares, seed + number)
-            taught = REGRESSION_POWER * log_softmax(bags.features @ weight.T + bias)
-            for _ in range(EM_IN_ROUND):
-                scores = MIXTURE_POWER * word_scores(bags.words, shares)
-                shares = np.exp(log_softmax(bags.words @ scores + taught))
-        scores = MIXTURE_POWER * word_scores(bags.words, shares)
+        starts = [_start(bags, n_symbols, seed + start) for start in range(STARTS)]
+        likeliest = sorted(starts, key=lambda found: -found[1])[:VOTERS]
+        solutions = [_taught(bags, shares, ROUNDS_BEFORE, seed) for shares, _ in likeliest]
+        said = np.hstack([np.exp(0.5 * guide.log_probabilities(bags)) for guide in solutions])
+        shares = without_empty(bags.features, clusters(said, n_symbols, seed, n_starts=2), seed)
+        guide = _taught(bags, shares, ROUNDS_AFTER, seed + STARTS)
     if say is not None:
-        used = len(set(shares.argmax(1).tolist()))
+        used = len(set(guide.log_probabilities(bags).argmax(1).tolist()))
         say(f"symbols of {len(bags):,} sentences by their words: {used} of {n_symbols} in use")
-    return Guide(scores, REGRESSION_POWER * weight, REGRESSION_POWER * bias)
+    return guide
+
+
+def _start(bags: Bags, n_symbols: int, seed: int) -> tuple[Array, float]:
+    """Shares of a mixture of multinomials from k-means, none of its symbols empty, and its log-likelihood."""
+    shares = clusters(bags.features, n_symbols, seed)
+    shares, _ = expectation_maximisation(bags.words, shares, EM_ROUNDS)
+    return expectation_maximisation(bags.words, without_empty(bags.features, shares, seed), EM_IN_ROUND)
+
+
+def _taught(bags: Bags, shares: Array, n_rounds: int, seed: int) -> Guide:
+    """The guide after rounds in which regression and mixture teach each other, from given shares."""
+    for number in range(n_rounds):
+        shares = without_empty(bags.features, shares, seed)
+        weight, bias = regression(bags.features, shares, seed + number)
+        taught = REGRESSION_POWER * log_softmax(bags.features @ weight.T + bias)
+        for _ in range(EM_IN_ROUND):
+            scores = MIXTURE_POWER * word_scores(bags.words, shares)
+            shares = np.exp(log_softmax(bags.words @ scores + taught))
+    scores = MIXTURE_POWER * word_scores(bags.words, shares)
+    nothing = np.zeros_like(scores)
+    return Guide(scores, nothing, REGRESSION_POWER * weight, REGRESSION_POWER * bias)

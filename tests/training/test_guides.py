@@ -1,0 +1,151 @@
+"""Symbols and classes that words find: against known topics, a closed form, and the module that keeps them."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import adjusted_mutual_info_score
+from tiny_runs import write_documents
+
+from svebm_ext.data import EncodedSplit, Vocabulary, load_text
+from svebm_ext.models.features import WordFeatures
+from svebm_ext.models.guide import SymbolGuide
+from svebm_ext.training.guides.bags import (
+    Bags,
+    bags_of_split,
+    expectation_maximisation,
+    log_softmax,
+    word_scores,
+)
+from svebm_ext.training.guides.labelled import find_classes
+from svebm_ext.training.guides.number import choose_n_symbols
+from svebm_ext.training.guides.unlabelled import find_symbols, without_empty
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    """Documents of three topics, half of whose words are common to all: corpus, its bags, features, encoded split."""
+    corpus = load_text(write_documents(tmp_path_factory.mktemp("guides"), n=360))
+    vocabulary = Vocabulary.build(corpus.train.sentences)
+    split = EncodedSplit.from_split(corpus.train, vocabulary, label="label")
+    features = WordFeatures(len(vocabulary))
+    features.fit(split)
+    return corpus, bags_of_split(split, features), features, split
+
+
+def few_labels(split, n):
+    """Labels of the first n sentences of each class, -1 for the others."""
+    labels = np.full(len(split), -1)
+    for k in range(3):
+        rows = np.flatnonzero(split.labels.numpy() == k)[:n]
+        labels[rows] = k
+    return labels
+
+
+def test_word_scores_are_smoothed_log_frequencies():
+    words = np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]], np.float32)
+    shares = np.array([[1.0, 0.0], [0.25, 0.75]], np.float32)
+    counts = np.array([[1.0, 0.0], [1.25, 0.75], [0.25, 0.75]]) + 0.1
+    np.testing.assert_allclose(word_scores(words, shares), np.log(counts / counts.sum(0)), rtol=1e-5)
+
+
+def test_expectation_maximisation_raises_the_likelihood_to_a_fixed_point(text):
+    _, bags, _, _ = text
+    generator = np.random.default_rng(0)
+    shares = generator.dirichlet(np.ones(3), len(bags)).astype(np.float32)
+    likelihoods = []
+    for _ in range(30):
+        shares, mean = expectation_maximisation(bags.words, shares, 1)
+        likelihoods.append(mean)
+    assert (np.diff(likelihoods) > -2e-3).all() and likelihoods[-1] > likelihoods[0] + 0.5
+    again, _ = expectation_maximisation(bags.words, shares, 10)
+    np.testing.assert_allclose(again, shares, atol=0.02)
+    np.testing.assert_allclose(shares.sum(1), 1.0, rtol=1e-5)
+
+
+def test_symbols_are_the_topics_and_none_is_empty(text):
+    corpus, bags, _, _ = text
+    said = []
+    guide = find_symbols(bags, 3, seed=0, say=said.append)
+    found = guide.log_probabilities(bags).argmax(1)
+    assert adjusted_mutual_info_score(corpus.train.labels["label"], found) > 0.85
+    assert said == [f"symbols of {len(bags)} sentences by their words: 3 of 3 in use"]
+    again = find_symbols(bags, 3, seed=0)
+    assert np.array_equal(again.scores, guide.scores) and np.array_equal(again.weight, guide.weight)
+    many = find_symbols(bags, 12, seed=0)
+    assert len(set(many.log_probabilities(bags).argmax(1))) == 12
+
+
+def test_empty_symbols_get_half_of_the_largest():
+    features = np.concatenate((np.zeros((10, 2)), np.ones((10, 2)))).astype(np.float32)
+    shares = np.eye(3, dtype=np.float32)[np.zeros(20, int)]
+    symbols = without_empty(features, shares, 0).argmax(1)
+    assert sorted(np.bincount(symbols, minlength=3).tolist()) != [0, 0, 20]
+    assert len(set(symbols[:10])) <= 2 and set(symbols[:10]).isdisjoint(set(symbols[10:]))
+    even = np.eye(3, dtype=np.float32)[np.arange(21) % 3]
+    assert without_empty(np.zeros((21, 2)), even, 0) is even
+
+
+def test_the_number_of_symbols_is_that_of_the_topics(text):
+    said = []
+    assert choose_n_symbols(text[1], seed=0, say=said.append) == 3
+    assert said[0].startswith("symbols: 3, on which halves of the text agree best (3: ")
+
+
+def test_a_text_too_small_to_compare_numbers(text):
+    assert choose_n_symbols(text[1][:20], seed=0, say=lambda _: None) == 2
+    assert choose_n_symbols(text[1][:1], seed=0, say=lambda _: None) == 1
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_few_labels_find_the_classes(text, n):
+    _, bags, _, split = text
+    labels, said = few_labels(split, n), []
+    guide = find_classes(bags, labels, 3, seed=0, say=said.append)
+    right = guide.log_probabilities(bags).argmax(1) == split.labels.numpy()
+    assert right[labels < 0].mean() > (0.7 if n == 1 else 0.9)
+    assert ("cross-validation" in said[0]) == (n > 1) and f"{3 * n} labels of 3 classes" in said[0]
+    guesses = guide.guesses(bags, torch.from_numpy(labels), 4)
+    known = labels >= 0
+    assert guesses.shape == (len(bags), 4) and (guesses[:, 3] == 0).all()
+    assert (
+        torch.equal(guesses[known].argmax(1), torch.from_numpy(labels[known])) and (guesses[known].max(1)[0] == 1).all()
+    )
+    torch.testing.assert_close(guesses.sum(1), torch.ones(len(bags)))
+
+
+def test_two_classes_and_all_labels(text):
+    """Two classes, of which scikit-learn keeps one row; every sentence labelled, so that EM has nothing to do."""
+    _, bags, _, split = text
+    labels = (split.labels.numpy() > 0).astype(int)
+    guide = find_classes(bags, labels, 2, seed=0)
+    found = guide.log_probabilities(bags)
+    assert (found.argmax(1) == labels).mean() > 0.95
+    np.testing.assert_allclose(np.exp(found).sum(1), 1.0, rtol=1e-4)
+
+
+def test_the_model_keeps_the_guide(text):
+    """The module's answers for a batch are those of the fitted guide, and it gives the guide back."""
+    corpus, bags, features, split = text
+    guide = find_classes(bags, few_labels(split, 5), 3, seed=0)
+    module = SymbolGuide(len(features.idf), 4)
+    guide.copy_to(module)
+    batch = split.collate(torch.arange(40))
+    found = module(batch, features)[batch.indices.argsort()]
+    expected = guide.log_probabilities(bags)[:40]
+    np.testing.assert_allclose(found[:, :3].numpy(), expected, rtol=1e-3, atol=1e-3)
+    assert (found[:, 3] < -1e3).all()
+    assert float(module.power) == 1.0
+    assert np.array_equal(type(guide).of(module).scores[:, :3], guide.scores)
+
+
+def test_bags_are_cut_in_all_their_parts(text):
+    _, bags, _, _ = text
+    part = bags[5:9]
+    assert isinstance(part, Bags) and len(part) == 4
+    assert (part.words != bags.words[5:9]).nnz == 0 and np.array_equal(part.features, bags.features[5:9])
+    assert (part.tfidf != bags.tfidf[5:9]).nnz == 0
+
+
+def test_log_softmax_is_torchs():
+    scores = np.random.default_rng(0).normal(size=(4, 6)) * 50
+    np.testing.assert_allclose(log_softmax(scores), torch.from_numpy(scores).log_softmax(-1).numpy(), rtol=1e-9)
