@@ -23,7 +23,7 @@ from svebm_ext.presets import preset
 #: Methods that find symbols without labels: plain ones, those trained, and what SVEBM-IB is taught by.
 UNLABELLED = ("tfidf-kmeans", "nmf", "vae-kmeans", "h-kmeans", "h-em", "guide", "svebm-ib", "svebm-ib-auto")
 #: Methods that learn classes from labels, and the labels of each class (0: all).
-LABELLED = ("tfidf-lr", "h-lr", "h-lr-nb-em", "svebm-ib")
+LABELLED = ("tfidf-lr", "h-lr", "h-lr-nb-em", "guide", "svebm-ib")
 COUNTS = {"5": 5, "10": 10, "50": 50, "all": 0}
 #: Lines of the training and of the test file at most, evenly spread; 0: all.
 LIMITS: dict[Budget, tuple[int, int]] = {"smoke": (300, 100), "cpu": (50_000, 0), "long": (0, 0), "paper": (0, 0)}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import itertools
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from svebm_ext.evaluation.diversity import copied, distinct
+from svebm_ext.evaluation.trigram import TrigramChain
 from svebm_ext.experiments.own_text_data import Texts
 from svebm_ext.models.svebm import SVEBM
 
@@ -20,7 +19,6 @@ N_SENTENCES, N_EXAMPLES = 40, 3
 #: C of the judge's logistic regression.
 INVERSE_PENALTY = 10.0
 
-TRIGRAM = "svebm_ext.evaluation.trigram"
 Sentences = dict[str, list[list[str]]]
 
 
@@ -69,8 +67,8 @@ def measure_generation(model: SVEBM, train: Texts, test: Texts, seed: int) -> di
         found[name]["examples"] = {
             label: [model.written(words) for words in own[:N_EXAMPLES]] for label, own in made.items()
         }
-    if importlib.util.find_spec(TRIGRAM) is not None:
-        found["trigram"] = _measures(trigram_sentences(train, seed), judge, known)
+    for name, greedy in (("trigram_greedy", True), ("trigram_sampled", False)):
+        found[name] = _measures(trigram_sentences(train, seed, greedy=greedy), judge, known)
     return found
 
 
@@ -84,14 +82,12 @@ def generate(model: SVEBM, seed: int, *, greedy: bool) -> Sentences:
     return found
 
 
-def trigram_sentences(train: Texts, seed: int) -> Sentences:
+def trigram_sentences(train: Texts, seed: int, *, greedy: bool) -> Sentences:
     """As many sentences of a trigram chain for each class, fitted to the real texts of that class."""
-    chain = importlib.import_module(TRIGRAM).TrigramChain
     found: Sentences = {}
     for number, label in enumerate(train.classes):
         own = [words for words, given in zip(train.words, train.labels, strict=True) if given == label]
-        made = chain.fit(own).sample(N_SENTENCES, seed=seed * len(train.classes) + number)
-        found[label] = [list(words) for words in made]
+        found[label] = TrigramChain.fit(own).sample(N_SENTENCES, seed * len(train.classes) + number, greedy)
     return found
 
 

@@ -1,8 +1,8 @@
 """Plain methods of `own-text`: `python -m svebm_ext.experiments.own_text_plain METHOD`, a process for each row.
 
 Symbols without labels: k-means of TF-IDF, NMF, k-means of h(x), EM of a mixture of multinomials from there, and the
-guide that SVEBM-IB is taught by. Classes from labels: logistic regression of TF-IDF, of h(x), and the latter as the
-prior of naive Bayes with EM.
+guide that SVEBM-IB is taught by. Classes from labels: logistic regression of TF-IDF, of h(x), the latter as the
+prior of naive Bayes with EM, and again the guide.
 """
 
 from __future__ import annotations
@@ -28,14 +28,21 @@ from svebm_ext.models.pretrained import write_json
 from svebm_ext.presets import preset
 from svebm_ext.training.feeds import SentenceFeed
 from svebm_ext.training.guides import learn_features
-from svebm_ext.training.guides.bags import Array, Bags, bags_of_split, expectation_maximisation, word_scores
+from svebm_ext.training.guides.bags import (
+    Array,
+    Bags,
+    bags_of_split,
+    expectation_maximisation,
+    log_softmax,
+    word_scores,
+)
 from svebm_ext.training.guides.labelled import find_classes
 from svebm_ext.training.run import build_vocabulary
 from svebm_ext.training.runtime import Runtime
 from svebm_ext.training.sizes import fit_to_corpus
 
-#: Starts of every k-means, rounds of EM after it, and C of logistic regressions.
-STARTS, EM_ROUNDS, INVERSE_PENALTY = 3, 30, 10.0
+#: Starts of every k-means, rounds of EM after it; C of logistic regressions, rounds of EM of naive Bayes after them.
+STARTS, EM_ROUNDS, INVERSE_PENALTY, NAIVE_BAYES_ROUNDS = 3, 30, 10.0, 10
 
 
 @dataclass(frozen=True)
@@ -206,7 +213,25 @@ def h_regression(task: Task) -> Answer:
 
 
 def h_regression_naive_bayes(task: Task) -> Answer:
-    """Logistic regression of h(x) as the prior of naive Bayes with EM: the guide of labelled runs."""
+    """Logistic regression of h(x), the root of whose probabilities is the prior of naive Bayes with EM on all texts."""
+    from sklearn.linear_model import LogisticRegression
+
+    (train, test), labels = _bags(task), task.labels()
+    known = np.flatnonzero(labels >= 0)
+    learner = LogisticRegression(C=INVERSE_PENALTY, max_iter=500).fit(train.features[known], labels[known])
+    prior, own = (0.5 * learner.predict_log_proba(bags.features) for bags in (train, test))
+    shares = np.exp(2.0 * prior).astype(np.float32)
+    certain = (labels[known, None] == learner.classes_).astype(np.float32)
+    for _ in range(NAIVE_BAYES_ROUNDS):
+        shares[known] = certain
+        shares = np.exp(log_softmax(train.words @ word_scores(train.words, shares) + prior)).astype(np.float32)
+    shares[known] = certain
+    found: Array = learner.classes_[(test.words @ word_scores(train.words, shares) + own).argmax(1)]
+    return found, None
+
+
+def guide_of_labels(task: Task) -> Answer:
+    """The guide that words and labels make of the whole training file, as that of labelled runs."""
     train, test = _bags(task)
     found = find_classes(train, task.labels(), len(task.train.classes), seed=task.seed)
     return found.log_probabilities(test).argmax(1), None
@@ -223,6 +248,7 @@ LABELLED: dict[str, Callable[[Task], Answer]] = {
     "tfidf-lr": tfidf_regression,
     "h-lr": h_regression,
     "h-lr-nb-em": h_regression_naive_bayes,
+    "guide": guide_of_labels,
 }
 
 
