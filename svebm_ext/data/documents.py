@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from ..config import Config
 from ..errors import DataError
 from .batching import encode_labels
 from .corpus import Split
@@ -219,3 +220,10 @@ def choose_labelled(
 def keep_labels(labels: Int64[Tensor, " B"], chosen: Int64[Tensor, " n"]) -> Int64[Tensor, " B"]:
     """Labels of the chosen examples, -1 for all others."""
     return torch.full_like(labels, -1).index_copy(0, chosen, labels[chosen])
+
+
+def kept_labels(labels: Int64[Tensor, " B"], config: Config, classes: Sequence[str]) -> Int64[Tensor, " B"]:
+    """Labels that a run learns from: all, or those of a balanced subset (data.n-labelled)."""
+    if config.data.n_labelled == 0:
+        return labels
+    return keep_labels(labels, choose_labelled(labels, config.data.n_labelled, config.data.seed, classes))

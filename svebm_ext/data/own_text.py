@@ -18,7 +18,7 @@ from .writing import OwnTokenization, Writing, read_words, with_writing
 
 __all__ = ["LABEL", "load_text", "read_own_file", "recognise_format"]
 
-#: Labels of a file of its own (data.labelled) may be held out where there are as many, in all and of a class on average.
+#: Labels of a file of its own (data.labelled) may be held out where there are as many, in all and a class on average.
 MANY_LABELS, MANY_LABELS_EACH = 1000, 50
 
 LABEL = "label"

@@ -1,5 +1,6 @@
 """Quality of a classifier's labels and of the probabilities it gives them."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -71,6 +72,29 @@ def reliability(
     sums = torch.zeros(3, n_bins, dtype=torch.double, device=confidence.device)
     sums = sums.index_add(1, bins, torch.stack((torch.ones_like(right), confidence, right)))
     return [ReliabilityBin(int(n), c / n, r / n) for n, c, r in sums.T.tolist() if n > 0]
+
+
+def wilson_interval(n_right: int, n: int, z: float = 1.959963984540054) -> tuple[float, float]:
+    """Wilson's interval of a share: between what true shares `n_right` of `n` is no surprise.
+
+    (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n), where p = n_right / n
+
+    Args:
+        n_right: examples that count.
+        n: all examples.
+        z: standard deviations; of the default the interval is one of 95 %.
+
+    Raises:
+        DataError: n is not positive, or n_right is not between 0 and n.
+
+    Source: Wilson, Probable Inference, the Law of Succession, and Statistical Inference, JASA 22, 1927.
+    """
+    if n < 1 or not 0 <= n_right <= n:
+        raise DataError(f"interval of a share: {n_right} of {n} is no share")
+    p, scale = n_right / n, 1.0 + z * z / n
+    centre = (p + z * z / (2 * n)) / scale
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def _labelled_rows(labels: Int[Tensor, "B"]) -> Tensor:

@@ -50,6 +50,7 @@ def evaluate_run(
         sample_counts=found.counts,
         warnings=[*corpus.notes, *found.warnings],
         texts=found.texts,
+        summary=found.summary,
     )
     document = write_report(folder, found.metrics, context, found.reasons)
     for name, page in found.pages.items():
@@ -60,16 +61,25 @@ def evaluate_run(
 
 
 def print_summary(document: dict[str, Any]) -> None:
-    """Print the measures as a table of name, value, unit."""
+    """Print what was found in plain sentences, then the measures as a table of name, value, unit."""
+    for line in document["about"]["summary"]:
+        print(line)
+    if document["about"]["summary"]:
+        print()
     for key, value in document.items():
         if key not in METRIC_DOCUMENTATION:
             continue
         rows = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value}
         for name, number in rows.items():
-            text = "–" if number is None else f"{number:.4f}" if isinstance(number, float) else str(number)
-            print(f"{name:48s} {text:>12s}  {METRIC_DOCUMENTATION[key].unit}")
+            print(f"{name:48s} {_number(number):>12s}  {METRIC_DOCUMENTATION[key].unit}")
     for warning in document["about"]["warnings"]:
         print(f"warning: {warning}")
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, list):
+        return " to ".join(map(_number, value))
+    return "–" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def _plot(folder: Path, reliability: Sequence[ReliabilityBin]) -> None:

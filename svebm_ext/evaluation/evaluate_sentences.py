@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -12,10 +12,21 @@ from svebm_ext.data.batching import EncodedSplit, collate, evaluation_batches
 from svebm_ext.data.corpus import Split
 from svebm_ext.data.coverage import MANY_UNKNOWN, text_bytes, unknown_note, unknown_share
 from svebm_ext.data.dialogs import sentence_encoder
+from svebm_ext.data.documents import kept_labels
 from svebm_ext.evaluation import latent
 from svebm_ext.evaluation.bleu import corpus_bleu
 from svebm_ext.evaluation.evaluate_samples import measure_samples
 from svebm_ext.evaluation.evaluator import Evaluator
+from svebm_ext.evaluation.plain import evenly_spread, tfidf_kmeans, tfidf_logistic_regression
+from svebm_ext.evaluation.topics import IN_REPORT, IN_SUMMARY, find_topics, topic_lines, topic_sentences
+from svebm_ext.evaluation.verdict import accuracy_sentence, agreement_sentence
+
+#: Corpora whose reports say whether the plain way is better, and show topics: others have their own tables.
+OWN_TEXT = ("lines", "assistant")
+#: Topics are shown with shares and examples of at most so many texts, of the test split if it has at least so many.
+TOPIC_TEXTS, FEW_TEST_TEXTS = 5000, 300
+#: Most training texts behind trigram chains of topics, and behind the plain classifier.
+CHAIN_TEXTS, CLASSIFIER_TEXTS = 5000, 50_000
 
 
 class SentenceEvaluator(Evaluator):
@@ -56,8 +67,10 @@ class SentenceEvaluator(Evaluator):
             self.annealed,
             self.reconstruction,
             self.symbols,
+            self.plain_ways,
             self.samples,
             self.grammar,
+            self.topics,
         ]
 
     def reconstruction(self) -> None:
@@ -146,3 +159,98 @@ class SentenceEvaluator(Evaluator):
             chosen = self._greedy[: self.options.grammar_samples]
             self.found.metrics["grammar_accept"] = sum(map(grammar.accepts, chosen)) / len(chosen)
             self.found.counts["grammar samples"] = len(chosen)
+
+    def plain_ways(self) -> None:
+        """Text of one's own: the same measures of k-means and of logistic regression; sentences that compare them."""
+        if self.corpus.name not in OWN_TEXT or self._answers is None or self._answers.shape[1] != 1:
+            return
+        metrics, train, test = self.found.metrics, self.corpus.train, self.corpus.test
+        ours: dict[str, float] = metrics.get("adjusted_mutual_information", {})
+        if ours:
+            clusters = torch.tensor(tfidf_kmeans(train.sentences, test.sentences, self._answers.shape[-1], self.seed))
+            plain = {name: latent.cluster_agreement(clusters, test.labels[name], n_permutations=0) for name in ours}
+            metrics["adjusted_mutual_information_tfidf"] = {
+                name: scores.adjusted_mutual_information for name, scores in plain.items()
+            }
+        if self._truth is not None and self._predicted is not None:
+            rows = (self._truth >= 0).nonzero()[:, 0]
+            right = (self._predicted == self._truth)[rows].tolist()
+            self.found.summary.append(accuracy_sentence(right, self._plain_classifier(rows)))
+            return
+        for name, value in ours.items():
+            own = self.corpus.name == "lines" and len(ours) == 1
+            theirs = metrics["adjusted_mutual_information_tfidf"][name]
+            sentence = agreement_sentence(metrics["symbols_used"], None if own else name, value, theirs)
+            self.found.summary.append(sentence)
+
+    def _plain_classifier(self, rows: Tensor) -> list[bool] | None:
+        """Whether logistic regression classifies each of some test texts correctly; None where nothing is to learn."""
+        names, train = self.model.label_names, self.corpus.train
+        label = self.model.config.data.label or next(iter(sorted(train.labels)), "")
+        ids = {name: i for i, name in enumerate(names)}
+        values = train.labels.get(label, [])
+        kept = kept_labels(torch.tensor([ids.get(value, -1) for value in values]), self.model.config, names)
+        chosen = evenly_spread((kept >= 0).nonzero()[:, 0].tolist(), CLASSIFIER_TEXTS)
+        if not any(train.sentences[i] for i in chosen):
+            return None
+        predicted = tfidf_logistic_regression(
+            [train.sentences[i] for i in chosen],
+            [values[i] for i in chosen],
+            [self.corpus.test.sentences[i] for i in rows.tolist()],
+        )
+        assert self._truth is not None
+        right = [ids[name] == k for name, k in zip(predicted, self._truth[rows].tolist(), strict=True)]
+        self.found.metrics["accuracy_tfidf"] = sum(right) / len(right)
+        self.found.counts["labelled texts of the plain classifier"] = len(chosen)
+        return right
+
+    def topics(self) -> None:
+        """Text of one's own: topics with shares, words, texts, and sentences beside those of trigram chains."""
+        if self.corpus.name not in OWN_TEXT or self._answers is None or self._answers.shape[1] != 1:
+            return
+        test, train = self.corpus.test, _spread(self.corpus.train, CHAIN_TEXTS)
+        train_answers = self._answers_of(train)
+        if len(test) >= min(FEW_TEST_TEXTS, len(train)):
+            rows = evenly_spread(range(len(test)), TOPIC_TEXTS)
+            shown, answers, what = _chosen(test, rows), self._answers[list(rows), 0], "test"
+        else:
+            rows = evenly_spread(range(len(train)), TOPIC_TEXTS)
+            shown, answers, what = _chosen(train, rows), train_answers[list(rows)], "training"
+        topics = find_topics(self.model, shown, answers)
+        kind = "class" if self.model.label_names else "topic"
+        if not self.found.summary:
+            n = len(topics)
+            self.found.summary.append(
+                f"{n} {kind if n == 1 else _plural(kind)} in {len(shown):,} {what} texts. The largest, each with its "
+                "share, typical words, and the texts that are most certain of it:"
+            )
+            self.found.summary += [f"    {line}" for line in topic_lines(topics[:IN_SUMMARY])]
+        largest = topics[:IN_REPORT]
+        self.found.texts[f"The largest {_plural(kind)} of {len(shown):,} {what} texts"] = topic_lines(largest)
+        self.found.texts[f"Sentences of each {kind}"] = topic_sentences(
+            self.model, largest, train, train_answers.argmax(-1).tolist(), seed=self.seed
+        )
+
+    def _answers_of(self, split: Split) -> Tensor:
+        """log p(y|x) [B, K] of texts, as the model answers."""
+        encoded, networks = self.encode_split(split), self.model.networks
+        answers = torch.empty(len(split), cast(Tensor, self._answers).shape[-1])
+        for rows in evaluation_batches(encoded.lengths, 256):
+            batch = self.batch(rows, encoded)
+            posterior = networks.latent.posterior(networks.encoder(batch))
+            answers[batch.indices.cpu()] = cast(Tensor, networks.answers(batch, posterior))[:, 0].float().cpu()
+        return answers
+
+
+def _plural(kind: str) -> str:
+    return {"class": "classes"}.get(kind, kind + "s")
+
+
+def _spread(split: Split, limit: int) -> Split:
+    """At most so many of the texts, evenly spread, without labels."""
+    return _chosen(split, evenly_spread(range(len(split)), limit))
+
+
+def _chosen(split: Split, rows: Sequence[int]) -> Split:
+    texts = None if split.texts is None else [split.texts[i] for i in rows]
+    return Split([split.sentences[i] for i in rows], texts=texts)

@@ -15,9 +15,15 @@ from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.evaluation import latent, likelihood
 from svebm_ext.evaluation.agreement import agreement_with_labels
 from svebm_ext.evaluation.annealed_likelihood import annealed_likelihood, find_step_sizes
-from svebm_ext.evaluation.classification import accuracy, expected_calibration_error, reliability
+from svebm_ext.evaluation.classification import (
+    accuracy,
+    expected_calibration_error,
+    reliability,
+    wilson_interval,
+)
 from svebm_ext.evaluation.collected import Evaluation
 from svebm_ext.evaluation.proposal import PROPOSAL_EXAMPLES, tightest_proposal_scale
+from svebm_ext.evaluation.verdict import FEW_TEXTS
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import GaussianLatent
 from svebm_ext.models.importance import importance_samples
@@ -54,6 +60,8 @@ class Evaluator:
         self.found.counts.update(self.split_counts(self.test))
         self._log_categories: Tensor | None = None  # log p(y | z = mu(x)) of the test split
         self._answers: Tensor | None = None  # what the model answers, where that is not the same
+        self._predicted: Tensor | None = None  # class of each test example, where classes were learnt
+        self._truth: Tensor | None = None  # ... and its true class, -1 where it has none that was learnt
         self._nll = torch.full((len(self.test),), torch.nan, dtype=torch.float64)  # of the examples it is measured on
 
     def encode_split(self, split: Split) -> Any:
@@ -279,4 +287,8 @@ class Evaluator:
         self.found.metrics["accuracy"] = accuracy(log_symbol.argmax(-1), truth)
         self.found.metrics["calibration_error"] = expected_calibration_error(log_symbol.exp(), truth)
         self.found.reliability = reliability(log_symbol.exp(), truth)
-        self.found.counts["classified examples"] = int((truth >= 0).sum())
+        self._predicted, self._truth = log_symbol.argmax(-1), truth
+        n = int((truth >= 0).sum())
+        self.found.counts["classified examples"] = n
+        if n < FEW_TEXTS:
+            self.found.metrics["accuracy_interval"] = wilson_interval(int((self._predicted == truth).sum()), n)

@@ -165,6 +165,11 @@ METRIC_DOCUMENTATION: dict[str, MetricDocumentation] = {
     "adjusted_mutual_information": MetricDocumentation(
         "0-1", "mutual information of symbols and labels, 0 at chance level", "Vinh et al. 2010"
     ),
+    "adjusted_mutual_information_tfidf": MetricDocumentation(
+        "0-1",
+        "the same of k-means of TF-IDF vectors, as many clusters as the model has symbols: the plain way",
+        "evaluation.plain",
+    ),
     "information_beyond_question_mark": MetricDocumentation(
         "nats", "I(symbol; label | whether the sentence has a ?): what symbols tell beyond it", "evaluation.latent"
     ),
@@ -178,6 +183,14 @@ METRIC_DOCUMENTATION: dict[str, MetricDocumentation] = {
         "0-1", "mean over batches of 30: random codes score .6 and more; for comparison only", "bpucla/ibebm"
     ),
     "accuracy": MetricDocumentation("share", "sentences or documents classified correctly", "p(y|x), Eq. 3"),
+    "accuracy_interval": MetricDocumentation(
+        "share", "95 % interval of accuracy: lower and upper end; of fewer than 100 labelled examples", "Wilson 1927"
+    ),
+    "accuracy_tfidf": MetricDocumentation(
+        "share",
+        "accuracy of logistic regression of TF-IDF vectors, learnt from the same labelled texts: the plain way",
+        "evaluation.plain",
+    ),
     "calibration_error": MetricDocumentation("0-1", "expected calibration error, 15 bins", "Guo et al. 2017"),
     "modes_found": MetricDocumentation("modes", "modes of the known density that samples reach", "two_sample"),
     "share_at_modes": MetricDocumentation("share", "samples that lie at some mode", "two_sample"),
@@ -214,6 +227,7 @@ class ReportContext:
         sample_counts: what was counted on, for instance {"test sentences": 3761, "importance samples": 500}.
         warnings: one line each.
         paper: the paper's (or another reference's) value of a measure.
+        summary: what was found, in plain sentences; indented lines belong to the one before.
         texts: lines to quote under a heading, such as samples and reconstructions.
         commit: of the sources, see `source_version`.
     """
@@ -225,6 +239,7 @@ class ReportContext:
     sample_counts: Mapping[str, int] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     paper: Mapping[str, float] = field(default_factory=dict)
+    summary: Sequence[str] = ()
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     commit: str = field(default_factory=lambda: source_version())
 
@@ -243,7 +258,7 @@ def metrics_document(
         reasons: why a measure that is missing or None was not computed.
 
     Raises:
-        ConfigError: a key that METRIC_DOCUMENTATION lacks, or a value that is no number, text or mapping.
+        ConfigError: a key that METRIC_DOCUMENTATION lacks, or a value that is no number, text, mapping or interval.
     """
     reasons = dict(reasons or {})
     unknown = sorted((set(metrics) | set(reasons)) - set(METRIC_DOCUMENTATION))
@@ -261,12 +276,13 @@ def metrics_document(
         "device": context.device,
         "sample_counts": {name: int(count) for name, count in context.sample_counts.items()},
         "warnings": list(context.warnings),
+        "summary": list(context.summary),
     }
     return document
 
 
 def render_report(document: Mapping[str, Any], context: ReportContext) -> str:
-    """Content of report.md: a table of the measures, then what they were measured on.
+    """Content of report.md: what was found, a table of the measures, then what they were measured on.
 
     Args:
         document: from `metrics_document`.
@@ -275,7 +291,12 @@ def render_report(document: Mapping[str, Any], context: ReportContext) -> str:
     header = ["measure", "value", "unit", "meaning", "defined by"]
     if context.paper:
         header.insert(2, "paper")
-    lines = [f"# {context.title}", "", table_row(header), table_row(["---"] * len(header))]
+    lines = [f"# {context.title}"]
+    for number, text in enumerate(context.summary):
+        # Indented lines are one block of code; Markdown asks for an empty line before it.
+        inside = text.startswith(" ") and number > 0 and context.summary[number - 1].startswith(" ")
+        lines += [text] if inside else ["", text]
+    lines += ["", table_row(header), table_row(["---"] * len(header))]
     for key, documentation in METRIC_DOCUMENTATION.items():
         value = document.get(key)
         values = {f"{key}, {name}": item for name, item in value.items()} if isinstance(value, dict) else {key: value}
@@ -353,6 +374,8 @@ def _plain(name: str, value: Any, reason: str, null_reasons: dict[str, str]) -> 
         return None
     if isinstance(value, str):
         return value
+    if name.endswith("_interval") and isinstance(value, tuple) and len(value) == 2:
+        return [_plain(f"{name}.{end}", item, reason, null_reasons) for end, item in enumerate(value)]
     number = value.item() if hasattr(value, "item") else value
     if not isinstance(number, (int, float)):
         raise ConfigError(f"measure {name!r} is {value!r}; expected a number, text, or numbers by name")
@@ -365,6 +388,8 @@ def _plain(name: str, value: Any, reason: str, null_reasons: dict[str, str]) -> 
 def _text(value: Any) -> str:
     if value is None:
         return "–"
+    if isinstance(value, list):
+        return " to ".join(map(_text, value))
     return f"{value:.4g}" if isinstance(value, float) and abs(value) < 1e4 else str(value)
 
 

@@ -2,7 +2,7 @@
 
 A row is a configuration and a run folder. Rows that are finished are kept, and a row that was interrupted is taken up
 where it stopped: give the same command again. One file an experiment: `table1`, `ablation`, `table2`, `smd`, `yelp`,
-`agnews`, `figure2`; what they share is in `rows` (how runs are made) and `table` (what is made of them).
+`agnews`, `figure2`, `own-text`; what they share is in `rows` (how runs are made) and `table` (what is made of them).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from svebm_ext.errors import ConfigError, SvebmError
 from svebm_ext.experiments.ablation import ABLATION
 from svebm_ext.experiments.agnews import AGNEWS
 from svebm_ext.experiments.figure2 import FIGURE2
+from svebm_ext.experiments.own_text import OWN_TEXT
 from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Run, finished, note_failure, run_all
 from svebm_ext.experiments.smd import TABLE3
 from svebm_ext.experiments.table1 import TABLE1
@@ -33,6 +34,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "yelp": YELP,
     "agnews": AGNEWS,
     "figure2": FIGURE2,
+    "own-text": OWN_TEXT,
 }
 
 
@@ -51,8 +53,8 @@ class Arguments:
     rows: tuple[str, ...] = ()
     """Rows, or groups of rows, to make (default: all). The report shows all finished rows of the folder."""
     budget: Budget = "cpu"
-    """smoke: a few iterations of small networks, to see that it works; cpu: sized for two cores; long (ptb): four times
-    the iterations of cpu; paper: the paper's."""
+    """smoke: a few iterations of small networks, to see that it works; cpu: sized for two cores; long: four times the
+    iterations of cpu (ptb), or all lines (own-text); paper: the paper's."""
     seeds: int = 1
     """Training seeds of every row: SEED, SEED + 1, and so on, this many."""
     seed: int = 0
@@ -111,6 +113,8 @@ def main(arguments: Sequence[str]) -> None:
     place = Place(options.out or Path("runs") / f"{name}-{options.budget}", options.data.root, options.device)
     asked = set(options.rows or _names(experiment))
     skipped = _unavailable(experiment, place, asked)
+    if experiment.prepare is not None:
+        skipped |= experiment.prepare([n for n in experiment.names if n in asked], options.budget, place)
     rows = [experiment.make_row(row, options.budget) for row in experiment.names if row in asked - skipped.keys()]
     seeds = range(options.seed, options.seed + options.seeds)
     runs = [place.run(row, seed) for seed in seeds for row in rows]

@@ -26,7 +26,7 @@ from svebm_ext.baselines.word_vectors import cooccurrences, train_glove, vectors
 from svebm_ext.config import Config, DataConfig, to_dict
 from svebm_ext.data.corpora import ROOT_VARIABLE, load_configured
 from svebm_ext.data.corpus import Split
-from svebm_ext.data.documents import DocumentSplit, content_words
+from svebm_ext.data.documents import DocumentSplit, content_words, kept_labels
 from svebm_ext.data.embeddings import load_word_vectors
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.evaluation.classification import accuracy, expected_calibration_error
@@ -35,7 +35,7 @@ from svebm_ext.evaluation.report import CORE_METRICS, ReportContext, write_repor
 from svebm_ext.experiments.rows import Run
 from svebm_ext.models.pretrained import CONFIG, write_json
 from svebm_ext.presets import preset
-from svebm_ext.training.feeds import class_ids, kept_labels, training_label
+from svebm_ext.training.feeds import class_ids, training_label
 from svebm_ext.training.loggers import MetricsFile
 from svebm_ext.training.run import build_vocabulary
 from svebm_ext.training.runtime import Runtime

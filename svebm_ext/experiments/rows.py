@@ -39,6 +39,7 @@ class Row:
             folder of the run, and returns the content of the latter.
         reads: options, or sections ("data."), that `make` reads; the others may differ between calls.
         data_seed: data.seed is the training seed as well, so that each seed has labels of its own.
+        files: training and test file in the folder of the experiment, of a row that is trained on text of one's own.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Row:
     make: Callable[[Run], dict[str, Any]] | None = None
     reads: tuple[str, ...] = ("",)
     data_seed: bool = False
+    files: Callable[[Path], tuple[Path, Path]] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,9 @@ class Place:
     def run(self, row: Row, seed: int) -> Run:
         """The run of a row for a training seed; its folder is OUT/ROW-seedSEED."""
         data = replace(row.config.data, root=self.root)
+        if row.files is not None:
+            train, test = row.files(self.out)
+            data = replace(data, train=train, test=test)
         config = replace(
             row.config,
             seed=seed,
@@ -137,6 +142,7 @@ class Experiment:
         further: at a budget, what is done with each finished run before the next is begun.
         groups: names that stand for several rows each.
         unavailable: why a row cannot be made at a place, such as data that are not there; None where it can.
+        prepare: makes what rows need at a place before any of them is begun; returns why by row that cannot be made.
         budgets: that it has.
     """
 
@@ -149,6 +155,7 @@ class Experiment:
     further: Callable[[Budget], Further] | None = None
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unavailable: Callable[[str, Place], str | None] | None = None
+    prepare: Callable[[Sequence[str], Budget, Place], Mapping[str, str]] | None = None
     budgets: tuple[Budget, ...] = ("smoke", "cpu", "paper")
 
 

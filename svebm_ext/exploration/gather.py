@@ -19,6 +19,7 @@ from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.evaluation.documents import top_words
 from svebm_ext.evaluation.report import METRIC_DOCUMENTATION, METRICS, source_version
+from svebm_ext.evaluation.words import characterising_words
 from svebm_ext.exploration.content import (
     Example,
     Exploration,
@@ -34,7 +35,6 @@ from svebm_ext.exploration.content import (
     Symbol,
 )
 from svebm_ext.exploration.projection import Projection, discriminants, principal_components
-from svebm_ext.exploration.words import characterising_words
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.pretrained import read_json
 from svebm_ext.models.svebm import SVEBM

@@ -16,7 +16,7 @@ from svebm_ext.models.features import FEATURE_DIM, WordFeatures, bags_of
 
 
 class SymbolGuide(nn.Module):
-    """log p(y | words of x) = log softmax(bias + sum_w (scores[w] + t_w tfidf[w]) + weight h(x)), w distinct words of x.
+    """log p(y | words of x) = log softmax(bias + sum_w (scores[w] + t_w tfidf[w]) + weight h(x)), w the words of x.
 
     t_w is the TF-IDF of w in the sentence, which has unit length.
 

@@ -15,7 +15,7 @@ from svebm_ext.config import Config
 from svebm_ext.data.batching import BatchOrder, EncodedSplit, SentenceBatch, collate, padding_fraction
 from svebm_ext.data.corpus import Corpus, Split, label_classes
 from svebm_ext.data.dialogs import DialogSplit, sentence_encoder
-from svebm_ext.data.documents import DocumentBatch, DocumentSplit, choose_labelled, collate_documents, keep_labels
+from svebm_ext.data.documents import DocumentBatch, DocumentSplit, collate_documents, kept_labels
 from svebm_ext.data.synthetic import PointBatch, sample_points
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import ConfigError, DataError
@@ -249,13 +249,6 @@ def share_out(
         indices = indices if labelled is None else torch.cat((indices, labelled))
         return Share(gather(indices), len(indices), int((train.labels[indices] >= 0).sum()))
     return Share(gather(indices), len(indices), len(labelled), gather(labelled))
-
-
-def kept_labels(labels: Tensor, config: Config, classes: tuple[str, ...]) -> Tensor:
-    """Labels that a run learns from: all, or those of a balanced subset (data.n-labelled)."""
-    if config.data.n_labelled == 0:
-        return labels
-    return keep_labels(labels, choose_labelled(labels, config.data.n_labelled, config.data.seed, classes))
 
 
 def class_ids(split: Split, label: str | None, classes: tuple[str, ...]) -> Tensor:

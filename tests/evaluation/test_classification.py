@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from svebm_ext.errors import DataError
-from svebm_ext.evaluation.classification import accuracy, expected_calibration_error, reliability
+from svebm_ext.evaluation.classification import accuracy, expected_calibration_error, reliability, wilson_interval
 
 
 def test_accuracy_leaves_out_unlabelled_sentences():
@@ -51,3 +51,20 @@ def test_reliability_by_hand():
     found = reliability(probabilities, torch.tensor([0, 1, 0, 0, 0]), n_bins=4)
     assert [b.n for b in found] == [2, 3]
     assert [x for b in found for x in b[1:]] == pytest.approx([0.65, 0.5, 0.9, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("n_right", "n", "expected"),
+    [(81, 263, (0.2553, 0.3662)), (15, 148, (0.0624, 0.1605)), (0, 20, (0.0, 0.1611)), (1, 29, (0.0061, 0.1718))],
+)
+def test_intervals_of_shares_are_those_that_newcombe_1998_prints(n_right, n, expected):
+    """Newcombe, Two-Sided Confidence Intervals for the Single Proportion, Statistics in Medicine 17, Table I."""
+    assert wilson_interval(n_right, n) == pytest.approx(expected, abs=5e-5)
+    low, high = wilson_interval(n - n_right, n)
+    assert (1 - high, 1 - low) == pytest.approx(wilson_interval(n_right, n), abs=1e-12)
+
+
+def test_an_interval_of_no_share_is_refused():
+    for n_right, n in ((0, 0), (3, 2), (-1, 2)):
+        with pytest.raises(DataError, match="no share"):
+            wilson_interval(n_right, n)

@@ -156,3 +156,23 @@ def test_source_version_of_an_installed_package_is_the_commit_it_was_built_from(
     (package / "_build.json").write_text(json.dumps({"commit": built}))
     version = f"svebm_ext {svebm_ext.__version__}"
     assert report.source_version() == (f"{found}({version})" if found else version)
+
+
+def test_the_summary_comes_first_and_indented_lines_are_one_block():
+    summary = ["Two topics.", "    topic 0", "        a text", "    topic 1", "And that is all."]
+    document = report.metrics_document({"nll": 1.0}, context(summary=summary))
+    assert document["about"]["summary"] == summary
+    lines = report.render_report(document, context(summary=summary)).splitlines()
+    assert lines[:11] == [
+        "# assistant", "", "Two topics.", "", "    topic 0", "        a text", "    topic 1", "", "And that is all.",
+        "", "| measure | value | unit | meaning | defined by |",
+    ]  # fmt: skip
+
+
+def test_intervals_are_pairs_of_numbers():
+    document = report.metrics_document({"accuracy": 0.5, "accuracy_interval": (0.25, np.float64(0.75))}, context())
+    assert document["accuracy_interval"] == [0.25, 0.75] and json.loads(json.dumps(document))
+    assert "| accuracy_interval | 0.25 to 0.75 | share |" in report.render_report(document, context())
+    for value in ((0.25,), (0.25, 0.5, 0.75), ([], 0.5)):
+        with pytest.raises(ConfigError, match="'accuracy_interval"):
+            report.metrics_document({"accuracy_interval": value}, context())

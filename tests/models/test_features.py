@@ -99,7 +99,7 @@ def test_positive_information_of_a_small_table():
     from scipy.sparse import csr_matrix
 
     sentences = csr_matrix(np.array([[1, 1, 0, 0], [2, 1, 0, 0], [0, 0, 1, 1], [0, 1, 0, 1]], float))
-    # Ordered pairs: (0, 1) twice, (2, 3) once, (1, 3) once, and the same turned round: 8 in all. Word 0 is in 2 of them,
+    # Ordered pairs: (0, 1) twice, (2, 3) once, (1, 3) once, and the same turned round: 8 in all. Word 0 is in 2,
     # word 1 in 3, word 2 in 1, word 3 in 2.
     found = positive_information(sentences).toarray()
     expected = np.zeros((4, 4))

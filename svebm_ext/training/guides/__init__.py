@@ -58,8 +58,8 @@ def learn_features(
         return LearntFeatures(features, n_symbols, None)
     if n_symbols > len(feed.train):
         raise DataError(
-            f"model.n-categories: {n_symbols} symbols for {len(feed.train)} training sentences; expected at most one for "
-            "each of them"
+            f"model.n-categories: {n_symbols} symbols for {len(feed.train)} training sentences; expected at most "
+            "one for each"
         )
     bags = bags_of_split(feed.train, features)
     if config.objective.label_weight > 0:

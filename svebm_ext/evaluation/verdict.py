@@ -1,0 +1,64 @@
+"""What measures say in plain sentences: how good a model is, and whether it is better than the plain way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from svebm_ext.evaluation.classification import wilson_interval
+
+#: Accuracy on fewer labelled texts is given with its 95 % interval.
+FEW_TEXTS = 100
+#: Quantile of chi-squared with one degree of freedom: McNemar's test at 5 %.
+CHI_SQUARED = 3.841
+KMEANS, LOGISTIC_REGRESSION = "TF-IDF + k-means", "TF-IDF + logistic regression"
+BETTER, EQUAL, WORSE = "The model is better here.", "Both are equally good here.", "The plain way is better here."
+
+
+def agreement_sentence(n_topics: int, label: str | None, ours: float, plain: float | None) -> str:
+    """How well topics agree with labels, and whether k-means agrees better.
+
+    Args:
+        n_topics: topics that some text has.
+        label: name of the label; None where there is only one, the user's own.
+        ours, plain: adjusted mutual information of the model and of k-means, if that was measured.
+    """
+    against = "your labels" if label is None else f"label {label!r}"
+    text = f"{_topics(n_topics)}; against {against} AMI {ours:.2f}"
+    if plain is None:
+        return f"{text} (0 is chance, 1 is identity)."
+    a, b = round(ours, 2), round(plain, 2)
+    verdict = BETTER if a > b else WORSE if a < b else EQUAL
+    return f"{text} ({KMEANS}: {plain:.2f}; 0 is chance, 1 is identity). {verdict}"
+
+
+def accuracy_sentence(right: Sequence[bool], plain_right: Sequence[bool] | None) -> str:
+    """Accuracy on labelled texts, and whether logistic regression has a better one.
+
+    A lead counts where McNemar's test finds it at 5 %; a smaller one is said to be no more than chance.
+
+    Args:
+        right: whether the model classified each labelled test text correctly.
+        plain_right: whether logistic regression did, if it was measured.
+    """
+    n, n_right = len(right), sum(right)
+    text = f"Accuracy {100 * n_right / n:.1f} %"
+    if n < FEW_TEXTS:
+        low, high = wilson_interval(n_right, n)
+        text += f" ({100 * low:.1f} to {100 * high:.1f}, {n} {'text' if n == 1 else 'texts'})"
+    else:
+        text += f" on {n:,} labelled test texts"
+    if plain_right is None:
+        return text + "."
+    ours = sum(a and not b for a, b in zip(right, plain_right, strict=True))
+    theirs = sum(b and not a for a, b in zip(right, plain_right, strict=True))
+    verdict = EQUAL
+    if ours != theirs:
+        verdict = BETTER if ours > theirs else WORSE
+        if (ours - theirs) ** 2 < CHI_SQUARED * (ours + theirs):
+            verdict = verdict.rstrip(".") + ", but by no more than chance explains."
+    aside = f"{LOGISTIC_REGRESSION}: {100 * sum(plain_right) / n:.1f} %"
+    return f"{text[:-1]}; {aside}). {verdict}" if text.endswith(")") else f"{text} ({aside}). {verdict}"
+
+
+def _topics(n: int) -> str:
+    return f"{n} topic" if n == 1 else f"{n} topics"

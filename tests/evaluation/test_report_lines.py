@@ -1,0 +1,123 @@
+"""What the evaluation of text of one's own says: beside the plain way, in plain sentences first."""
+
+import pytest
+import torch
+from tiny_runs import tiny_config, write_corpus
+
+from svebm_ext.data.corpora import load_configured
+from svebm_ext.data.documents import choose_labelled
+from svebm_ext.evaluation.evaluate_model import evaluate_run, print_summary
+from svebm_ext.evaluation.latent import cluster_agreement
+from svebm_ext.evaluation.plain import tfidf_kmeans, tfidf_logistic_regression
+from svebm_ext.training.run import train
+
+
+def evaluated(folder, labelled, **changes):
+    config = tiny_config(write_corpus(folder, labelled=labelled), **changes)
+    model, corpus = train(config, folder / "run")
+    document = evaluate_run(folder / "run", model, corpus, seed=2, say=lambda text: None)
+    return document, model, corpus, (folder / "run" / "report.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def unlabelled(tmp_path_factory):
+    return evaluated(tmp_path_factory.mktemp("unlabelled"), labelled=False)
+
+
+@pytest.fixture(scope="module")
+def clustered(tmp_path_factory):
+    return evaluated(tmp_path_factory.mktemp("clustered"), labelled=True)
+
+
+@pytest.fixture(scope="module")
+def classified(tmp_path_factory):
+    return evaluated(
+        tmp_path_factory.mktemp("classified"), labelled=True, objective={"label_weight": 1.0}, data={"n_labelled": 40}
+    )
+
+
+def test_topics_stand_beside_kmeans_of_as_many_clusters(clustered):
+    document, _, corpus, report = clustered
+    clusters = tfidf_kmeans(corpus.train.sentences, corpus.test.sentences, 6, seed=2)
+    expected = cluster_agreement(torch.tensor(clusters), corpus.test.labels["label"]).adjusted_mutual_information
+    assert document["adjusted_mutual_information_tfidf"] == {"label": pytest.approx(expected)}
+    (sentence,) = document["about"]["summary"]
+    ours = document["adjusted_mutual_information"]["label"]
+    n = document["symbols_used"]
+    assert sentence.startswith(
+        f"{n} topic{'s' * (n > 1)}; against your labels AMI {ours:.2f} (TF-IDF + k-means: {expected:.2f};"
+    )
+    assert report.splitlines()[2] == sentence
+    assert "accuracy_tfidf" not in document and "accuracy_interval" not in document
+
+
+def test_classes_stand_beside_logistic_regression_of_the_same_labelled_texts(classified):
+    document, model, corpus, report = classified
+    names = model.label_names
+    values = corpus.train.labels["label"]
+    known = choose_labelled(torch.tensor([names.index(value) for value in values]), 40, model.config.data.seed).tolist()
+    predicted = tfidf_logistic_regression(
+        [corpus.train.sentences[i] for i in known], [values[i] for i in known], corpus.test.sentences
+    )
+    truth = corpus.test.labels["label"]
+    share = sum(a == b for a, b in zip(predicted, truth, strict=True)) / len(truth)
+    assert share > 0.9  # the verb is the label
+    assert document["accuracy_tfidf"] == pytest.approx(share)
+    assert document["about"]["sample_counts"]["labelled texts of the plain classifier"] == 40
+    low, high = document["accuracy_interval"]
+    assert len(truth) < 100 and 0 <= low <= document["accuracy"] <= high <= 1
+    (sentence,) = document["about"]["summary"]
+    right = f"Accuracy {100 * document['accuracy']:.1f} % ({100 * low:.1f} to {100 * high:.1f}, {len(truth)} texts; "
+    assert sentence.startswith(f"{right}TF-IDF + logistic regression: {100 * share:.1f} %). ")
+    # Twelve steps of training do not make a classifier; the sentence says so.
+    assert sentence.endswith("The plain way is better here.")
+    assert f"| accuracy_interval | {low:.4g} to {high:.4g} | share |" in report
+
+
+def test_without_labels_the_largest_topics_are_shown(unlabelled):
+    document, model, corpus, report = unlabelled
+    first, *lines = document["about"]["summary"]
+    symbols = [found.symbol for found in model.classify(corpus.train.sentences)]
+    n, largest = len(set(symbols)), max(set(symbols), key=symbols.count)
+    assert first.startswith(f"{n} topic{'s' * (n > 1)} in {len(corpus.train)} training texts. The largest")
+    share = 100 * symbols.count(largest) / len(symbols)
+    assert any(line.startswith(f"    topic {largest}, {share:.1f} % of the texts: ") for line in lines)
+    texts = {line.strip() for line in lines if line.startswith("        ")}
+    assert texts <= set(corpus.train.texts or map(" ".join, corpus.train.sentences)) and texts
+    written = report.splitlines()
+    assert written[2] == first and written[3] == "" and written[4 : 4 + len(lines)] == lines
+    assert "adjusted_mutual_information_tfidf" not in document
+
+
+def test_sentences_of_each_topic_are_of_model_and_chain(unlabelled):
+    _, _, corpus, report = unlabelled
+    section = report.split("## Sentences of each topic\n")[1].split("\n## ")[0]
+    kinds = [line.strip().split(":")[0] for line in section.splitlines() if line.startswith("        ")]
+    first = kinds[:6]
+    assert first == ["model, most probable words"] * 3 + ["model, sampled words"] + ["trigram chain"] * 2
+    words = {word for sentence in corpus.train.sentences for word in sentence}
+    chains = [line.split(":", 1)[1].split() for line in section.splitlines() if "trigram chain" in line]
+    assert all(chain and set(chain) <= words for chain in chains)
+
+
+def test_the_summary_is_printed_before_the_table(unlabelled, classified, capsys):
+    for document, *_ in (unlabelled, classified):
+        print_summary(document)
+        lines = capsys.readouterr().out.splitlines()
+        summary = document["about"]["summary"]
+        assert lines[: len(summary) + 1] == [*summary, ""]
+        assert lines[len(summary) + 1].split()[0] == "nll"
+    low, high = document["accuracy_interval"]
+    (row,) = (line for line in lines if line.startswith("accuracy_interval"))
+    assert row.split() == ["accuracy_interval", f"{low:.4f}", "to", f"{high:.4f}", "share"]
+
+
+def test_topics_are_shown_of_test_texts_where_there_are_enough(tmp_path, monkeypatch):
+    from svebm_ext.evaluation import evaluate_sentences
+
+    config = tiny_config(write_corpus(tmp_path, n=240))
+    corpus = load_configured(config.data)
+    monkeypatch.setattr(evaluate_sentences, "FEW_TEST_TEXTS", len(corpus.test))
+    model, corpus = train(config, tmp_path / "run")
+    document = evaluate_run(tmp_path / "run", model, corpus, say=lambda text: None)
+    assert f"in {len(corpus.test)} test texts." in document["about"]["summary"][0]
