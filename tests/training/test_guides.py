@@ -125,7 +125,7 @@ def test_two_classes_and_all_labels(text):
 
 def test_the_model_keeps_the_guide(text):
     """The module's answers for a batch are those of the fitted guide, and it gives the guide back."""
-    corpus, bags, features, split = text
+    _, bags, features, split = text
     guide = find_classes(bags, few_labels(split, 5), 3, seed=0)
     module = SymbolGuide(len(features.idf), 4)
     guide.copy_to(module)
