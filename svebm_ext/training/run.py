@@ -33,7 +33,7 @@ from svebm_ext.training.guides import guide_symbols, is_guided, learn_features
 from svebm_ext.training.loop import BEST, LAST, Trainer
 from svebm_ext.training.prior_fit import INFORMATION, fit_prior, hold_symbols
 from svebm_ext.training.runtime import Runtime
-from svebm_ext.training.sizes import fit_to_corpus
+from svebm_ext.training.sizes import fit_to_corpus, told_sizes
 from svebm_ext.training.update import learns_energy
 from svebm_ext.training.validation import Validator
 
@@ -81,7 +81,10 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
         chosen = read_run_config(out).model.n_categories
         config = replace(config, model=replace(config.model, n_categories=chosen))
     corpus = load_configured(config.data, load_writing(out, config.data) if resume else None)
-    config = fit_to_corpus(with_categories(config, corpus), corpus)
+    asked, config = config, fit_to_corpus(with_categories(config, corpus), corpus)
+    sizes = told_sizes(asked, config)
+    if sizes is not None and runtime.is_main:
+        _say(sizes)
     vocabulary = Vocabulary.load(out / "vocab.json") if resume else build_vocabulary(corpus, config)
     feed = make_feed(corpus, vocabulary, config, runtime)
     found = None

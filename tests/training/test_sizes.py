@@ -9,7 +9,7 @@ from svebm_ext import preset
 from svebm_ext.config import validate
 from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.errors import ConfigError
-from svebm_ext.training.sizes import fit_to_corpus
+from svebm_ext.training.sizes import fit_to_corpus, told_sizes
 
 LINES = preset("lines")
 
@@ -51,6 +51,15 @@ def test_what_is_given_wins():
     assert (found.model.embedding_dim, found.model.decoder_hidden, found.model.encoder_hidden) == (64, 64, 20)
     assert (found.model.embedding_dropout, found.model.output_dropout) == (0.0, 0.4)
     assert (found.data.max_tokens, found.training.max_steps, found.training.validate_every) == (30, 50, 10)
+
+
+def test_sizes_are_told():
+    found = fit_to_corpus(LINES, corpus(300, 8))
+    assert told_sizes(LINES, found) == (
+        "sizes by the corpus: sentences of at most 10 words, networks 128 wide (encoder 85), dropout 0.4, "
+        "600 iterations of 128 sentences"
+    )
+    assert told_sizes(found, found) is None
 
 
 def test_open_sizes_are_for_text_of_ones_own():
