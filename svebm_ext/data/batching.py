@@ -81,6 +81,13 @@ class EncodedSplit:
         """Ids of the words of sentence `index`, without END."""
         return self.targets[self.offsets[index] : self.offsets[index + 1] - 1].tolist()
 
+    def part(self, rows: Int64[Tensor, " B"]) -> "EncodedSplit":
+        """The split of the sentences `rows` alone, in their order."""
+        starts, lengths = self.offsets[rows], self.lengths[rows]
+        ends = torch.cat((lengths.new_zeros(1), lengths.cumsum(0)))
+        where = torch.arange(int(ends[-1])) + (starts - ends[:-1]).repeat_interleave(lengths)
+        return replace(self, targets=self.targets[where], offsets=ends, labels=self.labels[rows])
+
     def collate(self, indices: Int64[Tensor, " B"] | Sequence[int]) -> "SentenceBatch":
         """The sentences `indices` as one packed batch, rows sorted by decreasing length.
 

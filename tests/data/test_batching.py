@@ -243,3 +243,13 @@ def test_collate_is_fast():
         collate(dataset, order.batch(step))
         seconds.append(time.perf_counter() - start)
     assert min(seconds) < 5e-3
+
+
+def test_a_part_of_a_split_is_its_sentences():
+    split = Split([["a", "b"], ["c"], ["a", "c", "b"], ["b"]], {"label": ["x", "", "y", "x"]})
+    whole = EncodedSplit.from_split(split, Vocabulary.build(split.sentences), label="label")
+    rows = torch.tensor([2, 0, 3])
+    part = whole.part(rows)
+    assert [part.words(i) for i in range(3)] == [whole.words(i) for i in rows.tolist()]
+    assert part.labels.tolist() == whole.labels[rows].tolist() and part.classes == whole.classes
+    assert len(whole.part(torch.arange(0))) == 0

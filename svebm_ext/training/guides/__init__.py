@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from svebm_ext.config import Config
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import DataError
-from svebm_ext.models.features import WordFeatures
+from svebm_ext.models.features import WordFeatures, evenly_spread
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.training.feeds import SentenceFeed
-from svebm_ext.training.guides.bags import Guide, bags_of_split
+from svebm_ext.training.guides.bags import MAX_SENTENCES, Guide, bags_of_split
 from svebm_ext.training.guides.labelled import find_classes
 from svebm_ext.training.guides.number import choose_n_symbols
 from svebm_ext.training.guides.unlabelled import find_symbols
+
+#: Labelled sentences that classes are found from, at most.
+MAX_LABELLED = 50_000
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ def learn_features(
     """
     features = WordFeatures(len(vocabulary))
     features.fit(feed.train, seed=config.seed)
-    n_symbols, labels = config.model.n_categories, feed.train.labels.numpy()
+    n_symbols = config.model.n_categories
     if not is_guided(config):
         return LearntFeatures(features, n_symbols, None)
     if n_symbols > len(feed.train):
@@ -61,18 +67,30 @@ def learn_features(
             f"model.n-categories: {n_symbols} symbols for {len(feed.train)} training sentences; expected at most "
             "one for each"
         )
-    bags = bags_of_split(feed.train, features)
+    part = feed.train.part(_looked_at(feed.train.labels))
+    bags = bags_of_split(part, features)
     if config.objective.label_weight > 0:
-        guide = find_classes(bags, labels, len(feed.label_names), seed=config.seed, say=say)
+        guide = find_classes(bags, part.labels.numpy(), len(feed.label_names), seed=config.seed, say=say)
     else:
         n_symbols = n_symbols or choose_n_symbols(bags, seed=config.seed, say=say)
         guide = find_symbols(bags, n_symbols, seed=config.seed, say=say)
     return LearntFeatures(features, n_symbols, guide)
 
 
+def _looked_at(labels: Tensor) -> Tensor:
+    """Sentences that guides are found from, evenly spread: MAX_LABELLED at most with a label, MAX_SENTENCES without."""
+    known, others = (labels >= 0).nonzero()[:, 0], (labels < 0).nonzero()[:, 0]
+    parts = [rows[evenly_spread(len(rows), most)] for rows, most in ((known, MAX_LABELLED), (others, MAX_SENTENCES))]
+    return torch.cat(parts).sort().values
+
+
 def guide_symbols(networks: LatentVariableModel, feed: SentenceFeed) -> None:
     """Give a feed the guide's answers for its training sentences, read off the networks, which keep it."""
     assert networks.guide is not None
-    bags = bags_of_split(feed.train, networks.encoder.words)
     guide = Guide.of(networks.guide)
-    feed.guesses = guide.guesses(bags, feed.train.labels, len(guide.bias))
+    found = []
+    for rows in torch.arange(len(feed.train)).split(MAX_SENTENCES):  # features of all at once would fill the memory
+        part = feed.train.part(rows)
+        bags = bags_of_split(part, networks.encoder.words)
+        found.append(guide.guesses(bags, part.labels, len(guide.bias)))
+    feed.guesses = torch.cat(found)
