@@ -10,8 +10,10 @@ from tiny_runs import tiny_config, write_corpus
 
 from svebm_ext.config import Config
 from svebm_ext.errors import ConfigError, TrainingDivergedError
+from svebm_ext.models.svebm import SVEBM
 from svebm_ext.training.checkpoint import load_checkpoint
 from svebm_ext.training.guards import COLLAPSE_AFTER, MAX_SKIPPED, Guards, cure
+from svebm_ext.training.loop import Trainer
 from svebm_ext.training.run import train
 from svebm_ext.training.update import Outcome
 from svebm_ext.training.validation import Validator, symbol_use
@@ -246,6 +248,39 @@ def test_diverging_run_keeps_its_last_good_checkpoint(tmp_path):
     tensors, state = load_checkpoint(tmp_path / "out/checkpoints/last.safetensors")
     assert 1 <= state["step"] < 400
     assert all(bool(t.isfinite().all()) for t in tensors.values() if t.is_floating_point())
+
+
+def diverge_at(monkeypatch, step):
+    """Let updates from this iteration on report an energy beyond all bounds."""
+    original = Trainer.iterate
+
+    def iterate(self):
+        outcome, *rest = original(self)
+        if self.step >= step:
+            outcome.terms["energy_positive"] = 1e9
+        return outcome, *rest
+
+    monkeypatch.setattr(Trainer, "iterate", iterate)
+
+
+def test_diverged_run_leaves_a_model_of_its_best_state(tmp_path, monkeypatch):
+    diverge_at(monkeypatch, 9)
+    out = tmp_path / "out"
+    with pytest.raises(TrainingDivergedError, match=rf"last.safetensors; the best valid model is in {out}$"):
+        train(tiny_config(write_corpus(tmp_path)), out)
+    best, state = load_checkpoint(out / "checkpoints/best.safetensors")
+    assert state["step"] == 6
+    model = SVEBM.from_pretrained(out)
+    for name, value in model.networks.state_dict().items():
+        assert torch.equal(value, best[f"model.{name}"]), name
+    assert len(model.generate(2, seed=0)) == 2
+
+
+def test_run_that_diverges_before_its_first_validation_leaves_no_model(tmp_path, monkeypatch):
+    diverge_at(monkeypatch, 3)
+    with pytest.raises(TrainingDivergedError, match="none was saved yet$"):
+        train(tiny_config(write_corpus(tmp_path)), tmp_path / "out")
+    assert not (tmp_path / "out/model.safetensors").exists()
 
 
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
