@@ -281,7 +281,7 @@ class TrainingConfig:
     """On one GPU: launch the operations of the energy-based loss together. Results differ by rounding at most."""
     tensorboard: bool = False
     """Also write TensorBoard event files (needs the tensorboard extra)."""
-    max_energy: float = 1e4
+    max_energy: float = 1e3
     """Stop when the mean energy of the chains leaves (-this, this): the prior has diverged."""
 
 

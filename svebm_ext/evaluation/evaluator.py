@@ -23,7 +23,7 @@ from svebm_ext.evaluation.classification import (
 )
 from svebm_ext.evaluation.collected import Evaluation
 from svebm_ext.evaluation.proposal import PROPOSAL_EXAMPLES, tightest_proposal_scale
-from svebm_ext.evaluation.verdict import FEW_TEXTS
+from svebm_ext.evaluation.verdict import FEW_TEXTS, symbol_warnings
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import GaussianLatent
 from svebm_ext.models.importance import importance_samples
@@ -257,6 +257,8 @@ class Evaluator:
         metrics["marginal_entropy"] = sum(map(latent.marginal_entropy, variables))
         metrics["symbols_used"] = len(set(symbols.tolist()))
         labels = {name: values for name, values in self.corpus.test.labels.items() if any(values)}
+        if len(variables) == 1:
+            self.found.warnings += symbol_warnings(symbols.tolist(), answers.shape[-1], metrics["mi"], labels)
         if not labels:
             self.found.reasons["homogeneity"] = "the test split has no labels"
             return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from svebm_ext.evaluation.classification import wilson_interval
 
@@ -10,6 +11,8 @@ from svebm_ext.evaluation.classification import wilson_interval
 FEW_TEXTS = 100
 #: Quantile of chi-squared with one degree of freedom: McNemar's test at 5 %.
 CHI_SQUARED = 3.841
+#: I(z, y) below which several symbols say next to nothing (nats).
+LITTLE_INFORMATION = 0.1
 KMEANS, LOGISTIC_REGRESSION = "TF-IDF + k-means", "TF-IDF + logistic regression"
 BETTER, EQUAL, WORSE = "The model is better here.", "Both are equally good here.", "The plain way is better here."
 
@@ -58,6 +61,36 @@ def accuracy_sentence(right: Sequence[bool], plain_right: Sequence[bool] | None)
             verdict = verdict.rstrip(".") + ", but by no more than chance explains."
     aside = f"{LOGISTIC_REGRESSION}: {100 * sum(plain_right) / n:.1f} %"
     return f"{text[:-1]}; {aside}). {verdict}" if text.endswith(")") else f"{text} ({aside}). {verdict}"
+
+
+def symbol_warnings(
+    symbols: Sequence[int], n_symbols: int, information: float, labels: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """Sentences about symbols that hardly tell texts apart; none where they do.
+
+    Args:
+        symbols: of each test text.
+        n_symbols: K, the symbols that the model has.
+        information: I(z, y) in nats.
+        labels: of the test texts by name, "" where one has none. A label whose largest class has more than half of
+            the texts makes a symbol as large no matter for a warning.
+    """
+    if n_symbols < 2 or not symbols:
+        return []
+    found, counts = [], Counter(symbols)
+    share = max(counts.values()) / len(symbols)
+    if share > 0.5 and not any(_largest_share([v for v in values if v]) > 0.5 for values in labels.values()):
+        found.append(f"one symbol has {share:.0%} of the test texts")
+    asked = min(n_symbols, len(symbols))
+    if len(counts) < asked / 2:
+        found.append(f"{len(counts)} of {asked} symbols are in use on the test texts")
+    if information < LITTLE_INFORMATION:
+        found.append(f"I(z, y) is {information:.2f} nats: z says next to nothing about the symbol")
+    return found
+
+
+def _largest_share(values: Sequence[str]) -> float:
+    return max(Counter(values).values()) / len(values) if values else 0.0
 
 
 def _topics(n: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 from svebm_ext.config import Config
 from svebm_ext.errors import TrainingDivergedError
@@ -20,6 +21,30 @@ COLLAPSE_AFTER = 500
 RUNAWAY_GAP = 15.0
 #: Decay of that mean at an iteration, which also has to hold for as many iterations as it averages over.
 GAP_DECAY = 0.99
+#: Mean of the smaller of |F(z+)| and |F(z-)|, in nats, beyond which F has run away with the chains behind it. log Z and
+#: F of runs that end well are at most 40 to 60.
+RUNAWAY_LEVEL = 200.0
+#: I(z, y) below which, once w is at its largest, the symbols say nothing of the texts (nats).
+LOST_INFORMATION = 0.05
+#: Share of the texts above which one symbol has too many, and share of the symbols below which too few are in use.
+LARGEST_SYMBOL, SYMBOLS_IN_USE = 0.5, 0.5
+
+
+def cure(config: Config) -> str:
+    """What to change where an energy that is learnt together with the networks goes wrong.
+
+    Smaller Langevin steps are no part of it: on text of a user's own, F runs away sooner with them.
+    """
+    model, objective = config.model, config.objective
+    penalty = "--objective.energy-penalty 0.02"
+    guided = objective.pseudo_label_weight > 0 and objective.pseudo_labels == "words"
+    forgets_labels = objective.label_weight > 0 and not guided
+    if model.kind != "sentences" or forgets_labels or objective.regroup_at > 0:
+        return f"Bound it with {penalty}"
+    return (
+        "Learn the energy after the networks (--training.prior-stage second --training.prior-steps 1000), or bound it "
+        f"with {penalty}"
+    )
 
 
 class Guards:
@@ -34,7 +59,28 @@ class Guards:
         self._config, self._warn = config, warn
         self._skipped = 0
         self._gap, self._n_gaps = 0.0, 0
+        self._level = 0.0
+        self._information, self._n_informed = 0.0, 0
         self._warned: set[str] = set()
+
+    def state(self) -> dict[str, Any]:
+        """Running means and counts, ready for JSON: with them a resumed run stops where an uninterrupted one would."""
+        return {
+            "skipped": self._skipped,
+            "gap": self._gap,
+            "n_gaps": self._n_gaps,
+            "level": self._level,
+            "information": self._information,
+            "n_informed": self._n_informed,
+            "warned": sorted(self._warned),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take back what `state` gave."""
+        self._skipped, self._gap, self._n_gaps = int(state["skipped"]), float(state["gap"]), int(state["n_gaps"])
+        self._level = float(state["level"])
+        self._information, self._n_informed = float(state["information"]), int(state["n_informed"])
+        self._warned = set(state["warned"])
 
     def check(self, step: int, outcome: Outcome, weight: float) -> None:
         """Raise or warn.
@@ -60,13 +106,16 @@ class Guards:
             if abs(value) > limit:
                 raise TrainingDivergedError(
                     f"iteration {step}: mean {name.replace('_', ' ')} is {value:.4g}, beyond training.max-energy "
-                    f"{limit:.4g}: the prior has diverged. Take smaller (--chains.step-size) or more "
-                    "(--chains.n-steps) Langevin steps, persistent chains, "
-                    "--objective.energy-penalty 0.02, or a lower --optimiser.prior-learning-rate"
+                    f"{limit:.4g}: the prior has diverged. {cure(self._config)}"
                 )
+        self._check_level(step, outcome)
         self._check_gap(step, outcome)
-        settled = step >= COLLAPSE_AFTER and weight >= self._config.objective.kl_weight > 0
-        if settled and outcome.terms.get("kl", math.inf) < COLLAPSED_KL:
+        self._check_information(step, outcome, weight)
+        if (
+            self._config.objective.kl_weight > 0
+            and self._settled(step, weight)
+            and outcome.terms.get("kl", math.inf) < COLLAPSED_KL
+        ):
             self._once(
                 "collapsed",
                 f"iteration {step}: the posterior has collapsed (KL {outcome.terms.get('kl', 0.0):.3f} nats): z "
@@ -85,9 +134,79 @@ class Guards:
             self._once(
                 "runaway",
                 f"iteration {step}: F at the encoder's z has been {self._gap:.0f} nats above F of the chains, and the "
-                "prior is about to diverge. Steps are too coarse for an energy so sharp (a smaller "
-                "--chains.step-size), or too few to follow it (more --chains.n-steps)",
+                f"prior is about to diverge. {cure(self._config)}",
             )
+
+    def _check_level(self, step: int, outcome: Outcome) -> None:
+        """Stop where F runs away although the chains keep up with it: no gap tells of that."""
+        if "energy_negative" not in outcome.terms:
+            return
+        positive, negative = outcome.terms["energy_positive"], outcome.terms["energy_negative"]
+        level = min(abs(positive), abs(negative)) if positive * negative > 0 else 0.0
+        self._level += (1.0 - GAP_DECAY) * (level - self._level)
+        if self._level > RUNAWAY_LEVEL:
+            raise TrainingDivergedError(
+                f"iteration {step}: F at the encoder's z and F of the chains run away together (now {positive:.4g} and "
+                f"{negative:.4g} nats): the prior has diverged. {cure(self._config)}"
+            )
+
+    def _check_information(self, step: int, outcome: Outcome, weight: float) -> None:
+        """Warn where the symbols stay without information although the objective asks for it."""
+        wanted = self._config.objective.mutual_information > 0 and self._config.model.n_categories > 1
+        if not wanted or "mi" not in outcome.terms or not self._settled(step, weight):
+            return
+        value = outcome.terms["mi"]
+        self._n_informed += 1
+        # A plain mean as long as there are fewer values than the running one averages over.
+        self._information += max(1.0 - GAP_DECAY, 1.0 / self._n_informed) * (value - self._information)
+        if self._information < LOST_INFORMATION and self._n_informed > 1.0 / (1.0 - GAP_DECAY):
+            self._once(
+                "information",
+                f"iteration {step}: the symbols carry nothing (I(z, y) {self._information:.3f} nats): all texts have "
+                f"the same one. {cure(self._config)}",
+            )
+
+    def _settled(self, step: int, weight: float) -> bool:
+        """Whether w is at its largest, and z has had the time to carry something."""
+        return step >= COLLAPSE_AFTER and weight >= self._config.objective.kl_weight
+
+    def accept(
+        self, step: int, measured: dict[str, float], weight: float, *, n_texts: int = 0, largest_class: float = 0.0
+    ) -> bool:
+        """Whether a validated state may become the best one; warns where it tells of a run that goes wrong.
+
+        Args:
+            step: finished iterations.
+            measured: what `Validator.measure` gave.
+            weight: w of the last update.
+            n_texts: validation texts that were measured.
+            largest_class: share of the labelled ones among them that the largest class has; 0 where none are.
+        """
+        if self._settled(step, weight):
+            self._check_symbols(step, measured, n_texts, largest_class)
+        bounded = self._config.model.kind != "points" and self._config.objective.kl_weight > 0
+        if bounded and measured["valid_bound"] < 0.0:
+            self._once(
+                "bound",
+                f"iteration {step}: the validation bound is {measured['valid_bound']:.1f} nats, but no text has a "
+                f"probability above 1: F has left what log Z can be estimated for, and this state is never taken as "
+                f"the best. {cure(self._config)}",
+            )
+            return False
+        return self._level <= 0.5 * RUNAWAY_LEVEL
+
+    def _check_symbols(self, step: int, measured: dict[str, float], n_texts: int, largest_class: float) -> None:
+        """Warn where one symbol has most of the texts, or most symbols have none."""
+        if "valid_symbols_used" not in measured:
+            return
+        share, used = measured["valid_largest_symbol"], int(measured["valid_symbols_used"])
+        asked = min(self._config.model.n_categories, n_texts)
+        joint = self._config.training.prior_stage == "joint"
+        advice = cure(self._config) if joint else "Ask for fewer symbols (--model.n-categories), or take another --seed"
+        if share > LARGEST_SYMBOL and largest_class <= LARGEST_SYMBOL:
+            self._once("largest", f"iteration {step}: one symbol has {share:.0%} of the validation texts. {advice}")
+        if used < SYMBOLS_IN_USE * asked:
+            self._once("unused", f"iteration {step}: {used} of {asked} symbols are in use. {advice}")
 
     def _check_gradients(self, step: int, outcome: Outcome) -> None:
         if math.isfinite(outcome.gradient_norm) and math.isfinite(outcome.prior_gradient_norm):

@@ -6,7 +6,7 @@ import contextlib
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -89,6 +89,8 @@ class Trainer:
         self.step = 0
         self.best: float | None = None
         self.seconds = 0.0
+        self._say: Callable[[str], None] = lambda _: None  # until there is a bar to say it above
+        self.guards = Guards(config, lambda text: self._say(text))
 
     # State ------------------------------------------------------------------------------------------------------
 
@@ -106,6 +108,7 @@ class Trainer:
             "best": self.best,
             "seconds": self.seconds,
             "decay": self.optimisers.decay,
+            "guards": self.guards.state(),
             "data": self.feed.fingerprint(),
             "config": to_dict(self.config),
         }
@@ -134,6 +137,8 @@ class Trainer:
             self.marginal = tensors["marginal"].to(self.runtime.device)
         self.step, self.best, self.seconds = int(state["step"]), state["best"], float(state["seconds"])
         self.optimisers.decay = float(state.get("decay", 1.0))
+        if "guards" in state:  # checkpoints of earlier versions have none
+            self.guards.load(state["guards"])
 
     # The loop ---------------------------------------------------------------------------------------------------
 
@@ -153,7 +158,7 @@ class Trainer:
         metrics = MetricsFile(self.out / "metrics.jsonl", self.step) if main else None
         board = tensorboard_writer(self.out / "tensorboard") if main and training.tensorboard else None
         progress = Progress(training.max_steps, self.step, enabled=main)
-        guards = Guards(self.config, progress.say)
+        self._say = progress.say
         begin = time.monotonic() - self.seconds
         tokens, lap = 0, time.monotonic()
         try:
@@ -161,7 +166,7 @@ class Trainer:
                 while self.step < training.max_steps:
                     outcome, weight, n_tokens = self.iterate()
                     tokens += n_tokens
-                    guards.check(self.step, outcome, weight)
+                    self.guards.check(self.step, outcome, weight)
                     if self._due(training.log_every):
                         now = time.monotonic()
                         record = self._record(outcome, weight, tokens / max(now - lap, 1e-9))
@@ -280,7 +285,13 @@ class Trainer:
             return
         improved = False
         if self.runtime.is_main:
-            measured = self.validator.measure(self.model, energy=learns_energy(self.model.latent, self.config))
+            latent, validator = self.model.latent, self.validator
+            measured = validator.measure(
+                self.model, energy=learns_energy(latent, self.config), symbols=learns_symbols(latent, self.config)
+            )
+            valid = self.guards.accept(
+                self.step, measured, weight, n_texts=validator.n_texts, largest_class=validator.largest_class
+            )
             score = measured["valid_bound"]
             if self.config.training.select == "accuracy":
                 score = -measured.get("valid_accuracy", math.nan)
@@ -289,9 +300,10 @@ class Trainer:
             if metrics is not None:
                 metrics.write({"step": self.step, **measured})
             progress.say(
-                f"iteration {self.step}: validation " + "  ".join(f"{k[6:]} {v:.3f}" for k, v in measured.items())
+                f"iteration {self.step}: validation "
+                + "  ".join(f"{k[6:]} {v:{'g' if v.is_integer() else '.3f'}}" for k, v in measured.items())
             )
-            if score == score and (self.best is None or score < self.best):
+            if valid and score == score and (self.best is None or score < self.best):
                 self.best, improved = score, True
                 self.save(BEST)
         plateau = self.runtime.total(float(self.runtime.is_main and not improved))[0] > 0

@@ -22,7 +22,7 @@ from svebm_ext.data.documents import document_vocabulary
 from svebm_ext.data.subwords import Subwords
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.data.writing import load_writing, save_writing
-from svebm_ext.errors import ConfigError, ModelFolderError
+from svebm_ext.errors import ConfigError, ModelFolderError, TrainingDivergedError
 from svebm_ext.models.document import WORD_STD, DocumentDecoder, DocumentEncoder
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.pretrained import CONFIG, load_parameters, read_json, write_json
@@ -70,7 +70,8 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
 
     Raises:
         ConfigError, DataError, ModelFolderError: before any training.
-        TrainingDivergedError, Interrupted: see `Trainer.run`.
+        TrainingDivergedError: see `Trainer.run`; the folder then holds the best valid model, if there was one.
+        Interrupted: see `Trainer.run`.
     """
     validate(config)
     runtime = runtime or Runtime.start(config.training.device, config.training.precision)
@@ -117,7 +118,14 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
         if trainer.step < config.training.max_steps:
             (out / FITTED).unlink(missing_ok=True)
     runtime.barrier()
-    trainer.run()
+    try:
+        trainer.run()
+    except TrainingDivergedError as error:
+        if not (out / BEST).exists():
+            raise
+        if runtime.is_main:
+            save_best(model, feed, config, out)
+        raise TrainingDivergedError(f"{error}; the best valid model is in {out}") from None
     if runtime.is_main:
         load_best(trainer.model, out)
         if config.training.prior_steps > 0:
@@ -226,6 +234,15 @@ def load_best(model: LatentVariableModel, out: Path) -> None:
     path = out / BEST if (out / BEST).exists() else out / LAST
     tensors, _ = load_checkpoint(path)
     load_parameters(model, section(tensors, "model"), str(path))
+
+
+def save_best(model: SVEBM, feed: SentenceFeed | DocumentFeed, config: Config, out: Path) -> None:
+    """Write the model folder of a run that cannot go on, of the best state that it had."""
+    load_best(model.networks, out)
+    if is_guided(config) and not learns_energy(model.networks.latent, config):
+        train = cast(SentenceFeed, feed)
+        hold_symbols(model.networks, train.train, cast(Tensor, train.guesses), seed=config.seed)
+    model.eval().save_pretrained(out)
 
 
 def finish_prior(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from svebm_ext.config import ObjectiveConfig
@@ -13,6 +14,7 @@ from svebm_ext.data.batching import EncodedSplit, collate, evaluation_batches
 from svebm_ext.data.documents import DocumentSplit, collate_documents
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.evaluation.documents import top_word_lines
+from svebm_ext.evaluation.latent import mutual_information
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.latent_variable import LatentVariableModel
@@ -58,6 +60,18 @@ class Validator:
         self._batches = evaluation_batches(valid.lengths[:n], 256)
         self._n = n
 
+    @property
+    def n_texts(self) -> int:
+        """Validation texts that are measured."""
+        return self._n
+
+    @property
+    def largest_class(self) -> float:
+        """Share that the largest class has of the labelled ones among them; 0 where none are."""
+        labels = self._valid.labels[: self._n]
+        labels = labels[labels >= 0]
+        return float(labels.bincount().max()) / len(labels) if len(labels) else 0.0
+
     def _collate(self, indices: Tensor | list[int]) -> Any:
         valid = self._valid
         batch = collate_documents(valid, indices) if isinstance(valid, DocumentSplit) else collate(valid, indices)
@@ -79,10 +93,11 @@ class Validator:
         return right / len(labelled)
 
     @torch.no_grad()
-    def measure(self, model: LatentVariableModel, *, energy: bool = True) -> dict[str, float]:
+    def measure(self, model: LatentVariableModel, *, energy: bool = True, symbols: bool = False) -> dict[str, float]:
         """`valid_nll` (reconstruction), `valid_kl`, `valid_energy`, `valid_log_z`, and their `valid_bound`, in nats.
 
-        Beside them `valid_accuracy`, where the run learns from labels and validation examples have them.
+        Beside them `valid_accuracy`, where the run learns from labels and validation examples have them, and what
+        `symbol_use` tells of more than one symbol.
 
         Where the prior depends on a context, log Z is the mean over contexts of the lower end alone.
 
@@ -94,10 +109,11 @@ class Validator:
         Args:
             model: to be measured.
             energy: whether an energy-based prior has been learnt; the bound is that of p(z) = N(0, I) before.
+            symbols: whether symbols are being learnt, so that their use is measured.
         """
         model.eval()
         sums = {"nll": 0.0, "kl": 0.0, "energy": 0.0}
-        log_categories = []
+        log_categories, answers = [], []
         for indices in self._batches:
             batch = self._collate(indices)
             passed = model(batch, Draw(self._seed, 0), dropout=False)
@@ -109,6 +125,9 @@ class Validator:
                 sums["kl"] += self._objective.dispersion * float(terms["dispersion"].sum())
             if "log_categories" in terms:
                 log_categories.append(terms["log_categories"])
+            answer = model.answers(batch, passed.posterior) if symbols else None
+            if answer is not None:
+                answers.append(answer)
             if energy and "energy_positive" in terms:
                 sums["energy"] += float(terms["energy_positive"].sum())
         found = {f"valid_{name}": value / self._n for name, value in sums.items()}
@@ -132,7 +151,7 @@ class Validator:
         accuracy = self.accuracy(model)
         if accuracy is not None:
             found["valid_accuracy"] = accuracy
-        return found
+        return found | (symbol_use(torch.cat(answers)) if answers else {})
 
     @torch.no_grad()
     def samples(self, model: LatentVariableModel, step: int, n: int = 3) -> str:
@@ -153,3 +172,19 @@ class Validator:
                 "  sample          " + self._words(ids) for ids in model.decode(batch, z, max_tokens=self._max_words)
             ]
         return "\n".join(lines)
+
+
+def symbol_use(answers: Float[Tensor, "N n K"]) -> dict[str, float]:
+    """How the symbols are used: `valid_symbols_used`, `valid_largest_symbol` and `valid_mi`, I(z, y) in nats.
+
+    Args:
+        answers: log probabilities of the symbols of each text. Of several variables, or of one symbol, nothing is told.
+    """
+    if answers.shape[1] != 1 or answers.shape[2] == 1:
+        return {}
+    counts = answers[:, 0].argmax(-1).bincount()
+    return {
+        "valid_symbols_used": float((counts > 0).sum()),
+        "valid_largest_symbol": float(counts.max()) / len(answers),
+        "valid_mi": mutual_information(answers[:, 0]),
+    }

@@ -1,6 +1,12 @@
 import pytest
+import torch
+from tiny_runs import tiny_config, write_corpus
 
-from svebm_ext.evaluation.verdict import accuracy_sentence, agreement_sentence
+from svebm_ext.data.corpora import load_configured
+from svebm_ext.data.vocabulary import Vocabulary
+from svebm_ext.evaluation.evaluate_sentences import SentenceEvaluator
+from svebm_ext.evaluation.verdict import accuracy_sentence, agreement_sentence, symbol_warnings
+from svebm_ext.models.svebm import SVEBM
 
 
 @pytest.mark.parametrize(
@@ -56,3 +62,36 @@ def test_accuracy_on_few_texts_has_its_interval():
         "Accuracy 83.1 % (72.2 to 90.3, 65 texts; TF-IDF + logistic regression: 81.5 %). "
         "The model is better here, but by no more than chance explains."
     )
+
+
+def test_symbols_that_tell_texts_apart_have_no_warning():
+    assert symbol_warnings([0, 1, 2, 0], 6, 1.0, {}) == []
+    assert symbol_warnings([0, 0, 1, 1], 4, 0.1, {}) == []  # just half, just enough
+    assert symbol_warnings([0] * 50, 1, 0.0, {}) == []  # no choice of symbols
+    assert symbol_warnings([], 5, 0.0, {}) == []
+
+
+def test_symbols_that_do_not_tell_texts_apart_have_warnings():
+    largest, unused, information = symbol_warnings([0] * 51 + [1] * 49, 8, 0.05, {})
+    assert largest == "one symbol has 51% of the test texts"
+    assert unused == "2 of 8 symbols are in use on the test texts"
+    assert information.startswith("I(z, y) is 0.05 nats")
+    assert symbol_warnings([0, 1, 2], 100, 1.0, {}) == []  # three texts cannot use more than three
+
+
+def test_a_symbol_may_be_as_large_as_a_class():
+    symbols = [0] * 8 + [1] * 2
+    assert len(symbol_warnings(symbols, 2, 0.5, {"act": ["a", "b"] * 5})) == 1
+    # Texts without a label say nothing about its classes.
+    assert symbol_warnings(symbols, 2, 0.5, {"act": ["a", "a", "b"] + [""] * 7, "topic": ["a", "b"] * 5}) == []
+
+
+def test_the_evaluation_warns_of_symbols(tmp_path):
+    config = tiny_config(write_corpus(tmp_path))
+    corpus = load_configured(config.data)
+    evaluator = SentenceEvaluator(SVEBM(config, Vocabulary.build(corpus.train.sentences)), corpus)
+    evaluator._log_categories = torch.full((len(corpus.test), 1, 6), -torch.inf)
+    evaluator._log_categories[:, 0, 3] = 0.0
+    before = list(evaluator.found.warnings)
+    evaluator.symbols()
+    assert [text.partition(" ")[0] for text in evaluator.found.warnings[len(before) :]] == ["one", "1", "I(z,"]
