@@ -278,7 +278,7 @@ def test_diverged_run_leaves_a_model_of_its_best_state(tmp_path, monkeypatch):
 
 def test_run_that_diverges_before_its_first_validation_leaves_no_model(tmp_path, monkeypatch):
     diverge_at(monkeypatch, 3)
-    with pytest.raises(TrainingDivergedError, match="none was saved yet$"):
+    with pytest.raises(TrainingDivergedError, match=r"none was saved yet$"):
         train(tiny_config(write_corpus(tmp_path)), tmp_path / "out")
     assert not (tmp_path / "out/model.safetensors").exists()
 
