@@ -35,6 +35,7 @@ def validate(config: Config) -> None:
             _require(config, section, name, lambda v: v >= 1, "an integer of at least 1")
     _validate_open_sizes(config)
     _require(config, "training", "prior_steps", lambda v: v >= 0, "0, or a number of iterations")
+    _require(config, "training", "recoveries", lambda v: v >= 0, "0, or a number of times")
     for name in ("max_sentences", "annealed_sentences"):
         _require(config, "evaluation", name, lambda v: v >= 0, "0, or a number of sentences")
     for name in ("word_dropout", "document_dropout", "feature_dropout"):

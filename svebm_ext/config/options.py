@@ -283,6 +283,10 @@ class TrainingConfig:
     """Also write TensorBoard event files (needs the tensorboard extra)."""
     max_energy: float = 1e3
     """Stop when the mean energy of the chains leaves (-this, this): the prior has diverged."""
+    recoveries: int = 2
+    """Times that a run whose energy runs away goes back to its best state (its first one, before any validation) and
+    on from there, with objective.energy-penalty at least 0.02, from the second time on also half the prior's learning
+    rate; 0: it stops at once."""
 
 
 @dataclass(frozen=True)

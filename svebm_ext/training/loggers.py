@@ -24,15 +24,19 @@ class MetricsFile:
 
     def __init__(self, path: Path, resume_step: int = 0) -> None:
         self.path = path
+        self.keep_until(resume_step)
+
+    def keep_until(self, step: int) -> None:
+        """Drop the lines of later iterations, which will be done again."""
         kept = []
-        if path.exists() and resume_step > 0:
-            for line in path.read_text(encoding="utf-8").splitlines():
+        if self.path.exists() and step > 0:
+            for line in self.path.read_text(encoding="utf-8").splitlines():
                 try:
-                    if json.loads(line)["step"] <= resume_step:
+                    if json.loads(line)["step"] <= step:
                         kept.append(line)
                 except (json.JSONDecodeError, KeyError, TypeError):
                     continue  # the line that was being written when the run was killed
-        write_atomically(path, "".join(line + "\n" for line in kept))
+        write_atomically(self.path, "".join(line + "\n" for line in kept))
 
     def write(self, record: dict[str, Any]) -> None:
         """Append one line; the file is complete up to here whenever the process dies."""

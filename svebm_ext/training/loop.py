@@ -27,6 +27,7 @@ from svebm_ext.training.checkpoint import load_checkpoint, prefixed, save_checkp
 from svebm_ext.training.feeds import DialogFeed, DocumentFeed, PointFeed, SentenceFeed, Share
 from svebm_ext.training.guards import Guards
 from svebm_ext.training.loggers import MetricsFile, Progress, describe, tensorboard_writer
+from svebm_ext.training.recovery import describe_recovery, recovered
 from svebm_ext.training.regrouping import check_sentences, regroup
 from svebm_ext.training.runtime import Runtime
 from svebm_ext.training.update import (
@@ -43,6 +44,8 @@ from svebm_ext.training.validation import Validator
 #: Share of the largest w from which on a validation without improvement counts: before, KL is still coming down.
 SETTLED_WEIGHT = 0.9
 LAST, BEST = "checkpoints/last.safetensors", "checkpoints/best.safetensors"
+#: The state before the first iteration, which a recovery goes back to as long as there is no best one.
+FIRST = "checkpoints/first.safetensors"
 
 
 class Interrupted(Exception):  # noqa: N818
@@ -70,26 +73,35 @@ class Trainer:
         runtime: Runtime,
         validator: Validator | None = None,
     ) -> None:
-        self.config, self.feed, self.out, self.runtime, self.validator = config, feed, out, runtime, validator
+        self.feed, self.out, self.runtime, self.validator = feed, out, runtime, validator
         self.model = model.to(runtime.device)
-        latent = model.latent
-        self.optimisers = Optimisers(self.model, config.optimiser, learns_prior=learns_symbols(latent, config))
-        self.chains = None
         self.marginal: Tensor | None = None
-        if learns_energy(latent, config):
-            chains = config.chains
-            if isinstance(feed, DialogFeed):
-                chains = replace(chains, n_chains=len(feed.train))
-            self.chains = make_chains(chains, latent.latent_dim, config.seed, runtime.device)
+        if learns_energy(model.latent, config):
+            n_symbols = model.latent.n_categories
             if config.objective.marginal_momentum > 0:
-                self.marginal = torch.full((latent.n_categories,), 1 / latent.n_categories, device=runtime.device)
+                self.marginal = torch.full((n_symbols,), 1 / n_symbols, device=runtime.device)
             if config.objective.regroup_at > 0:
-                check_sentences(cast(SentenceFeed, feed).train, latent.n_categories)
-        self._graph = loss_graph_of(model, config, runtime)
+                check_sentences(cast(SentenceFeed, feed).train, n_symbols)
         self.step = 0
         self.best: float | None = None
         self.seconds = 0.0
         self._say: Callable[[str], None] = lambda _: None  # until there is a bar to say it above
+        self._given = config
+        self._prepare(recoveries=0)
+
+    def _prepare(self, recoveries: int) -> None:
+        """Configuration, optimisers, chains and guards of a run that has recovered so many times, all anew."""
+        self.recoveries = recoveries
+        self.config = config = recovered(self._given, recoveries)
+        latent = self.model.latent
+        self.optimisers = Optimisers(self.model, config.optimiser, learns_prior=learns_symbols(latent, config))
+        self.chains = None
+        if learns_energy(latent, config):
+            chains = config.chains
+            if isinstance(self.feed, DialogFeed):
+                chains = replace(chains, n_chains=len(self.feed.train))
+            self.chains = make_chains(chains, latent.latent_dim, config.seed, self.runtime.device)
+        self._graph = loss_graph_of(self.model, config, self.runtime)
         self.guards = Guards(config, lambda text: self._say(text))
 
     # State ------------------------------------------------------------------------------------------------------
@@ -108,6 +120,7 @@ class Trainer:
             "best": self.best,
             "seconds": self.seconds,
             "decay": self.optimisers.decay,
+            "recoveries": self.recoveries,
             "guards": self.guards.state(),
             "data": self.feed.fingerprint(),
             "config": to_dict(self.config),
@@ -130,15 +143,46 @@ class Trainer:
                 f"now {self.feed.fingerprint()}); resume with the data of the run"
             )
         load_parameters(self.model, section(tensors, "model"), str(path))
-        self.optimisers.load(section(tensors, "optimiser"))
+        self._prepare(int(state.get("recoveries", 0)))  # earlier versions had none, and no state of the guards
+        self._take(tensors, state)
         if self.chains is not None:
             self.chains.load_state_dict(section(tensors, "chains"))
+        if "guards" in state:
+            self.guards.load(state["guards"])
+
+    def _take(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Take over what a checkpoint holds beside networks, chains and guards."""
+        self.optimisers.load(section(tensors, "optimiser"))
         if self.marginal is not None and "marginal" in tensors:
             self.marginal = tensors["marginal"].to(self.runtime.device)
         self.step, self.best, self.seconds = int(state["step"]), state["best"], float(state["seconds"])
         self.optimisers.decay = float(state.get("decay", 1.0))
-        if "guards" in state:  # checkpoints of earlier versions have none
-            self.guards.load(state["guards"])
+
+    def _start(self) -> None:
+        """Keep the state before the first iteration, where a recovery may need it; nothing is the best one yet."""
+        if self.step > 0 or not self.runtime.is_main:
+            return
+        (self.out / BEST).unlink(missing_ok=True)  # of a run that was killed before its first checkpoint
+        if learns_energy(self.model.latent, self.config) and self.config.training.recoveries > 0:
+            self.save(FIRST)
+
+    def _recover(self, error: TrainingDivergedError) -> None:
+        """Go back to the best state, or to the first one, with an energy that is held back; all processes alike.
+
+        Raises:
+            TrainingDivergedError: the given one, where there were enough recoveries, or there is nothing to go back to.
+        """
+        path = next((self.out / name for name in (BEST, FIRST) if (self.out / name).exists()), None)
+        exhausted = self.recoveries >= self.config.training.recoveries
+        if path is None or exhausted or not learns_energy(self.model.latent, self.config):
+            raise error
+        tensors, state = load_checkpoint(path)
+        load_parameters(self.model, section(tensors, "model"), str(path))
+        self._prepare(self.recoveries + 1)
+        self._take(tensors, state | {"seconds": self.seconds})  # time does not go back
+        self.runtime.barrier()  # every process has read the state before the main one goes on to change files
+        self.save()
+        self._say(f"{error}\n{describe_recovery(self.config, self.step, self.recoveries)}")
 
     # The loop ---------------------------------------------------------------------------------------------------
 
@@ -155,6 +199,7 @@ class Trainer:
                 f"training.max-steps: {training.max_steps} is before iteration {self.step} that the run has reached"
             )
         main = self.runtime.is_main
+        self._start()
         metrics = MetricsFile(self.out / "metrics.jsonl", self.step) if main else None
         board = tensorboard_writer(self.out / "tensorboard") if main and training.tensorboard else None
         progress = Progress(training.max_steps, self.step, enabled=main)
@@ -166,7 +211,13 @@ class Trainer:
                 while self.step < training.max_steps:
                     outcome, weight, n_tokens = self.iterate()
                     tokens += n_tokens
-                    self.guards.check(self.step, outcome, weight)
+                    try:
+                        self.guards.check(self.step, outcome, weight)
+                    except TrainingDivergedError as error:
+                        self._recover(error)
+                        if metrics is not None:
+                            metrics.keep_until(self.step)
+                        continue
                     if self._due(training.log_every):
                         now = time.monotonic()
                         record = self._record(outcome, weight, tokens / max(now - lap, 1e-9))
@@ -306,6 +357,7 @@ class Trainer:
             if valid and score == score and (self.best is None or score < self.best):
                 self.best, improved = score, True
                 self.save(BEST)
+                (self.out / FIRST).unlink(missing_ok=True)
         plateau = self.runtime.total(float(self.runtime.is_main and not improved))[0] > 0
         settled = weight >= SETTLED_WEIGHT * self.config.objective.kl_weight
         if plateau and settled and self.config.optimiser.schedule == "plateau":

@@ -241,7 +241,7 @@ def test_diverging_run_keeps_its_last_good_checkpoint(tmp_path):
     config = tiny_config(
         write_corpus(tmp_path),
         optimiser={"prior_learning_rate": 50.0, "prior_clip": 0.0},
-        training={"max_steps": 400, "checkpoint_every": 1, "max_energy": 500.0},
+        training={"max_steps": 400, "checkpoint_every": 1, "max_energy": 500.0, "recoveries": 0},
     )
     with pytest.raises(TrainingDivergedError, match=r"Last good state: .*last.safetensors"):
         train(config, tmp_path / "out")
@@ -279,7 +279,7 @@ def test_diverged_run_leaves_a_model_of_its_best_state(tmp_path, monkeypatch):
 def test_run_that_diverges_before_its_first_validation_leaves_no_model(tmp_path, monkeypatch):
     diverge_at(monkeypatch, 3)
     with pytest.raises(TrainingDivergedError, match=r"none was saved yet$"):
-        train(tiny_config(write_corpus(tmp_path)), tmp_path / "out")
+        train(tiny_config(write_corpus(tmp_path), training={"recoveries": 0}), tmp_path / "out")
     assert not (tmp_path / "out/model.safetensors").exists()
 
 
