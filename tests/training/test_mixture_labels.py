@@ -50,7 +50,7 @@ def test_a_run_learns_classes_and_generates_by_them(tmp_path):
         tmp_path,
         objective={"schedule": "linear", "zero_fraction": 0.4, "ramp_fraction": 0.6},
         optimiser={"learning_rate": 1e-2},
-        training={"max_steps": 400, "validate_every": 400, "batch_size": 16},
+        training={"max_steps": 600, "validate_every": 600, "batch_size": 16},
     )
     model, _ = train(config, tmp_path / "run")
     accuracy = read_metrics(tmp_path / "run" / "metrics.jsonl")["valid_accuracy"][1][-1]
