@@ -1,4 +1,4 @@
-"""`python -m svebm_ext.classify RUN [--file FILE]`: symbol, label and probability of each text."""
+"""`python -m svebm_ext.classify RUN [FILE]`: symbol, label and probability of each text."""
 
 from __future__ import annotations
 
@@ -67,10 +67,22 @@ def classify_texts(model: SVEBM, examples: Examples) -> list[Classification]:
         raise DataError(f"{examples.where(int(numbered[1]))}: {numbered[2]}") from None
 
 
+def _with_file(arguments: Sequence[str]) -> list[str]:
+    """The arguments, a file that stands after the run folder written as the option that it is."""
+    given = list(arguments)
+    second = given[1] if len(given) > 1 and not given[0].startswith("-") else "--"
+    if second == "-":
+        return [given[0], *given[2:]]
+    return given if second.startswith("-") else [given[0], "--file", *given[1:]]
+
+
 def main(arguments: Sequence[str]) -> None:
     """Classify texts, in their order."""
     run, options = parse_with_run(
-        Arguments, arguments, command="classify", description="Most probable symbol (or label) of each text."
+        Arguments,
+        _with_file(arguments),
+        command="classify",
+        description="Most probable symbol (or label) of each text.",
     )
     from svebm_ext.models.svebm import SVEBM
     from svebm_ext.training.runtime import Runtime

@@ -94,7 +94,7 @@ def wilson_interval(n_right: int, n: int, z: float = 1.959963984540054) -> tuple
     p, scale = n_right / n, 1.0 + z * z / n
     centre = (p + z * z / (2 * n)) / scale
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))  # rounding: p is inside
 
 
 def _labelled_rows(labels: Int[Tensor, "B"]) -> Tensor:

@@ -268,7 +268,12 @@ def training_label(corpus: Corpus, config: Config) -> tuple[str | None, tuple[st
         return None, ()
     known = sorted(corpus.train.labels)
     name = config.data.label or (known[0] if known else None)
-    if name is None or name not in known:
+    if name is None:
+        raise ConfigError(
+            f"objective.label-weight: {config.objective.label_weight} asks for labels to learn from, but corpus "
+            f"{corpus.name} has none"
+        )
+    if name not in known:
         raise ConfigError(
             f"data.label: {name!r} is no label of corpus {corpus.name}; it has {', '.join(known) or 'none'}"
         )

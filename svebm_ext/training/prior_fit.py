@@ -89,6 +89,7 @@ def fit_prior(
     targets = None
     if guesses is not None:
         targets = guesses[encoded_rows(train, MAX_SENTENCES)].to(posterior.mean.device)
+        say("prior alone: starts at a mixture of Gaussians, one for each symbol")
         start_at_mixture(latent, posterior, targets, seed=seed)
     n_moved, n_steps = (N_MOVED, N_STEPS) if targets is None else (N_MOVED_FROM_MIXTURE, N_STEPS_FROM_MIXTURE)
     chains = ChainBank(

@@ -92,7 +92,9 @@ def test_the_number_of_symbols_is_that_of_the_topics(text):
 
 
 def test_a_text_too_small_to_compare_numbers(text):
-    assert choose_n_symbols(text[1][:20], seed=0, say=lambda _: None) == 2
+    said = []
+    assert choose_n_symbols(text[1][:20], seed=0, say=said.append) == 2
+    assert said == ["symbols: 2; the text is too small to compare numbers of symbols (20 sentences)"]
     assert choose_n_symbols(text[1][:1], seed=0, say=lambda _: None) == 1
 
 

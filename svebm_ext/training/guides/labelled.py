@@ -6,6 +6,7 @@ of them (Nigam et al. 2000). How much the words count beside it is chosen by cro
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -92,7 +93,11 @@ def _taught_by_labels(
     from sklearn.linear_model import LogisticRegression
 
     shares = np.eye(n_classes, dtype=np.float32)[labels[known]]
-    learner = LogisticRegression(C=INVERSE_PENALTY, max_iter=300).fit(_inputs(bags[known], view), labels[known])
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "The number of unique classes", UserWarning
+        )  # one label a class is usual here
+        learner = LogisticRegression(C=INVERSE_PENALTY, max_iter=300).fit(_inputs(bags[known], view), labels[known])
     n_words, n_features = bags.tfidf.shape[1], bags.features.shape[1]
     rows = np.zeros((n_classes, learner.coef_.shape[1]), np.float32)
     bias = np.full(n_classes, -1e4, np.float32)

@@ -45,9 +45,12 @@ def choose_n_symbols(bags: Bags, *, seed: int, say: Callable[[str], None]) -> in
                 told = [_symbols_of_part(bags, half, n, seed + number) for number, half in enumerate(halves)]
                 found.append(adjusted_mutual_info_score(*told))
             agreement[n] = float(np.mean(found))
-    chosen = max(agreement, key=lambda n: (round(agreement[n], 2), n)) if agreement else candidates[0]
+    if not agreement:
+        say(f"symbols: {candidates[0]}; the text is too small to compare numbers of symbols ({len(bags)} sentences)")
+        return candidates[0]
+    chosen = max(agreement, key=lambda n: (round(agreement[n], 2), n))
     table = "  ".join(f"{n}: {value:.2f}" for n, value in agreement.items())
-    say(f"symbols: {chosen}, on which halves of the text agree best ({table or 'too few sentences to compare'})")
+    say(f"symbols: {chosen}, on which halves of the text agree best ({table})")
     return chosen
 
 
