@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from svebm_ext.data.batching import EncodedSplit, SentenceBatch, collate, evaluation_batches
+from svebm_ext.models.features import evenly_spread
 from svebm_ext.models.latent_variable import LatentVariableModel
 
 #: Sentences that are encoded at a time.
@@ -17,7 +17,7 @@ BATCH = 256
 
 def encoded_rows(train: EncodedSplit, n_most: int) -> Tensor:
     """At most `n_most` sentences of a split, evenly spread, ascending."""
-    return torch.arange(0, len(train), -(-len(train) // n_most))
+    return evenly_spread(len(train), n_most)
 
 
 def posteriors_of(model: LatentVariableModel, train: EncodedSplit, n_most: int) -> Iterator[tuple[SentenceBatch, Any]]:

@@ -33,6 +33,7 @@ from svebm_ext.objectives.schedules import cosine_decay
 from svebm_ext.ops.philox import Stream
 from svebm_ext.randomness import Draw
 from svebm_ext.sampling.chains import ChainBank
+from svebm_ext.sampling.schedule import TARGET_ACCEPTANCE
 from svebm_ext.training.encoding import encoded_rows, posteriors_of
 
 #: Training sentences whose q(z|x) is kept, at most.
@@ -49,9 +50,8 @@ INFORMATION = 0.5
 N_MOVED_FROM_MIXTURE, N_STEPS_FROM_MIXTURE = 256, 10
 #: Weight of the symbols' cross-entropy where they are held to guesses.
 GUIDANCE = 1.0
-#: Metropolis-adjusted steps: the acceptance that moves fastest in high dimension (Roberts & Rosenthal 1998), how
-#: quickly their size follows it, and its bounds.
-TARGET_ACCEPTANCE, ADAPTATION, SMALLEST_STEP, LARGEST_STEP = 0.574, 0.1, 1e-4, 0.5
+#: Metropolis-adjusted steps: how quickly their size follows their acceptance, and its bounds.
+ADAPTATION, SMALLEST_STEP, LARGEST_STEP = 0.1, 1e-4, 0.5
 #: The start: Adam's iterations and step size, sentences whose variances count for those of all, and the lowest F that
 #: is asked for, since far from every sentence it is enough that F is low.
 START_ITERATIONS, START_RATE, POOLED_SENTENCES, LOWEST_ENERGY = 600, 3e-3, 50.0, -30.0
