@@ -88,6 +88,16 @@ class EncodedSplit:
         where = torch.arange(int(ends[-1])) + (starts - ends[:-1]).repeat_interleave(lengths)
         return replace(self, targets=self.targets[where], offsets=ends, labels=self.labels[rows])
 
+    def followed_by(self, others: "EncodedSplit") -> "EncodedSplit":
+        """This split and then the sentences of another one, whose labels are left out."""
+        return replace(
+            self,
+            targets=torch.cat((self.targets, others.targets)),
+            offsets=torch.cat((self.offsets, others.offsets[1:] + self.offsets[-1])),
+            labels=torch.cat((self.labels, torch.full_like(others.labels, -1))),
+            n_truncated=self.n_truncated + others.n_truncated,
+        )
+
     def collate(self, indices: Int64[Tensor, " B"] | Sequence[int]) -> "SentenceBatch":
         """The sentences `indices` as one packed batch, rows sorted by decreasing length.
 

@@ -253,3 +253,8 @@ def test_a_part_of_a_split_is_its_sentences():
     assert [part.words(i) for i in range(3)] == [whole.words(i) for i in rows.tolist()]
     assert part.labels.tolist() == whole.labels[rows].tolist() and part.classes == whole.classes
     assert len(whole.part(torch.arange(0))) == 0
+    both = part.followed_by(whole)
+    assert [both.words(i) for i in range(7)] == [
+        split_.words(i) for split_ in (part, whole) for i in range(len(split_))
+    ]
+    assert both.labels.tolist() == [*part.labels.tolist(), -1, -1, -1, -1]

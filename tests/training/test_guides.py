@@ -17,6 +17,7 @@ from svebm_ext.training.guides.bags import (
     word_scores,
 )
 from svebm_ext.training.guides.labelled import find_classes
+from svebm_ext.training.guides.merging import merged
 from svebm_ext.training.guides.number import choose_n_symbols
 from svebm_ext.training.guides.unlabelled import find_symbols, without_empty
 
@@ -83,6 +84,31 @@ def test_empty_symbols_get_half_of_the_largest():
     assert len(set(symbols[:10])) <= 2 and set(symbols[:10]).isdisjoint(set(symbols[10:]))
     even = np.eye(3, dtype=np.float32)[np.arange(21) % 3]
     assert without_empty(np.zeros((21, 2)), even, 0) is even
+
+
+def information(words, symbols):
+    """Mutual information of symbol and word, in nats, of a table of their counts."""
+    table = np.stack([np.asarray(words[symbols == k].sum(0)).ravel() for k in np.unique(symbols)]).astype(np.float64)
+    joint = table / table.sum()
+    independent = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+    return float((joint[joint > 0] * np.log(joint[joint > 0] / independent[joint > 0])).sum())
+
+
+def test_each_merge_loses_the_least_information_about_words():
+    """Against every pair that could have been merged, by the definition of mutual information."""
+    from scipy.sparse import csr_matrix
+
+    generator = np.random.default_rng(0)
+    words = csr_matrix((generator.random((60, 15)) < generator.random((60, 1)) * 0.6 + 0.05).astype(np.float32))
+    fine = generator.integers(0, 8, 60) * 3  # names with gaps
+    for n in range(7, 0, -1):
+        coarse = merged(words, fine, n)
+        finer = merged(words, fine, n + 1)
+        assert sorted(set(coarse)) == list(range(n)) and len(set(zip(finer, coarse, strict=True))) == n + 1
+        pairs = [(i, j) for i in range(n + 1) for j in range(i)]
+        best = max(information(words, np.where(finer == i, j, finer)) for i, j in pairs)
+        assert information(words, coarse) == pytest.approx(best, abs=1e-9)
+    assert np.array_equal(merged(words, fine, 20), fine // 3)
 
 
 def test_the_number_of_symbols_is_that_of_the_topics(text):

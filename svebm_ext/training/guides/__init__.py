@@ -48,8 +48,10 @@ def learn_features(
 ) -> LearntFeatures:
     """Features of words of the training text, the number of symbols where it is left open, and their guide.
 
+    They are found without labels from the held-out sentences as well: these are few and costly to do without.
+
     Args:
-        feed: training sentences and labels.
+        feed: training sentences and labels, and held-out sentences.
         vocabulary: of the run.
         config: whether there is a guide, K (0: chosen), seed.
         say: receives a line.
@@ -57,8 +59,9 @@ def learn_features(
     Raises:
         DataError: more symbols than sentences.
     """
+    text = feed.train.followed_by(feed.valid)
     features = WordFeatures(len(vocabulary))
-    features.fit(feed.train, seed=config.seed)
+    features.fit(text, seed=config.seed)
     n_symbols = config.model.n_categories
     if not is_guided(config):
         return LearntFeatures(features, n_symbols, None)
@@ -67,7 +70,7 @@ def learn_features(
             f"model.n-categories: {n_symbols} symbols for {len(feed.train)} training sentences; expected at most "
             "one for each"
         )
-    part = feed.train.part(_looked_at(feed.train.labels))
+    part = text.part(_looked_at(text.labels))
     bags = bags_of_split(part, features)
     if config.objective.label_weight > 0:
         guide = find_classes(bags, part.labels.numpy(), len(feed.label_names), seed=config.seed, say=say)

@@ -1,9 +1,10 @@
 """Symbols of sentences without labels, found from their words.
 
-k-means of h(x), and a mixture of multinomials over words by expectation-maximisation from there (Nigam et al. 2000); of
-several starts the likeliest are kept. In rounds of teaching a softmax regression of h(x) and that mixture correct each
-other: each alone makes mistakes that the other one does not. Several such solutions then vote: sentences are clustered
-anew by what all of them say (Strehl & Ghosh, Cluster Ensembles, JMLR 3, 2002), and taught once more.
+k-means of h(x), at once or of many small clusters that are merged, and a mixture of multinomials over words by
+expectation-maximisation from there (Nigam et al. 2000); of several starts of either kind the likeliest are kept. In
+rounds of teaching a softmax regression of h(x) and that mixture correct each other: each alone makes mistakes that the
+other one does not. Several such solutions then vote: sentences are clustered anew by what all of them say (Strehl &
+Ghosh, Cluster Ensembles, JMLR 3, 2002), and taught once more.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ from svebm_ext.training.guides.bags import (
     log_softmax,
     word_scores,
 )
+from svebm_ext.training.guides.merging import merged
 
-#: k-means starts, their iterations, and rounds of EM of each; how many solutions vote; rounds of teaching before and
-#: after the vote, and of EM in each of these.
-STARTS, START_ITERATIONS, EM_ROUNDS, VOTERS = 6, 25, 15, 4
+#: Starts of either kind, their iterations of k-means, and rounds of EM of each; how many of either kind vote.
+STARTS, START_ITERATIONS, EM_ROUNDS, VOTERS = 3, 25, 15, 2
+#: Clusters that are merged: so many for each symbol, and at least so many.
+FINE_PER_SYMBOL, LEAST_FINE = 2, 100
+#: Rounds of teaching before and after the vote, and of EM in each of these.
 ROUNDS_BEFORE, ROUNDS_AFTER, EM_IN_ROUND = 2, 4, 3
 #: A symbol with less than this share of an even part of the sentences is given half of the largest one.
 SMALLEST_SHARE = 0.05
@@ -96,9 +100,11 @@ def find_symbols(bags: Bags, n_symbols: int, *, seed: int, say: Callable[[str], 
 
     bags = bags[:: max(1, -(-len(bags) // MAX_SENTENCES))]
     with threadpool_limits(1):  # sums of several threads end differently each time; a resumed run must not
-        starts = [_start(bags, n_symbols, seed + start) for start in range(STARTS)]
-        likeliest = sorted(starts, key=lambda found: -found[1])[:VOTERS]
-        solutions = [_taught(bags, shares, ROUNDS_BEFORE, seed) for shares, _ in likeliest]
+        solutions = []
+        for merge in (False, True):
+            starts = [_start(bags, n_symbols, seed + start, merge=merge) for start in range(STARTS)]
+            likeliest = sorted(starts, key=lambda found: -found[1])[:VOTERS]
+            solutions += [_taught(bags, shares, ROUNDS_BEFORE, seed) for shares, _ in likeliest]
         said = np.hstack([np.exp(0.5 * guide.log_probabilities(bags)) for guide in solutions])
         shares = without_empty(bags.features, clusters(said, n_symbols, seed, n_starts=2), seed)
         guide = _taught(bags, shares, ROUNDS_AFTER, seed + STARTS)
@@ -108,9 +114,12 @@ def find_symbols(bags: Bags, n_symbols: int, *, seed: int, say: Callable[[str], 
     return guide
 
 
-def _start(bags: Bags, n_symbols: int, seed: int) -> tuple[Array, float]:
+def _start(bags: Bags, n_symbols: int, seed: int, *, merge: bool = False) -> tuple[Array, float]:
     """Shares of a mixture of multinomials from k-means, none of its symbols empty, and its log-likelihood."""
-    shares = clusters(bags.features, n_symbols, seed)
+    n_clusters = min(max(FINE_PER_SYMBOL * n_symbols, LEAST_FINE), len(bags)) if merge else n_symbols
+    shares = clusters(bags.features, n_clusters, seed)
+    if merge:
+        shares = np.eye(n_symbols, dtype=np.float32)[merged(bags.words, shares.argmax(1), n_symbols)]
     shares, _ = expectation_maximisation(bags.words, shares, EM_ROUNDS)
     return expectation_maximisation(bags.words, without_empty(bags.features, shares, seed), EM_IN_ROUND)
 
