@@ -23,6 +23,9 @@ class Arguments:
     """Symbol y to condition on, 0 .. K-1 (default: the marginal prior)."""
     label: str | None = None
     """Label to condition on, for a model that learnt from labels."""
+    read_back: bool | None = None
+    """Of a symbol or label, keep sentences that the model itself reads as of it (default: where words guided the
+    symbols)."""
     seed: int = 0
     """Seed: the same seed gives the same sentences."""
     temperature: float | None = None
@@ -67,6 +70,7 @@ def main(arguments: Sequence[str]) -> None:
     sentences = model.generate(
         options.n,
         symbol=symbol_of(model, options),
+        read_back=options.read_back,
         greedy=options.temperature is None and not limited,
         temperature=1.0 if options.temperature is None else options.temperature,
         top_k=options.top_k,

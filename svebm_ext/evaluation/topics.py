@@ -15,6 +15,7 @@ from svebm_ext.data.tokenize import tokenize
 from svebm_ext.evaluation.trigram import TrigramChain
 from svebm_ext.evaluation.words import characterising_words
 from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.models.of_symbol import words_of_symbol
 from svebm_ext.models.svebm import SVEBM
 
 #: Most topics in a report, and most at the end of a training.
@@ -89,8 +90,7 @@ def topic_sentences(
 ) -> list[str]:
     """Sentences that the model writes of each topic, and beside them those of a trigram chain of its training texts.
 
-    z are sampled from p(z|y); the greedy sentences take the most probable words at three of them, the sampled one
-    samples its words at a fourth.
+    Their z are sampled from p(z|y); the greedy sentences take the most probable words, the others sample them.
 
     Args:
         model: of an energy prior with symbols; of any other, the chains are shown alone.
@@ -105,11 +105,9 @@ def topic_sentences(
         rows: list[tuple[str, list[str]]] = []
         own_seed = seed + SEEDS_BETWEEN_TOPICS * topic.symbol  # the same z- and words would begin all topics alike
         if isinstance(family, EnergyLatent):
-            z = family.sample_prior(GREEDY + SAMPLED, seed=own_seed, symbol=topic.symbol)
-            rows += [("model, most probable words", words) for words in model.decode_words(z[:GREEDY], greedy=True)]
-            rows += [
-                ("model, sampled words", words) for words in model.decode_words(z[GREEDY:], greedy=False, seed=own_seed)
-            ]
+            for name, n, greedy in (("most probable", GREEDY, True), ("sampled", SAMPLED, False)):
+                made = words_of_symbol(model, topic.symbol, n, seed=own_seed + greedy, greedy=greedy)
+                rows += [(f"model, {name} words", words) for words in made]
         own = [sentence for sentence, k in zip(train.sentences, symbols, strict=True) if k == topic.symbol and sentence]
         if own:
             chain = TrigramChain.fit(own)

@@ -10,6 +10,7 @@ from typing import Any
 from svebm_ext.evaluation.diversity import copied, distinct
 from svebm_ext.evaluation.trigram import TrigramChain
 from svebm_ext.experiments.own_text_data import Texts
+from svebm_ext.models.of_symbol import words_of_symbol
 from svebm_ext.models.svebm import SVEBM
 
 #: Labels of each class (0: all) of the rows whose sentences are judged.
@@ -67,18 +68,18 @@ def measure_generation(model: SVEBM, train: Texts, test: Texts, seed: int) -> di
         found[name]["examples"] = {
             label: [model.written(words) for words in own[:N_EXAMPLES]] for label, own in made.items()
         }
+        found[f"{name}_unread"] = _measures(generate(model, seed, greedy=greedy, read_back=False), judge, known)
     for name, greedy in (("trigram_greedy", True), ("trigram_sampled", False)):
         found[name] = _measures(trigram_sentences(train, seed, greedy=greedy), judge, known)
     return found
 
 
-def generate(model: SVEBM, seed: int, *, greedy: bool) -> Sentences:
-    """Words of sentences at z of p(z|y), by class; those without a word are left out."""
+def generate(model: SVEBM, seed: int, *, greedy: bool, read_back: bool | None = None) -> Sentences:
+    """Words of sentences at z of p(z|y), by class; those that the model reads as of the class, unless told not to."""
     found = {}
     for symbol, label in enumerate(model.label_names):
         own = seed * len(model.label_names) + symbol  # the same noise would start the chains of all classes
-        z = model.networks.latent.sample_prior(N_SENTENCES, seed=own, symbol=symbol)
-        found[label] = model.decode_words(z, seed=own, greedy=greedy)
+        found[label] = words_of_symbol(model, symbol, N_SENTENCES, seed=own, read_back=read_back, greedy=greedy)
     return found
 
 

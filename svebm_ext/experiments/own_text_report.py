@@ -44,7 +44,9 @@ MEASURES = (
 #: What is told of generated sentences, by the sentences: most probable words, sampled words, a trigram chain.
 MADE = {
     "greedy": "most probable words",
+    "greedy_unread": "most probable words, all that p(z|y) gives",
     "sampled": "sampled words",
+    "sampled_unread": "sampled words, all that p(z|y) gives",
     "trigram_greedy": "trigram chain of a class, most probable words",
     "trigram_sampled": "trigram chain of a class, sampled words",
 }

@@ -239,10 +239,8 @@ def generated(model: SVEBM, n_symbols: int, settings: Settings, reasons: dict[st
         reasons["generated"] = "a bag of words has no order, so that no sentence can be generated"
     if "generated" in reasons or settings.samples == 0:
         return [[] for _ in range(n_symbols)]
-    latent, n = model.networks.latent, settings.samples
-    z = [latent.sample_prior(n, seed=settings.seed, symbol=k) for k in range(n_symbols)]
-    texts = model.decode(torch.cat(z))
-    return [Counter(texts[k * n : (k + 1) * n]).most_common() for k in range(n_symbols)]
+    n, seed = settings.samples, settings.seed
+    return [Counter(model.generate(n, symbol=k, seed=seed)).most_common() for k in range(n_symbols)]
 
 
 # Map and interpolations -----------------------------------------------------------------------------------------

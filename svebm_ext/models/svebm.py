@@ -25,6 +25,7 @@ from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.consensus import consensus
 from svebm_ext.models.importance import importance_samples
 from svebm_ext.models.latent_variable import LatentVariableModel, build_networks
+from svebm_ext.models.of_symbol import words_of_symbol
 
 #: Texts that are encoded or generated at a time.
 BATCH = 256
@@ -197,12 +198,16 @@ class SVEBM(nn.Module):
             )
         return [self.vocabulary.decode(sentence) for sentence in sentences]
 
-    def generate(self, n: int, *, symbol: int | None = None, seed: int = 0, **options: Any) -> list[str]:
+    def generate(
+        self, n: int, *, symbol: int | None = None, read_back: bool | None = None, seed: int = 0, **options: Any
+    ) -> list[str]:
         """Sentences from the prior: z by Langevin from p(z), or from p(z|y = symbol), then x from p(x|z).
 
         Args:
             n: how many.
             symbol: y, 0 .. K-1, or None for the marginal prior (Eq. 4).
+            read_back: of a symbol, keep sentences that the model itself reads as that symbol
+                (`svebm_ext.models.of_symbol`); None: where words guided the symbols.
             seed: of z and of sampled words.
             options: greedy, temperature, top_k, top_p, precision, as for `decode`.
 
@@ -212,8 +217,10 @@ class SVEBM(nn.Module):
         self._refuse_dialogs()
         if n < 1:
             raise ConfigError(f"n: {n} given, expected at least 1")
-        z = self.networks.latent.sample_prior(n, seed=seed, symbol=symbol)
-        return self.decode(z, seed=seed, **options)
+        if symbol is not None:
+            made = words_of_symbol(self, symbol, n, seed=seed, read_back=read_back, **options)
+            return [self.written(words) for words in made]
+        return self.decode(self.networks.latent.sample_prior(n, seed=seed), seed=seed, **options)
 
     @torch.no_grad()
     def respond(

@@ -1,0 +1,56 @@
+"""Sentences of a symbol that the model itself reads as sentences of that symbol.
+
+z of p(z|y) decodes into a sentence x of p(x|z), but where z says little of x the sentence need not be of y. Of more
+sentences than are wanted, those are kept whose most probable symbol, p(y|z = mu(x)) times what words say, is y: a
+rejection from p(x) by p(y|x), with the model's own p(y|x).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from svebm_ext.latents.energy import EnergyLatent
+
+if TYPE_CHECKING:
+    from svebm_ext.models.svebm import SVEBM
+
+#: Rounds at most, and sentences of each at least. Their seeds are far apart, so that users' seeds do not meet them.
+ROUNDS, LEAST_OF_ROUND = 16, 16
+SEEDS_BETWEEN_ROUNDS = 1 << 24
+
+
+def words_of_symbol(
+    model: SVEBM, symbol: int, n: int, *, seed: int, read_back: bool | None = None, **options: Any
+) -> list[list[str]]:
+    """Words of n sentences of a symbol, z by Langevin from p(z|y = symbol).
+
+    Args:
+        model: of the energy latent family, of sentences.
+        symbol: y, 0 .. K-1.
+        n: how many.
+        seed: of z and of sampled words.
+        read_back: keep sentences that the model reads as the symbol. Where ROUNDS do not yield n of them, those follow
+            that are likeliest to be of it. None: where words guided the symbols; elsewhere p(y|x) is less sure than
+            p(z|y).
+        options: as for `SVEBM.decode`.
+    """
+    latent = model.networks.latent
+    if read_back is None:
+        read_back = model.networks.guide is not None
+    if not read_back or not isinstance(latent, EnergyLatent):
+        return model.decode_words(latent.sample_prior(n, seed=seed, symbol=symbol), seed=seed, **options)
+    kept: list[list[str]] = []
+    others: list[tuple[float, list[str]]] = []
+    for number in range(ROUNDS):
+        own_seed = seed + number * SEEDS_BETWEEN_ROUNDS
+        z = latent.sample_prior(max(n, LEAST_OF_ROUND), seed=own_seed, symbol=symbol)
+        made = [words for words in model.decode_words(z, seed=own_seed, **options) if words]
+        probabilities = model.symbol_probabilities(made)
+        read = probabilities.argmax(-1).tolist()
+        kept += [words for words, k in zip(made, read, strict=True) if k == symbol]
+        scored = zip(probabilities[:, symbol].tolist(), made, read, strict=True)
+        others += [(probability, words) for probability, words, k in scored if k != symbol]
+        if len(kept) >= n:
+            break
+    others.sort(key=lambda other: -other[0])
+    return [*kept, *(words for _, words in others)][:n]
