@@ -1,8 +1,8 @@
 """Sentences of a symbol that the model itself reads as sentences of that symbol.
 
 z of p(z|y) decodes into a sentence x of p(x|z), but where z says little of x the sentence need not be of y. Of more
-sentences than are wanted, those are kept whose most probable symbol, p(y|z = mu(x)) times what words say, is y: a
-rejection from p(x) by p(y|x), with the model's own p(y|x).
+sentences than are wanted, those are kept that are surely of y by the model's own p(y|x), which is p(y|z = mu(x)) times
+what words say.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 #: Rounds at most, and sentences of each at least. Their seeds are far apart, so that users' seeds do not meet them.
 ROUNDS, LEAST_OF_ROUND = 16, 16
 SEEDS_BETWEEN_ROUNDS = 1 << 24
+#: p(y|x) from which on the model is sure.
+SURE = 0.8
 
 
 def words_of_symbol(
@@ -29,9 +31,8 @@ def words_of_symbol(
         symbol: y, 0 .. K-1.
         n: how many.
         seed: of z and of sampled words.
-        read_back: keep sentences that the model reads as the symbol. Where ROUNDS do not yield n of them, those follow
-            that are likeliest to be of it. None: where words guided the symbols; elsewhere p(y|x) is less sure than
-            p(z|y).
+        read_back: keep sentences that the model reads as the symbol. Where ROUNDS do not yield n of which it is sure,
+            those follow that are likeliest to be of it. None: where words guided the symbols.
         options: as for `SVEBM.decode`.
     """
     latent = model.networks.latent
@@ -45,11 +46,9 @@ def words_of_symbol(
         own_seed = seed + number * SEEDS_BETWEEN_ROUNDS
         z = latent.sample_prior(max(n, LEAST_OF_ROUND), seed=own_seed, symbol=symbol)
         made = [words for words in model.decode_words(z, seed=own_seed, **options) if words]
-        probabilities = model.symbol_probabilities(made)
-        read = probabilities.argmax(-1).tolist()
-        kept += [words for words, k in zip(made, read, strict=True) if k == symbol]
-        scored = zip(probabilities[:, symbol].tolist(), made, read, strict=True)
-        others += [(probability, words) for probability, words, k in scored if k != symbol]
+        scored = list(zip(model.symbol_probabilities(made)[:, symbol].tolist(), made, strict=True))
+        kept += [words for probability, words in scored if probability >= SURE]
+        others += [(probability, words) for probability, words in scored if probability < SURE]
         if len(kept) >= n:
             break
     others.sort(key=lambda other: -other[0])

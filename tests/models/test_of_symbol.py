@@ -37,14 +37,14 @@ def symbol(model):
     for k in range(4):
         found = [s for s in words_of_symbol(model, k, 40, read_back=False, **SAMPLED) if s]
         share = read(model, found).count(k) / len(found)
-        if 0.1 < share < 0.9:
+        if 0.2 < share < 0.9:
             return k
     raise AssertionError("this model reads every sentence as its symbol, or none")
 
 
 def test_kept_sentences_are_read_as_the_symbol(model, symbol):
     found = words_of_symbol(model, symbol, 12, read_back=True, **SAMPLED)
-    assert len(found) == 12 and all(found) and set(read(model, found)) == {symbol}
+    assert len(found) == 12 and all(found) and (model.symbol_probabilities(found)[:, symbol] >= of_symbol.SURE).all()
     assert found == words_of_symbol(model, symbol, 12, read_back=True, **SAMPLED)
     assert found != words_of_symbol(model, symbol, 12, read_back=True, seed=4, greedy=False)
     assert set(read(model, model.generate(12, symbol=symbol, read_back=True, **SAMPLED))) == {symbol}
@@ -71,9 +71,10 @@ def test_the_likeliest_follow_where_too_few_are_read_as_the_symbol(model, symbol
     monkeypatch.setattr(of_symbol, "LEAST_OF_ROUND", 1)
     drawn = [words for words in words_of_symbol(model, symbol, 30, read_back=False, **SAMPLED) if words]
     found = words_of_symbol(model, symbol, 30, read_back=True, **SAMPLED)
-    right = [words for words, k in zip(drawn, read(model, drawn), strict=True) if k == symbol]
-    wrong = [words for words, k in zip(drawn, read(model, drawn), strict=True) if k != symbol]
+    sure = model.symbol_probabilities(drawn)[:, symbol] >= of_symbol.SURE
+    wrong = [words for words, own in zip(drawn, sure.tolist(), strict=True) if not own]
     order = model.symbol_probabilities(wrong)[:, symbol].argsort(descending=True, stable=True)
+    right = [words for words, own in zip(drawn, sure.tolist(), strict=True) if own]
     assert wrong and found == right + [wrong[row] for row in order.tolist()]
 
 
