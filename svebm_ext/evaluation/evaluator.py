@@ -61,7 +61,7 @@ class Evaluator:
         self._log_categories: Tensor | None = None  # log p(y | z = mu(x)) of the test split
         self._answers: Tensor | None = None  # what the model answers, where that is not the same
         self._predicted: Tensor | None = None  # class of each test example, where classes were learnt
-        self._truth: Tensor | None = None  # ... and its true class, -1 where it has none that was learnt
+        self._truth: Tensor | None = None  # ... and its true class, -1 where it has none
         self._nll = torch.full((len(self.test),), torch.nan, dtype=torch.float64)  # of the examples it is measured on
 
     def encode_split(self, split: Split) -> Any:
@@ -278,12 +278,20 @@ class Evaluator:
             return
         ids = {name: i for i, name in enumerate(names)}
         values = self.corpus.test.labels[label or known[0]]
-        truth = torch.tensor([ids.get(value, -1) for value in values])
+        # A class that training lacked is no symbol: whatever is answered is wrong.
+        truth = torch.tensor([ids.get(value, log_symbol.shape[-1]) if value else -1 for value in values])
         unknown = sorted(set(values) - set(ids) - {""})
         if unknown:
             n = sum(value in unknown for value in values)
-            self.found.warnings.append(f"{n} test examples have classes that training lacked: {', '.join(unknown)}")
-        if not bool((truth >= 0).any()):
+            self.found.warnings.append(
+                f"{n} test examples have classes that training lacked, and count as wrong: {', '.join(unknown)}"
+            )
+        classes = set(values) - {""}
+        if len(classes) == 1:
+            self.found.warnings.append(
+                f"all labelled test examples are of one class, {classes.pop()!r}: their accuracy says little"
+            )
+        if not set(values) & set(ids):
             self.found.reasons["accuracy"] = "no test example has a class that was learnt"
             return
         self.found.metrics["accuracy"] = accuracy(log_symbol.argmax(-1), truth)

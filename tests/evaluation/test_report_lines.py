@@ -1,5 +1,7 @@
 """What the evaluation of text of one's own says: beside the plain way, in plain sentences first."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tiny_runs import tiny_config, write_corpus
@@ -72,6 +74,28 @@ def test_classes_stand_beside_logistic_regression_of_the_same_labelled_texts(cla
     # Twelve steps of training do not make a classifier; the sentence says so.
     assert sentence.endswith("The plain way is better here.")
     assert f"| accuracy_interval | {low:.4g} to {high:.4g} | share |" in report
+
+
+def test_classes_that_training_lacked_count_as_wrong(classified, tmp_path):
+    _, model, corpus, _ = classified
+    values = ["another", "other", "", *corpus.test.labels["label"][3:]]
+    changed = replace(corpus, test=replace(corpus.test, labels={"label": values}))
+    document = evaluate_run(tmp_path, model, changed, seed=2, say=lambda text: None)
+    answers = [answer.label for answer in model.classify(corpus.test.sentences)]
+    right = [own == true for own, true in zip(answers, values, strict=True) if true]
+    assert document["accuracy"] == pytest.approx(sum(right) / len(right)) and not any(right[:2])
+    warned = document["about"]["warnings"]
+    assert "2 test examples have classes that training lacked, and count as wrong: another, other" in warned
+    assert not any("of one class" in warning for warning in warned)
+
+
+def test_a_test_split_of_one_class_is_told(classified, tmp_path):
+    _, model, corpus, _ = classified
+    labels = {"label": ["sees"] * len(corpus.test)}
+    changed = replace(corpus, test=replace(corpus.test, labels=labels))
+    document = evaluate_run(tmp_path, model, changed, seed=2, say=lambda text: None)
+    warning = "all labelled test examples are of one class, 'sees': their accuracy says little"
+    assert warning in document["about"]["warnings"]
 
 
 def test_without_labels_the_largest_topics_are_shown(unlabelled):
