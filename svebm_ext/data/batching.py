@@ -89,12 +89,12 @@ class EncodedSplit:
         return replace(self, targets=self.targets[where], offsets=ends, labels=self.labels[rows])
 
     def followed_by(self, others: "EncodedSplit") -> "EncodedSplit":
-        """This split and then the sentences of another one, whose labels are left out."""
+        """This split and then the sentences of another one, encoded in the same way."""
         return replace(
             self,
             targets=torch.cat((self.targets, others.targets)),
             offsets=torch.cat((self.offsets, others.offsets[1:] + self.offsets[-1])),
-            labels=torch.cat((self.labels, torch.full_like(others.labels, -1))),
+            labels=torch.cat((self.labels, others.labels)),
             n_truncated=self.n_truncated + others.n_truncated,
         )
 

@@ -29,7 +29,7 @@ from svebm_ext.models.pretrained import CONFIG, load_parameters, read_json, writ
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.training.checkpoint import load_checkpoint, prefixed, save_checkpoint, section
 from svebm_ext.training.feeds import DialogFeed, DocumentFeed, SentenceFeed, training_label
-from svebm_ext.training.guides import guide_symbols, is_guided, learn_features
+from svebm_ext.training.guides import guide_by_all_labels, guide_symbols, is_guided, learn_features
 from svebm_ext.training.loop import BEST, LAST, Trainer
 from svebm_ext.training.prior_fit import INFORMATION, fit_prior, hold_symbols
 from svebm_ext.training.runtime import Runtime
@@ -130,6 +130,8 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
         load_best(trainer.model, out)
         if config.training.prior_steps > 0:
             finish_prior(trainer.model, cast(SentenceFeed, feed), validator, config, out)
+        if is_guided(config):
+            guide_by_all_labels(trainer.model, cast(SentenceFeed, feed), config, _say)
         model.eval()
         model.save_pretrained(out)
     return model.eval(), corpus

@@ -257,4 +257,4 @@ def test_a_part_of_a_split_is_its_sentences():
     assert [both.words(i) for i in range(7)] == [
         split_.words(i) for split_ in (part, whole) for i in range(len(split_))
     ]
-    assert both.labels.tolist() == [*part.labels.tolist(), -1, -1, -1, -1]
+    assert both.labels.tolist() == [*part.labels.tolist(), *whole.labels.tolist()]

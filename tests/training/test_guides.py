@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import adjusted_mutual_info_score
-from tiny_runs import write_documents
+from tiny_runs import tiny_config, write_documents
 
-from svebm_ext.data import EncodedSplit, Vocabulary, load_text
+from svebm_ext.data import EncodedSplit, Split, Vocabulary, load_text
+from svebm_ext.data.documents import choose_labelled
 from svebm_ext.models.features import WordFeatures
 from svebm_ext.models.guide import SymbolGuide
 from svebm_ext.training.guides.bags import (
     Bags,
+    Guide,
     bags_of_split,
     expectation_maximisation,
     log_softmax,
@@ -20,6 +22,7 @@ from svebm_ext.training.guides.labelled import find_classes
 from svebm_ext.training.guides.merging import merged
 from svebm_ext.training.guides.number import choose_n_symbols
 from svebm_ext.training.guides.unlabelled import find_symbols, without_empty
+from svebm_ext.training.run import train
 
 
 @pytest.fixture(scope="module")
@@ -177,3 +180,31 @@ def test_bags_are_cut_in_all_their_parts(text):
 def test_log_softmax_is_torchs():
     scores = np.random.default_rng(0).normal(size=(4, 6)) * 50
     np.testing.assert_allclose(log_softmax(scores), torch.from_numpy(scores).log_softmax(-1).numpy(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("n_labelled", [0, 24])
+def test_held_out_labels_are_learnt_from_when_the_model_has_been_chosen(tmp_path, n_labelled):
+    config = tiny_config(
+        write_documents(tmp_path, n=240),
+        data={"n_labelled": n_labelled},
+        model={"sentence_features": "words", "n_categories": 3},
+        objective={"label_weight": 1.0, "pseudo_labels": "words", "pseudo_label_weight": 1.0, "label_at": "sample"},
+        training={"max_steps": 4},
+    )
+    model, corpus = train(config, tmp_path / "run")
+    names = model.label_names
+    labelled = corpus.train.labels["label"] + (corpus.valid.labels["label"] if n_labelled == 0 else [])
+    sentences = corpus.train.sentences + (corpus.valid.sentences if n_labelled == 0 else [])
+    split = EncodedSplit.from_split(
+        Split(sentences, {"label": labelled}), model.vocabulary, config.data.max_tokens, "label", names
+    )
+    labels = split.labels.numpy()
+    if n_labelled:
+        chosen = choose_labelled(split.labels, n_labelled, config.data.seed).numpy()
+        labels = np.where(np.isin(np.arange(len(split)), chosen), labels, -1)
+        held = EncodedSplit.from_split(corpus.valid, model.vocabulary, config.data.max_tokens)
+        split, labels = split.followed_by(held), np.concatenate((labels, np.full(len(held), -1)))
+    expected = find_classes(bags_of_split(split, model.networks.encoder.words), labels, 3, seed=config.seed)
+    found = Guide.of(model.networks.guide)
+    for name in ("scores", "tfidf", "weight", "bias"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-5, atol=1e-6)

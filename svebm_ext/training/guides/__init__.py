@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -59,7 +59,7 @@ def learn_features(
     Raises:
         DataError: more symbols than sentences.
     """
-    text = feed.train.followed_by(feed.valid)
+    text = feed.train.followed_by(replace(feed.valid, labels=torch.full_like(feed.valid.labels, -1)))
     features = WordFeatures(len(vocabulary))
     features.fit(text, seed=config.seed)
     n_symbols = config.model.n_categories
@@ -78,6 +78,28 @@ def learn_features(
         n_symbols = n_symbols or choose_n_symbols(bags, seed=config.seed, say=say)
         guide = find_symbols(bags, n_symbols, seed=config.seed, say=say)
     return LearntFeatures(features, n_symbols, guide)
+
+
+def guide_by_all_labels(
+    networks: LatentVariableModel, feed: SentenceFeed, config: Config, say: Callable[[str], None]
+) -> None:
+    """Find the classes once more when the model has been chosen, from the held-out labels as well, if there are any.
+
+    Args:
+        networks: their guide is replaced.
+        feed: training and held-out sentences with their labels.
+        config: of the run.
+        say: receives a line.
+    """
+    held_out = bool((feed.valid.labels >= 0).any()) and config.data.n_labelled == 0
+    if not is_guided(config) or config.objective.label_weight == 0 or not held_out:
+        return
+    assert networks.guide is not None
+    text = feed.train.followed_by(feed.valid)
+    part = text.part(_looked_at(text.labels))
+    say("classes by words, once more with the held-out labels")
+    bags = bags_of_split(part, networks.encoder.words)
+    find_classes(bags, part.labels.numpy(), len(feed.label_names), seed=config.seed, say=say).copy_to(networks.guide)
 
 
 def _looked_at(labels: Tensor) -> Tensor:
