@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from svebm_ext.commands import parse_with_run, run_command
-from svebm_ext.config import DataConfig, validate
+from svebm_ext.commands import check_trained, load_model, parse_with_run, run_command
+from svebm_ext.config import DataConfig, validate, with_absolute_paths
 from svebm_ext.errors import ConfigError
+from svebm_ext.files import check_folder_takes_files, made_folder, write_whole
+from svebm_ext.terminal import say
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,10 @@ def write_page(out: Path, html: str) -> None:
     """Write the page as a whole or not at all.
 
     Raises:
-        ConfigError: the place cannot be written to.
+        OSError: the place cannot be written to.
     """
-    from svebm_ext.models.pretrained import write_atomically
-
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, html)
-    except OSError as error:
-        raise ConfigError(f"--out: {out} cannot be written ({error.strerror})") from error
+    with made_folder(out.parent):
+        write_whole(out, html)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -77,25 +73,23 @@ def main(arguments: Sequence[str]) -> None:
     out = options.out.expanduser() if options.out is not None else Path(run) / "explore.html"
     if out.is_dir():
         raise ConfigError(f"--out: {out} is a folder, expected a file such as {out / 'explore.html'}")
+    check_trained(Path(run))
+    if not out.exists() or out.is_file():
+        check_folder_takes_files(out.parent)
+    data = with_absolute_paths(options.data)
     from svebm_ext.data.corpora import load_configured
     from svebm_ext.exploration.content import Settings
     from svebm_ext.exploration.gather import gather
     from svebm_ext.exploration.page import render
-    from svebm_ext.models.svebm import SVEBM
-    from svebm_ext.training.runtime import Runtime
 
-    model = SVEBM.from_pretrained(Path(run), Runtime.start(options.device).device)
-    model.config = dataclasses.replace(model.config, data=options.data)
+    model = load_model(run, options.device)
+    model.config = dataclasses.replace(model.config, data=data)
     validate(model.config)
     settings = Settings(options.split, options.max_sentences, options.samples, options.interpolations, options.seed)
-    content = gather(Path(run), model, load_configured(options.data, model.writing), settings, say=_say)
+    content = gather(Path(run), model, load_configured(data, model.writing), settings, say=say)
     html = render(content)
     write_page(out, html)
-    _say(f"wrote {out} ({len(html.encode()) / 1e6:.1f} MB): open it in a browser")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    say(f"wrote {out} ({len(html.encode()) / 1e6:.1f} MB): open it in a browser")
 
 
 if __name__ == "__main__":

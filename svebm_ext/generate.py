@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from svebm_ext.commands import parse_with_run, run_command
+from svebm_ext.commands import load_model, parse_with_run, run_command
+from svebm_ext.terminal import show
 
 if TYPE_CHECKING:
     from svebm_ext.models.svebm import SVEBM
@@ -59,10 +59,7 @@ def main(arguments: Sequence[str]) -> None:
         command="generate",
         description="Generate sentences from a trained model.",
     )
-    from svebm_ext.models.svebm import SVEBM
-    from svebm_ext.training.runtime import Runtime
-
-    model = SVEBM.from_pretrained(Path(run), Runtime.start(options.device).device)
+    model = load_model(run, options.device)
     limited = options.top_k != 0 or options.top_p != 1.0
     sentences = model.generate(
         options.n,
@@ -74,7 +71,7 @@ def main(arguments: Sequence[str]) -> None:
         seed=options.seed,
     )
     for sentence in sentences:
-        print(sentence)
+        show(sentence)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""Files of a model folder that belong to its words: written whole or not at all, read within bounds."""
+"""Files of a model folder that belong to its words, read within bounds."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +8,6 @@ from ..errors import ModelFolderError
 
 #: Bytes of such a file at most; a vocabulary of 100,000 words has 2 million.
 MAX_BYTES = 64_000_000
-
-
-def write_whole(path: Path, content: str) -> None:
-    """Write a file so that a reader sees the old one or the whole new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_small_json(path: Path) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..errors import DataError, ModelFolderError
-from .model_files import write_whole
+from ..files import write_whole
 
 FORMAT = "svebm_ext.vocabulary"
 VERSION = 1

@@ -11,6 +11,7 @@ import svebm_ext
 from svebm_ext.errors import ConfigError
 from svebm_ext.models.pretrained import write_atomically, write_json
 from svebm_ext.ops.native_library import read_build_record
+from svebm_ext.terminal import printable
 
 METRICS, REPORT = "metrics.json", "report.md"
 
@@ -317,7 +318,7 @@ def render_report(document: Mapping[str, Any], context: ReportContext) -> str:
     lines += [table_row([name, str(value)]) for name, value in about.items()]
     lines += ["", "## Configuration", "", table_row(["option", "value"]), table_row(["---", "---"])]
     lines += [table_row([name, value]) for name, value in _options(context.configuration)]
-    return "\n".join(lines) + "\n"
+    return printable("\n".join(lines) + "\n", "\n")
 
 
 def write_report(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from svebm_ext.commands import parse
 from svebm_ext.config import validate
-from svebm_ext.errors import ConfigError, SvebmError
+from svebm_ext.errors import ConfigError, Interrupted, SvebmError
 from svebm_ext.experiments.ablation import ABLATION
 from svebm_ext.experiments.agnews import AGNEWS
 from svebm_ext.experiments.figure2 import FIGURE2
@@ -25,6 +25,8 @@ from svebm_ext.experiments.smd import TABLE3
 from svebm_ext.experiments.table1 import TABLE1
 from svebm_ext.experiments.table2 import TABLE2
 from svebm_ext.experiments.yelp import YELP
+from svebm_ext.files import check_folder_takes_files
+from svebm_ext.terminal import flush_output, say, show
 
 EXPERIMENTS: dict[str, Experiment] = {
     "ptb": TABLE1,
@@ -106,8 +108,6 @@ def _names(experiment: Experiment) -> tuple[str, ...]:
 
 def main(arguments: Sequence[str]) -> None:
     """Run the experiment that the command line names; exit status 1 where a row failed."""
-    from svebm_ext.training.loop import Interrupted
-
     name, options = parse_arguments(arguments)
     experiment = EXPERIMENTS[name]
     place = Place(options.out or Path("runs") / f"{name}-{options.budget}", options.data.root, options.device)
@@ -119,6 +119,7 @@ def main(arguments: Sequence[str]) -> None:
     seeds = range(options.seed, options.seed + options.seeds)
     runs = [place.run(row, seed) for seed in seeds for row in rows]
     check(runs)
+    check_folder_takes_files(place.out)
     for text in _reasons(skipped):
         _say(text)
     try:
@@ -136,13 +137,15 @@ def main(arguments: Sequence[str]) -> None:
                     if isinstance(error, Interrupted):
                         raise
                     failures[reference] = note_failure(place.out / reference, error)
-    except (Interrupted, KeyboardInterrupt):
+    except (Interrupted, KeyboardInterrupt) as stopped:
         command = shlex.join(["python", "-m", "svebm_ext.experiments", *arguments])
-        raise Interrupted(f"finished rows are kept in {place.out}; continue with {command}") from None
+        raise Interrupted(
+            f"finished rows are kept in {place.out}; continue with {command}", getattr(stopped, "number", 2)
+        ) from None
     write(experiment, options.budget, place, failures, skipped, show=True)
     if failures:
         for label, reason in failures.items():
-            print(f"failed: {label}: {reason}", file=sys.stderr)
+            say(f"failed: {label}: {reason}")
         sys.exit(1)
 
 
@@ -208,4 +211,5 @@ def write(
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)
+    show(text)
+    flush_output()

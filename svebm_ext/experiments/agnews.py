@@ -22,6 +22,7 @@ from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Row, 
 from svebm_ext.experiments.table import CURVES, PICTURE, REPORT, REPORT_JSON
 from svebm_ext.models.pretrained import write_atomically, write_json
 from svebm_ext.presets import preset
+from svebm_ext.terminal import show
 
 #: Labels in all.
 COUNTS = (200, 500, 2500, 10_000)
@@ -347,7 +348,7 @@ def draw(rows: Sequence[Mapping[str, Any]], results: Results) -> list[Path]:
 
 def show(results: Results) -> None:
     """Print the table."""
-    print("\n".join(table_lines(rows_of_report(results))))
+    show("\n".join(table_lines(rows_of_report(results))))
 
 
 AGNEWS = Experiment(

@@ -16,6 +16,7 @@ from svebm_ext.evaluation.report import METRICS
 from svebm_ext.models.pretrained import read_json, write_atomically
 from svebm_ext.training.loop import LAST, Interrupted
 from svebm_ext.training.run import read_run_config
+from svebm_ext.training.runtime import Runtime
 
 Budget = Literal["smoke", "cpu", "long", "paper"]
 
@@ -208,16 +209,18 @@ def run_row(run: Run) -> dict[str, Any]:
     if run.row.make is not None:
         return run.row.make(run)
     resume = (run.folder / LAST).exists()
+    training = run.config.training
+    runtime = Runtime.alone(training.device, training.precision)
     if run.config.model.kind == "points":
         from svebm_ext.training.points import train_points
 
-        measured = train_points(run.config, run.folder, resume=resume)
+        measured = train_points(run.config, run.folder, resume=resume, runtime=runtime)
         assert measured is not None  # experiments run in one process
         return measured
     from svebm_ext.evaluation.evaluate_model import evaluate_run
     from svebm_ext.training.run import train
 
-    return evaluate_run(run.folder, *train(run.config, run.folder, resume=resume))
+    return evaluate_run(run.folder, *train(run.config, run.folder, resume=resume, runtime=runtime))
 
 
 def run_all(

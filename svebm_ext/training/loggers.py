@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from svebm_ext.files import append_line
 from svebm_ext.models.pretrained import write_atomically
+from svebm_ext.terminal import printable, say
 
 #: Seconds between lines where there is no terminal to draw a bar on.
 QUIET_INTERVAL = 10.0
@@ -40,8 +42,7 @@ class MetricsFile:
 
     def write(self, record: dict[str, Any]) -> None:
         """Append one line; the file is complete up to here whenever the process dies."""
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        append_line(self.path, json.dumps(record))
 
 
 class Progress:
@@ -71,13 +72,14 @@ class Progress:
         elif self._enabled and (force or time.monotonic() - self._last >= QUIET_INTERVAL):
             self._last = time.monotonic()
             left = (self._last - self._start_time) / max(1, step - self._begin) * (self._max_steps - step)
-            print(f"{step}/{self._max_steps}  {text}  {int(left) // 60}:{int(left) % 60:02d} left", file=sys.stderr)
+            say(f"{step}/{self._max_steps}  {text}  {int(left) // 60}:{int(left) % 60:02d} left")
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
         if self._enabled:
             console = self._bar.console if self._bar else self.console
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
+            with contextlib.suppress(OSError):  # as `say`: a terminal that has gone stops no run
+                console.print(printable(text, "\n"), markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Take the bar away."""

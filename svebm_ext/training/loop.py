@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 
 from svebm_ext.config import Config, to_dict
-from svebm_ext.errors import ConfigError, ModelFolderError, TrainingDivergedError
+from svebm_ext.errors import ConfigError, Interrupted, ModelFolderError, TrainingDivergedError
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import ConditionalPosterior
@@ -23,6 +22,7 @@ from svebm_ext.models.latent_variable import Forward, LatentVariableModel
 from svebm_ext.models.pretrained import load_parameters
 from svebm_ext.objectives.schedules import kl_weight
 from svebm_ext.sampling.chains import ChainBank, make_chains
+from svebm_ext.stopping import stops_noted
 from svebm_ext.training.checkpoint import load_checkpoint, prefixed, save_checkpoint, section
 from svebm_ext.training.feeds import DialogFeed, DocumentFeed, PointFeed, SentenceFeed, Share
 from svebm_ext.training.guards import Guards
@@ -46,10 +46,8 @@ SETTLED_WEIGHT = 0.9
 LAST, BEST = "checkpoints/last.safetensors", "checkpoints/best.safetensors"
 #: The state before the first iteration, which a recovery goes back to as long as there is no best one.
 FIRST = "checkpoints/first.safetensors"
-
-
-class Interrupted(Exception):  # noqa: N818
-    """The run was asked to stop (Ctrl-C or SIGTERM); its state is saved."""
+#: Whole states, of which a run goes on from the first that is there: a full disk may have kept the last from appearing.
+RESUMABLE = (LAST, BEST, FIRST)
 
 
 class Trainer:
@@ -133,9 +131,9 @@ class Trainer:
         Raises:
             ModelFolderError: no checkpoint, a damaged one, other data, or other networks.
         """
-        path = self.out / LAST
-        if not path.exists():
-            raise ModelFolderError(f"{path}: no checkpoint to resume from; start the run without --resume")
+        path = next((self.out / name for name in RESUMABLE if (self.out / name).exists()), None)
+        if path is None:
+            raise ModelFolderError(f"{self.out / LAST}: no checkpoint to resume from; start the run without --resume")
         tensors, state = load_checkpoint(path)
         if state.get("data") != self.feed.fingerprint():
             raise ModelFolderError(
@@ -190,7 +188,7 @@ class Trainer:
         """Train to the last iteration.
 
         Raises:
-            Interrupted: by Ctrl-C or SIGTERM, after saving.
+            Interrupted: by Ctrl-C, SIGTERM or SIGHUP, after saving.
             TrainingDivergedError: a guard stopped the run; the last good checkpoint is kept.
         """
         training = self.config.training
@@ -207,7 +205,7 @@ class Trainer:
         begin = time.monotonic() - self.seconds
         tokens, lap = 0, time.monotonic()
         try:
-            with _stop_requests() as stop:
+            with stops_noted(shared=self.runtime.world_size > 1) as stop:
                 while self.step < training.max_steps:
                     outcome, weight, n_tokens = self.iterate()
                     tokens += n_tokens
@@ -236,9 +234,9 @@ class Trainer:
                         progress.say(self.validator.samples(self.model, self.step))
                     if self._due(training.checkpoint_every):
                         self.save()
-                    if stop:
+                    if self._stop_wanted(stop):
                         self.save()
-                        raise Interrupted
+                        raise Interrupted("state saved", stop[0] if stop else signal.SIGTERM)
         except TrainingDivergedError as error:
             kept = self.out / LAST
             raise TrainingDivergedError(
@@ -318,6 +316,10 @@ class Trainer:
 
         return of_process if self.config.chains.restart_from == "posterior" else of_process()
 
+    def _stop_wanted(self, received: list[int]) -> bool:
+        """Whether any process was told to stop: all then stop after the same iteration."""
+        return self.runtime.total(float(bool(received)))[0] > 0
+
     def _due(self, every: int) -> bool:
         return every > 0 and (self.step % every == 0 or self.step == self.config.training.max_steps)
 
@@ -362,24 +364,3 @@ class Trainer:
         settled = weight >= SETTLED_WEIGHT * self.config.objective.kl_weight
         if plateau and settled and self.config.optimiser.schedule == "plateau":
             self.optimisers.note_plateau()
-
-
-@contextlib.contextmanager
-def _stop_requests() -> Iterator[list[int]]:
-    """List that becomes non-empty on SIGINT or SIGTERM; a second SIGINT ends the process as usual."""
-    received: list[int] = []
-
-    def note(number: int, frame: object) -> None:
-        received.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    try:
-        previous = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread: signals go their usual way
-        yield received
-        return
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import platform
@@ -27,11 +28,14 @@ from svebm_ext.models.document import WORD_STD, DocumentDecoder, DocumentEncoder
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.pretrained import CONFIG, load_parameters, read_json, write_json
 from svebm_ext.models.svebm import SVEBM
+from svebm_ext.terminal import say
 from svebm_ext.training.checkpoint import load_checkpoint, prefixed, save_checkpoint, section
 from svebm_ext.training.feeds import DialogFeed, DocumentFeed, SentenceFeed, training_label
 from svebm_ext.training.guides import guide_symbols, is_guided, learn_features
-from svebm_ext.training.loop import BEST, LAST, Trainer
+from svebm_ext.training.lock import only_training
+from svebm_ext.training.loop import BEST, LAST, RESUMABLE, Trainer
 from svebm_ext.training.prior_fit import INFORMATION, fit_prior, hold_symbols
+from svebm_ext.training.resuming import check_unchanged
 from svebm_ext.training.runtime import Runtime
 from svebm_ext.training.sizes import fit_to_corpus, told_sizes
 from svebm_ext.training.update import learns_energy
@@ -72,25 +76,32 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
         ConfigError, DataError, ModelFolderError: before any training.
         TrainingDivergedError: see `Trainer.run`; the folder then holds the best valid model, if there was one.
         Interrupted: see `Trainer.run`.
+        OSError: the folder, a file or the disk; the last good checkpoint is kept.
     """
     validate(config)
     runtime = runtime or Runtime.start(config.training.device, config.training.precision)
     if config.model.kind == "points":
         raise ConfigError(f"model.kind: {config.model.kind} is trained by svebm_ext.training.points")
     check_folder(out, resume)
+    with only_training(out, say) if runtime.is_main else contextlib.nullcontext():
+        return _train(config, out, resume, runtime)
+
+
+def _train(config: Config, out: Path, resume: bool, runtime: Runtime) -> tuple[SVEBM, Corpus]:
+    """`train` in a folder that no other training is at work in."""
     if resume and config.model.n_categories == 0:  # the run has chosen it
         chosen = read_run_config(out).model.n_categories
         config = replace(config, model=replace(config.model, n_categories=chosen))
     corpus = load_configured(config.data, load_writing(out, config.data) if resume else None)
     asked, config = config, fit_to_corpus(with_categories(config, corpus), corpus)
-    sizes = told_sizes(asked, config)
-    if sizes is not None and runtime.is_main:
-        _say(sizes)
+    told = told_sizes(asked, config) if not resume else check_unchanged(read_run_config(out), config, out)
+    if told is not None and runtime.is_main:
+        say(told)
     vocabulary = Vocabulary.load(out / "vocab.json") if resume else build_vocabulary(corpus, config)
     feed = make_feed(corpus, vocabulary, config, runtime)
     found = None
     if config.model.sentence_features == "words" and not resume:
-        found = learn_features(cast(SentenceFeed, feed), vocabulary, config, _say if runtime.is_main else _say_nothing)
+        found = learn_features(cast(SentenceFeed, feed), vocabulary, config, say if runtime.is_main else _say_nothing)
         config = replace(config, model=replace(config.model, n_categories=found.n_categories))
     torch.manual_seed(config.seed)
     model = SVEBM(config, vocabulary, feed.label_names, corpus.writing)
@@ -190,7 +201,7 @@ def _tell(corpus: Corpus, feed: SentenceFeed | DocumentFeed, vocabulary: Vocabul
         ]
         if feed.train.n_empty:
             lines.append(f"{feed.train.n_empty:,} training documents have no word of the vocabulary")
-        _say("\n".join([*lines, *corpus.notes]))
+        say("\n".join([*lines, *corpus.notes]))
         return
     tokens = "subwords" if isinstance(corpus.writing, Subwords) else "words"
     lines = [
@@ -202,7 +213,7 @@ def _tell(corpus: Corpus, feed: SentenceFeed | DocumentFeed, vocabulary: Vocabul
     unknown = unknown_share(corpus.test.sentences, vocabulary)
     if unknown:
         lines.append(unknown_note(unknown, config.data))
-    _say("\n".join([*lines, *corpus.notes]))
+    say("\n".join([*lines, *corpus.notes]))
 
 
 def check_folder(out: Path, resume: bool) -> None:
@@ -210,7 +221,10 @@ def check_folder(out: Path, resume: bool) -> None:
 
     Raises:
         ConfigError: the folder holds a run and `resume` is not asked for.
+        ModelFolderError: `resume` is asked for, and there is no checkpoint.
     """
+    if resume and not any((out / name).exists() for name in RESUMABLE):
+        raise ModelFolderError(f"{out / LAST}: no checkpoint to resume from; start the run without --resume")
     if not resume and (out / LAST).exists():
         raise ConfigError(f"--out: {out} already holds a run; use --resume {out} to continue it, or another folder")
     if not resume and (out / "model.safetensors").exists():
@@ -264,7 +278,7 @@ def finish_prior(
     before = validator.measure(model, energy=not guided or learns_energy(model.latent, config))["valid_bound"]
     fit_prior(
         model, feed.train, n_iterations, seed=config.seed, guesses=feed.guesses,
-        information=INFORMATION * config.objective.mutual_information, say=_say,
+        information=INFORMATION * config.objective.mutual_information, say=say,
     )  # fmt: skip
     finite = all(bool(p.isfinite().all()) for p in model.latent.parameters())
     after = validator.measure(model)["valid_bound"] if finite else math.nan
@@ -273,13 +287,9 @@ def finish_prior(
         model.latent.load_state_dict(learnt)
         if guided and not learns_energy(model.latent, config):
             hold_symbols(model, feed.train, cast(Tensor, feed.guesses), seed=config.seed)
-    _say(f"prior alone: validation bound {before:.3f} before, {after:.3f} after{'' if kept else ', not kept'}")
+    say(f"prior alone: validation bound {before:.3f} before, {after:.3f} after{'' if kept else ', not kept'}")
     state = {"prior_steps": n_iterations, "valid_bound_before": before, "kept": kept}
     save_checkpoint(path, prefixed(model.state_dict(), "model"), state)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
 
 
 def _say_nothing(text: str) -> None:
