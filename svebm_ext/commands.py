@@ -78,7 +78,7 @@ def _tell(error: BaseException) -> int | None:
         message, status = f"interrupted: {error}", status_of(error)
     elif isinstance(error, KeyboardInterrupt):
         message, status = "interrupted", status_of(error)
-    elif isinstance(error, BrokenPipeError) and error.filename is None:
+    elif isinstance(error, BrokenPipeError) and error.filename in (None, STANDARD_OUTPUT):
         # The reader of our output has gone (head, less): not an error, and nothing more can be written.
         give_up_output()
         return NO_READER
@@ -98,8 +98,6 @@ def describe(error: BaseException) -> str | None:
     if isinstance(error, SvebmError):
         return str(error)
     if isinstance(error, OSError):
-        if error.filename is None and not _can_write_output():
-            error = OSError(error.errno, error.strerror or str(error), STANDARD_OUTPUT)
         return describe_os_error(error)
     if isinstance(error, UnicodeError):
         return f"text that cannot be written or read: {error}; set PYTHONIOENCODING=utf-8, or mend the text"

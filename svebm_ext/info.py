@@ -157,11 +157,11 @@ def collect_run(run: Path) -> dict[str, Any]:
     owner = running_training(run)
     trained, evaluated = (run / WEIGHTS).exists(), (run / METRICS).exists()
     saved = any((run / name).exists() for name in RESUMABLE)
-    following = "evaluate" if trained and not evaluated else "generate"
-    if owner is not None:
-        following = None
-    elif not trained:
-        following = "train --resume" if saved else None
+    following = ""
+    if owner is None and trained:
+        following = "generate" if evaluated else "evaluate"
+    elif owner is None and saved:
+        following = "train --resume"
     return {
         "run": str(run),
         "preset": config.preset,
@@ -175,7 +175,7 @@ def collect_run(run: Path) -> dict[str, Any]:
         "training_now": owner,
         "trained": trained,
         "evaluated": evaluated,
-        "next": None if following is None else f"python -m svebm_ext.{following} {run}",
+        "next": None if not following else f"python -m svebm_ext.{following} {run}",
     }
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
 import re
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 #: Control characters (C0, DEL, C1), ends of lines and directions of Unicode, and halves of surrogate pairs.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -79,7 +82,27 @@ def describe_os_error(error: OSError) -> str:
     return f"{where}{reason}; {cure}"
 
 
-class _ForgivingError(io.TextIOWrapper):
+class _Output(io.TextIOWrapper):
+    """Standard output whose errors say that it is standard output."""
+
+    def write(self, text: str) -> int:
+        with _named():
+            return super().write(text)
+
+    def flush(self) -> None:
+        with _named():
+            super().flush()
+
+
+@contextlib.contextmanager
+def _named() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror or str(error), STANDARD_OUTPUT) from None
+
+
+class _Messages(io.TextIOWrapper):
     """Standard error that goes nowhere once it cannot be written to: messages are worth less than the work."""
 
     def write(self, text: str) -> int:
@@ -105,18 +128,26 @@ def prepare_streams() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # "café" on a terminal that knows ASCII alone: caf\\xe9
-    if sys.stderr is sys.__stderr__ and type(sys.stderr) is io.TextIOWrapper:
-        encoding = sys.stderr.encoding
-        sys.stderr = _ForgivingError(
-            sys.stderr.buffer, encoding=encoding, errors="backslashreplace", line_buffering=True, write_through=True
-        )
+    sys.stdout = _replaced(sys.stdout, sys.__stdout__, _Output)
+    sys.stderr = _replaced(sys.stderr, sys.__stderr__, _Messages)
+
+
+def _replaced(stream: Any, original: Any, kind: type[io.TextIOWrapper]) -> Any:
+    """A stream of a kind in place of the process's own; any other (of a notebook, of a test) stays."""
+    if stream is not original or type(stream) is not io.TextIOWrapper:
+        return stream
+    return kind(
+        stream.buffer,
+        encoding=stream.encoding,
+        errors="backslashreplace",  # "café" on a terminal that knows ASCII alone: caf\\xe9
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
 
 
 def give_up_output() -> None:
     """Let standard output, which cannot be written to, end in the null device: no more is raised about it."""
-    if sys.stdout is not None and sys.stdout is sys.__stdout__:
+    if isinstance(sys.stdout, _Output):
         _to_nowhere(1)
 
 
@@ -132,11 +163,5 @@ def flush_output() -> None:
     Raises:
         OSError: it cannot be; the error names standard output.
     """
-    if sys.stdout is None or sys.stdout.closed:
-        return
-    try:
+    if sys.stdout is not None and not sys.stdout.closed:
         sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, STANDARD_OUTPUT) from None
