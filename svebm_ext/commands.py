@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Exit status of a mistake or of something outside this program that fails; as for a shell, of a reader that has gone.
 FAILED, NO_READER = 2, 128 + 13
+#: Exit status of work that a signal has stopped and that can be taken up again.
+STOPPED = 130
 #: What the environment may ask of the ops; as `svebm_ext.ops.backend.CHOICES`, which needs torch to be read.
 BACKENDS = ("auto", "native", "reference")
 #: Threads that a system can be asked for.
@@ -75,7 +77,7 @@ def show_version() -> None:
 def _tell(error: BaseException) -> int | None:
     """Say in one line what has ended a command; returns its exit status, None where the fault is this program's."""
     if isinstance(error, Interrupted):
-        message, status = f"interrupted: {error}", status_of(error)
+        message, status = f"interrupted: {error}", STOPPED
     elif isinstance(error, KeyboardInterrupt):
         message, status = "interrupted", status_of(error)
     elif isinstance(error, BrokenPipeError) and error.filename in (None, STANDARD_OUTPUT):

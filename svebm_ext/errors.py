@@ -30,13 +30,4 @@ class BackendUnavailableError(SvebmError, RuntimeError):
 
 
 class Interrupted(Exception):  # noqa: N818
-    """The work was asked to stop by a signal, and has kept what it had; the message says how to go on.
-
-    Args:
-        message: what is kept, and how to go on.
-        number: of the signal; 2, that of Ctrl-C, by default.
-    """
-
-    def __init__(self, message: str = "", number: int = 2) -> None:
-        super().__init__(message)
-        self.number = number
+    """The work was asked to stop by a signal, and has kept what it had; the message says how to go on."""

@@ -109,7 +109,7 @@ def check_folder_takes_files(folder: Path) -> None:
 
 def _about(path: Path, error: OSError) -> OSError:
     """The same error of the file that the caller knows, not of a temporary one, or of a stream without a name."""
-    return type(error)(error.errno, error.strerror or str(error), str(path))
+    return OSError(error.errno, error.strerror or str(error), str(path))
 
 
 def _is_special(path: Path) -> bool:

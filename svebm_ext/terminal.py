@@ -99,7 +99,7 @@ def _named() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise type(error)(error.errno, error.strerror or str(error), STANDARD_OUTPUT) from None
+        raise OSError(error.errno, error.strerror or str(error), STANDARD_OUTPUT) from None
 
 
 class _Messages(io.TextIOWrapper):

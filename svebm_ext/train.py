@@ -136,8 +136,8 @@ def main(arguments: Sequence[str]) -> None:
             train_points(config, out, resume=resume, runtime=runtime, evaluate=options.evaluate)
         else:
             _train_text(config, options, out, runtime)
-    except (Interrupted, KeyboardInterrupt) as stopped:
-        raise Interrupted(_how_to_go_on(out), getattr(stopped, "number", 2)) from None
+    except (Interrupted, KeyboardInterrupt):
+        raise Interrupted(_how_to_go_on(out)) from None
     except (SvebmError, BrokenPipeError):
         raise
     except (OSError, MemoryError, RuntimeError) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -236,7 +235,7 @@ class Trainer:
                         self.save()
                     if self._stop_wanted(stop):
                         self.save()
-                        raise Interrupted("state saved", stop[0] if stop else signal.SIGTERM)
+                        raise Interrupted("state saved")
         except TrainingDivergedError as error:
             kept = self.out / LAST
             raise TrainingDivergedError(
