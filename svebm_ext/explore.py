@@ -12,7 +12,7 @@ from svebm_ext.commands import check_trained, load_model, parse_with_run, run_co
 from svebm_ext.config import DataConfig, validate, with_absolute_paths
 from svebm_ext.errors import ConfigError
 from svebm_ext.files import check_folder_takes_files, made_folder, write_whole
-from svebm_ext.terminal import say
+from svebm_ext.terminal import describe_os_error, say
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,11 @@ def main(arguments: Sequence[str]) -> None:
     if out.is_dir():
         raise ConfigError(f"--out: {out} is a folder, expected a file such as {out / 'explore.html'}")
     check_trained(Path(run))
-    if not out.exists() or out.is_file():
-        check_folder_takes_files(out.parent)
+    try:
+        if not out.exists() or out.is_file():
+            check_folder_takes_files(out.parent)
+    except OSError as error:
+        raise ConfigError(f"--out: {out} cannot be written: {describe_os_error(error)}") from error
     data = with_absolute_paths(options.data)
     from svebm_ext.data.corpora import load_configured
     from svebm_ext.exploration.content import Settings

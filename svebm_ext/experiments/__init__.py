@@ -137,11 +137,9 @@ def main(arguments: Sequence[str]) -> None:
                     if isinstance(error, Interrupted):
                         raise
                     failures[reference] = note_failure(place.out / reference, error)
-    except (Interrupted, KeyboardInterrupt) as stopped:
+    except (Interrupted, KeyboardInterrupt):
         command = shlex.join(["python", "-m", "svebm_ext.experiments", *arguments])
-        raise Interrupted(
-            f"finished rows are kept in {place.out}; continue with {command}", getattr(stopped, "number", 2)
-        ) from None
+        raise Interrupted(f"finished rows are kept in {place.out}; continue with {command}") from None
     write(experiment, options.budget, place, failures, skipped, show=True)
     if failures:
         for label, reason in failures.items():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from svebm_ext.config import Config
-from svebm_ext.errors import ConfigError
+from svebm_ext.errors import ConfigError, ModelFolderError
 
 #: Options that stay, by section: the networks, the examples, their order and the chains are made of them.
 FIXED = {
@@ -39,6 +39,7 @@ def check_unchanged(before: Config, now: Config, out: Path) -> str | None:
 
     Raises:
         ConfigError: names the option and both values.
+        ModelFolderError: the same, of the networks, whose checkpoint is of others.
     """
     changed = []
     if now.seed != before.seed:
@@ -46,7 +47,8 @@ def check_unchanged(before: Config, now: Config, out: Path) -> str | None:
     for section, name, old, new in _differences(before, now):
         option = f"{section}.{name}".replace("_", "-")
         if _is_fixed(section, name) or (name in SWITCHES.get(section, ()) and (old > 0) != (new > 0)):
-            raise ConfigError(_refusal(option, old, new, out))
+            kind = ModelFolderError if section == "model" else ConfigError
+            raise kind(_refusal(option, old, new, out))
         if f"{section}.{name}" not in PLACE:
             changed.append(f"{option} {new} (before: {old})")
     return f"{out} goes on with {', '.join(changed)}" if changed else None
