@@ -58,13 +58,18 @@ def main(arguments: Sequence[str]) -> None:
         document = evaluate_points(run, seed=options.seed, evaluation=options.evaluation, device=device_name)
     else:
         from svebm_ext.data.corpora import load_configured
+        from svebm_ext.data.corpus import texts_digest
         from svebm_ext.evaluation.evaluate_model import evaluate_run
 
         device = Runtime.start(options.device).device
         model = SVEBM.from_pretrained(run, device)
         model.config = dataclasses.replace(model.config, data=options.data, evaluation=options.evaluation)
         validate(model.config)
-        document = evaluate_run(run, model, load_configured(options.data, model.writing), seed=options.seed)
+        corpus = load_configured(options.data, model.writing)
+        if options.data == config.data and model.texts_sha256 not in (None, texts_digest(corpus)):
+            note = f"the texts of {options.data.train} are not those that the model was trained on"
+            corpus = dataclasses.replace(corpus, notes=(*corpus.notes, note))
+        document = evaluate_run(run, model, corpus, seed=options.seed)
     if options.json:
         print(json.dumps(document, indent=2))
     else:

@@ -10,12 +10,13 @@ import torch
 
 from svebm_ext.config import is_bag_of_words, to_dict
 from svebm_ext.data.corpus import Corpus
+from svebm_ext.errors import DataError
 from svebm_ext.evaluation.classification import ReliabilityBin
 from svebm_ext.evaluation.evaluate_dialogs import DialogEvaluator
 from svebm_ext.evaluation.evaluate_documents import DocumentEvaluator
 from svebm_ext.evaluation.evaluate_sentences import SentenceEvaluator
 from svebm_ext.evaluation.evaluator import Evaluator
-from svebm_ext.evaluation.report import METRIC_DOCUMENTATION, ReportContext, write_report
+from svebm_ext.evaluation.report import METRIC_DOCUMENTATION, ReportContext, metrics_document, write_document
 from svebm_ext.models.svebm import SVEBM
 
 
@@ -52,11 +53,12 @@ def evaluate_run(
         texts=found.texts,
         summary=found.summary,
     )
-    document = write_report(folder, found.metrics, context, found.reasons)
+    document = metrics_document(found.metrics, context, found.reasons)
     for name, page in found.pages.items():
         write_atomically(folder / name, page)
     write_atomically(folder / CARD, model_card(model, document))
-    _plot(folder, found.reliability)
+    _plot(folder, found.reliability, say)
+    write_document(folder, document, context)  # last: with metrics.json all that belongs to it is there
     return document
 
 
@@ -82,7 +84,7 @@ def _number(value: Any) -> str:
     return "–" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def _plot(folder: Path, reliability: Sequence[ReliabilityBin]) -> None:
+def _plot(folder: Path, reliability: Sequence[ReliabilityBin], say: Callable[[str], None] | None = None) -> None:
     """Learning curves and reliability, where matplotlib is installed and the run has what they show."""
     try:
         import matplotlib  # noqa: F401
@@ -92,7 +94,10 @@ def _plot(folder: Path, reliability: Sequence[ReliabilityBin]) -> None:
 
     (folder / "plots").mkdir(exist_ok=True)
     if (folder / "metrics.jsonl").exists():
-        learning_curves(folder / "metrics.jsonl", folder / "plots" / "learning_curves.png")
+        try:
+            learning_curves(folder / "metrics.jsonl", folder / "plots" / "learning_curves.png", say=say)
+        except DataError as error:
+            (say or _say_to_stderr)(f"no learning curves: {error}")
     if reliability:
         reliability_diagram(reliability, folder / "plots" / "reliability.png")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
+from svebm_ext.data.model_files import write_whole
 from svebm_ext.errors import ConfigError
 
 # Colours that stay apart for colour-blind readers (Okabe & Ito).
@@ -26,7 +28,9 @@ def new_figure(**options: Any) -> Any:
 
 
 def save_figure(figure: Any, out: Path) -> Path:
-    """Write a picture, its folder made where it is missing; returns `out`."""
+    """Write a picture as a whole, its folder made where it is missing; returns `out`."""
+    content = io.BytesIO()
+    figure.savefig(content, dpi=130, format=out.suffix[1:] or "png")
     out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=130)
+    write_whole(out, content.getvalue())
     return out
