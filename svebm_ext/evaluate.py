@@ -64,13 +64,18 @@ def main(arguments: Sequence[str]) -> None:
         )
         return
     from svebm_ext.data.corpora import load_configured
+    from svebm_ext.data.corpus import texts_digest
     from svebm_ext.evaluation.evaluate_model import evaluate_run
 
     model = load_model(run, options.device)
     data = with_absolute_paths(options.data)
     model.config = dataclasses.replace(model.config, data=data, evaluation=options.evaluation)
     validate(model.config)
-    evaluate_run(run, model, load_configured(data, model.writing), seed=options.seed, show=show_document)
+    corpus = load_configured(data, model.writing)
+    if data == config.data and model.texts_sha256 not in (None, texts_digest(corpus)):
+        note = f"the texts of {data.train} are not those that the model was trained on"
+        corpus = dataclasses.replace(corpus, notes=(*corpus.notes, note))
+    evaluate_run(run, model, corpus, seed=options.seed, show=show_document)
 
 
 def show_as_json(document: dict[str, Any]) -> None:

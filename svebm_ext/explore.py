@@ -14,6 +14,9 @@ from svebm_ext.errors import ConfigError
 from svebm_ext.files import check_folder_takes_files, made_folder, write_whole
 from svebm_ext.terminal import describe_os_error, say
 
+#: Options that name files of one's own.
+FILES = ("--data.train", "--data.valid", "--data.test", "--data.labelled")
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -51,6 +54,32 @@ def default_arguments(run: str | None) -> Arguments:
     return Arguments(config.data)
 
 
+def named_files(arguments: Sequence[str]) -> set[str]:
+    """Options of files of one's own that stand on the command line."""
+    options = (argument.split("=", 1)[0].replace("_", "-") for argument in arguments)
+    return {option for option in options if option in FILES}
+
+
+def check_texts(run: Path, data: DataConfig, named: set[str]) -> None:
+    """Refuse files that a folder names, but that are not known to be the run's: their lines would be in the page.
+
+    A folder may come from anyone, and its configuration may name any file of whoever looks at it. Files that stand on
+    the command line are asked for.
+
+    Raises:
+        ConfigError: names the file, and how to ask for it.
+    """
+    if data.corpus != "lines":
+        return
+    for option in FILES:
+        file = getattr(data, option.removeprefix("--data."))
+        if file is not None and option not in named:
+            raise ConfigError(
+                f"{option}: {run / 'config.json'} names {file}, whose texts are not known to be those of the run. They "
+                f"would stand in a page that is made to be shared; if you want that, give {option} {file}"
+            )
+
+
 def write_page(out: Path, html: str) -> None:
     """Write the page as a whole or not at all.
 
@@ -81,6 +110,7 @@ def main(arguments: Sequence[str]) -> None:
         raise ConfigError(f"--out: {out} cannot be written: {describe_os_error(error)}") from error
     data = with_absolute_paths(options.data)
     from svebm_ext.data.corpora import load_configured
+    from svebm_ext.data.corpus import texts_digest
     from svebm_ext.exploration.content import Settings
     from svebm_ext.exploration.gather import gather
     from svebm_ext.exploration.page import render
@@ -89,7 +119,13 @@ def main(arguments: Sequence[str]) -> None:
     model.config = dataclasses.replace(model.config, data=data)
     validate(model.config)
     settings = Settings(options.split, options.max_sentences, options.samples, options.interpolations, options.seed)
-    content = gather(Path(run), model, load_configured(data, model.writing), settings, say=say)
+    named = named_files(arguments)
+    if model.texts_sha256 is None:
+        check_texts(Path(run), data, named)
+    corpus = load_configured(data, model.writing)
+    if model.texts_sha256 != texts_digest(corpus):
+        check_texts(Path(run), data, named)
+    content = gather(Path(run), model, corpus, settings, say=say)
     html = render(content)
     write_page(out, html)
     say(f"wrote {out} ({len(html.encode()) / 1e6:.1f} MB): open it in a browser")

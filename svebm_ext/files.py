@@ -37,6 +37,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, target)
+            sync_folder(target.parent)
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
@@ -105,6 +106,16 @@ def check_folder_takes_files(folder: Path) -> None:
             (folder / ".probe").unlink()
     except OSError as error:
         raise _about(folder, error) from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names that were written to a folder outlast a loss of power, where the system can."""
+    with contextlib.suppress(OSError):  # some file systems, and Windows, refuse to open a folder
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _about(path: Path, error: OSError) -> OSError:

@@ -11,13 +11,14 @@ import torch
 from svebm_ext import terminal
 from svebm_ext.config import is_bag_of_words, to_dict
 from svebm_ext.data.corpus import Corpus
+from svebm_ext.errors import DataError
 from svebm_ext.evaluation.classification import ReliabilityBin
 from svebm_ext.evaluation.collected import Evaluation
 from svebm_ext.evaluation.evaluate_dialogs import DialogEvaluator
 from svebm_ext.evaluation.evaluate_documents import DocumentEvaluator
 from svebm_ext.evaluation.evaluate_sentences import SentenceEvaluator
 from svebm_ext.evaluation.evaluator import Evaluator
-from svebm_ext.evaluation.report import METRIC_DOCUMENTATION, ReportContext, metrics_document, write_report
+from svebm_ext.evaluation.report import METRIC_DOCUMENTATION, ReportContext, metrics_document, write_document
 from svebm_ext.models.svebm import SVEBM
 
 
@@ -49,7 +50,8 @@ def evaluate_run(
         kind = DocumentEvaluator
     elif model.config.model.kind == "dialogs":
         kind = DialogEvaluator
-    found = kind(model, corpus, seed=seed, say=say or terminal.say).run()
+    say = say or terminal.say
+    found = kind(model, corpus, seed=seed, say=say).run()
     context = ReportContext(
         title=f"{model.config.preset} on {corpus.name}",
         configuration=to_dict(model.config),
@@ -60,25 +62,25 @@ def evaluate_run(
         texts=found.texts,
         summary=found.summary,
     )
+    document = metrics_document(found.metrics, context, found.reasons)
     try:
         if show is not None:
-            show(metrics_document(found.metrics, context, found.reasons))
+            show(document)
             terminal.flush_output()
     finally:  # what cannot be printed is written all the same
-        document = _write(folder, model, found, context)
+        _write(folder, model, found, document, say)
+        write_document(folder, document, context)  # last: with metrics.json all that belongs to it is there
     return document
 
 
-def _write(folder: Path, model: SVEBM, found: Evaluation, context: ReportContext) -> dict[str, Any]:
-    """Files of what was measured; returns the content of metrics.json."""
+def _write(folder: Path, model: SVEBM, found: Evaluation, document: dict[str, Any], say: Callable[[str], None]) -> None:
+    """What belongs to metrics.json and report.md."""
     from svebm_ext.models.pretrained import CARD, model_card, write_atomically
 
-    document = write_report(folder, found.metrics, context, found.reasons)
     for name, page in found.pages.items():
         write_atomically(folder / name, page)
     write_atomically(folder / CARD, model_card(model, document))
-    _plot(folder, found.reliability)
-    return document
+    _plot(folder, found.reliability, say)
 
 
 def print_summary(document: dict[str, Any]) -> None:
@@ -103,17 +105,18 @@ def _number(value: Any) -> str:
     return "–" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def _plot(folder: Path, reliability: Sequence[ReliabilityBin]) -> None:
-    """Learning curves and reliability, where matplotlib is installed and the run has what they show."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        return
-    from svebm_ext.plots import learning_curves, reliability_diagram
+def _plot(folder: Path, reliability: Sequence[ReliabilityBin], say: Callable[[str], None] = terminal.say) -> None:
+    """Learning curves and reliability, where matplotlib can be used and the run has what they show."""
+    from svebm_ext.plots import can_draw, learning_curves, reliability_diagram
 
+    if not can_draw(say):
+        return
     (folder / "plots").mkdir(exist_ok=True)
     if (folder / "metrics.jsonl").exists():
-        learning_curves(folder / "metrics.jsonl", folder / "plots" / "learning_curves.png")
+        try:
+            learning_curves(folder / "metrics.jsonl", folder / "plots" / "learning_curves.png", say=say)
+        except DataError as error:
+            say(f"no learning curves: {error}")
     if reliability:
         reliability_diagram(reliability, folder / "plots" / "reliability.png")
 

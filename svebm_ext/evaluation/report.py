@@ -329,10 +329,15 @@ def write_report(
     Arguments and errors are those of `metrics_document`.
     """
     document = metrics_document(metrics, context, reasons)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / METRICS, document)
-    write_atomically(folder / REPORT, render_report(document, context))
+    write_document(folder, document, context)
     return document
+
+
+def write_document(folder: Path, document: dict[str, Any], context: ReportContext) -> None:
+    """Write report.md, then metrics.json: who finds the latter finds all that belongs to it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / REPORT, render_report(document, context))
+    write_json(folder / METRICS, document)
 
 
 def source_version() -> str:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from svebm_ext.files import append_line
 from svebm_ext.models.pretrained import write_atomically
+from svebm_ext.plots.series import damaged_lines, read_records
 from svebm_ext.terminal import printable, say
+from svebm_ext.training.checkpoint import folder_is_gone
 
 #: Seconds between lines where there is no terminal to draw a bar on.
 QUIET_INTERVAL = 10.0
@@ -22,27 +26,44 @@ class MetricsFile:
     Args:
         path: the file.
         resume_step: lines of later iterations are dropped, since the resumed run writes them again.
+        say: receives a line where lines cannot be read.
+
+    Raises:
+        ModelFolderError: what is there is no regular file.
     """
 
-    def __init__(self, path: Path, resume_step: int = 0) -> None:
+    def __init__(self, path: Path, resume_step: int = 0, say: Callable[[str], None] = lambda text: None) -> None:
         self.path = path
+        self._say = say
         self.keep_until(resume_step)
 
     def keep_until(self, step: int) -> None:
-        """Drop the lines of later iterations, which will be done again."""
-        kept = []
-        if self.path.exists() and step > 0:
-            for line in self.path.read_text(encoding="utf-8").splitlines():
-                try:
-                    if json.loads(line)["step"] <= step:
-                        kept.append(line)
-                except (json.JSONDecodeError, KeyError, TypeError):
-                    continue  # the line that was being written when the run was killed
-        write_atomically(self.path, "".join(line + "\n" for line in kept))
+        """Drop the lines of later iterations, which will be done again, and those that a crash has damaged."""
+        kept = ""
+        if self.path.is_symlink() or self.path.exists():
+            records, damaged = read_records(self.path)
+            if damaged and step > 0:
+                self._say(f"{self.path}: {damaged_lines(damaged)}")
+            kept = "".join(f"{line}\n" for _, line, record in records if record["step"] <= step) if step > 0 else ""
+        write_atomically(self.path, kept)
 
     def write(self, record: dict[str, Any]) -> None:
-        """Append one line; the file is complete up to here whenever the process dies."""
-        append_line(self.path, json.dumps(record))
+        """Append one line; the file is complete up to here whenever the process dies.
+
+        Raises:
+            ModelFolderError: the run's folder has gone.
+            OSError: the line cannot be written, and is not there in part.
+        """
+        try:
+            append_line(self.path, json.dumps(record))
+        except FileNotFoundError as error:
+            raise folder_is_gone(self.path.parent) from error
+
+    def sync(self) -> None:
+        """Make the lines so far outlast a loss of power: before a checkpoint that goes on from here."""
+        if self.path.exists():
+            with open(self.path, "ab") as file:
+                os.fsync(file.fileno())
 
 
 class Progress:

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from svebm_ext import __version__
-from svebm_ext.config import Config, from_dict, is_bag_of_words, validate
+from svebm_ext.config import Config, check_bounds, from_dict, is_bag_of_words, validate
 from svebm_ext.data.corpora import load_configured
-from svebm_ext.data.corpus import Corpus
+from svebm_ext.data.corpus import Corpus, texts_digest
 from svebm_ext.data.coverage import unknown_note, unknown_share
 from svebm_ext.data.documents import document_vocabulary
 from svebm_ext.data.subwords import Subwords
@@ -26,17 +26,19 @@ from svebm_ext.data.writing import load_writing, save_writing
 from svebm_ext.errors import ConfigError, ModelFolderError, TrainingDivergedError
 from svebm_ext.models.document import WORD_STD, DocumentDecoder, DocumentEncoder
 from svebm_ext.models.latent_variable import LatentVariableModel
-from svebm_ext.models.pretrained import CONFIG, load_parameters, read_json, write_json
+from svebm_ext.models.pretrained import CONFIG, expected_tensors, read_json, write_json
 from svebm_ext.models.svebm import SVEBM
+from svebm_ext.models.tensor_files import load_parameters
 from svebm_ext.terminal import say
-from svebm_ext.training.checkpoint import load_checkpoint, prefixed, save_checkpoint, section
+from svebm_ext.training.checkpoint import check_networks, load_checkpoint, prefixed, save_checkpoint, section
 from svebm_ext.training.feeds import DialogFeed, DocumentFeed, SentenceFeed, training_label
 from svebm_ext.training.guides import guide_symbols, is_guided, learn_features
 from svebm_ext.training.lock import only_training
-from svebm_ext.training.loop import BEST, LAST, RESUMABLE, Trainer
+from svebm_ext.training.loop import BEST, LAST, Trainer, resumable
 from svebm_ext.training.prior_fit import INFORMATION, fit_prior, hold_symbols
 from svebm_ext.training.resuming import check_unchanged
 from svebm_ext.training.runtime import Runtime
+from svebm_ext.training.saved_state import Fields
 from svebm_ext.training.sizes import fit_to_corpus, told_sizes
 from svebm_ext.training.update import learns_energy
 from svebm_ext.training.validation import Validator
@@ -54,10 +56,14 @@ def read_run_config(run: Path) -> Config:
     if not run.is_dir():
         raise ModelFolderError(f"{run}: no such run folder")
     description = read_json(run / CONFIG)
+    if not isinstance(description, dict) or "config" not in description:
+        raise ModelFolderError(f"{run / CONFIG}: no usable configuration: expected an object with an entry config")
     try:
-        return from_dict(description["config"])
-    except (ConfigError, KeyError, TypeError) as error:
+        config = from_dict(description["config"])
+        check_bounds(config)
+    except ConfigError as error:
         raise ModelFolderError(f"{run / CONFIG}: no usable configuration ({error})") from error
+    return config
 
 
 def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime | None = None) -> tuple[SVEBM, Corpus]:
@@ -98,6 +104,8 @@ def _train(config: Config, out: Path, resume: bool, runtime: Runtime) -> tuple[S
     if told is not None and runtime.is_main:
         say(told)
     vocabulary = Vocabulary.load(out / "vocab.json") if resume else build_vocabulary(corpus, config)
+    if resume:
+        check_networks(resumable(out), expected_tensors(config, len(vocabulary), out))
     feed = make_feed(corpus, vocabulary, config, runtime)
     found = None
     if config.model.sentence_features == "words" and not resume:
@@ -105,6 +113,7 @@ def _train(config: Config, out: Path, resume: bool, runtime: Runtime) -> tuple[S
         config = replace(config, model=replace(config.model, n_categories=found.n_categories))
     torch.manual_seed(config.seed)
     model = SVEBM(config, vocabulary, feed.label_names, corpus.writing)
+    model.texts_sha256 = texts_digest(corpus) if config.data.corpus == "lines" else None
     if found is not None:
         found.copy_to(model.networks)
     if isinstance(feed, DocumentFeed):
@@ -138,10 +147,14 @@ def _train(config: Config, out: Path, resume: bool, runtime: Runtime) -> tuple[S
             save_best(model, feed, config, out)
         raise TrainingDivergedError(f"{error}; the best valid model is in {out}") from None
     if runtime.is_main:
+        trainer.check_folder()
+        if trainer.best is not None and not (out / BEST).exists():
+            say(f"{out / BEST}: is gone; the model is that of the last iteration")
         load_best(trainer.model, out)
         if config.training.prior_steps > 0:
             finish_prior(trainer.model, cast(SentenceFeed, feed), validator, config, out)
         model.eval()
+        trainer.check_folder()
         model.save_pretrained(out)
     return model.eval(), corpus
 
@@ -223,8 +236,8 @@ def check_folder(out: Path, resume: bool) -> None:
         ConfigError: the folder holds a run and `resume` is not asked for.
         ModelFolderError: `resume` is asked for, and there is no checkpoint.
     """
-    if resume and not any((out / name).exists() for name in RESUMABLE):
-        raise ModelFolderError(f"{out / LAST}: no checkpoint to resume from; start the run without --resume")
+    if resume:
+        resumable(out)
     if not resume and (out / LAST).exists():
         raise ConfigError(f"--out: {out} already holds a run; use --resume {out} to continue it, or another folder")
     if not resume and (out / "model.safetensors").exists():
@@ -269,7 +282,7 @@ def finish_prior(
     path, n_iterations = out / FITTED, config.training.prior_steps
     if path.exists():
         tensors, state = load_checkpoint(path)
-        if state["prior_steps"] == n_iterations:
+        if Fields(state, f"{path}: state").integer("prior_steps") == n_iterations:
             load_parameters(model, section(tensors, "model"), str(path))
             return
     learnt = copy.deepcopy(model.latent.state_dict())
