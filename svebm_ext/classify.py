@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from svebm_ext.commands import load_model, parse_with_run, run_command
+from svebm_ext.errors import ConfigError
 from svebm_ext.terminal import printable_json, say, show
 
 if TYPE_CHECKING:
@@ -71,9 +72,12 @@ def _with_file(arguments: Sequence[str]) -> list[str]:
     """The arguments, a file that stands after the run folder written as the option that it is."""
     given = list(arguments)
     second = given[1] if len(given) > 1 and not given[0].startswith("-") else "--"
-    if second == "-":
-        return [given[0], *given[2:]]
-    return given if second.startswith("-") else [given[0], "--file", *given[1:]]
+    if second != "-" and second.startswith("-"):
+        return given
+    for argument in given[2:]:
+        if argument == "--file" or argument.startswith("--file="):
+            raise ConfigError(f"--file: given beside {second} after the run folder, expected one file")
+    return [given[0], *given[2:]] if second == "-" else [given[0], "--file", *given[1:]]
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -37,6 +37,8 @@ STOPPED = 130
 BACKENDS = ("auto", "native", "reference")
 #: Threads that a system can be asked for.
 MOST_THREADS = 4096
+#: Largest seed; most things that are made or looked at in one call.
+LARGEST_SEED, MOST = 2**63 - 1, 10_000_000
 #: Stands for the word None on a command line, where the parser would take it for "not given".
 _NONE = "\ue000None"
 
@@ -150,6 +152,23 @@ def _check_surroundings() -> None:
         raise ConfigError(
             f"SVEBM_BACKEND: {backend!r} given in the environment, expected one of {', '.join(BACKENDS)}; or unset it"
         )
+
+
+def check_numbers(options: Any, **bounds: tuple[int, int]) -> None:
+    """Refuse whole numbers of a command's own options that nothing can be done with.
+
+    Args:
+        options: of the command.
+        bounds: least and largest value by name.
+
+    Raises:
+        ConfigError: names the option, its value and what is expected.
+    """
+    for name, (least, most) in bounds.items():
+        value = getattr(options, name)
+        if value is not None and not least <= value <= most:
+            option = name.replace("_", "-")
+            raise ConfigError(f"{option}: {value} given, expected a number from {least} to {most}")
 
 
 def load_model(run: str | Path, device: str) -> SVEBM:

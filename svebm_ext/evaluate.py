@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from svebm_ext.commands import check_trained, load_model, parse_with_run, run_command
+from svebm_ext.commands import LARGEST_SEED, check_numbers, check_trained, load_model, parse_with_run, run_command
 from svebm_ext.config import DataConfig, EvaluationConfig, validate, with_absolute_paths
 from svebm_ext.errors import ConfigError
 from svebm_ext.terminal import printable_json, show
@@ -50,6 +50,7 @@ def main(arguments: Sequence[str]) -> None:
     )
     from svebm_ext.training.run import read_run_config
 
+    check_numbers(options, seed=(0, LARGEST_SEED))
     run = Path(given)
     config = read_run_config(run)
     show_document = show_as_json if options.json else print_document

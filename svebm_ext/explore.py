@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from svebm_ext.commands import check_trained, load_model, parse_with_run, run_command
+from svebm_ext.commands import LARGEST_SEED, MOST, check_numbers, check_trained, load_model, parse_with_run, run_command
 from svebm_ext.config import DataConfig, validate, with_absolute_paths
 from svebm_ext.errors import ConfigError
 from svebm_ext.files import check_folder_takes_files, made_folder, write_whole
@@ -100,6 +100,7 @@ def main(arguments: Sequence[str]) -> None:
         default=default_arguments,
     )
     out = options.out.expanduser() if options.out is not None else Path(run) / "explore.html"
+    check_numbers(options, seed=(0, LARGEST_SEED), max_sentences=(0, MOST), samples=(0, 1000), interpolations=(0, 1000))
     if out.is_dir():
         raise ConfigError(f"--out: {out} is a folder, expected a file such as {out / 'explore.html'}")
     check_trained(Path(run))

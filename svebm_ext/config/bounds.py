@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Any
 
 from svebm_ext.config.options import Config
@@ -13,6 +12,14 @@ from svebm_ext.errors import ConfigError
 WIDTH, LENGTH, COUNT, STEPS = 65_536, 10_000, 10_000_000, 1_000_000_000
 #: Magnitude of a number that is no count: beyond, float32 soon overflows.
 MAGNITUDE = 1e9
+
+#: What an option of a type holds, in words and as types of Python.
+EXPECTED: dict[str, tuple[str, tuple[type, ...]]] = {
+    "int": ("a whole number", (int,)),
+    "tuple[int, ...]": ("whole numbers", (int,)),
+    "float": ("a number", (int, float)),
+    "bool": ("True or False", (bool,)),
+}
 
 LARGEST: dict[str, int] = {
     "model.latent_dim": WIDTH,
@@ -73,22 +80,33 @@ def check_bounds(config: Config) -> None:
 def _check(section: Any, prefix: str) -> None:
     for option in dataclasses.fields(section):
         value, name = getattr(section, option.name), prefix + option.name
+        _check_type(name, str(option.type), value)
         if dataclasses.is_dataclass(value):
             _check(value, f"{name}.")
         for item in value if isinstance(value, tuple) else (value,):
             _check_value(name, item)
 
 
+def _check_type(name: str, kind: str, value: Any) -> None:
+    """Refuse, in a configuration made in Python, what is no number where one is expected: True is 1 otherwise."""
+    items = value if kind == "tuple[int, ...]" and isinstance(value, tuple) else (value,)
+    expected, types = EXPECTED.get(kind, ("", (object,)))
+    for item in items:
+        if not isinstance(item, types) or (expected and isinstance(item, bool) != (kind == "bool")):
+            raise ConfigError(f"{name.replace('_', '-')}: {shown(item)} given, expected {expected}")
+
+
 def _check_value(name: str, value: Any) -> None:
     option = name.replace("_", "-")
     if isinstance(value, bool):
         return
-    if isinstance(value, int) and value > LARGEST[name]:
-        raise ConfigError(f"{option}: {shown(value)} given, expected at most {LARGEST[name]:,}")
-    if isinstance(value, int) and value < -1:
+    largest = LARGEST.get(name)
+    if largest is not None and value > largest:
+        raise ConfigError(f"{option}: {shown(value)} given, expected at most {largest:,}")
+    if largest is not None and value < -1:
         raise ConfigError(f"{option}: {shown(value)} given, expected a number of at least 0")
-    if isinstance(value, float) and not (math.isfinite(value) and abs(value) <= MAGNITUDE):
-        raise ConfigError(f"{option}: {value!r} given, expected a finite number of at most {MAGNITUDE:g}")
+    if largest is None and isinstance(value, int | float) and not abs(value) <= MAGNITUDE:
+        raise ConfigError(f"{option}: {shown(value)} given, expected a finite number of at most {MAGNITUDE:g}")
     if isinstance(value, str) and not _is_text(value):
         raise ConfigError(f"{option}: {value!r:.80} given, expected a text without control characters")
 

@@ -115,7 +115,7 @@ def train_judge(
         raise DataError(f"judge: label {label!r} has {len(classes)} classes, expected 2")
     sentences, targets = _labelled(train, label, classes)
     model = SGDClassifier(
-        loss="hinge", alpha=PENALTY, max_iter=epochs, tol=None, average=True, random_state=seed, n_jobs=1
+        loss="hinge", alpha=PENALTY, max_iter=epochs, tol=None, average=True, random_state=seed % 2**32, n_jobs=1
     )
     model.fit(_features(sentences, n_features), targets)
     weights, bias = torch.from_numpy(model.coef_[0]).float(), float(model.intercept_[0])

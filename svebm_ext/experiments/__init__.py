@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from svebm_ext.commands import parse
+from svebm_ext.commands import LARGEST_SEED, check_numbers, parse
 from svebm_ext.config import validate
 from svebm_ext.errors import ConfigError, Interrupted, SvebmError
 from svebm_ext.experiments.ablation import ABLATION
@@ -99,6 +99,7 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[str, Arguments]:
         raise ConfigError(f"--budget: {name} has no budget {options.budget!r}; it has {has}")
     if options.seeds < 1:
         raise ConfigError(f"--seeds: {options.seeds} given, expected a number of at least 1")
+    check_numbers(options, seeds=(1, 1000), seed=(0, LARGEST_SEED - 1000))
     return name, options
 
 
