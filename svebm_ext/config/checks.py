@@ -44,6 +44,7 @@ def validate(config: Config) -> None:
     _require(config, "training", "prior_steps", lambda v: v >= 0, "0, or a number of iterations")
     _require(config, "training", "recoveries", lambda v: v >= 0, "0, or a number of times")
     _require(config, "training", "sample_every", lambda v: v >= 0, "0, or a number of iterations")
+    _require(config, "model", "prior_scale", lambda v: v >= 0, "a finite number of at least 0")
     _require(config, "training", "max_energy", lambda v: v > 0, "a finite number above 0")
     _require(config, "model", "init_range", lambda v: 0 <= v <= LARGEST_START, f"0, or a number up to {LARGEST_START}")
     _require(config, "data", "seed", lambda v: v >= 0, "a number of at least 0")
