@@ -65,6 +65,19 @@ def append_line(path: Path, line: str) -> None:
         raise _about(path, error) from None
 
 
+def sync_file(path: Path) -> None:
+    """Make what was added to a file outlast a loss of power.
+
+    Raises:
+        OSError: it names `path`.
+    """
+    try:
+        with open(path, "ab") as file:
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise _about(path, error) from None
+
+
 def remove_stale(folder: Path) -> None:
     """Remove temporary files of writers that were killed, in a folder in which nobody writes now."""
     if not folder.is_dir():

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from svebm_ext.files import append_line
+from svebm_ext.files import append_line, sync_file
 from svebm_ext.models.pretrained import write_atomically
 from svebm_ext.plots.series import damaged_lines, read_records
 from svebm_ext.terminal import printable, say
@@ -62,8 +61,7 @@ class MetricsFile:
     def sync(self) -> None:
         """Make the lines so far outlast a loss of power: before a checkpoint that goes on from here."""
         if self.path.exists():
-            with open(self.path, "ab") as file:
-                os.fsync(file.fileno())
+            sync_file(self.path)
 
 
 class Progress:
