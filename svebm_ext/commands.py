@@ -35,6 +35,8 @@ FAILED, NO_READER = 2, 128 + 13
 STOPPED = 130
 #: What the environment may ask of the ops; as `svebm_ext.ops.backend.CHOICES`, which needs torch to be read.
 BACKENDS = ("auto", "native", "reference")
+#: Columns of the narrowest terminal that anything is laid out for.
+NARROWEST = 40
 #: Threads that a system can be asked for.
 MOST_THREADS = 4096
 #: Largest seed; most things that are made or looked at in one call.
@@ -136,6 +138,9 @@ def _check_surroundings() -> None:
         ConfigError: names the variable, its value, and what is expected.
         OSError: standard output is closed.
     """
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdigit() and 0 < int(columns) < NARROWEST:  # help in columns of one letter takes minutes to lay out
+        os.environ["COLUMNS"] = str(NARROWEST)
     if sys.stdout is None:
         raise OSError(errno.EBADF, "closed", STANDARD_OUTPUT)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):

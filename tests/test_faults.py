@@ -52,7 +52,7 @@ FAULTS = {
     "backend": ("SVEBM_BACKEND=fast {command}", 2, "error: SVEBM_BACKEND: 'fast' given in the environment, expected"),
     "processes": ("WORLD_SIZE=2 RANK=1 {command}", 0, ""),
     "pictures": ("MPLBACKEND=nowhere {command}", 0, ""),
-    "narrow": ("COLUMNS=0 LINES=x TERM=strange {command}", 0, ""),
+    "narrow": ("COLUMNS=1 LINES=x TERM=strange {command}", 0, ""),
 }  # fmt: skip
 
 
@@ -123,7 +123,7 @@ def full_after(monkeypatch, n):
     return seen
 
 
-@pytest.mark.parametrize("n", [1, 3, 7, 8, 10, 11, 13, 16, 19])
+@pytest.mark.parametrize("n", [3, 8, 11, 16])
 def test_a_full_disk_loses_nothing(place, tmp_path, monkeypatch, capsys, n):
     """Whichever file of a training it hits: what was whole stays, no part is left, and the run goes on from there."""
     out = tmp_path / "out"
