@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Sequence
 
-from svebm_ext.commands import run_command
+from svebm_ext.commands import run_command, show_version
+from svebm_ext.errors import ConfigError
+from svebm_ext.terminal import show
 
 COMMANDS = ("train", "evaluate", "generate", "classify", "explore", "experiments", "info")
+USAGE = f"svebm {{{','.join(COMMANDS)}}} ...   (svebm COMMAND --help tells the options; svebm --version)"
 
 
 def main() -> None:
     """Run one command."""
-    arguments = sys.argv[1:]
-    if not arguments or arguments[0] not in COMMANDS:
-        asked = arguments[:1]
-        print(f"usage: svebm {{{','.join(COMMANDS)}}} ...   (svebm COMMAND --help tells the options)")
-        sys.exit(0 if asked in ([], ["--help"], ["-h"]) else 2)
-    run_command(importlib.import_module(f"svebm_ext.{arguments[0]}").main, arguments[1:])
+    run_command(_run, sys.argv[1:])
+
+
+def _run(arguments: Sequence[str]) -> None:
+    command, *rest = arguments or ["--help"]
+    if command in ("--help", "-h"):
+        show(f"usage: {USAGE}")
+    elif command not in COMMANDS:
+        raise ConfigError(f"COMMAND: {command!r} given; usage: {USAGE}")
+    elif rest == ["--version"]:
+        show_version()
+    else:
+        importlib.import_module(f"svebm_ext.{command}").main(rest)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from svebm_ext.commands import parse_with_run, run_command
+from svebm_ext.commands import load_model, parse_with_run, run_command
+from svebm_ext.errors import ConfigError
+from svebm_ext.terminal import printable_json, say, show
 
 if TYPE_CHECKING:
     from svebm_ext.data.examples import Examples
@@ -50,7 +51,7 @@ def read_texts(options: Arguments) -> Examples:
         hint = "" if options.json else "; --json tells the line of each answer"
         found.notes.append(f"{found.name}: {found.n_skipped} empty lines left out{hint}")
     for note in found.notes:
-        print(note, file=sys.stderr)
+        say(note)
     return found
 
 
@@ -71,9 +72,12 @@ def _with_file(arguments: Sequence[str]) -> list[str]:
     """The arguments, a file that stands after the run folder written as the option that it is."""
     given = list(arguments)
     second = given[1] if len(given) > 1 and not given[0].startswith("-") else "--"
-    if second == "-":
-        return [given[0], *given[2:]]
-    return given if second.startswith("-") else [given[0], "--file", *given[1:]]
+    if second != "-" and second.startswith("-"):
+        return given
+    for argument in given[2:]:
+        if argument == "--file" or argument.startswith("--file="):
+            raise ConfigError(f"--file: given beside {second} after the run folder, expected one file")
+    return [given[0], *given[2:]] if second == "-" else [given[0], "--file", *given[1:]]
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -84,14 +88,11 @@ def main(arguments: Sequence[str]) -> None:
         command="classify",
         description="Most probable symbol (or label) of each text.",
     )
-    from svebm_ext.models.svebm import SVEBM
-    from svebm_ext.training.runtime import Runtime
-
-    model = SVEBM.from_pretrained(Path(run), Runtime.start(options.device).device)
+    model = load_model(run, options.device)
     examples = read_texts(options)
     n_unknown = model.n_without_known_word(examples.texts)
     if n_unknown:
-        print(f"note: {n_unknown} of {len(examples.texts)} texts have no word that the model knows", file=sys.stderr)
+        say(f"note: {n_unknown} of {len(examples.texts)} texts have no word that the model knows")
     answers = classify_texts(model, examples)
     for line, text, found in zip(examples.rows, examples.texts, answers, strict=True):
         if options.json:
@@ -99,15 +100,10 @@ def main(arguments: Sequence[str]) -> None:
                 "line": line, "text": text.strip(), "symbol": found.symbol, "label": found.label,
                 "probability": found.probability,
             }  # fmt: skip
-            print(_one_line(json.dumps(record, ensure_ascii=False)))
+            show(printable_json(json.dumps(record, ensure_ascii=False)))
         else:
             label = found.label if found.label is not None else str(found.symbol)
-            print(f"{label}\t{found.probability:.4f}\t{' '.join(text.split())}")
-
-
-def _one_line(record: str) -> str:
-    """JSON with those characters escaped that some programs take for the end of a line."""
-    return re.sub("[\x85\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", record)
+            show(f"{label}\t{found.probability:.4f}\t{' '.join(text.split())}")
 
 
 if __name__ == "__main__":

@@ -1,58 +1,279 @@
-"""What the commands share: errors as one line, exit codes, arguments."""
+"""What the commands share: errors as one line, exit codes, signals, arguments."""
 
 from __future__ import annotations
 
-import io
+import dataclasses
+import errno
 import os
 import sys
+import types
+import typing
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from svebm_ext.errors import SvebmError
+from svebm_ext import __version__
+from svebm_ext.errors import ConfigError, Interrupted, ModelFolderError, SvebmError
+from svebm_ext.stopping import status_of, stops_raised
+from svebm_ext.terminal import (
+    STANDARD_OUTPUT,
+    describe_os_error,
+    flush_output,
+    give_up_output,
+    prepare_streams,
+    printable,
+    say,
+    show,
+)
+
+if TYPE_CHECKING:
+    from svebm_ext.models.svebm import SVEBM
+
+#: Exit status of a mistake or of something outside this program that fails; as for a shell, of a reader that has gone.
+FAILED, NO_READER = 2, 128 + 13
+#: Exit status of work that a signal has stopped and that can be taken up again.
+STOPPED = 130
+#: What the environment may ask of the ops; as `svebm_ext.ops.backend.CHOICES`, which needs torch to be read.
+BACKENDS = ("auto", "native", "reference")
+#: Columns of the narrowest terminal that anything is laid out for.
+NARROWEST = 40
+#: Threads that a system can be asked for.
+MOST_THREADS = 4096
+#: Largest seed; most things that are made or looked at in one call.
+LARGEST_SEED, MOST = 2**63 - 1, 10_000_000
+#: Stands for the word None on a command line, where the parser would take it for "not given".
+_NONE = "\ue000None"
 
 
 def run_command(main: Callable[[Sequence[str]], Any], arguments: Sequence[str] | None = None) -> None:
-    """Run a command's main function; the user's mistakes become one clear line and exit status 2.
+    """Run a command's main function; whatever the user or the system gets wrong is one clear line and exit status 2.
 
     Args:
         main: takes the arguments after the command's name.
         arguments: default: those of the process.
     """
-    from svebm_ext.training.loop import Interrupted
-
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # "café" on a terminal that knows ASCII alone: caf\\xe9
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    status: int | str | None = 0
     try:
-        main(sys.argv[1:] if arguments is None else arguments)
-    except SvebmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except Interrupted as stopped:
-        print(f"interrupted: {stopped}", file=sys.stderr)
-        sys.exit(130)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
+        with stops_raised():
+            prepare_streams()
+            _check_surroundings()
+            try:
+                if given == ["--version"]:
+                    show_version()
+                else:
+                    main(given)
+            except SystemExit as ended:  # of the parser, or of a command that has told why
+                status = ended.code
+            flush_output()
+    except BaseException as error:
+        status = _tell(error)
+        if status is None:
+            raise
+    sys.exit(status)
+
+
+def show_version() -> None:
+    """Print the version of the package."""
+    show(f"svebm_ext {__version__}")
+
+
+def _tell(error: BaseException) -> int | None:
+    """Say in one line what has ended a command; returns its exit status, None where the fault is this program's."""
+    if isinstance(error, Interrupted):
+        message, status = f"interrupted: {error}", STOPPED
+    elif isinstance(error, KeyboardInterrupt):
+        message, status = "interrupted", status_of(error)
+    elif isinstance(error, BrokenPipeError) and error.filename in (None, STANDARD_OUTPUT):
         # The reader of our output has gone (head, less): not an error, and nothing more can be written.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        give_up_output()
+        return NO_READER
+    else:
+        described = describe(error)
+        if described is None:
+            return None
+        message, status = f"error: {described}", FAILED
+    if not _can_write_output():
+        give_up_output()
+    say(printable(message))
+    return status
+
+
+def describe(error: BaseException) -> str | None:
+    """What has gone wrong outside this program, in one line; None for anything else."""
+    if isinstance(error, SvebmError):
+        return str(error)
+    if isinstance(error, OSError):
+        return describe_os_error(error)
+    if isinstance(error, UnicodeError):
+        return f"text that cannot be written or read: {error}; set PYTHONIOENCODING=utf-8, or mend the text"
+    if isinstance(error, MemoryError) or _is_out_of_memory(error):
+        return (
+            "out of memory; ask for less at a time (--training.batch-size, --evaluation.max-sentences, -n), or for a "
+            "smaller model"
+        )
+    return None
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch has asked for memory that there is not, on a CPU or a GPU."""
+    text = str(error)
+    return isinstance(error, RuntimeError) and (
+        type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text or "out of memory" in text
+    )
+
+
+def _can_write_output() -> bool:
+    try:
+        flush_output()
+    except OSError:
+        return False
+    return True
+
+
+def _check_surroundings() -> None:
+    """Refuse, before any work, streams and variables of the environment that the work would fail for.
+
+    Raises:
+        ConfigError: names the variable, its value, and what is expected.
+        OSError: standard output is closed.
+    """
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdigit() and 0 < int(columns) < NARROWEST:  # help in columns of one letter takes minutes to lay out
+        os.environ["COLUMNS"] = str(NARROWEST)
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "closed", STANDARD_OUTPUT)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        value = os.environ.get(name, "")
+        numbers = [part.strip() for part in value.split(",")]  # of nested levels
+        usable = all(n.isascii() and n.isdigit() and 1 <= int(n[:9]) <= MOST_THREADS for n in numbers)
+        if value.strip() and not usable:
+            raise ConfigError(
+                f"{name}: {value!r} given in the environment, expected a number of threads, 1 .. {MOST_THREADS}; "
+                "or unset it"
+            )
+    backend = os.environ.get("SVEBM_BACKEND", "")
+    if backend and backend not in BACKENDS:
+        raise ConfigError(
+            f"SVEBM_BACKEND: {backend!r} given in the environment, expected one of {', '.join(BACKENDS)}; or unset it"
+        )
+
+
+def check_numbers(options: Any, **bounds: tuple[int, int]) -> None:
+    """Refuse whole numbers of a command's own options that nothing can be done with.
+
+    Args:
+        options: of the command.
+        bounds: least and largest value by name.
+
+    Raises:
+        ConfigError: names the option, its value and what is expected.
+    """
+    for name, (least, most) in bounds.items():
+        value = getattr(options, name)
+        if value is not None and not least <= value <= most:
+            option = name.replace("_", "-")
+            raise ConfigError(f"{option}: {value} given, expected a number from {least} to {most}")
+
+
+def load_model(run: str | Path, device: str) -> SVEBM:
+    """Model of a run folder, on a device.
+
+    Raises:
+        ModelFolderError: no model there; of a run whose training has not ended, the message says how to go on.
+        ConfigError: no such device.
+    """
+    from svebm_ext.models.svebm import SVEBM
+    from svebm_ext.training.runtime import Runtime
+
+    check_trained(Path(run))
+    return SVEBM.from_pretrained(run, Runtime.alone(device).device)
+
+
+def check_trained(run: Path) -> None:
+    """Refuse a run folder without a model, where its training can go on.
+
+    Raises:
+        ModelFolderError: says how.
+    """
+    from svebm_ext.models.pretrained import WEIGHTS
+    from svebm_ext.training.lock import running_training
+    from svebm_ext.training.loop import RESUMABLE
+
+    if (run / WEIGHTS).exists() or not any((run / name).exists() for name in RESUMABLE):
+        return
+    owner = running_training(run)
+    if owner is not None:
+        raise ModelFolderError(f"{run}: its training has not ended; process {owner['pid']} is at it")
+    raise ModelFolderError(f"{run}: its training has not ended; go on with python -m svebm_ext.train --resume {run}")
 
 
 def parse(kind: Any, arguments: Sequence[str], *, prog: str, description: str, default: Any = None) -> Any:
-    """Parse a command line into a dataclass with tyro.
+    """Parse a command line into a dataclass with tyro; "~" is the home folder, and None a word as any other.
 
     Raises:
-        ConfigError: tyro is not installed.
+        ConfigError: tyro is not installed, or an option names no path.
     """
-    from svebm_ext.errors import ConfigError
-
     try:
         import tyro
     except ImportError as error:
         raise ConfigError("the command line needs tyro (pip install tyro); the Python interface does not") from error
     options: dict[str, Any] = {} if default is None else {"default": default}
-    return tyro.cli(kind, args=list(arguments), prog=prog, description=description, **options)
+    given = _with_words(list(arguments), _texts_and_paths(kind))
+    return _as_meant(tyro.cli(kind, args=given, prog=prog, description=description, **options))
+
+
+def _texts_and_paths(kind: Any, prefix: str = "--") -> dict[str, type]:
+    """Options of a dataclass that hold a text or a path, and may be left out."""
+    found: dict[str, type] = {}
+    for name, hint in typing.get_type_hints(kind).items():
+        option = prefix + name.replace("_", "-")
+        if dataclasses.is_dataclass(hint):
+            found |= _texts_and_paths(hint, f"{option}.")
+        elif typing.get_origin(hint) in (typing.Union, types.UnionType):
+            found.update((option, part) for part in typing.get_args(hint) if part in (str, Path))
+        elif hint in (str, Path):
+            found[option] = hint
+    return found
+
+
+def _with_words(arguments: list[str], known: dict[str, type]) -> list[str]:
+    """The arguments with the word None marked as a word, and paths checked to be some."""
+    for index, argument in enumerate(arguments):
+        option, equals, value = argument.partition("=")
+        option = option.replace("_", "-")
+        if option not in known or not (equals or index + 1 < len(arguments)):
+            continue
+        value = value if equals else arguments[index + 1]
+        if known[option] is Path and not value:
+            raise ConfigError(f"{option}: nothing given, expected a path")
+        if value == "None":
+            arguments[index : index + (1 if equals else 2)] = [f"{option}={_NONE}"] if equals else [option, _NONE]
+    return arguments
+
+
+def _as_meant(value: Any) -> Any:
+    """Options as the command line means them: marked words as they are, paths without "~"."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        changed = {f.name: _as_meant(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return dataclasses.replace(value, **changed)
+    if isinstance(value, Path):
+        return expanded(_as_meant(str(value)))
+    return "None" if value == _NONE else value
+
+
+def expanded(path: str) -> Path:
+    """Path of a command line, "~" and "~name" replaced.
+
+    Raises:
+        ConfigError: it is empty, or there is no such home folder.
+    """
+    if not path:
+        raise ConfigError("RUN: nothing given, expected a folder")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{path}: no home folder is known for it ({error}); write the path in full") from None
 
 
 def parse_with_run(
@@ -75,10 +296,8 @@ def parse_with_run(
     Raises:
         ConfigError: no run folder given.
     """
-    from svebm_ext.errors import ConfigError
-
     rest = list(arguments)
-    run = rest.pop(0) if rest and not rest[0].startswith("-") else None
+    run = str(expanded(rest.pop(0))) if rest and not rest[0].startswith("-") else None
     options = parse(
         kind,
         rest,

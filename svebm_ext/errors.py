@@ -21,5 +21,13 @@ class TrainingDivergedError(SvebmError, RuntimeError):
     """Training was stopped by a guard; the message says what to change and where the last good state is kept."""
 
 
+class RunStoppedError(SvebmError, RuntimeError):
+    """The system has stopped a run (a full disk, no memory); the message says why, what is kept and how to go on."""
+
+
 class BackendUnavailableError(SvebmError, RuntimeError):
     """`SVEBM_BACKEND=native` was asked for where the native library cannot serve the call."""
+
+
+class Interrupted(Exception):  # noqa: N818
+    """The work was asked to stop by a signal, and has kept what it had; the message says how to go on."""

@@ -7,10 +7,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from svebm_ext.commands import parse, run_command
-from svebm_ext.config import DataConfig, EvaluationConfig, validate
+from svebm_ext.commands import LARGEST_SEED, check_numbers, check_trained, load_model, parse_with_run, run_command
+from svebm_ext.config import DataConfig, EvaluationConfig, validate, with_absolute_paths
 from svebm_ext.errors import ConfigError
+from svebm_ext.terminal import printable_json, show
 
 
 @dataclass(frozen=True)
@@ -27,50 +29,66 @@ class Arguments:
     """Device: auto, cpu, cuda, or cuda:N."""
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Measure the model of a run folder; writes metrics.json and report.md there."""
-    rest = list(arguments)
-    if rest and not rest[0].startswith("-"):
-        run = Path(rest.pop(0))
-    elif "--help" in rest or "-h" in rest:
-        run = None
-    else:
-        raise ConfigError("RUN: missing; usage: python -m svebm_ext.evaluate RUN [--json] [options]")
-    from svebm_ext.models.svebm import SVEBM
-    from svebm_ext.training.runtime import Runtime
-
+def default_arguments(run: str | None) -> Arguments:
+    """Options with those of the run."""
     if run is None:
-        base = Arguments(DataConfig(), EvaluationConfig())
-    else:
-        from svebm_ext.training.run import read_run_config
+        return Arguments(DataConfig(), EvaluationConfig())
+    from svebm_ext.training.run import read_run_config
 
-        config = read_run_config(run)
-        base = Arguments(config.data, config.evaluation)
-    options: Arguments = parse(
-        Arguments, rest, default=base, prog="python -m svebm_ext.evaluate RUN",
+    config = read_run_config(Path(run))
+    return Arguments(config.data, config.evaluation)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure the model of a run folder; prints what it finds, then writes metrics.json and report.md there."""
+    given, options = parse_with_run(
+        Arguments,
+        arguments,
+        command="evaluate",
         description="Measure a trained model on its test split; writes RUN/metrics.json and RUN/report.md.",
-    )  # fmt: skip
-    assert run is not None  # --help has ended the program
+        default=default_arguments,
+    )
+    from svebm_ext.training.run import read_run_config
+
+    check_numbers(options, seed=(0, LARGEST_SEED))
+    run = Path(given)
+    config = read_run_config(run)
+    show_document = show_as_json if options.json else print_document
     if config.model.kind == "points":
+        if options.data != config.data:
+            raise ConfigError(f"--data: {run} is a model of points, which are generated; expected no options of data")
         from svebm_ext.training.points import evaluate_points
 
-        device_name = str(Runtime.start(options.device).device)
-        document = evaluate_points(run, seed=options.seed, evaluation=options.evaluation, device=device_name)
-    else:
-        from svebm_ext.data.corpora import load_configured
-        from svebm_ext.evaluation.evaluate_model import evaluate_run
+        check_trained(run)
+        evaluate_points(
+            run, seed=options.seed, evaluation=options.evaluation, device=options.device, show=show_document
+        )
+        return
+    from svebm_ext.data.corpora import load_configured
+    from svebm_ext.data.corpus import texts_digest
+    from svebm_ext.evaluation.evaluate_model import evaluate_run
 
-        device = Runtime.start(options.device).device
-        model = SVEBM.from_pretrained(run, device)
-        model.config = dataclasses.replace(model.config, data=options.data, evaluation=options.evaluation)
-        validate(model.config)
-        document = evaluate_run(run, model, load_configured(options.data, model.writing), seed=options.seed)
-    if options.json:
-        print(json.dumps(document, indent=2))
-    else:
-        from svebm_ext.evaluation.evaluate_model import print_summary
+    model = load_model(run, options.device)
+    data = with_absolute_paths(options.data)
+    model.config = dataclasses.replace(model.config, data=data, evaluation=options.evaluation)
+    validate(model.config)
+    corpus = load_configured(data, model.writing)
+    if data == config.data and model.texts_sha256 not in (None, texts_digest(corpus)):
+        note = f"the texts of {data.train} are not those that the model was trained on"
+        corpus = dataclasses.replace(corpus, notes=(*corpus.notes, note))
+    evaluate_run(run, model, corpus, seed=options.seed, show=show_document)
 
-        print_summary(document)
+
+def show_as_json(document: dict[str, Any]) -> None:
+    """Print metrics.json."""
+    show(printable_json(json.dumps(document, indent=2)))
+
+
+def print_document(document: dict[str, Any]) -> None:
+    """Print metrics.json as a table."""
+    from svebm_ext.evaluation.evaluate_model import print_summary
+
+    print_summary(document)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from svebm_ext.commands import parse_with_run, run_command
-from svebm_ext.config import DataConfig, validate
+from svebm_ext.commands import LARGEST_SEED, MOST, check_numbers, check_trained, load_model, parse_with_run, run_command
+from svebm_ext.config import DataConfig, validate, with_absolute_paths
 from svebm_ext.errors import ConfigError
+from svebm_ext.files import check_folder_takes_files, made_folder, write_whole
+from svebm_ext.terminal import describe_os_error, say
+
+#: Options that name files of one's own.
+FILES = ("--data.train", "--data.valid", "--data.test", "--data.labelled")
 
 
 @dataclass(frozen=True)
@@ -50,19 +54,40 @@ def default_arguments(run: str | None) -> Arguments:
     return Arguments(config.data)
 
 
+def named_files(arguments: Sequence[str]) -> set[str]:
+    """Options of files of one's own that stand on the command line."""
+    options = (argument.split("=", 1)[0].replace("_", "-") for argument in arguments)
+    return {option for option in options if option in FILES}
+
+
+def check_texts(run: Path, data: DataConfig, named: set[str]) -> None:
+    """Refuse files that a folder names, but that are not known to be the run's: their lines would be in the page.
+
+    A folder may come from anyone, and its configuration may name any file of whoever looks at it. Files that stand on
+    the command line are asked for.
+
+    Raises:
+        ConfigError: names the file, and how to ask for it.
+    """
+    if data.corpus != "lines":
+        return
+    for option in FILES:
+        file = getattr(data, option.removeprefix("--data."))
+        if file is not None and option not in named:
+            raise ConfigError(
+                f"{option}: {run / 'config.json'} names {file}, whose texts are not known to be those of the run. They "
+                f"would stand in a page that is made to be shared; if you want that, give {option} {file}"
+            )
+
+
 def write_page(out: Path, html: str) -> None:
     """Write the page as a whole or not at all.
 
     Raises:
-        ConfigError: the place cannot be written to.
+        OSError: the place cannot be written to.
     """
-    from svebm_ext.models.pretrained import write_atomically
-
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, html)
-    except OSError as error:
-        raise ConfigError(f"--out: {out} cannot be written ({error.strerror})") from error
+    with made_folder(out.parent):
+        write_whole(out, html)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -75,27 +100,36 @@ def main(arguments: Sequence[str]) -> None:
         default=default_arguments,
     )
     out = options.out.expanduser() if options.out is not None else Path(run) / "explore.html"
+    check_numbers(options, seed=(0, LARGEST_SEED), max_sentences=(0, MOST), samples=(0, 1000), interpolations=(0, 1000))
     if out.is_dir():
         raise ConfigError(f"--out: {out} is a folder, expected a file such as {out / 'explore.html'}")
+    check_trained(Path(run))
+    try:
+        if not out.exists() or out.is_file():
+            check_folder_takes_files(out.parent)
+    except OSError as error:
+        raise ConfigError(f"--out: {out} cannot be written: {describe_os_error(error)}") from error
+    data = with_absolute_paths(options.data)
     from svebm_ext.data.corpora import load_configured
+    from svebm_ext.data.corpus import texts_digest
     from svebm_ext.exploration.content import Settings
     from svebm_ext.exploration.gather import gather
     from svebm_ext.exploration.page import render
-    from svebm_ext.models.svebm import SVEBM
-    from svebm_ext.training.runtime import Runtime
 
-    model = SVEBM.from_pretrained(Path(run), Runtime.start(options.device).device)
-    model.config = dataclasses.replace(model.config, data=options.data)
+    model = load_model(run, options.device)
+    model.config = dataclasses.replace(model.config, data=data)
     validate(model.config)
     settings = Settings(options.split, options.max_sentences, options.samples, options.interpolations, options.seed)
-    content = gather(Path(run), model, load_configured(options.data, model.writing), settings, say=_say)
+    named = named_files(arguments)
+    if model.texts_sha256 is None:
+        check_texts(Path(run), data, named)
+    corpus = load_configured(data, model.writing)
+    if model.texts_sha256 != texts_digest(corpus):
+        check_texts(Path(run), data, named)
+    content = gather(Path(run), model, corpus, settings, say=say)
     html = render(content)
     write_page(out, html)
-    _say(f"wrote {out} ({len(html.encode()) / 1e6:.1f} MB): open it in a browser")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    say(f"wrote {out} ({len(html.encode()) / 1e6:.1f} MB): open it in a browser")
 
 
 if __name__ == "__main__":

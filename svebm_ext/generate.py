@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from svebm_ext.commands import parse_with_run, run_command
+from svebm_ext.commands import LARGEST_SEED, MOST, check_numbers, load_model, parse_with_run, run_command
+from svebm_ext.terminal import show
 
 if TYPE_CHECKING:
     from svebm_ext.models.svebm import SVEBM
@@ -48,6 +48,8 @@ def symbol_of(model: SVEBM, options: Arguments) -> int | None:
 
     if options.label is None:
         return options.symbol
+    if options.symbol is not None:
+        raise ConfigError(f"symbol: {options.symbol} given with label {options.label!r}, expected one of them")
     if options.label not in model.label_names:
         known = ", ".join(model.label_names) or "none: it was trained without labels"
         raise ConfigError(f"label: the model does not know {options.label!r}; its labels are {known}")
@@ -62,10 +64,8 @@ def main(arguments: Sequence[str]) -> None:
         command="generate",
         description="Generate sentences from a trained model.",
     )
-    from svebm_ext.models.svebm import SVEBM
-    from svebm_ext.training.runtime import Runtime
-
-    model = SVEBM.from_pretrained(Path(run), Runtime.start(options.device).device)
+    check_numbers(options, n=(1, MOST), seed=(0, LARGEST_SEED), top_k=(0, MOST))
+    model = load_model(run, options.device)
     limited = options.top_k != 0 or options.top_p != 1.0
     sentences = model.generate(
         options.n,
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str]) -> None:
         seed=options.seed,
     )
     for sentence in sentences:
-        print(sentence)
+        show(sentence)
 
 
 if __name__ == "__main__":

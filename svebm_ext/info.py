@@ -1,4 +1,4 @@
-"""What is installed here and what it would use: `python -m svebm_ext.info [--json]`."""
+"""What is installed here and what it would use, or how far a run is: `python -m svebm_ext.info [RUN] [--json]`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,24 @@ import os
 import pkgutil
 import platform
 import subprocess
-import sys
 from collections.abc import Sequence
-from typing import Any
-
-import torch
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import svebm_ext
-import svebm_ext.ops
-from svebm_ext.ops import backend, native_library
+from svebm_ext.commands import expanded, run_command
+from svebm_ext.terminal import printable_json, show
+
+if TYPE_CHECKING:
+    from svebm_ext.ops import native_library
 
 
 def collect() -> dict[str, Any]:
     """Versions, builds and backends, as plain values that JSON can hold; keys are stable."""
+    import torch
+
+    from svebm_ext.ops import native_library
+
     library = native_library.native_library()
     return {
         "svebm_ext": svebm_ext.__version__,
@@ -51,6 +56,8 @@ def _native(library: native_library.NativeLibrary) -> dict[str, Any]:
 
 
 def _cuda(library: native_library.NativeLibrary) -> dict[str, Any]:
+    from svebm_ext.ops import native_library
+
     build = library.build.get("cuda", {})
     return {
         "built": bool(build.get("built")),
@@ -61,16 +68,24 @@ def _cuda(library: native_library.NativeLibrary) -> dict[str, Any]:
 
 
 def _devices() -> list[str]:
+    import torch
+
     names = [f"cuda:{i} {torch.cuda.get_device_name(i)}" for i in range(torch.cuda.device_count())]
     return ["cpu", *names]
 
 
 def _op_names() -> list[str]:
+    import svebm_ext.ops
+
     return sorted(module.name for module in pkgutil.iter_modules(svebm_ext.ops.__path__) if module.ispkg)
 
 
 def _op(name: str, device_type: str) -> dict[str, str | None]:
     """Backend that a call would get, None where it would fail or there is no such device, and why it is not native."""
+    import torch
+
+    from svebm_ext.ops import backend
+
     if device_type == "cuda" and not torch.cuda.is_available():
         return {"backend": None, "reason": "torch sees no CUDA device"}
     reason = backend.unavailable_reason(name, device_type)
@@ -84,6 +99,8 @@ def _op(name: str, device_type: str) -> dict[str, str | None]:
 
 def _commit_of_sources() -> str:
     """Commit of the clone that this package is part of; empty for an installed package (its build recorded one)."""
+    from svebm_ext.ops import native_library
+
     clone = native_library.PACKAGE.parent
     if not (clone / ".git").exists():
         return ""
@@ -125,13 +142,85 @@ def _text(info: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def collect_run(run: Path) -> dict[str, Any]:
+    """How far the run of a folder is, and what goes on from there, as plain values; keys are stable.
+
+    Raises:
+        ModelFolderError: no run folder, or a damaged one.
+    """
+    from svebm_ext.models.pretrained import METRICS, WEIGHTS
+    from svebm_ext.training.lock import running_training
+    from svebm_ext.training.loop import RESUMABLE
+    from svebm_ext.training.run import read_run_config
+
+    config = read_run_config(run)
+    owner = running_training(run)
+    trained, evaluated = (run / WEIGHTS).exists(), (run / METRICS).exists()
+    saved = any((run / name).exists() for name in RESUMABLE)
+    following = ""
+    if owner is None and trained:
+        following = "generate" if evaluated else "evaluate"
+    elif owner is None and saved:
+        following = "train --resume"
+    return {
+        "run": str(run),
+        "preset": config.preset,
+        "kind": config.model.kind,
+        "latent": config.model.latent,
+        "corpus": config.data.corpus,
+        "text": None if config.data.train is None else str(config.data.train),
+        "seed": config.seed,
+        "iterations": _iterations(run / "metrics.jsonl"),
+        "iterations_asked": config.training.max_steps,
+        "training_now": owner,
+        "trained": trained,
+        "evaluated": evaluated,
+        "next": None if not following else f"python -m svebm_ext.{following} {run}",
+    }
+
+
+def _iterations(log: Path) -> int | None:
+    """The last iteration that a log tells of; None where it tells of none."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        try:
+            return int(json.loads(line)["step"])
+        except (ValueError, TypeError, KeyError, RecursionError):
+            continue
+    return None
+
+
+def _run_text(info: dict[str, Any]) -> str:
+    reached = "none" if info["iterations"] is None else f"{info['iterations']:,}"
+    owner = info["training_now"]
+    now = f", process {owner['pid']} on {owner['host']} is at it" if owner else ""
+    lines = [
+        info["run"],
+        f"  preset        {info['preset']}, seed {info['seed']}",
+        f"  model         {info['latent']}, of {info['kind']}",
+        f"  corpus        {info['corpus']}" + (f", {info['text']}" if info["text"] else ""),
+        f"  iterations    {reached} of {info['iterations_asked']:,}{now}",
+        f"  trained       {'yes' if info['trained'] else 'not yet'}",
+        f"  evaluated     {'yes' if info['evaluated'] else 'not yet'}",
+    ]
+    return "\n".join(lines + ([f"  next          {info['next']}"] if info["next"] else []))
+
+
 def main(arguments: Sequence[str]) -> None:
-    """Print what `collect` finds, as text or JSON."""
+    """Print what `collect` or `collect_run` finds, as text or JSON."""
     parser = argparse.ArgumentParser(prog="svebm_ext.info", description=__doc__)
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run folder, to tell how far it is")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
-    info = collect()
-    print(json.dumps(info, indent=2) if parser.parse_args(arguments).json else _text(info))
+    options = parser.parse_args(arguments)
+    info = collect() if options.run is None else collect_run(expanded(options.run))
+    if options.json:
+        show(printable_json(json.dumps(info, indent=2)))
+    else:
+        show(_text(info) if options.run is None else _run_text(info))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_command(main)

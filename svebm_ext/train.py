@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from svebm_ext.commands import parse, run_command
+from svebm_ext.commands import describe, expanded, parse, run_command
 from svebm_ext.config import Config, validate, with_absolute_paths
-from svebm_ext.errors import ConfigError
+from svebm_ext.errors import ConfigError, Interrupted, RunStoppedError, SvebmError
 from svebm_ext.presets import PRESETS, preset
+from svebm_ext.terminal import show
+
+if TYPE_CHECKING:
+    from svebm_ext.training.runtime import Runtime
+
+#: As `svebm_ext.models.pretrained.CONFIG`, which needs torch to be read.
+CONFIG = "config.json"
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Config, Arguments]:
 
         if name is not None:
             raise ConfigError(f"preset: {name!r} given with --resume; a resumed run has its own configuration")
-        base = read_run_config(Path(resumed).expanduser())
+        base = read_run_config(expanded(resumed))
     else:
         if name == "lines" and _value_of("--data.labelled", rest) is not None:
             name = "lines-labelled"  # a few labels beside the text ask for a classifier
@@ -56,6 +65,10 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Config, Arguments]:
         prog="python -m svebm_ext.train [PRESET] [FILE]",
         description=f"Train a latent-space energy-based model of text.\n\nFILE: your own text.\n\nPresets:\n{presets}",
     )
+    if found.resume is not None and found.out is not None and found.out.absolute() != found.resume.absolute():
+        raise ConfigError(
+            f"--out: {found.out} given with --resume; a resumed run goes on in its own folder, {found.resume}"
+        )
     config = Config(**{f.name: getattr(found, f.name) for f in dataclasses.fields(Config)})
     config = dataclasses.replace(config, data=with_absolute_paths(config.data))
     validate(config)
@@ -111,10 +124,9 @@ def _value_of(option: str, arguments: Sequence[str]) -> str | None:
 def main(arguments: Sequence[str]) -> None:
     """Train as told by the command line, then evaluate."""
     config, options = parse_arguments(arguments)
-    from svebm_ext.training.loop import Interrupted
     from svebm_ext.training.runtime import Runtime
 
-    out = (options.resume or options.out or Path("runs") / f"{config.preset}-seed{config.seed}").expanduser()
+    out = options.resume or options.out or Path("runs") / f"{config.preset}-seed{config.seed}"
     runtime = Runtime.start(config.training.device, config.training.precision)
     try:
         if config.model.kind == "points":
@@ -124,22 +136,44 @@ def main(arguments: Sequence[str]) -> None:
             train_points(config, out, resume=resume, runtime=runtime, evaluate=options.evaluate)
         else:
             _train_text(config, options, out, runtime)
-    except Interrupted:
-        raise Interrupted(f"state saved; continue with python -m svebm_ext.train --resume {out}") from None
+    except (Interrupted, KeyboardInterrupt):
+        raise Interrupted(_how_to_go_on(out)) from None
+    except (SvebmError, BrokenPipeError):
+        raise
+    except (OSError, MemoryError, RuntimeError) as error:
+        described = describe(error)
+        if described is None or not (out / CONFIG).exists():
+            raise
+        raise RunStoppedError(f"{described}; {_how_to_go_on(out)}") from error
     finally:
         runtime.stop()
 
 
-def _train_text(config: Config, options: Arguments, out: Path, runtime: object) -> None:
+def _train_text(config: Config, options: Arguments, out: Path, runtime: Runtime) -> None:
     from svebm_ext.training.run import train
 
-    model, corpus = train(config, out, resume=options.resume is not None, runtime=runtime)  # type: ignore[arg-type]
-    if runtime.is_main:  # type: ignore[attr-defined]
-        print(f"{config.preset}: trained, in {out}")
-    if options.evaluate and runtime.is_main:  # type: ignore[attr-defined]
+    model, corpus = train(config, out, resume=options.resume is not None, runtime=runtime)
+    if not runtime.is_main:
+        return
+    show(f"{config.preset}: trained, in {out}")
+    if options.evaluate:
         from svebm_ext.evaluation.evaluate_model import evaluate_run, print_summary
 
-        print_summary(evaluate_run(out, model, corpus))
+        evaluate_run(out, model, corpus, show=print_summary)
+
+
+def _how_to_go_on(out: Path) -> str:
+    """What a run that was stopped has kept, and the command that takes it up."""
+    from svebm_ext.models.pretrained import WEIGHTS
+    from svebm_ext.training.loop import LAST, RESUMABLE
+
+    weights, last = out / WEIGHTS, out / LAST
+    # A run that was taken up again has the model that it had before, older than its checkpoint.
+    if weights.exists() and not (last.exists() and last.stat().st_mtime > weights.stat().st_mtime):
+        return f"the model in {out} is complete; measure it with python -m svebm_ext.evaluate {shlex.quote(str(out))}"
+    if any((out / name).exists() for name in RESUMABLE):
+        return f"state saved; continue with python -m svebm_ext.train --resume {shlex.quote(str(out))}"
+    return f"nothing to continue from yet in {out}; give the command again"
 
 
 if __name__ == "__main__":

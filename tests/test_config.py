@@ -1,5 +1,7 @@
 """Configurations: round trip, strict reading, ranges."""
 
+import copy
+import dataclasses
 from dataclasses import replace
 
 import pytest
@@ -97,3 +99,43 @@ def test_own_files_without_the_preset_for_them_are_not_ignored(tmp_path):
     config = Config()
     with pytest.raises(ConfigError, match=r"data\.train: .*lines"):
         validate(replace(config, data=replace(config.data, train=tmp_path / "x.txt")))
+
+
+NUMBERS = [
+    (section.name, option.name, str(option.type))
+    for section in dataclasses.fields(Config)
+    if dataclasses.is_dataclass(getattr(Config(), section.name))
+    for option in dataclasses.fields(getattr(Config(), section.name))
+    if str(option.type) in ("int", "float", "tuple[int, ...]")
+] + [(None, "seed", "int")]
+#: Whole numbers of 2^31 that mean something: seeds, "never", and "all of them".
+ENDLESS = {
+    "seed", "checkpoint_every", "validate_every", "log_every", "sample_every", "max_sentences", "annealed_sentences",
+}  # fmt: skip
+
+
+def with_option(config, section, name, value):
+    """Not by `replace`, which checks types in tests; a user's Python does not."""
+    config = copy.copy(config)
+    holder = config
+    if section is not None:
+        holder = copy.copy(getattr(config, section))
+        object.__setattr__(config, section, holder)
+    object.__setattr__(holder, name, value)
+    return config
+
+
+@pytest.mark.parametrize(("section", "name", "kind"), NUMBERS)
+def test_every_numeric_option_refuses_what_nothing_can_be_done_with(section, name, kind):
+    """By its name, whatever the kind of number: nothing is narrowed, and nothing switches a guard off."""
+    config = preset("ptb")
+    for value in (float("nan"), float("inf"), float("-inf"), -1, 2**31, 2**63, 10**400, 1e308, True, "3", None):
+        if value == 2**31 and name in ENDLESS:
+            validate(with_option(config, section, name, value))
+            continue
+        given = (value,) if kind.startswith("tuple") else value
+        with pytest.raises(ConfigError, match=f"^(?:{section}\\.)?{name.replace('_', '-')}: "):
+            validate(with_option(config, section, name, given))
+    default = config if section is None else getattr(config, section)
+    if kind == "float" and getattr(default, name) == int(getattr(default, name)):
+        validate(with_option(config, section, name, int(getattr(default, name))))  # 1 is 1.0

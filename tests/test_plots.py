@@ -39,11 +39,19 @@ def test_read_metrics_keeps_each_series_with_its_steps(tmp_path):
     assert plots.read_metrics(path) == {"nll": ([20, 40], [3.0, 2.0]), "v": ([40], [1.0])}
 
 
-def test_a_line_cut_short_by_a_kill_is_ignored_only_at_the_end(tmp_path):
-    assert plots.read_metrics(metrics_file(tmp_path, [{"step": 1, "nll": 1.0}], '{"step": 2, "n'))["nll"][0] == [1]
-    damaged = metrics_file(tmp_path, [{"step": 1, "nll": 1.0}], 'oops\n{"step": 3, "nll": 1.0}\n')
-    with pytest.raises(DataError, match="line 2"):
-        plots.read_metrics(damaged)
+def test_lines_that_cannot_be_read_are_left_out_and_told_where_no_kill_explains_them(tmp_path):
+    said = []
+    cut = metrics_file(tmp_path, [{"step": 1, "nll": 1.0}], '{"step": 2, "n')
+    assert plots.read_metrics(cut, said.append)["nll"][0] == [1] and not said
+    cut.write_bytes(cut.read_bytes()[:-3] + "é".encode()[:1])  # half a character
+    assert plots.read_metrics(cut, said.append)["nll"][0] == [1] and not said
+    for line in ("oops", "[" * 10_000, '{"step": 2, "nll": 1%s}' % ("0" * 400), '{"step": "x"}', '{"step": true}', "7"):
+        damaged = metrics_file(tmp_path, [{"step": 1, "nll": 1.0}], line + '\n{"step": 3, "nll": 1.0}\n')
+        said.clear()
+        assert plots.read_metrics(damaged, said.append) == {"nll": ([1, 3], [1.0, 1.0])}
+        assert len(said) == 1 and "line 2 cannot be read" in said[0]
+    with pytest.raises(DataError, match="not a regular file, but a folder"):
+        plots.read_metrics(tmp_path)
     with pytest.raises(DataError, match="not readable"):
         plots.read_metrics(tmp_path / "missing.jsonl")
     with pytest.raises(DataError, match="no records"):

@@ -1,6 +1,7 @@
 """Configuration: the options (`options`), their plain form (`plain`), and what they may be (`checks`)."""
 
-from svebm_ext.config.checks import validate
+from svebm_ext.config.bounds import check_bounds
+from svebm_ext.config.checks import validate, validate_built
 from svebm_ext.config.options import (
     ChainConfig,
     Config,
@@ -27,11 +28,13 @@ __all__ = [
     "ObjectiveConfig",
     "OptimiserConfig",
     "TrainingConfig",
+    "check_bounds",
     "from_dict",
     "has_subwords",
     "is_bag_of_words",
     "is_sequence",
     "to_dict",
     "validate",
+    "validate_built",
     "with_absolute_paths",
 ]

@@ -5,8 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from svebm_ext.config.bounds import check_bounds, shown
 from svebm_ext.config.options import Config, has_subwords, is_bag_of_words, is_sequence
 from svebm_ext.errors import ConfigError
+
+#: Parameters may start up to this far from 0.
+LARGEST_START = 100.0
+#: Numbers of all chains together.
+LARGEST_BANK = 100_000_000
 
 
 def validate(config: Config) -> None:
@@ -15,6 +21,7 @@ def validate(config: Config) -> None:
     Raises:
         ConfigError: names the option, the value and what is expected.
     """
+    check_bounds(config)
     positive = {
         "model": (
             "latent_dim", "n_variables", "n_classes", "context_turns", "context_hidden", "context_dim", "context_map",
@@ -36,6 +43,11 @@ def validate(config: Config) -> None:
     _validate_open_sizes(config)
     _require(config, "training", "prior_steps", lambda v: v >= 0, "0, or a number of iterations")
     _require(config, "training", "recoveries", lambda v: v >= 0, "0, or a number of times")
+    _require(config, "training", "sample_every", lambda v: v >= 0, "0, or a number of iterations")
+    _require(config, "model", "prior_scale", lambda v: v >= 0, "a finite number of at least 0")
+    _require(config, "training", "max_energy", lambda v: v > 0, "a finite number above 0")
+    _require(config, "model", "init_range", lambda v: 0 <= v <= LARGEST_START, f"0, or a number up to {LARGEST_START}")
+    _require(config, "data", "seed", lambda v: v >= 0, "a number of at least 0")
     for name in ("max_sentences", "annealed_sentences"):
         _require(config, "evaluation", name, lambda v: v >= 0, "0, or a number of sentences")
     for name in ("word_dropout", "document_dropout", "feature_dropout"):
@@ -71,14 +83,27 @@ def validate(config: Config) -> None:
     _require(config, "training", "labelled_batch_size", lambda v: v >= 0, "an integer of at least 0")
     _require(config, "data", "n_labelled", lambda v: v >= 0, "an integer of at least 0")
     _require(config, "model", "prior_hidden", lambda v: 1 <= len(v) <= 2 and min(v) >= 1, "one or two sizes above 0")
-    _require(config, "model", "gumbel_temperature", lambda v: v > 0 and math.isfinite(v), "a finite number above 0")
+    _require(config, "model", "gumbel_temperature", lambda v: 1e-6 <= v <= 1e6, "a number from 1e-6 to 1e6")
     _require(
         config, "evaluation", "proposal_scale", lambda v: v >= 0 and math.isfinite(v), "0, or a finite factor above 0"
     )
-    _require(config, "model", "points_std", lambda v: v > 0, "a number above 0")
-    if not 0 <= config.seed < 2**63:
+    _require(config, "model", "points_std", lambda v: 1e-6 <= v <= 1e6, "a number from 1e-6 to 1e6")
+    if config.seed < 0:
         raise ConfigError(f"seed: {config.seed} is outside 0 .. 2^63 - 1")
     _validate_combinations(config)
+
+
+def validate_built(config: Config) -> None:
+    """Check that no size of a model that has been built is left open.
+
+    Raises:
+        ConfigError: names the option and what is expected.
+    """
+    for name in ("embedding_dim", "encoder_hidden", "decoder_hidden", "n_categories"):
+        _require(config, "model", name, lambda v: v >= 1, "an integer of at least 1, as the model has it")
+    for name in ("embedding_dropout", "output_dropout"):
+        _require(config, "model", name, lambda v: 0 <= v < 1, "a probability in [0, 1)")
+    _require(config, "data", "max_tokens", lambda v: v >= 3, "at least 3: begin mark, one word, end mark")
 
 
 def _validate_open_sizes(config: Config) -> None:
@@ -138,6 +163,11 @@ def _validate_combinations(config: Config) -> None:
     if config.chains.restart_from == "posterior" and (config.chains.mode == "short_run" or model.kind == "dialogs"):
         what = "short-run chains have" if config.chains.mode == "short_run" else "a dialog's own chain has"
         raise ConfigError(f"chains.restart-from: posterior given; {what} no part in it, expected reference")
+    if config.chains.n_chains * model.latent_dim > LARGEST_BANK:
+        raise ConfigError(
+            f"chains.n-chains: {config.chains.n_chains:,} chains of {model.latent_dim:,} numbers (model.latent-dim) "
+            f"given, expected at most {LARGEST_BANK:,} numbers"
+        )
     own_bank = config.chains.mode == "persistent" and model.kind != "dialogs"
     if own_bank and config.chains.n_chains < picked:
         raise ConfigError(
@@ -267,4 +297,4 @@ def _validate_guide(config: Config) -> None:
 def _require(config: Config, section: str, name: str, accepts: Any, expected: str) -> None:
     value = getattr(getattr(config, section), name)
     if not accepts(value):
-        raise ConfigError(f"{section}.{name.replace('_', '-')}: {value!r} given, expected {expected}")
+        raise ConfigError(f"{section}.{name.replace('_', '-')}: {shown(value)} given, expected {expected}")

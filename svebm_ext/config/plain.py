@@ -8,8 +8,12 @@ import typing
 from pathlib import Path
 from typing import Any, Literal
 
+from svebm_ext.config.bounds import shown
 from svebm_ext.config.options import Config, DataConfig
 from svebm_ext.errors import ConfigError
+
+#: Items of a list, and unknown options that are named, at most.
+MOST_ITEMS = 16
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -36,7 +40,8 @@ def from_dict(values: Any, cls: type = Config, where: str = "config") -> Any:
     hints = typing.get_type_hints(cls)
     unknown = sorted(set(values) - set(hints))
     if unknown:
-        raise ConfigError(f"{where}: unknown option {', '.join(unknown)}; known are {', '.join(sorted(hints))}")
+        names = ", ".join(f"{name:.80}" for name in unknown[:MOST_ITEMS])
+        raise ConfigError(f"{where}: unknown option {names}; known are {', '.join(sorted(hints))}")
     return cls(**{key: _convert(value, hints[key], f"{where}.{key}") for key, value in values.items()})
 
 
@@ -55,19 +60,26 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return from_dict(value, typing.cast(type, hint), where)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
-        if value in arguments:
+        if isinstance(value, str) and value in arguments:
             return value
-        raise ConfigError(f"{where}: {value!r} is none of {', '.join(map(repr, arguments))}")
+        raise ConfigError(f"{where}: {shown(value)} is none of {', '.join(map(repr, arguments))}")
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
         return _convert(value, next(a for a in arguments if a is not type(None)), where)
     if origin is tuple and isinstance(value, (list, tuple)):
+        if len(value) > MOST_ITEMS:
+            raise ConfigError(f"{where}: {len(value):,} items, expected at most {MOST_ITEMS}")
         return tuple(_convert(item, arguments[0], where) for item in value)
     if hint is Path and isinstance(value, (str, Path)):
+        if "\0" in str(value):
+            raise ConfigError(f"{where}: {shown(value)} is no path: it has a zero byte")
         return Path(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ConfigError(f"{where}: {shown(value)} is beyond the largest float") from None
     if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
-    raise ConfigError(f"{where}: expected {getattr(hint, '__name__', hint)}, found {value!r}")
+    raise ConfigError(f"{where}: expected {getattr(hint, '__name__', hint)}, found {shown(value)}")

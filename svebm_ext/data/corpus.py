@@ -1,5 +1,7 @@
 """A corpus in memory: tokenised sentences with any number of labels, in three splits."""
 
+import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -66,6 +68,20 @@ class Corpus:
     test: Split
     notes: tuple[str, ...] = field(default=(), kw_only=True)
     writing: Surface | Subwords | None = field(default=None, kw_only=True)
+
+
+def texts_digest(corpus: Corpus) -> str:
+    """SHA-256 of all texts and labels of a corpus, by which other texts in their place are noticed."""
+    digest = hashlib.sha256()
+    for split in (corpus.train, corpus.valid, corpus.test):
+        texts = split.texts if split.texts is not None else map(" ".join, split.sentences)
+        for text in texts:
+            content = text.encode("utf-8", "surrogatepass")
+            digest.update(f"{len(content)}:".encode() + content)
+        for name in sorted(split.labels):
+            digest.update(json.dumps([name, list(split.labels[name])]).encode())
+        digest.update(b"|")
+    return digest.hexdigest()
 
 
 def label_classes(splits: Iterable[Split], name: str) -> list[str]:

@@ -1,27 +1,67 @@
-"""Files of a model folder that belong to its words: written whole or not at all, read within bounds."""
+"""Files of a model or run folder, read within bounds; `svebm_ext.files` writes them.
+
+A folder may come from anyone. What stands in the place of a file need not be one: opening a FIFO waits for a writer, a
+device never ends, a link may lead to itself.
+"""
 
 import json
-import os
+import math
+import stat
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelFolderError
 
-#: Bytes of such a file at most; a vocabulary of 100,000 words has 2 million.
+#: Bytes of a JSON file at most; a vocabulary of 100,000 words has 2 million.
 MAX_BYTES = 64_000_000
+#: Brackets inside brackets at most; no file of this package has more than ten.
+MAX_DEPTH = 50
+#: Whole numbers are smaller, signs apart.
+LARGEST = 1 << 64
 
 
-def write_whole(path: Path, content: str) -> None:
-    """Write a file so that a reader sees the old one or the whole new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def check_regular(path: Path, limit: int | None = None) -> None:
+    """Refuse what is no regular file, before it is opened: that alone may wait for ever.
+
+    Args:
+        path: of the file; a link to a regular file is one.
+        limit: bytes at most.
+
+    Raises:
+        ModelFolderError: missing, a folder, FIFO, device or socket, a link to itself, or too large.
+    """
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        found = path.stat()
+    except FileNotFoundError:
+        raise ModelFolderError(f"{path}: missing; copy all files of the folder together") from None
+    except (OSError, ValueError) as error:
+        raise ModelFolderError(f"{path}: cannot be read ({_reason(error)})") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise ModelFolderError(f"{path}: not a regular file, but a {_kind(found.st_mode)}")
+    if limit is not None and found.st_size > limit:
+        raise ModelFolderError(f"{path}: larger than {limit:,} bytes, which no file of its kind is")
+
+
+def read_bounded(path: Path, limit: int | None = None) -> bytes:
+    """Content of a regular file.
+
+    Args:
+        path: of the file.
+        limit: bytes at most; MAX_BYTES unless another is given.
+
+    Raises:
+        ModelFolderError: as `check_regular`, or it cannot be read.
+    """
+    limit = MAX_BYTES if limit is None else limit
+    check_regular(path, limit)
+    try:
+        with open(path, "rb") as file:
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise ModelFolderError(f"{path}: cannot be read ({_reason(error)})") from error
+    if len(content) > limit:
+        raise ModelFolderError(f"{path}: larger than {limit:,} bytes, which no file of its kind is")
+    return content
 
 
 def read_small_json(path: Path) -> Any:
@@ -30,15 +70,59 @@ def read_small_json(path: Path) -> Any:
     Raises:
         ModelFolderError: the file is missing, no regular file, larger than MAX_BYTES, or not JSON in UTF-8.
     """
-    if not path.exists():
-        raise ModelFolderError(f"{path}: missing; copy all files of the model folder together")
-    if not path.is_file():
-        raise ModelFolderError(f"{path}: not a regular file")
+    return parse_json(read_bounded(path), str(path))
+
+
+def parse_json(content: bytes | str, where: str) -> Any:
+    """JSON as this package writes it: finite numbers of usual size, brackets at most MAX_DEPTH deep, valid Unicode.
+
+    Args:
+        content: UTF-8.
+        where: named in errors.
+
+    Raises:
+        ModelFolderError: anything else.
+    """
     try:
-        with open(path, "rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise ModelFolderError(f"{path}: larger than {MAX_BYTES:,} bytes, which no file of its kind is")
-        return json.loads(content.decode("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelFolderError(f"{path}: cannot be read as JSON in UTF-8: {error}") from error
+        value = json.loads(content.decode("utf-8") if isinstance(content, bytes) else content)
+        _check_values(value)
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a ValueError
+        raise ModelFolderError(f"{where}: cannot be read as JSON in UTF-8: {error!s:.200}") from error
+    return value
+
+
+def _check_values(value: Any) -> None:
+    """Refuse what is JSON for the parser, but no value that could be computed with or printed."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                below += item.keys()
+                below += item.values()
+            elif isinstance(item, list):
+                below += item
+            elif isinstance(item, float):
+                if not math.isfinite(item):
+                    raise ValueError(f"{item} where a finite number is expected")
+            elif isinstance(item, int):
+                if abs(item) >= LARGEST:
+                    raise ValueError("a number beyond 64 bits")
+            elif isinstance(item, str) and not item.isascii():
+                try:
+                    item.encode("utf-8")
+                except UnicodeEncodeError:
+                    raise ValueError("half of a surrogate pair, which is not valid Unicode") from None
+        if not below:
+            return
+        level = below
+    raise ValueError(f"brackets are more than {MAX_DEPTH} deep")
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "FIFO", stat.S_IFSOCK: "socket"}
+    return kinds.get(stat.S_IFMT(mode), "device")
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)

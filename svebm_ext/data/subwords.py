@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, DataError, ModelFolderError
-from .model_files import read_small_json, write_whole
+from ..files import write_whole
+from .model_files import read_small_json
 
 #: Subwords that every tokenizer has: one for each byte.
 N_BYTES = 256

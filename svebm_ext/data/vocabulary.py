@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..errors import DataError, ModelFolderError
-from .model_files import write_whole
+from ..files import write_whole
+from .model_files import read_small_json
 
 FORMAT = "svebm_ext.vocabulary"
 VERSION = 1
@@ -33,7 +34,9 @@ class Vocabulary:
         self._ids = {token: i for i, token in enumerate(self.tokens)}
         if len(self._ids) != len(self.tokens):
             seen = Counter(self.tokens)
-            raise DataError(f"vocabulary holds {next(t for t in seen if seen[t] > 1)!r} twice; words must be distinct")
+            raise DataError(
+                f"vocabulary holds {next(t for t in seen if seen[t] > 1)!r:.80} twice; words must be distinct"
+            )
         # Text that happens to contain "<bos>" must not be able to forge a sentence boundary.
         self._encoding = {**self._ids, **dict.fromkeys(self.SPECIAL, self.UNKNOWN)}
 
@@ -107,13 +110,7 @@ class Vocabulary:
             ModelFolderError: the file is missing, is not JSON, or is not a vocabulary; the message names the file.
         """
         path = Path(path)
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ModelFolderError(f"no vocabulary at {path}") from None
-        except (OSError, ValueError, RecursionError) as error:
-            raise ModelFolderError(f"{path}: cannot be read as JSON in UTF-8: {error}") from error
-        tokens = _tokens(path, content)
+        tokens = _tokens(path, read_small_json(path))
         try:
             return cls(tokens[len(cls.SPECIAL) :])
         except DataError as error:
@@ -125,27 +122,29 @@ def _tokens(path: Path, content: object) -> list[str]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ModelFolderError(f'{path}: not a vocabulary; expected a JSON object with "format": "{FORMAT}"')
     if content.get("version") != VERSION:
-        raise ModelFolderError(f"{path}: vocabulary version {content.get('version')!r}; this program reads {VERSION}")
+        raise ModelFolderError(
+            f"{path}: vocabulary version {content.get('version')!r:.80}; this program reads {VERSION}"
+        )
     unknown = sorted(set(content) - {"format", "version", "tokens"})
     if unknown:
-        raise ModelFolderError(f"{path}: unknown keys {unknown}; expected format, version, tokens")
+        raise ModelFolderError(f"{path}: unknown keys {unknown!r:.80}; expected format, version, tokens")
     tokens = content.get("tokens")
     if not isinstance(tokens, list):
         raise ModelFolderError(f'{path}: "tokens" must be a list of strings, not {type(tokens).__name__}')
     for token in tokens:
         if not isinstance(token, str):
-            raise ModelFolderError(f'{path}: "tokens" must be strings, not {type(token).__name__} ({token!r})')
+            raise ModelFolderError(f'{path}: "tokens" must be strings, not {type(token).__name__} ({token!r:.80})')
     special = list(Vocabulary.SPECIAL)
     if tokens[: len(special)] != special:
-        raise ModelFolderError(f"{path}: the first tokens must be {special}, not {tokens[: len(special)]}")
+        raise ModelFolderError(f"{path}: the first tokens must be {special}, not {tokens[: len(special)]!r:.80}")
     return tokens
 
 
 def _check_word(word: object) -> None:
     """Raise DataError unless `word` can stand in a vocabulary and be printed."""
     if not isinstance(word, str):
-        raise DataError(f"vocabulary words must be strings, not {type(word).__name__} ({word!r})")
+        raise DataError(f"vocabulary words must be strings, not {type(word).__name__} ({word!r:.80})")
     if not word or word.split() != [word]:
-        raise DataError(f"vocabulary words must be non-empty and hold no white space, not {word!r}")
+        raise DataError(f"vocabulary words must be non-empty and hold no white space, not {word!r:.80}")
     if not word.isascii() and any("\ud800" <= character <= "\udfff" for character in word):
-        raise DataError(f"vocabulary word {word!r} is not valid Unicode text")
+        raise DataError(f"vocabulary word {word!r:.80} is not valid Unicode text")

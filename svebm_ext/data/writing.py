@@ -10,8 +10,9 @@ from typing import Literal
 
 from ..config import DataConfig, has_subwords
 from ..errors import DataError, ModelFolderError
+from ..files import write_whole
 from .corpus import Corpus, Split
-from .model_files import read_small_json, write_whole
+from .model_files import read_small_json
 from .subwords import Subwords
 from .surface import Surface
 from .tokenize import Tokenization, tokenize

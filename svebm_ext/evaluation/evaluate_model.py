@@ -8,19 +8,28 @@ from typing import Any
 
 import torch
 
+from svebm_ext import terminal
 from svebm_ext.config import is_bag_of_words, to_dict
 from svebm_ext.data.corpus import Corpus
+from svebm_ext.errors import DataError
 from svebm_ext.evaluation.classification import ReliabilityBin
+from svebm_ext.evaluation.collected import Evaluation
 from svebm_ext.evaluation.evaluate_dialogs import DialogEvaluator
 from svebm_ext.evaluation.evaluate_documents import DocumentEvaluator
 from svebm_ext.evaluation.evaluate_sentences import SentenceEvaluator
 from svebm_ext.evaluation.evaluator import Evaluator
-from svebm_ext.evaluation.report import METRIC_DOCUMENTATION, ReportContext, write_report
+from svebm_ext.evaluation.report import METRIC_DOCUMENTATION, ReportContext, metrics_document, write_document
 from svebm_ext.models.svebm import SVEBM
 
 
 def evaluate_run(
-    folder: Path, model: SVEBM, corpus: Corpus, *, seed: int = 0, say: Callable[[str], None] | None = None
+    folder: Path,
+    model: SVEBM,
+    corpus: Corpus,
+    *,
+    seed: int = 0,
+    say: Callable[[str], None] | None = None,
+    show: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """Measure a model and write metrics.json, report.md, the model card and plots into its folder.
 
@@ -30,18 +39,19 @@ def evaluate_run(
         corpus: of the run.
         seed: of the evaluation.
         say: receives progress lines.
+        show: receives the content of metrics.json before anything is written: a folder that cannot be written to
+            costs no measures.
 
     Returns:
         The content of metrics.json; its keys are documented in `evaluation.report.METRIC_DOCUMENTATION`.
     """
-    from svebm_ext.models.pretrained import CARD, model_card, write_atomically
-
     kind: type[Evaluator] = SentenceEvaluator
     if is_bag_of_words(model.config.model):
         kind = DocumentEvaluator
     elif model.config.model.kind == "dialogs":
         kind = DialogEvaluator
-    found = kind(model, corpus, seed=seed, say=say or _say_to_stderr).run()
+    say = say or terminal.say
+    found = kind(model, corpus, seed=seed, say=say).run()
     context = ReportContext(
         title=f"{model.config.preset} on {corpus.name}",
         configuration=to_dict(model.config),
@@ -52,28 +62,41 @@ def evaluate_run(
         texts=found.texts,
         summary=found.summary,
     )
-    document = write_report(folder, found.metrics, context, found.reasons)
+    document = metrics_document(found.metrics, context, found.reasons)
+    try:
+        if show is not None:
+            show(document)
+            terminal.flush_output()
+    finally:  # what cannot be printed is written all the same
+        _write(folder, model, found, document, say)
+        write_document(folder, document, context)  # last: with metrics.json all that belongs to it is there
+    return document
+
+
+def _write(folder: Path, model: SVEBM, found: Evaluation, document: dict[str, Any], say: Callable[[str], None]) -> None:
+    """What belongs to metrics.json and report.md."""
+    from svebm_ext.models.pretrained import CARD, model_card, write_atomically
+
     for name, page in found.pages.items():
         write_atomically(folder / name, page)
     write_atomically(folder / CARD, model_card(model, document))
-    _plot(folder, found.reliability)
-    return document
+    _plot(folder, found.reliability, say)
 
 
 def print_summary(document: dict[str, Any]) -> None:
     """Print what was found in plain sentences, then the measures as a table of name, value, unit."""
     for line in document["about"]["summary"]:
-        print(line)
+        terminal.show(line)
     if document["about"]["summary"]:
-        print()
+        terminal.show()
     for key, value in document.items():
         if key not in METRIC_DOCUMENTATION:
             continue
         rows = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value}
         for name, number in rows.items():
-            print(f"{name:48s} {_number(number):>12s}  {METRIC_DOCUMENTATION[key].unit}")
+            terminal.show(f"{name:48s} {_number(number):>12s}  {METRIC_DOCUMENTATION[key].unit}")
     for warning in document["about"]["warnings"]:
-        print(f"warning: {warning}")
+        terminal.show(f"warning: {warning}")
 
 
 def _number(value: Any) -> str:
@@ -82,26 +105,21 @@ def _number(value: Any) -> str:
     return "–" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def _plot(folder: Path, reliability: Sequence[ReliabilityBin]) -> None:
-    """Learning curves and reliability, where matplotlib is installed and the run has what they show."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        return
-    from svebm_ext.plots import learning_curves, reliability_diagram
+def _plot(folder: Path, reliability: Sequence[ReliabilityBin], say: Callable[[str], None] = terminal.say) -> None:
+    """Learning curves and reliability, where matplotlib can be used and the run has what they show."""
+    from svebm_ext.plots import can_draw, learning_curves, reliability_diagram
 
+    if not can_draw(say):
+        return
     (folder / "plots").mkdir(exist_ok=True)
     if (folder / "metrics.jsonl").exists():
-        learning_curves(folder / "metrics.jsonl", folder / "plots" / "learning_curves.png")
+        try:
+            learning_curves(folder / "metrics.jsonl", folder / "plots" / "learning_curves.png", say=say)
+        except DataError as error:
+            say(f"no learning curves: {error}")
     if reliability:
         reliability_diagram(reliability, folder / "plots" / "reliability.png")
 
 
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
-
-
-def _say_to_stderr(text: str) -> None:
-    import sys
-
-    print(text, file=sys.stderr)

@@ -47,7 +47,7 @@ def tfidf_kmeans(train_sentences: Sentences, test_sentences: Sentences, k: int, 
     if not len(test_sentences):
         return []
     with _reproducible():
-        clusters = KMeans(min(k, len(known)), n_init=1, random_state=seed).fit(features)
+        clusters = KMeans(min(k, len(known)), n_init=1, random_state=seed % 2**32).fit(features)
         return [int(label) for label in clusters.predict(vectorizer.transform(test_sentences))]
 
 

@@ -11,6 +11,7 @@ import svebm_ext
 from svebm_ext.errors import ConfigError
 from svebm_ext.models.pretrained import write_atomically, write_json
 from svebm_ext.ops.native_library import read_build_record
+from svebm_ext.terminal import printable
 
 METRICS, REPORT = "metrics.json", "report.md"
 
@@ -317,7 +318,7 @@ def render_report(document: Mapping[str, Any], context: ReportContext) -> str:
     lines += [table_row([name, str(value)]) for name, value in about.items()]
     lines += ["", "## Configuration", "", table_row(["option", "value"]), table_row(["---", "---"])]
     lines += [table_row([name, value]) for name, value in _options(context.configuration)]
-    return "\n".join(lines) + "\n"
+    return printable("\n".join(lines) + "\n", "\n")
 
 
 def write_report(
@@ -328,10 +329,15 @@ def write_report(
     Arguments and errors are those of `metrics_document`.
     """
     document = metrics_document(metrics, context, reasons)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / METRICS, document)
-    write_atomically(folder / REPORT, render_report(document, context))
+    write_document(folder, document, context)
     return document
+
+
+def write_document(folder: Path, document: dict[str, Any], context: ReportContext) -> None:
+    """Write report.md, then metrics.json: who finds the latter finds all that belongs to it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / REPORT, render_report(document, context))
+    write_json(folder / METRICS, document)
 
 
 def source_version() -> str:

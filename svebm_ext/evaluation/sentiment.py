@@ -14,8 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from svebm_ext.data.corpus import Split, label_classes
+from svebm_ext.data.model_files import parse_json
 from svebm_ext.errors import DataError, ModelFolderError
-from svebm_ext.models.pretrained import read_tensors, write_atomically
+from svebm_ext.models.tensor_files import check_finite, read_tensors, write_tensors
 
 FORMAT = "svebm_ext judge 1"
 #: Words of the longest n-grams, and slots that n-grams are hashed to.
@@ -54,13 +55,11 @@ class Judge:
 
     def save(self, path: Path) -> None:
         """Write to one file that appears whole."""
-        from safetensors.torch import save
-
         state = {
             "classes": list(self.classes), "bias": self.bias, "accuracy": self.accuracy, "counts": self.counts,
         }  # fmt: skip
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, save({"weights": self.weights}, {"format": FORMAT, "state": json.dumps(state)}))
+        write_tensors(path, {"weights": self.weights}, {"format": FORMAT, "state": json.dumps(state)})
 
     @classmethod
     def load(cls, path: Path) -> Judge:
@@ -71,10 +70,22 @@ class Judge:
         """
         tensors, header = read_tensors(path)
         if header.get("format") != FORMAT or set(tensors) != {"weights"}:
-            raise ModelFolderError(f"{path}: not a judge of this package (format {header.get('format')!r})")
-        state: dict[str, Any] = json.loads(header["state"])
-        first, second = state["classes"]
-        return cls((first, second), tensors["weights"], state["bias"], state["accuracy"], state["counts"])
+            raise ModelFolderError(f"{path}: not a judge of this package (format {header.get('format')!r:.80})")
+        weights = tensors["weights"]
+        state = parse_json(header.get("state", ""), f"{path}: the state in its header")
+        try:
+            first, second = map(str, state["classes"])
+            bias = float(state["bias"])
+            accuracy = {str(name): float(share) for name, share in state["accuracy"].items()}
+            counts = {str(name): int(count) for name, count in state["counts"].items()}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ModelFolderError(f"{path}: no usable state of a judge ({error!s:.200})") from error
+        if weights.ndim != 1 or weights.dtype != torch.float32 or not len(weights):
+            raise ModelFolderError(
+                f"{path}: tensor weights is {tuple(weights.shape)} {weights.dtype}, expected one row of float32"
+            )
+        check_finite("weights", weights, str(path))
+        return cls((first, second), weights, bias, accuracy, counts)
 
 
 def train_judge(
@@ -104,7 +115,7 @@ def train_judge(
         raise DataError(f"judge: label {label!r} has {len(classes)} classes, expected 2")
     sentences, targets = _labelled(train, label, classes)
     model = SGDClassifier(
-        loss="hinge", alpha=PENALTY, max_iter=epochs, tol=None, average=True, random_state=seed, n_jobs=1
+        loss="hinge", alpha=PENALTY, max_iter=epochs, tol=None, average=True, random_state=seed % 2**32, n_jobs=1
     )
     model.fit(_features(sentences, n_features), targets)
     weights, bias = torch.from_numpy(model.coef_[0]).float(), float(model.intercept_[0])

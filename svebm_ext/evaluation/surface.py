@@ -101,10 +101,10 @@ def clusters(
         raise DataError(f"k-means: {len(train)} training sentences for {n_clusters} clusters")
     weights = _tfidf()
     there, here = weights.fit_transform(train), weights.transform(sentences)
-    svd = TruncatedSVD(min(n_components, there.shape[1]), n_iter=3, random_state=seed)
+    svd = TruncatedSVD(min(n_components, there.shape[1]), n_iter=3, random_state=seed % 2**32)
     there, here = normalize(svd.fit_transform(there)), normalize(svd.transform(here))
     rows = np.random.default_rng(seed).permutation(len(train))[: max(n_fitted, n_clusters)]
-    means = KMeans(n_clusters, n_init=1, max_iter=50, random_state=seed).fit(there[rows])
+    means = KMeans(n_clusters, n_init=1, max_iter=50, random_state=seed % 2**32).fit(there[rows])
     return torch.from_numpy(means.predict(here)).long()
 
 

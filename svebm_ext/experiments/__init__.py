@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from svebm_ext.commands import parse
+from svebm_ext.commands import LARGEST_SEED, check_numbers, parse
 from svebm_ext.config import validate
-from svebm_ext.errors import ConfigError, SvebmError
+from svebm_ext.errors import ConfigError, Interrupted, SvebmError
 from svebm_ext.experiments.ablation import ABLATION
 from svebm_ext.experiments.agnews import AGNEWS
 from svebm_ext.experiments.figure2 import FIGURE2
@@ -25,6 +25,8 @@ from svebm_ext.experiments.smd import TABLE3
 from svebm_ext.experiments.table1 import TABLE1
 from svebm_ext.experiments.table2 import TABLE2
 from svebm_ext.experiments.yelp import YELP
+from svebm_ext.files import check_folder_takes_files
+from svebm_ext.terminal import flush_output, say, show
 
 EXPERIMENTS: dict[str, Experiment] = {
     "ptb": TABLE1,
@@ -97,6 +99,7 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[str, Arguments]:
         raise ConfigError(f"--budget: {name} has no budget {options.budget!r}; it has {has}")
     if options.seeds < 1:
         raise ConfigError(f"--seeds: {options.seeds} given, expected a number of at least 1")
+    check_numbers(options, seeds=(1, 1000), seed=(0, LARGEST_SEED - 1000))
     return name, options
 
 
@@ -106,8 +109,6 @@ def _names(experiment: Experiment) -> tuple[str, ...]:
 
 def main(arguments: Sequence[str]) -> None:
     """Run the experiment that the command line names; exit status 1 where a row failed."""
-    from svebm_ext.training.loop import Interrupted
-
     name, options = parse_arguments(arguments)
     experiment = EXPERIMENTS[name]
     place = Place(options.out or Path("runs") / f"{name}-{options.budget}", options.data.root, options.device)
@@ -119,6 +120,7 @@ def main(arguments: Sequence[str]) -> None:
     seeds = range(options.seed, options.seed + options.seeds)
     runs = [place.run(row, seed) for seed in seeds for row in rows]
     check(runs)
+    check_folder_takes_files(place.out)
     for text in _reasons(skipped):
         _say(text)
     try:
@@ -142,7 +144,7 @@ def main(arguments: Sequence[str]) -> None:
     write(experiment, options.budget, place, failures, skipped, show=True)
     if failures:
         for label, reason in failures.items():
-            print(f"failed: {label}: {reason}", file=sys.stderr)
+            say(f"failed: {label}: {reason}")
         sys.exit(1)
 
 
@@ -208,4 +210,5 @@ def write(
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)
+    show(text)
+    flush_output()

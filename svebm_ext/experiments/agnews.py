@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from svebm_ext import plots
+from svebm_ext import plots, terminal
 from svebm_ext.config import Config
 from svebm_ext.data.text_files import find_optional_file
 from svebm_ext.errors import ConfigError, DataError
@@ -347,7 +347,7 @@ def draw(rows: Sequence[Mapping[str, Any]], results: Results) -> list[Path]:
 
 def show(results: Results) -> None:
     """Print the table."""
-    print("\n".join(table_lines(rows_of_report(results))))
+    terminal.show("\n".join(table_lines(rows_of_report(results))))
 
 
 AGNEWS = Experiment(

@@ -254,7 +254,7 @@ def make(run: Run, system: str) -> dict[str, Any]:
         The content of metrics.json.
     """
     config, begin = run.config, time.monotonic()
-    runtime = Runtime.start(config.training.device)
+    runtime = Runtime.alone(config.training.device)
     documents = read_documents(_without_labels(config).data)
     labels = kept_labels(documents.train.labels, config, documents.train.classes)
     train = replace(documents.train, labels=labels)

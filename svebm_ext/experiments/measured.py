@@ -36,10 +36,15 @@ def run_measured(command: Sequence[str], log: Path) -> Measured:
         log: receives standard output and error.
     """
     environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS)}
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):  # of processes that are none of this command
+        environment.pop(name, None)
     log.parent.mkdir(parents=True, exist_ok=True)
     peak, begin = None, time.monotonic()
     with log.open("wb") as stream, _stopped_by_sigterm():
-        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env=environment)
+        # In a session of its own: Ctrl-C on the terminal would reach it too, and a second signal ends it unsaved.
+        process = subprocess.Popen(
+            command, stdout=stream, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+        )
         try:
             while process.poll() is None:
                 # Not the resource usage of a child: that counts the memory of this process, which it began as.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import time
 import traceback
@@ -12,10 +13,12 @@ from typing import Any, Literal
 
 from svebm_ext.config import Config, to_dict
 from svebm_ext.errors import ConfigError, SvebmError
-from svebm_ext.evaluation.report import METRICS
-from svebm_ext.models.pretrained import read_json, write_atomically
+from svebm_ext.evaluation.report import METRICS, REPORT
+from svebm_ext.models.pretrained import CARD, CONFIG, VOCABULARY, WEIGHTS, read_json, write_atomically
 from svebm_ext.training.loop import LAST, Interrupted
-from svebm_ext.training.run import read_run_config
+from svebm_ext.training.points import SAMPLES
+from svebm_ext.training.run import FITTED, read_run_config
+from svebm_ext.training.runtime import Runtime
 
 Budget = Literal["smoke", "cpu", "long", "paper"]
 
@@ -174,9 +177,22 @@ def finished(run: Run) -> dict[str, Any] | None:
     if training:
         what = "; ".join(training[:3])
         raise ConfigError(f"--out: {run.folder} holds a run of another configuration ({what}); choose another folder")
-    if differing or not (run.folder / METRICS).exists():
+    if differing or not all((run.folder / name).exists() for name in belongings(run)):
         return None
     return read_json(run.folder / METRICS)
+
+
+def belongings(run: Run) -> list[str]:
+    """Files that a finished run has: one that lacks some of them is resumed and measured again."""
+    if run.row.make is not None:
+        return [CONFIG, METRICS]
+    points = run.config.model.kind == "points"
+    found = [CONFIG, WEIGHTS, METRICS, REPORT, *([SAMPLES] if points else [VOCABULARY, CARD])]
+    if run.config.training.prior_steps > 0:
+        found.append(FITTED)
+    if importlib.util.find_spec("matplotlib") is not None:
+        found += ["plots/learning_curves.png", *(["plots/figure2.png"] if points else [])]
+    return found
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -208,16 +224,18 @@ def run_row(run: Run) -> dict[str, Any]:
     if run.row.make is not None:
         return run.row.make(run)
     resume = (run.folder / LAST).exists()
+    training = run.config.training
+    runtime = Runtime.alone(training.device, training.precision)
     if run.config.model.kind == "points":
         from svebm_ext.training.points import train_points
 
-        measured = train_points(run.config, run.folder, resume=resume)
+        measured = train_points(run.config, run.folder, resume=resume, runtime=runtime)
         assert measured is not None  # experiments run in one process
         return measured
     from svebm_ext.evaluation.evaluate_model import evaluate_run
     from svebm_ext.training.run import train
 
-    return evaluate_run(run.folder, *train(run.config, run.folder, resume=resume))
+    return evaluate_run(run.folder, *train(run.config, run.folder, resume=resume, runtime=runtime))
 
 
 def run_all(

@@ -232,7 +232,7 @@ def reference_rows(
         settings = {"fast": judge.FAST, "paper": judge.PAPER}[evaluation.language_model]
         n_valid = min(N_LANGUAGE_MODEL_VALID, max(1, evaluation.frequency_samples // 10), len(corpus.valid))
         real = [*corpus.train.sentences[: evaluation.frequency_samples], *corpus.valid.sentences[:n_valid]]
-        used = str(Runtime.start(device).device)
+        used = str(Runtime.alone(device).device)
         found = judge.reverse_perplexity(
             real, corpus.test.sentences, settings, vocabulary=Vocabulary.build(corpus.train.sentences),
             n_valid=n_valid, seed=0, device=used, say=print,

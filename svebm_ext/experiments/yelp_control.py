@@ -32,6 +32,7 @@ from svebm_ext.evaluation.sentiment import Judge, train_judge
 from svebm_ext.experiments.rows import Budget, Further, Place, Run
 from svebm_ext.models.pretrained import read_json, write_json
 from svebm_ext.models.svebm import SVEBM
+from svebm_ext.terminal import say
 from svebm_ext.training.runtime import Runtime
 
 LABEL = "sentiment"
@@ -94,7 +95,7 @@ def make_yardstick(corpus: Corpus, settings: ControlSettings, out: Path, device:
     """
     judge = _judge(corpus, settings, out / JUDGE)
     shares = ", ".join(f"{name} {share:.1%}" for name, share in judge.accuracy.items())
-    print(f"the judge is right for real test sentences: {shares}", flush=True)
+    say(f"the judge is right for real test sentences: {shares}")
     return Yardstick(judge, _language_model(corpus, settings, out / LANGUAGE_MODEL, device), corpus.train)
 
 
@@ -196,7 +197,7 @@ class Control(Further):
     def work(self, run: Run) -> None:
         """Write control.json."""
         corpus = yelp(run.config.data.root)
-        device = Runtime.start(run.config.training.device).device
+        device = Runtime.alone(run.config.training.device).device
         yardstick = make_yardstick(corpus, self.settings, run.folder.parent, device)
         model, seed, samples = SVEBM.from_pretrained(run.folder, device), self.settings.seed, {}
         chosen = vectors(run, model, corpus, self.settings)
@@ -220,7 +221,7 @@ def make_reference(budget: Budget, place: Place) -> None:
     if kept(place.out / REFERENCE, settings) is not None:
         return
     corpus = yelp(place.root)
-    yardstick = make_yardstick(corpus, settings, place.out, Runtime.start(place.device).device)
+    yardstick = make_yardstick(corpus, settings, place.out, Runtime.alone(place.device).device)
     values = corpus.test.labels[LABEL]
     sentences = {
         name: [s for s, value in zip(corpus.test.sentences, values, strict=True) if value == name]

@@ -93,7 +93,8 @@ def gather(run: Path, model: SVEBM, corpus: Corpus, settings: Settings, say: Say
 
     Raises:
         ConfigError: a setting out of range, or a model without a latent space.
-        DataError: a split without sentences, or a damaged metrics.jsonl.
+        DataError: a split without sentences.
+        ModelFolderError: a damaged metrics.json.
     """
     check(model, settings)
     timer = Timer(say)
@@ -108,8 +109,7 @@ def gather(run: Path, model: SVEBM, corpus: Corpus, settings: Settings, say: Say
     timer.done(f"walked between {len(walks)} pairs of sentences")
     sentences, fields = table_of(encoded)
     measures, warnings = measures_of(run, reasons)
-    if not (run / "metrics.jsonl").exists():
-        reasons["curves"] = "the folder has no metrics.jsonl"
+    series = curves_of(run, reasons, say)
     return Exploration(
         title=model.config.preset if model.config.preset == corpus.name else f"{model.config.preset} on {corpus.name}",
         about=facts(model, corpus, encoded, settings),
@@ -120,7 +120,7 @@ def gather(run: Path, model: SVEBM, corpus: Corpus, settings: Settings, say: Say
         symbols=symbols,
         views=views,
         interpolations=walks,
-        series={} if "curves" in reasons else read_metrics(run / "metrics.jsonl"),
+        series=series,
         reasons=reasons,
     )
 
@@ -375,6 +375,19 @@ def measures_of(run: Path, reasons: dict[str, str]) -> tuple[list[Measure], list
     about = document.get("about", {})
     commit = [f"measured by {about['commit']}, seed {about.get('seed')}"] if about.get("commit") else []
     return found, [*commit, *(str(warning) for warning in about.get("warnings", []))]
+
+
+def curves_of(run: Path, reasons: dict[str, str], say: Say) -> dict[str, tuple[list[int], list[float]]]:
+    """What the run logged; nothing, with the reason, where there is no log that can be read."""
+    if not (run / "metrics.jsonl").exists():
+        reasons["curves"] = "the folder has no metrics.jsonl"
+        return {}
+    try:
+        return read_metrics(run / "metrics.jsonl", say)
+    except DataError as error:
+        say(f"no learning curves: {error}")
+        reasons["curves"] = "metrics.jsonl cannot be read"
+        return {}
 
 
 class Timer:

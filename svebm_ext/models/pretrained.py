@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from svebm_ext import __version__
-from svebm_ext.config import from_dict, validate
+from svebm_ext.config import Config, from_dict, validate, validate_built
+from svebm_ext.data.model_files import read_small_json
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.data.writing import load_writing, save_writing
 from svebm_ext.errors import ConfigError, ModelFolderError
+from svebm_ext.files import write_whole
+from svebm_ext.models.tensor_files import Kind, kind_of, load_parameters, read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from svebm_ext.models.svebm import SVEBM
@@ -22,16 +23,13 @@ if TYPE_CHECKING:
 CONFIG, WEIGHTS, VOCABULARY, METRICS, CARD = (
     "config.json", "model.safetensors", "vocab.json", "metrics.json", "MODEL_CARD.md",
 )  # fmt: skip
+#: Entry of config.json: a hash of the texts of one's own that the model was trained on.
+TEXTS = "texts_sha256"
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a file so that a reader sees the old content or the new, never a part, also after a crash."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    write_whole(path, content)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -43,20 +41,13 @@ def read_json(path: Path) -> Any:
     """Read JSON.
 
     Raises:
-        ModelFolderError: missing, not UTF-8, or not JSON.
+        ModelFolderError: missing, no regular file, too large, or not JSON in UTF-8.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelFolderError(f"{path}: missing; a model folder has {CONFIG}, {WEIGHTS} and {VOCABULARY}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ModelFolderError(f"{path}: not readable as JSON ({error})") from error
+    return read_small_json(path)
 
 
 def save_folder(folder: Path, model: SVEBM, metrics: dict[str, Any] | None = None) -> None:
     """Write a model folder; every file atomically, the weights last."""
-    from safetensors.torch import save
-
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / CONFIG, model.description())
     model.vocabulary.save(folder / VOCABULARY)
@@ -64,93 +55,80 @@ def save_folder(folder: Path, model: SVEBM, metrics: dict[str, Any] | None = Non
     if metrics is not None:
         write_json(folder / METRICS, metrics)
     write_atomically(folder / CARD, model_card(model, metrics))
-    tensors = {name: value.detach().cpu().contiguous() for name, value in model.networks.state_dict().items()}
-    write_atomically(folder / WEIGHTS, save(tensors, metadata={"format": "pt", "svebm_ext": __version__}))
-
-
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of a safetensors file.
-
-    Raises:
-        ModelFolderError: missing, truncated or not of this format.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise ModelFolderError(f"{path}: missing") from error
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ModelFolderError(f"{path}: not a readable safetensors file, perhaps truncated ({error})") from error
-
-
-def load_parameters(module: torch.nn.Module, tensors: dict[str, Tensor], where: str) -> None:
-    """Copy tensors into a module, all or nothing.
-
-    Raises:
-        ModelFolderError: a tensor is missing, unknown, or of another shape or type.
-    """
-    expected = module.state_dict()
-    missing, unknown = sorted(set(expected) - set(tensors)), sorted(set(tensors) - set(expected))
-    if missing or unknown:
-        raise ModelFolderError(f"{where}: missing tensors {missing or 'none'}, unknown tensors {unknown or 'none'}")
-    for name, tensor in tensors.items():
-        want = expected[name]
-        if tensor.shape != want.shape or tensor.dtype != want.dtype:
-            raise ModelFolderError(
-                f"{where}: tensor {name} is {tuple(tensor.shape)} {tensor.dtype}, the configuration and vocabulary "
-                f"ask for {tuple(want.shape)} {want.dtype}"
-            )
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise ModelFolderError(f"{where}: tensor {name} has values that are not finite")
-    module.load_state_dict(tensors)
+    write_tensors(folder / WEIGHTS, model.networks.state_dict(), {"format": "pt", "svebm_ext": __version__})
 
 
 def load_folder(folder: Path, cls: type[SVEBM]) -> SVEBM:
-    """Model of a folder; see `SVEBM.from_pretrained`."""
+    """Model of a folder; see `SVEBM.from_pretrained`.
+
+    A configuration is compared with what is in the file of the weights before anything is built as large as it asks.
+    """
     if not folder.is_dir():
         raise ModelFolderError(f"{folder}: no such folder; expected a model folder with {CONFIG}, {WEIGHTS}, ...")
-    description = read_json(folder / CONFIG)
-    if not isinstance(description, dict) or description.get("format") != 1:
-        raise ModelFolderError(f"{folder / CONFIG}: expected an object with format 1")
-    names = description.get("label_names", [])
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ModelFolderError(f"{folder / CONFIG}: label_names must be a list of strings")
-    try:
-        config = from_dict(description.get("config", {}))
-        validate(config)
-    except ConfigError as error:
-        raise ModelFolderError(f"{folder / CONFIG}: {error}") from error
+    config, description = read_description(folder)
+    names = label_names(description, config, folder)
     vocabulary = Vocabulary.load(folder / VOCABULARY)
-    tensors, _ = read_tensors(folder / WEIGHTS)
-    _check_size_before_building(config, tensors, len(vocabulary), folder)
+    expected = expected_tensors(config, len(vocabulary), folder)
+    tensors, _ = read_tensors(folder / WEIGHTS, expected)
     model = cls(config, vocabulary, names, load_writing(folder, config.data, vocabulary))
+    model.texts_sha256 = description.get(TEXTS)
     load_parameters(model.networks, tensors, str(folder / WEIGHTS))
     return model.eval()
 
 
-def _check_size_before_building(config: Any, tensors: dict[str, Tensor], n_words: int, folder: Path) -> None:
-    """A hostile configuration must not make us allocate: compare with the file's own embedding first."""
-    embedding = tensors.get("decoder.embedding.weight")
-    if embedding is not None and tuple(embedding.shape) != (n_words, config.model.embedding_dim):
-        raise ModelFolderError(
-            f"{folder}: the embedding of {WEIGHTS} is {tuple(embedding.shape)}, but {VOCABULARY} has {n_words} words "
-            f"and {CONFIG} an embedding size of {config.model.embedding_dim}"
-        )
-    with torch.device("meta"):
-        from svebm_ext.models.latent_variable import build_networks
+def read_description(folder: Path) -> tuple[Config, dict[str, Any]]:
+    """Checked configuration, and the whole content, of a model folder's config.json.
 
-        expected = build_networks(
-            config.model, n_words, config.chains.step_size, bag_of_words=config.objective.bag_of_words > 0
-        ).state_dict()
-    for name, want in expected.items():
-        if name in tensors and tensors[name].shape != want.shape:
-            raise ModelFolderError(
-                f"{folder / WEIGHTS}: tensor {name} is {tuple(tensors[name].shape)}, "
-                f"{CONFIG} asks for {tuple(want.shape)}"
+    Raises:
+        ModelFolderError: missing, damaged, of another format, or options out of range; the message names the option.
+    """
+    path = folder / CONFIG
+    description = read_json(path)
+    if not isinstance(description, dict) or description.get("format") != 1:
+        raise ModelFolderError(f"{path}: expected an object with format 1")
+    if not isinstance(description.get(TEXTS), str | None):
+        raise ModelFolderError(f"{path}: {TEXTS} is {description[TEXTS]!r:.80}, expected a text")
+    try:
+        config = from_dict(description.get("config", {}))
+        validate(config)
+        validate_built(config)
+    except ConfigError as error:
+        raise ModelFolderError(f"{path}: {error}") from error
+    return config, description
+
+
+def label_names(description: dict[str, Any], config: Config, folder: Path) -> list[str]:
+    """Names of the symbols of a folder, checked; none where the model did not learn from labels.
+
+    Raises:
+        ModelFolderError: no list of different texts, or more than there are symbols.
+    """
+    names, where = description.get("label_names", []), folder / CONFIG
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ModelFolderError(f"{where}: label_names must be a list of strings")
+    model = config.model
+    most = model.n_categories if model.latent == "energy" else max(model.n_classes, model.n_categories)
+    if len(names) > most or len(set(names)) < len(names):
+        raise ModelFolderError(f"{where}: label_names has {len(names)} names, expected at most {most}, all different")
+    return names
+
+
+def expected_tensors(config: Config, n_words: int, folder: Path) -> dict[str, Kind]:
+    """What the weights of a configuration are, found without taking their memory.
+
+    Raises:
+        ModelFolderError: no network can be built from it.
+    """
+    from svebm_ext.models.latent_variable import build_networks
+
+    try:
+        with torch.device("meta"):
+            networks = build_networks(
+                config.model, n_words, config.chains.step_size, bag_of_words=config.objective.bag_of_words > 0
             )
+        return {name: kind_of(tensor) for name, tensor in networks.state_dict().items()}
+    except (ValueError, RuntimeError, OverflowError, TypeError) as error:
+        raise ModelFolderError(f"{folder / CONFIG}: no networks can be built from it ({error!s:.200})") from error
 
 
 def model_card(model: SVEBM, metrics: dict[str, Any] | None) -> str:

@@ -69,6 +69,8 @@ class SVEBM(nn.Module):
         self.vocabulary = vocabulary
         self.label_names = list(label_names)
         self.writing = writing
+        #: Hash of the texts of one's own that it was trained on, by which a file that is not the run's is noticed.
+        self.texts_sha256: str | None = None
         self.networks: LatentVariableModel = build_networks(
             config.model, len(vocabulary), config.chains.step_size, bag_of_words=config.objective.bag_of_words > 0
         )
@@ -390,4 +392,5 @@ class SVEBM(nn.Module):
 
     def description(self) -> dict:
         """What config.json holds: the configuration and the names of the symbols."""
-        return {"format": 1, "config": to_dict(self.config), "label_names": self.label_names}
+        content = {"format": 1, "config": to_dict(self.config), "label_names": self.label_names}
+        return content if self.texts_sha256 is None else content | {"texts_sha256": self.texts_sha256}

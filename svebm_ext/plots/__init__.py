@@ -1,5 +1,6 @@
 """Pictures of runs, of several systems and of densities in the plane. Needs the `plots` extra."""
 
+from svebm_ext.plots.canvas import can_draw
 from svebm_ext.plots.plane import PlaneDensities, density_grid, figure2
 from svebm_ext.plots.run import LEARNING_LABELS, LEARNING_PANELS, learning_curves, reliability_diagram
 from svebm_ext.plots.series import read_metrics
@@ -12,6 +13,7 @@ __all__ = [
     "PlaneDensities",
     "beside_published",
     "bounds_of_rows",
+    "can_draw",
     "density_grid",
     "figure2",
     "learning_curves",

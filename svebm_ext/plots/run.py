@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +36,14 @@ LEARNING_LABELS = {
 }
 
 
-def learning_curves(metrics: Path, out: Path, *, title: str = "") -> Path:
+def learning_curves(metrics: Path, out: Path, *, title: str = "", say: Callable[[str], None] | None = None) -> Path:
     """Draw the learning curves of a run: loss terms; F+, F- and their gap; mutual information; gradient norms.
 
     Args:
         metrics: metrics.jsonl of the run. Panels whose terms the run does not have are left out.
         out: picture to write; its suffix chooses the format.
         title: line above the picture.
+        say: receives a line where the file has lines that cannot be read.
 
     Returns:
         `out`.
@@ -51,7 +52,7 @@ def learning_curves(metrics: Path, out: Path, *, title: str = "") -> Path:
         DataError: as `read_metrics`, or if the file has none of the terms.
         ConfigError: matplotlib is not installed.
     """
-    series = read_metrics(metrics)
+    series = read_metrics(metrics, say)
     panels = [(name, unit, [key for key in keys if key in series]) for name, unit, keys in LEARNING_PANELS]
     panels = [panel for panel in panels if panel[2]]
     if not panels:

@@ -22,6 +22,8 @@ Gather = Callable[[Tensor], Tensor]
 
 #: Short-run chains of iteration i have ids i * RUN_STRIDE, i * RUN_STRIDE + 1, ...: each fresh chain its own.
 RUN_STRIDE = 1 << 20
+#: Steps of the noise lie below (`svebm_ext.ops.philox`).
+LAST_STEP = 1 << 32
 
 
 class ChainBank:
@@ -162,15 +164,19 @@ class ChainBank:
         """Take up a saved state.
 
         Raises:
-            ModelFolderError: it is not that of a bank of this size.
+            ModelFolderError: it is not that of a bank of this size and type, or not of finite numbers.
         """
-        if set(state) != {"states", "noise_step"} or state["states"].shape != self.states.shape:
-            found = {name: tuple(value.shape) for name, value in state.items()}
-            raise ModelFolderError(
-                f"chains: saved state is {found}; expected noise_step and states of shape {tuple(self.states.shape)}"
-            )
+        found = {name: (tuple(value.shape), value.dtype) for name, value in state.items()}
+        expected = {"states": (tuple(self.states.shape), self.states.dtype), "noise_step": ((), torch.int64)}
+        if found != expected:
+            raise ModelFolderError(f"chains: saved state is {found!s:.200}; expected {expected}")
+        if not bool(state["states"].isfinite().all()):
+            raise ModelFolderError("chains: saved states has values that are not finite, expected numbers")
+        noise_step = int(state["noise_step"])
+        if not 0 <= noise_step <= LAST_STEP:
+            raise ModelFolderError(f"chains: saved noise_step is {noise_step}; expected 0 to {LAST_STEP}")
         self.states = self.states.clone().copy_(state["states"])
-        self.noise_step = int(state["noise_step"])
+        self.noise_step = noise_step
 
     def _uniforms(self, step: int) -> Tensor:
         """Return [L, 2]: one number to choose by, one to restart by."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from svebm_ext import __version__
+from svebm_ext.data.model_files import parse_json
 from svebm_ext.errors import ModelFolderError
-from svebm_ext.models.pretrained import read_tensors, write_atomically
+from svebm_ext.files import sync_folder
+from svebm_ext.models.tensor_files import Kind, check_kinds, listed, read_header, read_tensors, write_tensors
 
 FORMAT = "svebm_ext checkpoint 1"
 
@@ -19,18 +22,29 @@ def save_checkpoint(path: Path, tensors: dict[str, Tensor], state: dict[str, Any
     """Write tensors and plain state to one file, atomically and durably.
 
     Args:
-        path: file; its folder is made.
+        path: file, in a folder of the run's; that is made, the run's own folder is not.
         tensors: by name.
         state: JSON-ready.
-    """
-    from safetensors.torch import save
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
-        leftover.unlink(missing_ok=True)
+    Raises:
+        ModelFolderError: the run's folder has gone.
+    """
     header = {"format": FORMAT, "version": __version__, "state": json.dumps(state, allow_nan=False)}
-    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_atomically(path, save(plain, metadata=header))
+    try:
+        if not path.parent.is_dir():
+            path.parent.mkdir(exist_ok=True)
+            sync_folder(path.parent.parent)
+        write_tensors(path, tensors, header)
+    except FileNotFoundError as error:
+        raise folder_is_gone(path.parent.parent) from error
+
+
+def folder_is_gone(run: Path) -> ModelFolderError:
+    """What there is to say where the folder of a run was deleted or moved while it is written to."""
+    return ModelFolderError(
+        f"{run}: the folder of the run is gone: it was deleted, moved or replaced meanwhile. Nothing more is written; "
+        "put it back and resume the run, or start it anew"
+    )
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -41,17 +55,41 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     tensors, header = read_tensors(path)
     if header.get("format") != FORMAT:
-        raise ModelFolderError(f"{path}: not a checkpoint of this package (format {header.get('format')!r})")
-    try:
-        state = json.loads(header["state"])
-    except (KeyError, json.JSONDecodeError) as error:
-        raise ModelFolderError(f"{path}: its header holds no readable state ({error})") from error
+        raise ModelFolderError(f"{path}: not a checkpoint of this package (format {header.get('format')!r:.80})")
+    if "state" not in header:
+        raise ModelFolderError(f"{path}: its header holds no state")
+    state = parse_json(header["state"], f"{path}: the state in its header")
+    if not isinstance(state, dict):
+        raise ModelFolderError(f"{path}: its state is {state!r:.80}, expected an object")
     return tensors, state
 
 
 def section(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Tensors whose name begins with `prefix.`, without it."""
     return {name[len(prefix) + 1 :]: value for name, value in tensors.items() if name.startswith(prefix + ".")}
+
+
+def check_networks(path: Path, expected: Mapping[str, Kind]) -> None:
+    """Compare the networks of a checkpoint with those of a configuration, before they are built.
+
+    Args:
+        path: of the checkpoint; nothing is done where there is none.
+        expected: shapes and types of the networks' tensors.
+
+    Raises:
+        ModelFolderError: they are others, or the file is damaged.
+    """
+    if path.exists() or path.is_symlink():
+        kinds, _ = read_header(path)
+        found = {name.removeprefix("model."): kind for name, kind in kinds.items() if name.startswith("model.")}
+        check_kinds(found, expected, str(path))
+
+
+def check_sections(tensors: dict[str, Tensor], names: tuple[str, ...], path: Path) -> None:
+    """Refuse tensors whose name begins otherwise (ModelFolderError)."""
+    unknown = sorted(name for name in tensors if name.split(".")[0] not in names)
+    if unknown:
+        raise ModelFolderError(f"{path}: unknown tensors {listed(unknown)}, expected those of {', '.join(names)}")
 
 
 def prefixed(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from svebm_ext.config import Config
 from svebm_ext.errors import TrainingDivergedError
+from svebm_ext.training.saved_state import Fields
 from svebm_ext.training.update import Outcome
 
 #: Consecutive updates that may be skipped for a gradient that is not finite.
@@ -75,12 +76,17 @@ class Guards:
             "warned": sorted(self._warned),
         }
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Take back what `state` gave."""
-        self._skipped, self._gap, self._n_gaps = int(state["skipped"]), float(state["gap"]), int(state["n_gaps"])
-        self._level = float(state["level"])
-        self._information, self._n_informed = float(state["information"]), int(state["n_informed"])
-        self._warned = set(state["warned"])
+    def load(self, state: Fields) -> None:
+        """Take back what `state` gave.
+
+        Raises:
+            ModelFolderError: an entry that is missing, unknown, or something else.
+        """
+        state.only(*self.state())
+        self._skipped, self._n_gaps = state.integer("skipped"), state.integer("n_gaps")
+        self._gap, self._level = state.number("gap"), state.number("level", least=0.0)
+        self._information, self._n_informed = state.number("information"), state.integer("n_informed")
+        self._warned = set(state.texts("warned"))
 
     def check(self, step: int, outcome: Outcome, weight: float) -> None:
         """Raise or warn.

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from svebm_ext.files import append_line, sync_file
 from svebm_ext.models.pretrained import write_atomically
+from svebm_ext.plots.series import damaged_lines, read_records
+from svebm_ext.terminal import printable, say
+from svebm_ext.training.checkpoint import folder_is_gone
 
 #: Seconds between lines where there is no terminal to draw a bar on.
 QUIET_INTERVAL = 10.0
@@ -20,28 +25,43 @@ class MetricsFile:
     Args:
         path: the file.
         resume_step: lines of later iterations are dropped, since the resumed run writes them again.
+        say: receives a line where lines cannot be read.
+
+    Raises:
+        ModelFolderError: what is there is no regular file.
     """
 
-    def __init__(self, path: Path, resume_step: int = 0) -> None:
+    def __init__(self, path: Path, resume_step: int = 0, say: Callable[[str], None] = lambda text: None) -> None:
         self.path = path
+        self._say = say
         self.keep_until(resume_step)
 
     def keep_until(self, step: int) -> None:
-        """Drop the lines of later iterations, which will be done again."""
-        kept = []
-        if self.path.exists() and step > 0:
-            for line in self.path.read_text(encoding="utf-8").splitlines():
-                try:
-                    if json.loads(line)["step"] <= step:
-                        kept.append(line)
-                except (json.JSONDecodeError, KeyError, TypeError):
-                    continue  # the line that was being written when the run was killed
-        write_atomically(self.path, "".join(line + "\n" for line in kept))
+        """Drop the lines of later iterations, which will be done again, and those that a crash has damaged."""
+        kept = ""
+        if self.path.is_symlink() or self.path.exists():
+            records, damaged = read_records(self.path)
+            if damaged and step > 0:
+                self._say(f"{self.path}: {damaged_lines(damaged)}")
+            kept = "".join(f"{line}\n" for _, line, record in records if record["step"] <= step) if step > 0 else ""
+        write_atomically(self.path, kept)
 
     def write(self, record: dict[str, Any]) -> None:
-        """Append one line; the file is complete up to here whenever the process dies."""
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        """Append one line; the file is complete up to here whenever the process dies.
+
+        Raises:
+            ModelFolderError: the run's folder has gone.
+            OSError: the line cannot be written, and is not there in part.
+        """
+        try:
+            append_line(self.path, json.dumps(record))
+        except FileNotFoundError as error:
+            raise folder_is_gone(self.path.parent) from error
+
+    def sync(self) -> None:
+        """Make the lines so far outlast a loss of power: before a checkpoint that goes on from here."""
+        if self.path.exists():
+            sync_file(self.path)
 
 
 class Progress:
@@ -71,13 +91,14 @@ class Progress:
         elif self._enabled and (force or time.monotonic() - self._last >= QUIET_INTERVAL):
             self._last = time.monotonic()
             left = (self._last - self._start_time) / max(1, step - self._begin) * (self._max_steps - step)
-            print(f"{step}/{self._max_steps}  {text}  {int(left) // 60}:{int(left) % 60:02d} left", file=sys.stderr)
+            say(f"{step}/{self._max_steps}  {text}  {int(left) // 60}:{int(left) % 60:02d} left")
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
         if self._enabled:
             console = self._bar.console if self._bar else self.console
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
+            with contextlib.suppress(OSError):  # as `say`: a terminal that has gone stops no run
+                console.print(printable(text, "\n"), markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Take the bar away."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -15,21 +13,31 @@ import torch
 from torch import Tensor
 
 from svebm_ext.config import Config, to_dict
-from svebm_ext.errors import ConfigError, ModelFolderError, TrainingDivergedError
+from svebm_ext.errors import ConfigError, Interrupted, ModelFolderError, TrainingDivergedError
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import ConditionalPosterior
 from svebm_ext.models.latent_variable import Forward, LatentVariableModel
-from svebm_ext.models.pretrained import load_parameters
+from svebm_ext.models.tensor_files import load_parameters
 from svebm_ext.objectives.schedules import kl_weight
 from svebm_ext.sampling.chains import ChainBank, make_chains
-from svebm_ext.training.checkpoint import load_checkpoint, prefixed, save_checkpoint, section
+from svebm_ext.stopping import stops_noted
+from svebm_ext.terminal import say
+from svebm_ext.training.checkpoint import (
+    check_sections,
+    folder_is_gone,
+    load_checkpoint,
+    prefixed,
+    save_checkpoint,
+    section,
+)
 from svebm_ext.training.feeds import DialogFeed, DocumentFeed, PointFeed, SentenceFeed, Share
 from svebm_ext.training.guards import Guards
 from svebm_ext.training.loggers import MetricsFile, Progress, describe, tensorboard_writer
 from svebm_ext.training.recovery import describe_recovery, recovered
 from svebm_ext.training.regrouping import check_sentences, regroup
 from svebm_ext.training.runtime import Runtime
+from svebm_ext.training.saved_state import SavedState, checked_marginal
 from svebm_ext.training.update import (
     Negative,
     Optimisers,
@@ -46,10 +54,20 @@ SETTLED_WEIGHT = 0.9
 LAST, BEST = "checkpoints/last.safetensors", "checkpoints/best.safetensors"
 #: The state before the first iteration, which a recovery goes back to as long as there is no best one.
 FIRST = "checkpoints/first.safetensors"
+#: Whole states, of which a run goes on from the first that is there: a full disk may have kept the last from appearing.
+RESUMABLE = (LAST, BEST, FIRST)
 
 
-class Interrupted(Exception):  # noqa: N818
-    """The run was asked to stop (Ctrl-C or SIGTERM); its state is saved."""
+def resumable(out: Path) -> Path:
+    """The state that a run goes on from.
+
+    Raises:
+        ModelFolderError: there is none.
+    """
+    path = next((out / name for name in RESUMABLE if (out / name).exists() or (out / name).is_symlink()), None)
+    if path is None:
+        raise ModelFolderError(f"{out / LAST}: no checkpoint to resume from; start the run without --resume")
+    return path
 
 
 class Trainer:
@@ -86,6 +104,8 @@ class Trainer:
         self.best: float | None = None
         self.seconds = 0.0
         self._say: Callable[[str], None] = lambda _: None  # until there is a bar to say it above
+        self._metrics: MetricsFile | None = None
+        self._folder: tuple[int, int] | None = None
         self._given = config
         self._prepare(recoveries=0)
 
@@ -110,6 +130,9 @@ class Trainer:
         """Write the whole state; on the main process only, since every process has the same."""
         if not self.runtime.is_main:
             return
+        self.check_folder()
+        if self._metrics is not None:
+            self._metrics.sync()
         tensors = prefixed(self.model.state_dict(), "model") | prefixed(self.optimisers.state(), "optimiser")
         if self.chains is not None:
             tensors |= prefixed(self.chains.state_dict(), "chains")
@@ -127,36 +150,56 @@ class Trainer:
         }
         save_checkpoint(self.out / name, tensors, state)
 
+    def check_folder(self) -> None:
+        """Notice that the run's folder is not the one that the run began in.
+
+        Raises:
+            ModelFolderError: it was deleted, moved or replaced.
+        """
+        try:
+            found = self.out.stat()
+        except OSError as error:
+            if self._folder is None:
+                return  # not made yet
+            raise folder_is_gone(self.out) from error
+        if self._folder is None:
+            self._folder = (found.st_dev, found.st_ino)
+        elif self._folder != (found.st_dev, found.st_ino):
+            raise folder_is_gone(self.out)
+
     def resume(self) -> None:
         """Take up the last checkpoint of the run folder.
 
         Raises:
             ModelFolderError: no checkpoint, a damaged one, other data, or other networks.
         """
-        path = self.out / LAST
-        if not path.exists():
-            raise ModelFolderError(f"{path}: no checkpoint to resume from; start the run without --resume")
+        path = resumable(self.out)
         tensors, state = load_checkpoint(path)
         if state.get("data") != self.feed.fingerprint():
             raise ModelFolderError(
                 f"{path}: was written on other training data (fingerprint {state.get('data')}, "
                 f"now {self.feed.fingerprint()}); resume with the data of the run"
             )
+        saved = SavedState.read(state, str(path))
+        check_sections(tensors, ("model", "optimiser", "chains", "marginal"), path)
         load_parameters(self.model, section(tensors, "model"), str(path))
-        self._prepare(int(state.get("recoveries", 0)))  # earlier versions had none, and no state of the guards
-        self._take(tensors, state)
+        self._prepare(saved.recoveries)
+        self._take(tensors, saved, path)
         if self.chains is not None:
-            self.chains.load_state_dict(section(tensors, "chains"))
-        if "guards" in state:
-            self.guards.load(state["guards"])
+            try:
+                self.chains.load_state_dict(section(tensors, "chains"))
+            except ModelFolderError as error:
+                raise ModelFolderError(f"{path}: {error}") from None
+        if saved.guards is not None:
+            self.guards.load(saved.guards)
 
-    def _take(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+    def _take(self, tensors: dict[str, Tensor], saved: SavedState, path: Path) -> None:
         """Take over what a checkpoint holds beside networks, chains and guards."""
-        self.optimisers.load(section(tensors, "optimiser"))
+        self.optimisers.load(section(tensors, "optimiser"), str(path))
         if self.marginal is not None and "marginal" in tensors:
-            self.marginal = tensors["marginal"].to(self.runtime.device)
-        self.step, self.best, self.seconds = int(state["step"]), state["best"], float(state["seconds"])
-        self.optimisers.decay = float(state.get("decay", 1.0))
+            self.marginal = checked_marginal(tensors["marginal"], len(self.marginal), str(path)).to(self.runtime.device)
+        self.step, self.best, self.seconds = saved.step, saved.best, saved.seconds
+        self.optimisers.decay = saved.decay
 
     def _start(self) -> None:
         """Keep the state before the first iteration, where a recovery may need it; nothing is the best one yet."""
@@ -179,7 +222,8 @@ class Trainer:
         tensors, state = load_checkpoint(path)
         load_parameters(self.model, section(tensors, "model"), str(path))
         self._prepare(self.recoveries + 1)
-        self._take(tensors, state | {"seconds": self.seconds})  # time does not go back
+        saved = SavedState.read(state, str(path))
+        self._take(tensors, replace(saved, seconds=self.seconds), path)  # time does not go back
         self.runtime.barrier()  # every process has read the state before the main one goes on to change files
         self.save()
         self._say(f"{error}\n{describe_recovery(self.config, self.step, self.recoveries)}")
@@ -190,7 +234,7 @@ class Trainer:
         """Train to the last iteration.
 
         Raises:
-            Interrupted: by Ctrl-C or SIGTERM, after saving.
+            Interrupted: by Ctrl-C, SIGTERM or SIGHUP, after saving.
             TrainingDivergedError: a guard stopped the run; the last good checkpoint is kept.
         """
         training = self.config.training
@@ -199,15 +243,18 @@ class Trainer:
                 f"training.max-steps: {training.max_steps} is before iteration {self.step} that the run has reached"
             )
         main = self.runtime.is_main
+        if main:
+            self.out.mkdir(parents=True, exist_ok=True)
+            self.check_folder()
         self._start()
-        metrics = MetricsFile(self.out / "metrics.jsonl", self.step) if main else None
+        metrics = self._metrics = MetricsFile(self.out / "metrics.jsonl", self.step, say) if main else None
         board = tensorboard_writer(self.out / "tensorboard") if main and training.tensorboard else None
         progress = Progress(training.max_steps, self.step, enabled=main)
         self._say = progress.say
         begin = time.monotonic() - self.seconds
         tokens, lap = 0, time.monotonic()
         try:
-            with _stop_requests() as stop:
+            with stops_noted(shared=self.runtime.world_size > 1) as stop:
                 while self.step < training.max_steps:
                     outcome, weight, n_tokens = self.iterate()
                     tokens += n_tokens
@@ -223,6 +270,7 @@ class Trainer:
                         record = self._record(outcome, weight, tokens / max(now - lap, 1e-9))
                         tokens, lap = 0, now
                         if metrics is not None:
+                            self.check_folder()
                             metrics.write(record)
                         if board is not None:
                             for name, value in record.items():
@@ -236,9 +284,9 @@ class Trainer:
                         progress.say(self.validator.samples(self.model, self.step))
                     if self._due(training.checkpoint_every):
                         self.save()
-                    if stop:
+                    if self._stop_wanted(stop):
                         self.save()
-                        raise Interrupted
+                        raise Interrupted("state saved")
         except TrainingDivergedError as error:
             kept = self.out / LAST
             raise TrainingDivergedError(
@@ -318,6 +366,10 @@ class Trainer:
 
         return of_process if self.config.chains.restart_from == "posterior" else of_process()
 
+    def _stop_wanted(self, received: list[int]) -> bool:
+        """Whether any process was told to stop: all then stop after the same iteration."""
+        return self.runtime.total(float(bool(received)))[0] > 0
+
     def _due(self, every: int) -> bool:
         return every > 0 and (self.step % every == 0 or self.step == self.config.training.max_steps)
 
@@ -362,24 +414,3 @@ class Trainer:
         settled = weight >= SETTLED_WEIGHT * self.config.objective.kl_weight
         if plateau and settled and self.config.optimiser.schedule == "plateau":
             self.optimisers.note_plateau()
-
-
-@contextlib.contextmanager
-def _stop_requests() -> Iterator[list[int]]:
-    """List that becomes non-empty on SIGINT or SIGTERM; a second SIGINT ends the process as usual."""
-    received: list[int] = []
-
-    def note(number: int, frame: object) -> None:
-        received.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    try:
-        previous = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread: signals go their usual way
-        yield received
-        return
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

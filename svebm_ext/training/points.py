@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,19 @@ from torch import Tensor
 
 from svebm_ext import __version__
 from svebm_ext.config import Config, EvaluationConfig, to_dict, validate
-from svebm_ext.errors import ConfigError, ModelFolderError
+from svebm_ext.errors import ConfigError, DataError, ModelFolderError
 from svebm_ext.evaluation.evaluate_points import PointEvaluator
-from svebm_ext.evaluation.report import ReportContext, write_report
+from svebm_ext.evaluation.report import ReportContext, metrics_document, write_document
 from svebm_ext.models.latent_variable import LatentVariableModel, build_networks
-from svebm_ext.models.pretrained import CONFIG, WEIGHTS, load_parameters, read_tensors, write_atomically, write_json
-from svebm_ext.plots import PlaneDensities, figure2, learning_curves
+from svebm_ext.models.pretrained import CONFIG, WEIGHTS, expected_tensors, write_json
+from svebm_ext.models.tensor_files import check_finite, load_parameters, read_tensors, write_tensors
+from svebm_ext.plots import PlaneDensities, can_draw, figure2, learning_curves
+from svebm_ext.terminal import flush_output, say
+from svebm_ext.training.checkpoint import check_networks
 from svebm_ext.training.feeds import PointFeed
-from svebm_ext.training.loop import Trainer
+from svebm_ext.training.lock import only_training
+from svebm_ext.training.loop import Trainer, resumable
+from svebm_ext.training.resuming import check_unchanged
 from svebm_ext.training.run import check_folder, environment, load_best, read_run_config
 from svebm_ext.training.runtime import Runtime
 
@@ -27,7 +34,13 @@ SAMPLES = "samples.safetensors"
 
 
 def train_points(
-    config: Config, out: Path, *, resume: bool = False, runtime: Runtime | None = None, evaluate: bool = True
+    config: Config,
+    out: Path,
+    *,
+    resume: bool = False,
+    runtime: Runtime | None = None,
+    evaluate: bool = True,
+    show: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any] | None:
     """Train a 2-D model, write its folder and measure it.
 
@@ -37,6 +50,7 @@ def train_points(
         resume: continue from the folder's last checkpoint.
         runtime: device and processes; started from the configuration when absent.
         evaluate: measure the model when it is trained.
+        show: receives the content of metrics.json before it is written.
 
     Returns:
         The content of metrics.json; None if not evaluated, or not on the main process.
@@ -49,6 +63,19 @@ def train_points(
     _check_kind(config)
     runtime = runtime or Runtime.start(config.training.device, config.training.precision)
     check_folder(out, resume)
+    told = check_unchanged(read_run_config(out), config, out) if resume else None
+    if told is not None and runtime.is_main:
+        say(told)
+    with only_training(out, say) if runtime.is_main else contextlib.nullcontext():
+        model = _train(config, out, resume, runtime)
+        measured = runtime.is_main and evaluate
+        return _evaluate(out, config, model, seed=0, show=show) if measured else None
+
+
+def _train(config: Config, out: Path, resume: bool, runtime: Runtime) -> LatentVariableModel:
+    """Train in a folder that no other training is at work in; the main process writes the model."""
+    if resume:
+        check_networks(resumable(out), expected_tensors(config, 0, out))
     torch.manual_seed(config.seed)
     model = build_networks(config.model, 0, config.chains.step_size)
     trainer = Trainer(config, model, PointFeed(config, runtime), out, runtime)
@@ -61,15 +88,20 @@ def train_points(
             write_json(out / "env.json", environment())
     runtime.barrier()
     trainer.run()
-    if not runtime.is_main:
-        return None
-    load_best(trainer.model, out)
-    _save(out, trainer.model)
-    return _evaluate(out, config, trainer.model, seed=0) if evaluate else None
+    if runtime.is_main:
+        trainer.check_folder()
+        load_best(trainer.model, out)
+        _save(out, trainer.model)
+    return trainer.model
 
 
 def evaluate_points(
-    run: Path, *, seed: int = 0, evaluation: EvaluationConfig | None = None, device: str = "cpu"
+    run: Path,
+    *,
+    seed: int = 0,
+    evaluation: EvaluationConfig | None = None,
+    device: str = "cpu",
+    show: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """Measure the model of a run folder; writes metrics.json, report.md and the pictures there.
 
@@ -78,6 +110,7 @@ def evaluate_points(
         seed: of the test points and every random number.
         evaluation: sample counts; default the run's own.
         device: cpu, cuda, cuda:N, or auto.
+        show: receives the content of metrics.json before it is written.
 
     Returns:
         The content of metrics.json; its keys are documented in `evaluation.report.METRIC_DOCUMENTATION`.
@@ -90,7 +123,7 @@ def evaluate_points(
     if evaluation is not None:
         config = dataclasses.replace(config, evaluation=evaluation)
         validate(config)
-    return _evaluate(run, config, model.to(Runtime.start(device).device), seed=seed)
+    return _evaluate(run, config, model.to(Runtime.alone(device).device), seed=seed, show=show)
 
 
 def load_points(run: Path) -> tuple[Config, LatentVariableModel]:
@@ -103,15 +136,8 @@ def load_points(run: Path) -> tuple[Config, LatentVariableModel]:
     if config.model.kind != "points":
         raise ConfigError(f"{run}: holds a model of {config.model.kind}, not of points")
     _check_kind(config)
-    tensors, _ = read_tensors(run / WEIGHTS)
     # Sizes are compared before any memory is taken, which a hostile configuration would ask for without measure.
-    with torch.device("meta"):
-        expected = build_networks(config.model, 0).state_dict()
-    for name, want in expected.items():
-        if name in tensors and tensors[name].shape != want.shape:
-            raise ModelFolderError(
-                f"{run / WEIGHTS}: tensor {name} is {tuple(tensors[name].shape)}, {CONFIG} asks for {tuple(want.shape)}"
-            )
+    tensors, _ = read_tensors(run / WEIGHTS, expected_tensors(config, 0, run))
     model = build_networks(config.model, 0, config.chains.step_size)
     load_parameters(model, tensors, str(run / WEIGHTS))
     return config, model.eval()
@@ -125,8 +151,11 @@ def load_densities(run: Path) -> PlaneDensities:
     """
     tensors, _ = read_tensors(run / SAMPLES)
     names = [field.name for field in dataclasses.fields(PlaneDensities)]
-    if set(tensors) != set(names) or any(t.ndim != 2 or t.shape[1] != 2 for t in tensors.values()):
+    points = all(t.ndim == 2 and t.shape[1] == 2 and t.dtype == torch.float32 for t in tensors.values())
+    if set(tensors) != set(names) or not points:
         raise ModelFolderError(f"{run / SAMPLES}: expected points of the plane by the names {', '.join(names)}")
+    for name in names:
+        check_finite(name, tensors[name], str(run / SAMPLES))
     return PlaneDensities(**{name: tensors[name].numpy() for name in names})
 
 
@@ -168,19 +197,22 @@ def _check_kind(config: Config) -> None:
 
 
 def _save(out: Path, model: LatentVariableModel) -> None:
-    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    _write_tensors(out / WEIGHTS, tensors)
+    _write_tensors(out / WEIGHTS, model.state_dict())
 
 
 def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    from safetensors.torch import save
-
-    write_atomically(path, save(tensors, metadata={"format": "pt", "svebm_ext": __version__}))
+    write_tensors(path, tensors, {"format": "pt", "svebm_ext": __version__})
 
 
-def _evaluate(run: Path, config: Config, model: LatentVariableModel, *, seed: int) -> dict[str, Any]:
+def _evaluate(
+    run: Path,
+    config: Config,
+    model: LatentVariableModel,
+    *,
+    seed: int,
+    show: Callable[[dict[str, Any]], None] | None,
+) -> dict[str, Any]:
     found, samples = PointEvaluator(model, config, seed=seed).run()
-    _write_tensors(run / SAMPLES, {name: t.cpu().contiguous() for name, t in samples.tensors().items()})
     context = ReportContext(
         title=f"{model_name(config)} on {config.data.corpus}",
         configuration=to_dict(config),
@@ -189,19 +221,32 @@ def _evaluate(run: Path, config: Config, model: LatentVariableModel, *, seed: in
         sample_counts=found.counts,
         warnings=found.warnings,
     )
-    document = write_report(run, found.metrics, context, found.reasons)
-    _draw(run, config, document)
+    document = metrics_document(found.metrics, context, found.reasons)
+    try:
+        if show is not None:
+            show(document)
+            flush_output()
+    finally:  # what cannot be printed is written all the same
+        _write(run, config, context, document, samples.tensors())
     return document
+
+
+def _write(
+    run: Path, config: Config, context: ReportContext, document: dict[str, Any], samples: dict[str, Tensor]
+) -> None:
+    """Files of what was measured."""
+    _write_tensors(run / SAMPLES, samples)
+    _draw(run, config, document)
+    write_document(run, document, context)  # last: with metrics.json all that belongs to it is there
 
 
 def _draw(run: Path, config: Config, document: dict[str, Any]) -> None:
     """Pictures of the run, where matplotlib is installed."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
+    if not can_draw(say):
         return
     key = (config.data.corpus, model_name(config))
     figure2({key: load_densities(run)}, run / "plots" / "figure2.png", notes={key: note(document)})
     if (run / "metrics.jsonl").exists():
         title = f"{key[1]} on {key[0]}"
-        learning_curves(run / "metrics.jsonl", run / "plots" / "learning_curves.png", title=title)
+        with contextlib.suppress(DataError):  # a log without a record
+            learning_curves(run / "metrics.jsonl", run / "plots" / "learning_curves.png", title=title)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import platform
@@ -14,9 +15,9 @@ import torch
 from torch import Tensor
 
 from svebm_ext import __version__
-from svebm_ext.config import Config, from_dict, is_bag_of_words, validate
+from svebm_ext.config import Config, check_bounds, from_dict, is_bag_of_words, validate
 from svebm_ext.data.corpora import load_configured
-from svebm_ext.data.corpus import Corpus
+from svebm_ext.data.corpus import Corpus, texts_digest
 from svebm_ext.data.coverage import unknown_note, unknown_share
 from svebm_ext.data.documents import document_vocabulary
 from svebm_ext.data.subwords import Subwords
@@ -25,14 +26,19 @@ from svebm_ext.data.writing import load_writing, save_writing
 from svebm_ext.errors import ConfigError, ModelFolderError, TrainingDivergedError
 from svebm_ext.models.document import WORD_STD, DocumentDecoder, DocumentEncoder
 from svebm_ext.models.latent_variable import LatentVariableModel
-from svebm_ext.models.pretrained import CONFIG, load_parameters, read_json, write_json
+from svebm_ext.models.pretrained import CONFIG, expected_tensors, read_json, write_json
 from svebm_ext.models.svebm import SVEBM
-from svebm_ext.training.checkpoint import load_checkpoint, prefixed, save_checkpoint, section
+from svebm_ext.models.tensor_files import load_parameters
+from svebm_ext.terminal import say
+from svebm_ext.training.checkpoint import check_networks, load_checkpoint, prefixed, save_checkpoint, section
 from svebm_ext.training.feeds import DialogFeed, DocumentFeed, SentenceFeed, training_label
 from svebm_ext.training.guides import guide_by_all_labels, guide_symbols, is_guided, learn_features
-from svebm_ext.training.loop import BEST, LAST, Trainer
+from svebm_ext.training.lock import only_training
+from svebm_ext.training.loop import BEST, LAST, Trainer, resumable
 from svebm_ext.training.prior_fit import INFORMATION, fit_prior, hold_symbols
+from svebm_ext.training.resuming import check_unchanged
 from svebm_ext.training.runtime import Runtime
+from svebm_ext.training.saved_state import Fields
 from svebm_ext.training.sizes import fit_to_corpus, told_sizes
 from svebm_ext.training.update import learns_energy
 from svebm_ext.training.validation import Validator
@@ -50,10 +56,14 @@ def read_run_config(run: Path) -> Config:
     if not run.is_dir():
         raise ModelFolderError(f"{run}: no such run folder")
     description = read_json(run / CONFIG)
+    if not isinstance(description, dict) or "config" not in description:
+        raise ModelFolderError(f"{run / CONFIG}: no usable configuration: expected an object with an entry config")
     try:
-        return from_dict(description["config"])
-    except (ConfigError, KeyError, TypeError) as error:
+        config = from_dict(description["config"])
+        check_bounds(config)
+    except ConfigError as error:
         raise ModelFolderError(f"{run / CONFIG}: no usable configuration ({error})") from error
+    return config
 
 
 def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime | None = None) -> tuple[SVEBM, Corpus]:
@@ -72,28 +82,38 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
         ConfigError, DataError, ModelFolderError: before any training.
         TrainingDivergedError: see `Trainer.run`; the folder then holds the best valid model, if there was one.
         Interrupted: see `Trainer.run`.
+        OSError: the folder, a file or the disk; the last good checkpoint is kept.
     """
     validate(config)
     runtime = runtime or Runtime.start(config.training.device, config.training.precision)
     if config.model.kind == "points":
         raise ConfigError(f"model.kind: {config.model.kind} is trained by svebm_ext.training.points")
     check_folder(out, resume)
+    with only_training(out, say) if runtime.is_main else contextlib.nullcontext():
+        return _train(config, out, resume, runtime)
+
+
+def _train(config: Config, out: Path, resume: bool, runtime: Runtime) -> tuple[SVEBM, Corpus]:
+    """`train` in a folder that no other training is at work in."""
     if resume and config.model.n_categories == 0:  # the run has chosen it
         chosen = read_run_config(out).model.n_categories
         config = replace(config, model=replace(config.model, n_categories=chosen))
     corpus = load_configured(config.data, load_writing(out, config.data) if resume else None)
     asked, config = config, fit_to_corpus(with_categories(config, corpus), corpus)
-    sizes = told_sizes(asked, config)
-    if sizes is not None and runtime.is_main:
-        _say(sizes)
+    told = told_sizes(asked, config) if not resume else check_unchanged(read_run_config(out), config, out)
+    if told is not None and runtime.is_main:
+        say(told)
     vocabulary = Vocabulary.load(out / "vocab.json") if resume else build_vocabulary(corpus, config)
+    if resume:
+        check_networks(resumable(out), expected_tensors(config, len(vocabulary), out))
     feed = make_feed(corpus, vocabulary, config, runtime)
     found = None
     if config.model.sentence_features == "words" and not resume:
-        found = learn_features(cast(SentenceFeed, feed), vocabulary, config, _say if runtime.is_main else _say_nothing)
+        found = learn_features(cast(SentenceFeed, feed), vocabulary, config, say if runtime.is_main else _say_nothing)
         config = replace(config, model=replace(config.model, n_categories=found.n_categories))
     torch.manual_seed(config.seed)
     model = SVEBM(config, vocabulary, feed.label_names, corpus.writing)
+    model.texts_sha256 = texts_digest(corpus) if config.data.corpus == "lines" else None
     if found is not None:
         found.copy_to(model.networks)
     if isinstance(feed, DocumentFeed):
@@ -127,12 +147,16 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
             save_best(model, feed, config, out)
         raise TrainingDivergedError(f"{error}; the best valid model is in {out}") from None
     if runtime.is_main:
+        trainer.check_folder()
+        if trainer.best is not None and not (out / BEST).exists():
+            say(f"{out / BEST}: is gone; the model is that of the last iteration")
         load_best(trainer.model, out)
         if config.training.prior_steps > 0:
             finish_prior(trainer.model, cast(SentenceFeed, feed), validator, config, out)
         if is_guided(config):
-            guide_by_all_labels(trainer.model, cast(SentenceFeed, feed), config, _say)
+            guide_by_all_labels(trainer.model, cast(SentenceFeed, feed), config, say)
         model.eval()
+        trainer.check_folder()
         model.save_pretrained(out)
     return model.eval(), corpus
 
@@ -192,7 +216,7 @@ def _tell(corpus: Corpus, feed: SentenceFeed | DocumentFeed, vocabulary: Vocabul
         ]
         if feed.train.n_empty:
             lines.append(f"{feed.train.n_empty:,} training documents have no word of the vocabulary")
-        _say("\n".join([*lines, *corpus.notes]))
+        say("\n".join([*lines, *corpus.notes]))
         return
     tokens = "subwords" if isinstance(corpus.writing, Subwords) else "words"
     lines = [
@@ -204,7 +228,7 @@ def _tell(corpus: Corpus, feed: SentenceFeed | DocumentFeed, vocabulary: Vocabul
     unknown = unknown_share(corpus.test.sentences, vocabulary)
     if unknown:
         lines.append(unknown_note(unknown, config.data))
-    _say("\n".join([*lines, *corpus.notes]))
+    say("\n".join([*lines, *corpus.notes]))
 
 
 def check_folder(out: Path, resume: bool) -> None:
@@ -212,7 +236,10 @@ def check_folder(out: Path, resume: bool) -> None:
 
     Raises:
         ConfigError: the folder holds a run and `resume` is not asked for.
+        ModelFolderError: `resume` is asked for, and there is no checkpoint.
     """
+    if resume:
+        resumable(out)
     if not resume and (out / LAST).exists():
         raise ConfigError(f"--out: {out} already holds a run; use --resume {out} to continue it, or another folder")
     if not resume and (out / "model.safetensors").exists():
@@ -257,7 +284,7 @@ def finish_prior(
     path, n_iterations = out / FITTED, config.training.prior_steps
     if path.exists():
         tensors, state = load_checkpoint(path)
-        if state["prior_steps"] == n_iterations:
+        if Fields(state, f"{path}: state").integer("prior_steps") == n_iterations:
             load_parameters(model, section(tensors, "model"), str(path))
             return
     learnt = copy.deepcopy(model.latent.state_dict())
@@ -266,7 +293,7 @@ def finish_prior(
     before = validator.measure(model, energy=not guided or learns_energy(model.latent, config))["valid_bound"]
     fit_prior(
         model, feed.train, n_iterations, seed=config.seed, guesses=feed.guesses,
-        information=INFORMATION * config.objective.mutual_information, say=_say,
+        information=INFORMATION * config.objective.mutual_information, say=say,
     )  # fmt: skip
     finite = all(bool(p.isfinite().all()) for p in model.latent.parameters())
     after = validator.measure(model)["valid_bound"] if finite else math.nan
@@ -275,13 +302,9 @@ def finish_prior(
         model.latent.load_state_dict(learnt)
         if guided and not learns_energy(model.latent, config):
             hold_symbols(model, feed.train, cast(Tensor, feed.guesses), seed=config.seed)
-    _say(f"prior alone: validation bound {before:.3f} before, {after:.3f} after{'' if kept else ', not kept'}")
+    say(f"prior alone: validation bound {before:.3f} before, {after:.3f} after{'' if kept else ', not kept'}")
     state = {"prior_steps": n_iterations, "valid_bound_before": before, "kept": kept}
     save_checkpoint(path, prefixed(model.state_dict(), "model"), state)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
 
 
 def _say_nothing(text: str) -> None:

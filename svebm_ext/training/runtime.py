@@ -34,15 +34,30 @@ class Runtime:
         """Choose the device and join torchrun's process group if there is one (nccl on GPUs, gloo elsewhere).
 
         Raises:
-            ConfigError: a device that does not exist.
+            ConfigError: a device that does not exist, or variables of torchrun that are none.
         """
-        rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-        chosen = _device(device, int(os.environ.get("LOCAL_RANK", "0")))
+        world_size = _whole_number("WORLD_SIZE", 1, 1)
+        rank, local_rank = _whole_number("RANK", 0), _whole_number("LOCAL_RANK", 0)
+        if rank >= world_size:
+            raise ConfigError(f"RANK: {rank} in the environment, expected less than WORLD_SIZE, which is {world_size}")
+        chosen = _device(device, local_rank)
         if world_size > 1 and not dist.is_initialized():
-            dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+            _join("nccl" if chosen.type == "cuda" else "gloo", world_size)
         if chosen.type == "cuda":
             torch.cuda.set_device(chosen)
         return cls(chosen, rank, world_size, precision == "bf16")
+
+    @classmethod
+    def alone(cls, device: str = "auto", precision: str = "fp32") -> Runtime:
+        """Choose the device of a process that shares its work with no other, whatever the environment says.
+
+        Raises:
+            ConfigError: a device that does not exist.
+        """
+        chosen = _device(device, 0)
+        if chosen.type == "cuda":
+            torch.cuda.set_device(chosen)
+        return cls(chosen, bf16=precision == "bf16")
 
     @property
     def is_main(self) -> bool:
@@ -58,17 +73,23 @@ class Runtime:
         return x if self.world_size == 1 else _SumOverProcesses.apply(x)
 
     def reduce_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Add up gradients over processes, in one message; a loss is a share of the global one, so sums are exact."""
+        """Add up gradients over processes, in one message; a loss is a share of the global one, so sums are exact.
+
+        A parameter without a gradient on every process stays without: zeros would let Adam's moments move it, which
+        leave it alone where one process learns.
+        """
         if self.world_size == 1:
             return
         found = [p for p in parameters if p.requires_grad]
-        for p in found:
-            if p.grad is None:
-                p.grad = torch.zeros_like(p)
-        flat = torch.cat([p.grad.reshape(-1) for p in found])  # type: ignore[union-attr]
+        if not found:
+            return
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in found]
+        counted = torch.tensor([float(p.grad is not None) for p in found]).to(parts[0])
+        flat = torch.cat([*(part.reshape(-1) for part in parts), counted])
         dist.all_reduce(flat)
-        for p, g in zip(found, flat.split([p.numel() for p in found]), strict=True):
-            p.grad = g.view_as(p)
+        *sums, counts = flat.split([*(p.numel() for p in found), len(found)])
+        for p, g, count in zip(found, sums, counts.tolist(), strict=True):
+            p.grad = g.view_as(p) if count > 0 else None
 
     def gather(self, rows: Tensor) -> Tensor:
         """Rows of all processes, interleaved back: row i of process r is row i * world_size + r of the whole."""
@@ -118,6 +139,41 @@ class _SumOverProcesses(torch.autograd.Function):
         total = gradients[0].clone()
         dist.all_reduce(total)
         return total
+
+
+def _whole_number(name: str, default: int, least: int = 0) -> int:
+    """Variable of the environment that torchrun sets.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    value = os.environ.get(name, "").strip()
+    if not value:
+        return default
+    if not (value.isascii() and value.isdigit() and len(value) < 10 and int(value) >= least):
+        raise ConfigError(
+            f"{name}: {value!r} in the environment, expected a whole number of at least {least}, as torchrun sets it; "
+            "unset it to train with one process"
+        )
+    return int(value)
+
+
+def _join(backend: str, world_size: int) -> None:
+    """Join the process group that torchrun has made ready.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
+    if missing:
+        raise ConfigError(
+            f"WORLD_SIZE: {world_size} processes in the environment, but no {', '.join(missing)}; start them with "
+            "torchrun, or unset WORLD_SIZE to train with one process"
+        )
+    try:
+        dist.init_process_group(backend)
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(f"WORLD_SIZE: the {world_size} processes did not find each other: {error}") from error
 
 
 def _device(name: str, local_rank: int) -> torch.device:

@@ -23,6 +23,7 @@ from svebm_ext.randomness import Draw
 from svebm_ext.training.feeds import Share
 from svebm_ext.training.loss_graph import LossGraph
 from svebm_ext.training.runtime import Runtime
+from svebm_ext.training.saved_state import check_adam
 
 #: z- of the prior, or what makes them from the pass over the batch.
 Negative = Tensor | Callable[[Forward], Tensor]
@@ -114,15 +115,19 @@ class Optimisers:
                     found[f"{name}.{index}.{key}"] = torch.as_tensor(value).clone()
         return found
 
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        """Take back what `state` gave."""
+    def load(self, tensors: dict[str, Tensor], where: str) -> None:
+        """Take back what `state` gave, all or nothing.
+
+        Args:
+            tensors: by name.
+            where: their file, for errors.
+
+        Raises:
+            ModelFolderError: a tensor that is missing, unknown, or not what Adam of its parameter can have.
+        """
+        states = check_adam(tensors, {name: group[0] for name, group in self.groups.items()}, where)
         for name, (_, optimiser, _, _) in self.groups.items():
-            state: dict[int, dict[str, Tensor]] = {}
-            for key, value in tensors.items():
-                group, index, field = key.split(".")
-                if group == name:
-                    state.setdefault(int(index), {})[field] = value
-            optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+            optimiser.load_state_dict({"state": states[name], "param_groups": optimiser.state_dict()["param_groups"]})
 
 
 def gradient_norm(parameters: list[nn.Parameter]) -> Tensor:

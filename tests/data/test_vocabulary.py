@@ -89,7 +89,7 @@ def test_damaged_file(tmp_path, content, message):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(ModelFolderError, match=r"no vocabulary at .*vocab\.json"):
+    with pytest.raises(ModelFolderError, match=r"vocab\.json: missing"):
         Vocabulary.load(tmp_path / "vocab.json")
 
 

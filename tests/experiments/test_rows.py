@@ -9,7 +9,7 @@ from tiny_runs import tiny_config, write_corpus
 from svebm_ext import experiments
 from svebm_ext.commands import run_command
 from svebm_ext.config import to_dict
-from svebm_ext.errors import ConfigError, DataError, TrainingDivergedError
+from svebm_ext.errors import ConfigError, DataError, ModelFolderError, TrainingDivergedError
 from svebm_ext.experiments import rows
 from svebm_ext.experiments.rows import Experiment, Place, Row, finished, run_all
 from svebm_ext.training.loop import LAST, Interrupted
@@ -30,7 +30,10 @@ def pretend(run, *, config=None, measured=True):
         "about": {"seed": 0, "commit": "c", "device": "d", "sample_counts": {}, "warnings": []},
     }
     if measured:
-        (run.folder / "metrics.json").write_text(json.dumps(document))
+        for name in rows.belongings(run):
+            (run.folder / name).parent.mkdir(exist_ok=True)
+            if name != "config.json":
+                (run.folder / name).write_text(json.dumps(document))
     return document
 
 
@@ -58,6 +61,31 @@ def test_a_run_is_finished_when_it_is_trained_and_measured_as_it_stands(tmp_path
     elsewhere = changed(changed(run.config, "data", root=tmp_path), "training", device="cuda")
     pretend(run, config=elsewhere)
     assert finished(run) == document  # where it was made does not matter
+
+
+@pytest.mark.parametrize(
+    ("changes", "lost"),
+    [
+        ({}, ["config.json", "vocab.json", "model.safetensors", "metrics.json", "report.md", "MODEL_CARD.md"]),
+        ({}, ["plots/learning_curves.png"]),
+        ({"training": {"prior_steps": 5}}, ["checkpoints/fitted.safetensors"]),
+        (
+            {"model": {"kind": "points", "latent_dim": 2}, "data": {"corpus": "pinwheel"}},
+            ["model.safetensors", "samples.safetensors", "plots/figure2.png", "report.md"],
+        ),
+    ],
+)
+def test_a_run_that_lacks_some_of_its_files_is_not_finished(tmp_path, changes, lost):
+    run = Place(tmp_path).run(a_row(**changes), 0)
+    for name in lost:
+        document = pretend(run)
+        assert finished(run) == document
+        (run.folder / name).unlink()
+        if name == "config.json":
+            with pytest.raises(ModelFolderError, match="missing"):
+                finished(run)
+        else:
+            assert finished(run) is None, name
 
 
 def test_a_run_of_another_configuration_is_refused_with_what_differs(tmp_path):

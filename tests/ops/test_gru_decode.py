@@ -242,10 +242,46 @@ def test_packed_weights_save_packing_and_must_fit():
     packed = pack_gru(weights)
     expected = decode(state, gate_bias, weights, backend="native")
     assert torch.equal(decode(state, gate_bias, weights, packed=packed, backend="native").tokens, expected.tokens)
-    with pytest.raises(ValueError, match="packed weights are of other sizes"):
+    with pytest.raises(ValueError, match=r"packed (weights are of other sizes|is [0-9,]+ bytes)"):
         decode(state, gate_bias, make_weights(41, 16), packed=packed, backend="native")
     assert pack_gru(make_weights(40, 16, dtype=torch.float64)) is None
     assert pack_gru(weights, backend="reference") is None
+
+
+def moved(packed, n_bytes):
+    """The same bytes at an address that is n_bytes beyond an aligned one."""
+    memory = torch.zeros(len(packed) + 128, dtype=torch.uint8)
+    start = -memory.data_ptr() % 64 + n_bytes
+    memory[start : start + len(packed)] = packed
+    return memory[start : start + len(packed)]
+
+
+@needs_native
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: p[:64].clone(), "64 bytes"),
+        (lambda p: p[:0], "0 bytes"),
+        (lambda p: torch.cat((p, p[:1])), "bytes"),
+        (lambda p: moved(p, 8), "aligned"),
+        (lambda p: moved(p, 1), "aligned"),
+        (lambda p: p.float(), "uint8"),
+        (lambda p: p.view(torch.int8), "uint8"),
+        (lambda p: p.view(torch.int64), "uint8"),
+        (lambda p: p[None], "one row"),
+        (lambda p: torch.stack((p, p), dim=1)[:, 0], "without gaps"),
+        (lambda p: p.to("meta"), "CPU"),
+        (lambda p: p[:1].expand(len(p)), "without gaps"),
+    ],
+)
+def test_a_packed_buffer_that_pack_gru_cannot_have_made_is_refused(change, message):
+    """The kernel reads it by its address alone: a wrong one would be a segmentation fault, or another's memory."""
+    weights = make_weights(40, 16)
+    packed, (state, gate_bias) = pack_gru(weights), make_rows(5, 16)
+    with pytest.raises(ConfigError, match=f"gru_decode: packed is .*{message}"):
+        decode(state, gate_bias, weights, packed=change(packed), backend="native")
+    expected = decode(state, gate_bias, weights, backend="native").tokens
+    assert torch.equal(decode(state, gate_bias, weights, packed=moved(packed, 64), backend="native").tokens, expected)
 
 
 @pytest.mark.parametrize("chosen", BACKENDS)

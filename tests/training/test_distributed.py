@@ -27,7 +27,33 @@ runtime.stop()
 """
 
 
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="torch was built without distributed")
+def test_a_parameter_without_a_gradient_anywhere_stays_without(tmp_path):
+    """With one on some process it is the sum; zeros everywhere would let Adam's moments move the parameter."""
+    program = """
+import sys, torch
+from svebm_ext.training.runtime import Runtime
+runtime = Runtime.start("cpu")
+a, b, c, frozen = (torch.nn.Parameter(torch.zeros(n)) for n in (2, 3, 1, 4))
+frozen.requires_grad_(False)
+a.grad = torch.tensor([1.0, 2.0]) * (runtime.rank + 1)
+if runtime.rank == 1:
+    c.grad = torch.tensor([5.0])
+runtime.reduce_gradients([a, b, c, frozen])
+assert a.grad.tolist() == [3.0, 6.0] and c.grad.tolist() == [5.0], (a.grad, c.grad)
+assert b.grad is None and frozen.grad is None
+runtime.reduce_gradients([frozen])
+runtime.stop()
+"""
+    together(["-c", program], 2)
+
+
 def run(config_file, out, world_size):
+    together(["-c", PROGRAM, str(config_file), str(out)], world_size)
+
+
+def together(arguments, world_size):
+    """Run a program in several processes that find each other, as torchrun starts them."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -40,7 +66,7 @@ def run(config_file, out, world_size):
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
         }
-        command = [sys.executable, "-W", "ignore", "-c", PROGRAM, str(config_file), str(out)]
+        command = [sys.executable, "-W", "ignore", *arguments]
         processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
     for process in processes:
         _, error = process.communicate(timeout=180)
@@ -54,8 +80,18 @@ def run(config_file, out, world_size):
         {"model": {"embedding_dropout": 0.3, "output_dropout": 0.3}, "chains": {"per_iteration": 25}},
         {"objective": {"update": "alternating", "mutual_information": 2.0, "label_weight": 1.0}},
         {"objective": {"mutual_information": 2.0, "regroup_at": 1.0 / 24}},  # at iteration 1 of 12
+        {  # without the prior in the first half of each cycle; its momentum of the cycle before stays
+            "objective": {
+                "schedule": "cyclical",
+                "n_cycles": 3,
+                "mutual_information": 2.0,
+                "mutual_information_always": False,
+            },
+            "optimiser": {"prior_learning_rate": 0.05, "prior_clip": 0.0},
+        },
+        {"objective": {"schedule": "linear", "zero_fraction": 0.0, "ramp_fraction": 0.3, "bag_of_words": 1.0}},
     ],
-    ids=["dropout", "alternating-labels", "regrouping"],
+    ids=["dropout", "alternating-labels", "regrouping", "cyclical", "bag-of-words"],
 )
 def test_two_processes_equal_one(tmp_path, changes):
     labelled = changes.get("objective", {}).get("label_weight", 0) > 0

@@ -7,12 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from svebm_ext.data.model_files import parse_json
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import ModelFolderError
 from svebm_ext.evaluation.language_model.network import AWDLSTM
 from svebm_ext.evaluation.language_model.settings import LanguageModelSettings
 from svebm_ext.evaluation.language_model.train import LanguageModel
-from svebm_ext.models.pretrained import load_parameters, read_tensors, write_atomically
+from svebm_ext.models.tensor_files import check_kinds, kind_of, load_parameters, read_tensors, write_tensors
 
 FORMAT = "svebm_ext language model 1"
 
@@ -25,8 +28,6 @@ def save_language_model(model: LanguageModel, path: Path, about: dict[str, Any] 
         path: file; its folder is made.
         about: JSON-ready, returned by `load_language_model`.
     """
-    from safetensors.torch import save
-
     state = {
         "settings": asdict(model.network.settings),
         "words": model.vocabulary.tokens[len(Vocabulary.SPECIAL) :],
@@ -34,9 +35,8 @@ def save_language_model(model: LanguageModel, path: Path, about: dict[str, Any] 
         "averaged_from": model.averaged_from,
         "about": about or {},
     }
-    tensors = {name: value.detach().cpu().contiguous() for name, value in model.network.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, save(tensors, {"format": FORMAT, "state": json.dumps(state)}))
+    write_tensors(path, model.network.state_dict(), {"format": FORMAT, "state": json.dumps(state)})
 
 
 def load_language_model(path: Path) -> tuple[LanguageModel, dict[str, Any]]:
@@ -47,10 +47,19 @@ def load_language_model(path: Path) -> tuple[LanguageModel, dict[str, Any]]:
     """
     tensors, header = read_tensors(path)
     if header.get("format") != FORMAT:
-        raise ModelFolderError(f"{path}: not a language model of this package (format {header.get('format')!r})")
-    state = json.loads(header["state"])
-    vocabulary = Vocabulary(state["words"])
-    network = AWDLSTM(len(vocabulary), LanguageModelSettings(**state["settings"]))
+        raise ModelFolderError(f"{path}: not a language model of this package (format {header.get('format')!r:.80})")
+    state = parse_json(header.get("state", ""), f"{path}: the state in its header")
+    try:
+        vocabulary = Vocabulary(state["words"])
+        settings = LanguageModelSettings(**state["settings"])
+        perplexities, averaged_from = [float(p) for p in state["valid_perplexities"]], state["averaged_from"]
+        about = dict(state["about"])
+        with torch.device("meta"):  # sizes are compared before their memory is taken
+            network = AWDLSTM(len(vocabulary), settings)
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise ModelFolderError(f"{path}: no usable state of a language model ({error!s:.200})") from error
+    expected = {name: kind_of(tensor) for name, tensor in network.state_dict().items()}
+    check_kinds({name: kind_of(tensor) for name, tensor in tensors.items()}, expected, str(path))
+    network = AWDLSTM(len(vocabulary), settings)
     load_parameters(network, tensors, str(path))
-    model = LanguageModel(network.eval(), vocabulary, state["valid_perplexities"], state["averaged_from"])
-    return model, state["about"]
+    return LanguageModel(network.eval(), vocabulary, perplexities, averaged_from), about

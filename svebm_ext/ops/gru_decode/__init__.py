@@ -75,6 +75,8 @@ def gru_decode(
     """
     if isinstance(seed, int) and not 0 <= seed < 1 << 64:
         options.fail("seed", seed, "0 to 2^64 - 1")
+    if packed is not None:
+        options.check_packed(packed)
     number = 0 if isinstance(seed, Tensor) else signed_seed(seed)
     detached = [None if tensor is None else tensor.detach() for tensor in weights]
     tokens, lengths, logs, finite = torch.ops.svebm.gru_decode(
@@ -166,6 +168,8 @@ def _gru_decode(
         quiet = state.dtype != torch.float32
         chosen = fall_back("gru_decode", state.device, reason, backend or None, quiet=quiet)
     if chosen == "native":
+        if packed is not None and state.device.type == "cpu":
+            options.check_packed(packed, native.packed_bytes(weights, precision), native.ALIGNMENT)
         found = native.decode(state, gate_bias, weights, ids, choice, packed)
     else:
         with use_backend(backend) if backend else contextlib.nullcontext():

@@ -54,6 +54,18 @@ def pack(weights: GRUWeights, precision: str) -> UInt8[Tensor, "bytes"]:
     return packed
 
 
+def packed_bytes(weights: GRUWeights, precision: str) -> int:
+    """Size of what `pack` gives for these weights and this precision."""
+    fields = {
+        "weight": weights.weight.data_ptr(),
+        "output": weights.output.data_ptr(),
+        "hidden": weights.weight.shape[1],
+        "vocabulary": weights.output.shape[0],
+        "fast": precision == "fast",
+    }
+    return int(native_module().gru_decode_cpu_packed_bytes(fields))
+
+
 def decode(
     state: Float[Tensor, "B H"],
     gate_bias: Float[Tensor, "B three_H"],

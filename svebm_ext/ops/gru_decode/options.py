@@ -100,6 +100,25 @@ def check(state: Tensor, gate_bias: Tensor, weights: GRUWeights, ids: Tensor, ch
     check_choice(choice, V, state.device)
 
 
+def check_packed(packed: Tensor, n_bytes: int | None = None, alignment: int = 1) -> None:
+    """Check a buffer that a kernel will read by its address alone: type, place, layout, size and alignment.
+
+    Args:
+        packed: the buffer.
+        n_bytes: size of what `pack_gru` gives for the weights of the call; None where no kernel will read it.
+        alignment: of its address, in bytes.
+    """
+    if packed.dtype != torch.uint8 or packed.device.type != "cpu" or packed.layout != torch.strided:
+        fail("packed", f"{packed.dtype} on {packed.device}", "torch.uint8 on the CPU, as pack_gru gives")
+    if packed.dim() != 1 or not packed.is_contiguous():
+        fail("packed", f"of shape {tuple(packed.shape)}", "one row of bytes without gaps, as pack_gru gives")
+    if n_bytes is not None and packed.numel() != n_bytes:
+        fail("packed", f"{packed.numel():,} bytes", f"{n_bytes:,}: pack_gru of these weights at this precision")
+    if n_bytes is not None and packed.data_ptr() % alignment:
+        fail("packed", f"at an address {packed.data_ptr() % alignment} beyond a multiple of {alignment}",
+             f"one that is aligned to {alignment} bytes, as pack_gru gives")  # fmt: skip
+
+
 def check_choice(choice: Choice, V: int, device: torch.device) -> None:
     """Check how words of a vocabulary of V are to be chosen."""
     if choice.max_tokens < 1:

@@ -1,0 +1,174 @@
+"""Files of named tensors: safetensors with a checksum, looked at before anything is loaded.
+
+Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from svebm_ext.data.model_files import check_regular
+from svebm_ext.errors import ModelFolderError
+from svebm_ext.files import write_whole
+
+#: Entry of a file's metadata: a hash of everything else in it.
+CHECKSUM = "sha256"
+#: Names of types in a file.
+TYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
+    "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+}  # fmt: skip
+#: Names that an error lists.
+LISTED = 8
+
+
+class Kind(NamedTuple):
+    """Shape and type of a tensor; the type is None where this package has no such tensors."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype | None
+
+    def __str__(self) -> str:
+        """As errors name it."""
+        return f"{self.shape} {self.dtype or 'of another type'}"
+
+
+def kind_of(tensor: Tensor) -> Kind:
+    """Shape and type."""
+    return Kind(tuple(tensor.shape), tensor.dtype)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors and texts to one file that appears whole, with a checksum of both.
+
+    Args:
+        path: file; its folder is there.
+        tensors: by name.
+        metadata: texts by name.
+    """
+    from safetensors.torch import save
+
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    content = dict(metadata)
+    write_whole(path, save(plain, metadata=content | {CHECKSUM: checksum(plain, content)}))
+
+
+def checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """SHA-256 of names, shapes, types and numbers of tensors, and of all texts but the checksum itself."""
+    digest = hashlib.sha256()
+    for name in sorted(metadata):
+        if name != CHECKSUM:
+            digest.update(f"{name}\0{metadata[name]}\0".encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name}\0{tuple(tensor.shape)}\0{tensor.dtype}\0".encode())
+        if tensor.numel():
+            digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def read_header(path: Path) -> tuple[dict[str, Kind], dict[str, str]]:
+    """Shapes and types by name, and the texts of a file, of whose numbers none are read.
+
+    Raises:
+        ModelFolderError: missing, no regular file, truncated or not of this format.
+    """
+    with _opened(path) as file:
+        kinds = {}
+        for name in file.keys():  # noqa: SIM118
+            part = file.get_slice(name)
+            kinds[name] = Kind(tuple(part.get_shape()), TYPES.get(part.get_dtype()))
+        return kinds, file.metadata() or {}
+
+
+def read_tensors(path: Path, expected: Mapping[str, Kind] | None = None) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and texts of a file.
+
+    Args:
+        path: of the file.
+        expected: what must be in it; compared before anything is loaded.
+
+    Raises:
+        ModelFolderError: missing, no regular file, truncated, of another format, not what is expected, or damaged.
+    """
+    kinds, metadata = read_header(path)
+    if expected is not None:
+        check_kinds(kinds, expected, str(path))
+    unknown = [name for name, kind in kinds.items() if kind.dtype is None]
+    if unknown:
+        raise ModelFolderError(f"{path}: tensors of a type that no model has: {listed(unknown)}")
+    with _opened(path) as file:
+        tensors = {name: file.get_tensor(name) for name in kinds}
+    if CHECKSUM in metadata and metadata[CHECKSUM] != checksum(tensors, metadata):
+        raise ModelFolderError(
+            f"{path}: damaged: its content does not fit its checksum. Take another copy; a file that was changed on "
+            f"purpose is saved without the entry {CHECKSUM} of its metadata"
+        )
+    return tensors, metadata
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file as the package safetensors opens it; whatever that raises names the file."""
+    from safetensors import safe_open
+
+    check_regular(path)
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            yield file
+    except ModelFolderError:
+        raise
+    except Exception as error:  # of the library, on content that may be anything
+        raise ModelFolderError(
+            f"{path}: not a readable safetensors file, perhaps truncated ({error!s:.200})"
+        ) from error
+
+
+def check_kinds(found: Mapping[str, Kind], expected: Mapping[str, Kind], where: str) -> None:
+    """Compare names, shapes and types.
+
+    Raises:
+        ModelFolderError: a tensor is missing, unknown, or of another shape or type.
+    """
+    missing, unknown = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
+    if missing or unknown:
+        raise ModelFolderError(f"{where}: missing tensors {listed(missing)}, unknown tensors {listed(unknown)}")
+    for name, want in expected.items():
+        if found[name] != want:
+            raise ModelFolderError(
+                f"{where}: tensor {name!r:.80} is {found[name]}; the configuration with vocabulary asks for {want}"
+            )
+
+
+def check_finite(name: str, tensor: Tensor, where: str) -> None:
+    """Refuse a tensor with values that are not finite (ModelFolderError)."""
+    if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        raise ModelFolderError(f"{where}: tensor {name} has values that are not finite, expected numbers")
+
+
+def load_parameters(module: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Copy tensors into a module, all or nothing.
+
+    Raises:
+        ModelFolderError: a tensor is missing, unknown, of another shape or type, or not finite.
+    """
+    expected = {name: kind_of(tensor) for name, tensor in module.state_dict().items()}
+    check_kinds({name: kind_of(tensor) for name, tensor in tensors.items()}, expected, where)
+    for name, tensor in tensors.items():
+        check_finite(name, tensor, where)
+    module.load_state_dict(dict(tensors))
+
+
+def listed(names: list[str]) -> str:
+    """Names for an error: the first of many."""
+    if not names:
+        return "none"
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(f"{name!r:.80}" for name in names[:LISTED]) + more
