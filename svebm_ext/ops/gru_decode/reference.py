@@ -32,12 +32,12 @@ def decode(
 
 def _decode(state: Tensor, gate_bias: Tensor, weights: GRUWeights, ids: Tensor, choice: Choice) -> Decoded:
     B, device = state.shape[0], state.device
-    tokens = torch.full((B, choice.max_tokens), choice.pad, device=device)
-    lengths = torch.full((B,), choice.max_tokens, device=device)
+    tokens = torch.full((B, choice.max_tokens), choice.pad, dtype=torch.int64, device=device)
+    lengths = torch.full((B,), choice.max_tokens, dtype=torch.int64, device=device)
     chosen_logs = state.new_zeros(B, choice.max_tokens)
     finite = torch.ones((), dtype=torch.bool, device=device)
-    rows = torch.arange(B, device=device)
-    word = torch.full((B,), choice.begin, device=device)
+    rows = torch.arange(B, dtype=torch.int64, device=device)
+    word = torch.full((B,), choice.begin, dtype=torch.int64, device=device)
     for step in range(choice.max_tokens):
         if rows.numel() == 0:
             break

@@ -38,7 +38,7 @@ def run(
     else:
         n_threads = kernel_threads()
         size = native.langevin_cpu_workspace(call.fields, n_threads)
-        workspace = torch.empty(size + 64, dtype=torch.uint8)
+        workspace = torch.empty(size + 64, dtype=torch.uint8, device="cpu")
         start = workspace.data_ptr()
         native.langevin_cpu(call.fields, start + -start % 64, n_threads)
     return call.result()
