@@ -127,6 +127,7 @@ def load_folder(folder: Path, cls: type[SVEBM]) -> SVEBM:
     tensors, _ = read_tensors(folder / WEIGHTS)
     _check_size_before_building(config, tensors, len(vocabulary), folder)
     model = cls(config, vocabulary, names, load_writing(folder, config.data, vocabulary))
+    model.networks.float()  # what torch's default type is does not matter to what a folder holds
     load_parameters(model.networks, tensors, str(folder / WEIGHTS))
     return model.eval()
 

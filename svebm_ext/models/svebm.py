@@ -78,6 +78,21 @@ class SVEBM(nn.Module):
         return next(self.parameters()).device
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Type of the parameters: float32, or float64 after `double()`.
+
+        Raises:
+            ConfigError: another one, in which the ops do not compute.
+        """
+        found = next(self.parameters()).dtype
+        if found not in (torch.float32, torch.float64):
+            raise ConfigError(
+                f"model: its parameters are {found}; expected torch.float32 or torch.float64 (call .float()); for "
+                'products in 16 bits keep those and generate with precision="fast", or train under torch.autocast'
+            )
+        return found
+
+    @property
     def max_words(self) -> int:
         """Most words of a sentence, begin and end marks not counted."""
         return self.config.data.max_tokens - 2
@@ -91,12 +106,13 @@ class SVEBM(nn.Module):
             DataError: something that is no text, or a text without a word; the message names its place.
         """
         self._refuse_dialogs()
+        _ = self.dtype  # refused here, not by an op within
         data = self.config.data
         sentences = [self._words(text) for text in checked_texts(texts)]
         for number, sentence in enumerate(sentences):
             if not sentence:
                 raise DataError(f"text {number}: empty, expected at least one word")
-        order = torch.arange(len(sentences)).split(BATCH)
+        order = torch.arange(len(sentences), dtype=torch.int64, device="cpu").split(BATCH)
         if is_bag_of_words(self.config.model):
             bags = DocumentSplit.from_split(Split(sentences), self.vocabulary)
             return [collate_documents(bags, indices).to(self.device) for indices in order]
@@ -144,7 +160,7 @@ class SVEBM(nn.Module):
     def encode(self, texts: Texts) -> Float[Tensor, "B D"]:
         """Posterior means mu(x), in the order of the texts."""
         listed = checked_texts(texts)
-        found = torch.empty(len(listed), self.networks.latent.latent_dim, device=self.device)
+        found = torch.empty(len(listed), self.networks.latent.latent_dim, dtype=self.dtype, device=self.device)
         for batch in self.batches(listed):
             found[batch.indices] = self.networks.encode(batch)
         return found
@@ -184,7 +200,7 @@ class SVEBM(nn.Module):
     @torch.no_grad()
     def decode_words(self, z: Float[Tensor, "B D"], *, seed: int = 0, **options: Any) -> list[list[str]]:
         """The same by words, as the vocabulary has them; arguments and errors as for `decode`."""
-        ids = torch.arange(z.shape[0], device=z.device)
+        ids = torch.arange(z.shape[0], dtype=torch.int64, device=z.device)
         sentences: list[list[int]] = []
         for part, part_ids in zip(z.split(BATCH), ids.split(BATCH), strict=True):
             sentences += self.networks.decoder.decode(
@@ -259,7 +275,7 @@ class SVEBM(nn.Module):
             Split(turns, dialogs=dialogs), self.vocabulary, self.config.data.max_tokens
         )
         found: list[str] = []
-        for number, indices in enumerate(torch.tensor(asked).split(BATCH)):
+        for number, indices in enumerate(torch.tensor(asked, dtype=torch.int64, device="cpu").split(BATCH)):
             batch = split.collate(indices).to(self.device)  # unknown responses are equally long: the order stays
             words = self.response_to(batch, n_samples=n_samples, seed=seed + number, symbol=symbol, **options)
             found += [self.written(response) for response in words]
@@ -289,7 +305,7 @@ class SVEBM(nn.Module):
         if n < 2:
             raise ConfigError(f"n: {n} given, expected at least 2 points")
         z = self.encode([start, end])
-        weights = torch.linspace(0, 1, n, device=z.device)[:, None]
+        weights = torch.linspace(0, 1, n, dtype=z.dtype, device=z.device)[:, None]
         return self.decode((1 - weights) * z[0] + weights * z[1])
 
     # Symbols and likelihood -------------------------------------------------------------------------------------
@@ -304,11 +320,11 @@ class SVEBM(nn.Module):
     def symbol_probabilities(self, texts: Texts) -> Float[Tensor, "B K"]:
         """p(y | z = mu(x)) of each text (Eq. 3), times p(y | words of x)^tau where words guided the symbols."""
         latent, listed = self._energy("symbol_probabilities"), checked_texts(texts)
-        found = torch.empty(len(listed), latent.n_categories, device=self.device)
+        found = torch.empty(len(listed), latent.n_categories, dtype=self.dtype, device=self.device)
         for batch in self.batches(listed):
             answers = self.networks.answers(batch, latent.posterior(self.networks.encoder(batch)))
             assert answers is not None
-            found[batch.indices] = answers[:, 0].float().exp()
+            found[batch.indices] = answers[:, 0].to(found.dtype).exp()
         return found
 
     def classify(self, texts: Texts) -> list[Classification]:

@@ -7,7 +7,7 @@ argument that a caller wrote.
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import torch
@@ -151,6 +151,27 @@ def _power(number: int) -> str:
 def derivatives_of_derivatives(*tensors: Tensor | None) -> bool:
     """Whether a backward pass is itself recorded (create_graph), so that what it returns must have a derivative."""
     return torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)
+
+
+def gradients_with_derivatives(
+    function: Callable[..., tuple[Tensor, ...]], operands: Sequence[Tensor | None], upstream: Sequence[Tensor | None]
+) -> list[Tensor | None]:
+    """Gradients of a function of some operands, None where none is asked for, that have derivatives themselves.
+
+    Args:
+        function: of the operands, in operations that autograd knows.
+        operands: what it is called with.
+        upstream: gradient of each result, None where it has none.
+    """
+    # aliases: of what one operand is made is no business of another's, and autograd need not go there
+    own = [None if x is None else x.view_as(x) if x.requires_grad else x.detach() for x in operands]
+    pairs = [(r, g) for r, g in zip(function(*own), upstream, strict=True) if g is not None and r.requires_grad]
+    wanted = [x for x in own if x is not None and x.requires_grad]
+    if not pairs or not wanted:
+        return [None] * len(own)
+    results, gradients = [r for r, _ in pairs], [g for _, g in pairs]
+    found = iter(torch.autograd.grad(results, wanted, gradients, create_graph=True, allow_unused=True))
+    return [next(found) if x is not None and x.requires_grad else None for x in own]
 
 
 def is_transformed() -> bool:

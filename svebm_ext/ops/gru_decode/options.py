@@ -45,7 +45,8 @@ class Decoded(NamedTuple):
         lengths: tokens of each sentence up to and including its end mark [B]; T where it did not end.
         log_probabilities: of each chosen word at temperature 1 among all words that are not excluded [B, T], nats, 0
             behind the end; None unless asked for.
-        finite: a scalar, false where a state was not finite: its sentence ends there.
+        finite: a scalar, false where a state was not finite or scores cannot be compared (one of them no number, all
+            of them minus infinity, or in sampling one of them infinity): the sentence ends there, without probability.
     """
 
     tokens: Int[Tensor, "B T"]

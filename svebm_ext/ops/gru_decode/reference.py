@@ -38,19 +38,21 @@ def _decode(state: Tensor, gate_bias: Tensor, weights: GRUWeights, ids: Tensor, 
     finite = torch.ones((), dtype=torch.bool, device=device)
     rows = torch.arange(B, dtype=torch.int64, device=device)
     word = torch.full((B,), choice.begin, dtype=torch.int64, device=device)
+    bias = weights.output_bias
+    score_bias = state.new_zeros(weights.output.shape[0]) if bias is None else bias.clone()
+    score_bias[choice.excluded] = -math.inf
     for step in range(choice.max_tokens):
         if rows.numel() == 0:
             break
         state = advance(state, weights.input_gates[word] + gate_bias, weights.weight, weights.bias)
-        scores = state @ weights.output.t()
-        if weights.output_bias is not None:
-            scores = scores + weights.output_bias
-        scores[:, choice.excluded] = -math.inf
+        scores = state @ weights.output.t() + score_bias
+        best = scores.amax(dim=-1)  # no number where some score is none
         good = state.isfinite().all(dim=1)
         if choice.greedy:
-            word = scores.nan_to_num(nan=-math.inf, posinf=math.inf, neginf=-math.inf).argmax(-1)
+            good = good & (best > -math.inf)
+            word = scores.argmax(-1)
         else:
-            good = good & ~scores.isnan().any(dim=1)
+            good = good & best.isfinite()  # an infinite score leaves no probabilities
             uniform = philox_uniform(choice.seed, ids[rows], dim=1, first_step=step, stream=Stream.TOKEN)[0]
             word = draw(scores, uniform, choice)
         finite = finite & good.all()

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svebm_ext.ops.arguments import derivatives_of_derivatives
+from svebm_ext.ops.arguments import derivatives_of_derivatives, gradients_with_derivatives
 
 
 def gru_sequence(
@@ -114,16 +114,11 @@ def differentiable_gradients(
     grad_final: Tensor | None,
 ) -> list[Tensor | None]:
     """Gradients of inputs, initial state and each parameter, None where none is asked for, with derivatives."""
-    results = zip(by_autograd(inputs, batch_sizes, initial, parameters), (grad_states, grad_final), strict=True)
-    outputs = [(result, upstream) for result, upstream in results if upstream is not None]
-    operands = [inputs, initial, *parameters]
-    wanted = [x for x in operands if x is not None and x.requires_grad]
-    found = iter(
-        torch.autograd.grad(
-            [o for o, _ in outputs], wanted, [g for _, g in outputs], create_graph=True, allow_unused=True
-        )
-    )
-    return [next(found) if x is not None and x.requires_grad else None for x in operands]
+
+    def layer(inputs: Tensor, initial: Tensor | None, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+        return by_autograd(inputs, batch_sizes, initial, parameters)
+
+    return gradients_with_derivatives(layer, [inputs, initial, *parameters], [grad_states, grad_final])
 
 
 class _PackedGRU(torch.autograd.Function):
@@ -144,6 +139,7 @@ class _PackedGRU(torch.autograd.Function):
         recurrent_n = torch.empty_like(n)
         before, hidden = torch.empty_like(n), torch.empty_like(n)
         state = initial.clone()
+        infinite = not bool(initial.isfinite().all())
         transposed = weight.t()
         for start, size in _steps(sizes, reverse):
             part = slice(start, start + size)
@@ -153,6 +149,8 @@ class _PackedGRU(torch.autograd.Function):
             gate = rz[part].add_(recurrent[:, : 2 * H]).sigmoid_()
             candidate = n[part].addcmul_(gate[:, :H], recurrent[:, 2 * H :]).tanh_()
             torch.lerp(candidate, h, gate[:, H:], out=hidden[part])
+            if infinite:  # lerp takes an infinity times 0 where z is nearly 1
+                torch.addcmul(candidate, gate[:, H:], h - candidate, out=hidden[part])
             state[:size] = hidden[part]
         ctx.sizes, ctx.reverse = sizes, reverse
         ctx.save_for_backward(rz, n, recurrent_n, before, weight, initial, bias, *source)
@@ -193,12 +191,11 @@ def _differentiable_packed(
     with torch.autocast(weight.device.type, enabled=False):
         if inputs is not None and w_ih is not None and b_ih is not None:
             gates = F.linear(inputs.to(weight.dtype), w_ih.to(weight.dtype), b_ih.to(weight.dtype))
-        assert gates is not None
-        outputs = _recur(gates, ctx.sizes, initial, weight, bias, ctx.reverse)
-    operands = [gates, initial, weight, bias]
-    wanted = [x for x in operands if x.requires_grad]
-    found = iter(torch.autograd.grad(outputs, wanted, upstream, create_graph=True))
-    of_gates, *others = [next(found) if x.requires_grad else None for x in operands]
+
+        def layer(gates: Tensor, initial: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+            return _recur(gates, ctx.sizes, initial, weight, bias, ctx.reverse)
+
+        of_gates, *others = gradients_with_derivatives(layer, [gates, initial, weight, bias], upstream)
     return of_gates, None, *others, *[None] * 4
 
 

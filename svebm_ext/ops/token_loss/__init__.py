@@ -9,7 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from svebm_ext.errors import ConfigError
-from svebm_ext.ops.arguments import Arguments, derivatives_of_derivatives, is_transformed
+from svebm_ext.ops.arguments import (
+    Arguments,
+    derivatives_of_derivatives,
+    gradients_with_derivatives,
+    is_transformed,
+)
 from svebm_ext.ops.backend import fall_back, resolve
 from svebm_ext.ops.native_products import bf16_operands
 from svebm_ext.ops.token_loss import native, reference
@@ -121,11 +126,11 @@ def _differentiable_gradients(
     upstream: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, *, fast: bool
 ) -> list[Tensor | None]:
     """Gradients of hidden, weight and bias, None where none is asked for, that have derivatives themselves."""
-    operands = [hidden, weight, bias]
-    wanted = [x for x in operands if x is not None and x.requires_grad]
-    loss = reference.at_once(hidden, weight, targets, bias, fast=fast)
-    gradients = iter(torch.autograd.grad(loss, wanted, upstream, create_graph=True))
-    return [next(gradients) if x is not None and x.requires_grad else None for x in operands]
+
+    def loss(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor]:
+        return (reference.at_once(hidden, weight, targets, bias, fast=fast),)
+
+    return gradients_with_derivatives(loss, [hidden, weight, bias], [upstream])
 
 
 def _check(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> None:

@@ -10,7 +10,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 import svebm_ext.ops.token_loss as token_loss_op
-from svebm_ext.ops.arguments import Arguments, derivatives_of_derivatives, is_transformed
+from svebm_ext.ops.arguments import (
+    Arguments,
+    derivatives_of_derivatives,
+    gradients_with_derivatives,
+    is_transformed,
+)
 from svebm_ext.ops.native_products import bf16_operands
 
 CHECKS = Arguments("document_loss")
@@ -141,11 +146,11 @@ def _forward(
 def _backward(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
     hidden, weight, bias, words, counts, offsets, totals, bags = ctx.saved_tensors
     if derivatives_of_derivatives(given, hidden, weight, bias):
-        operands = [x if x.requires_grad else x.detach() for x in (hidden, weight, bias)]
-        loss = _in_plain_torch(*operands, words, counts, offsets)
-        wanted = [x for x in operands if x.requires_grad]
-        found = iter(torch.autograd.grad(loss, wanted, given, create_graph=True))
-        return tuple(next(found) if x.requires_grad else None for x in operands)
+        bags_of_words = (words, counts, offsets)
+        found = gradients_with_derivatives(
+            lambda *operands: (_in_plain_torch(*operands, *bags_of_words),), [hidden, weight, bias], [given]
+        )
+        return tuple(found)
     gradients, ctx.gradients = ctx.gradients, None
     document_weight, fast, backend = ctx.options
     if gradients is None or not bool((given == given.new_tensor(document_weight)).all()):
