@@ -23,10 +23,21 @@ Results = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Call:
-    """A call of an op: its tensors, made for a seed and a floating type, and what runs it."""
+    """A call of an op: its tensors, made for a seed and a floating type, what computes, and what has a gradient."""
 
     tensors: Callable[[int, torch.dtype], dict[str, Tensor]]
-    run: Callable[[dict[str, Tensor], str], Results]
+    compute: Callable[[dict[str, Tensor], str], Results]
+    leaves: tuple[str, ...] = ()
+
+    def run(self, given: dict[str, Tensor], backend: str) -> Results:
+        """Results, and the gradients of a fixed combination of them where the op has gradients."""
+        leaves = {name: given[name].detach().requires_grad_() for name in self.leaves if name in given}
+        results = self.compute({**given, **leaves}, backend)
+        if not leaves:
+            return results
+        total = sum((value * weights(value)).sum() for value in results.values())
+        gradients = torch.autograd.grad(total, list(leaves.values()))
+        return {**results, **{f"grad_{name}": g for name, g in zip(leaves, gradients, strict=True)}}
 
 
 class Numbers:
@@ -47,15 +58,6 @@ def whole(*numbers):
     return torch.tensor(numbers, dtype=torch.int64, device="cpu")
 
 
-def with_gradients(function, tensors, names):
-    """Results of a function of some tensors, and the gradients of a fixed combination of them."""
-    leaves = {name: tensors[name].detach().requires_grad_() for name in names if name in tensors}
-    results = function({**tensors, **leaves})
-    total = sum((value * weights(value)).sum() for value in results.values())
-    gradients = torch.autograd.grad(total, list(leaves.values()))
-    return {**results, **{f"grad_{name}": g for name, g in zip(leaves, gradients, strict=True)}}
-
-
 def weights(value):
     """Fixed weights, other for each number: 1, 1/2, 1/3, ..."""
     places = torch.arange(1, value.numel() + 1, dtype=value.dtype, device="cpu")
@@ -68,14 +70,11 @@ def token_loss_call(*, bias, equal=False):
         made = {"hidden": numbers.normal(7, 5), "weight": numbers.normal(9, 5), "targets": numbers.below(9, 7)}
         return {**made, "bias": numbers.normal(9)} if bias else made
 
-    def run(given, backend):
-        def loss(t):
-            found = token_loss(t["hidden"], t["weight"], t["targets"], t.get("bias"), backend=backend)
-            return {"loss": found.sum()[None] if equal else found}
+    def compute(given, backend):
+        found = token_loss(given["hidden"], given["weight"], given["targets"], given.get("bias"), backend=backend)
+        return {"loss": found.sum()[None] if equal else found}
 
-        return with_gradients(loss, given, ["hidden", "weight", "bias"])
-
-    return Call(tensors, run)
+    return Call(tensors, compute, ("hidden", "weight", "bias"))
 
 
 def document_loss_call():
@@ -90,14 +89,11 @@ def document_loss_call():
             "offsets": whole(0, 2, 2, 6),
         }
 
-    def run(given, backend):
-        def loss(t):
-            order = ("hidden", "weight", "bias", "words", "counts", "offsets")
-            return {"loss": document_loss(*(t[name] for name in order), backend=backend)}
+    def compute(given, backend):
+        order = ("hidden", "weight", "bias", "words", "counts", "offsets")
+        return {"loss": document_loss(*(given[name] for name in order), backend=backend)}
 
-        return with_gradients(loss, given, ["hidden", "weight", "bias"])
-
-    return Call(tensors, run)
+    return Call(tensors, compute, ("hidden", "weight", "bias"))
 
 
 def gru_sequence_call(*, directions, initial):
@@ -111,17 +107,14 @@ def gru_sequence_call(*, directions, initial):
             made |= {f"{name}_{d}": numbers.normal(*shape, scale=0.5) for name, shape in shapes.items()}
         return made
 
-    def run(given, backend):
-        parameters = [name for name in given if name[:2] in ("w_", "b_")]
+    parameters = [f"{name}_{d}" for d in range(directions) for name in ("w_ih", "w_hh", "b_ih", "b_hh")]
 
-        def states(t):
-            listed = [t[name] for name in parameters]
-            found = gru_sequence(t["inputs"], t["batch_sizes"], t.get("initial"), listed, backend=backend)
-            return {"states": found[0], "final": found[1]}
+    def compute(given, backend):
+        listed = [given[name] for name in parameters]
+        found = gru_sequence(given["inputs"], given["batch_sizes"], given.get("initial"), listed, backend=backend)
+        return {"states": found[0], "final": found[1]}
 
-        return with_gradients(states, given, ["inputs", "initial", *parameters])
-
-    return Call(tensors, run)
+    return Call(tensors, compute, ("inputs", "initial", *parameters))
 
 
 def gru_decode_call(*, packed=False, **options):
@@ -138,7 +131,7 @@ def gru_decode_call(*, packed=False, **options):
             "ids": numbers.below(1000, 4),
         }
 
-    def run(given, backend):
+    def compute(given, backend):
         model = GRUWeights(*(given[name] for name in GRUWeights._fields))
         prepared = pack_gru(model, backend=backend) if packed else None
         found = gru_decode(
@@ -147,7 +140,7 @@ def gru_decode_call(*, packed=False, **options):
         )  # fmt: skip
         return {name: value for name, value in found._asdict().items() if value is not None}
 
-    return Call(tensors, run)
+    return Call(tensors, compute)
 
 
 def langevin_call(*, labels=False, bias=False, temper=False, bank=False, steps=False, n_layers=3, **options):
@@ -164,7 +157,7 @@ def langevin_call(*, labels=False, bias=False, temper=False, bank=False, steps=F
         made |= {"step_size": double.normal(4).abs() * 0.05 + 0.01} if steps else {}
         return {**made, "chain_ids": numbers.below(1000, 5)}
 
-    def run(given, backend):
+    def compute(given, backend):
         names = ("labels", "bias", "temper", "bank_indices", "chain_ids", "step_size")
         tensors = {"step_size": 0.05, **{name: given[name] for name in names if name in given}}
         layers = [(given[f"weight_{layer}"], given[f"bias_{layer}"]) for layer in range(n_layers)]
@@ -175,28 +168,28 @@ def langevin_call(*, labels=False, bias=False, temper=False, bank=False, steps=F
         results = {name: value for name, value in found._asdict().items() if value is not None}
         return {**results, "bank": z} if bank else results
 
-    return Call(tensors, run)
+    return Call(tensors, compute)
 
 
 def langevin_autograd_call():
     def tensors(seed, dtype):
         return {"z": Numbers(seed, dtype).normal(5, 3), "chain_ids": whole(4, 0, 9, 1, 2)}
 
-    def run(given, backend):
+    def compute(given, backend):
         found = langevin_autograd(
             given["z"], lambda z: -(z**4).sum(1) / 4, n_steps=4, step_size=0.05, seed=3, chain_ids=given["chain_ids"]
         )
         return {"z": found.z, "finite": found.finite}
 
-    return Call(tensors, run)
+    return Call(tensors, compute)
 
 
 def philox_call(function):
-    def run(given, backend):
+    def compute(given, backend):
         arguments = {"dim": 5, "n_steps": 3, "stream": Stream.LANGEVIN, "backend": backend}
         return {"numbers": function(11, given["chain_ids"], **arguments)}
 
-    return Call(lambda seed, dtype: {"chain_ids": Numbers(seed).below(1 << 50, 6)}, run)
+    return Call(lambda seed, dtype: {"chain_ids": Numbers(seed).below(1 << 50, 6)}, compute)
 
 
 CALLS = {

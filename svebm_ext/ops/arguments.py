@@ -77,7 +77,11 @@ class Arguments:
             if value.dim() != 0 or value.dtype == torch.bool or value.is_complex() or value.is_meta:
                 self.fail(name, shown(value), expected)
             value = value.item()
-        if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__") or getattr(value, "shape", ()):
+        if (
+            isinstance(value, (bool, str, bytes))
+            or not hasattr(value, "__float__")
+            or bool(getattr(value, "shape", None))
+        ):
             self.fail(name, shown(value), expected)
         try:
             number = float(value)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import Tensor
 
-from svebm_ext.ops.arguments import Arguments
+from svebm_ext.ops.arguments import Arguments, shown
 from svebm_ext.ops.backend import resolve
 from svebm_ext.ops.checksum import native, reference
 
@@ -27,6 +27,8 @@ def checksum(tensors: Sequence[Tensor], *, backend: str | None = None) -> tuple[
     Raises:
         ConfigError: something is no tensor.
     """
+    if isinstance(tensors, (str, bytes, Tensor)) or not isinstance(tensors, Iterable):
+        CHECKS.fail("tensors", shown(tensors), "a list of tensors")
     sums: dict[tuple[object, ...], object] = {}
     for number, tensor in enumerate(tensors):
         tensor = CHECKS.tensor(f"tensors[{number}]", tensor, "a dense one").detach()

@@ -171,8 +171,9 @@ def _gru_decode(
         # float64 is the caller's wish, no shortcoming to be warned of
         quiet = state.dtype != torch.float32
         chosen = fall_back("gru_decode", state.device, reason, backend or None, quiet=quiet)
+    if packed is not None:
+        options.check_packed(packed, native.packed_bytes(weights, choice.precision) if chosen == "native" else None)
     if chosen == "native":
-        options.check_packed(packed, native.packed_bytes(weights, choice.precision) if packed is not None else 0)
         found = native.decode(state, gate_bias, weights, ids, choice, packed)
     else:
         with use_backend(backend) if backend else contextlib.nullcontext():

@@ -92,11 +92,14 @@ def check_types(
     )
     if isinstance(excluded, (str, bytes)) or not isinstance(excluded, Iterable):
         fail("excluded", shown(excluded), "a list of words' numbers")
-    words = excluded.tolist() if isinstance(excluded, Tensor) and excluded.dim() == 1 else excluded
+    if isinstance(excluded, Tensor):
+        if excluded.dim() != 1 or CHECKS.tensor("excluded", excluded, "words' numbers").is_floating_point():
+            fail("excluded", shown(excluded), "a list of words' numbers")
+        excluded = excluded.tolist()
     return (
         CHECKS.seed(seed),
         check_weights(weights),
-        [CHECKS.integer("excluded", word, 0, MOST_TOKENS) for word in words],
+        [CHECKS.integer("excluded", word, 0, MOST_TOKENS) for word in excluded],
     )
 
 
@@ -114,13 +117,18 @@ def check_weights(weights: Any) -> GRUWeights:
     return weights
 
 
-def check_packed(packed: Tensor | None, expected_bytes: int) -> None:
-    """Check that packed weights are what `pack_gru` returned for weights of these sizes: the kernel trusts them."""
-    if packed is None:
-        return
-    if packed.dtype != torch.uint8 or packed.device.type != "cpu" or packed.shape != (expected_bytes,):
+def check_packed(packed: Tensor, expected_bytes: int | None) -> None:
+    """Check that packed weights are what `pack_gru` returned for weights of these sizes: the kernel trusts them.
+
+    Args:
+        packed: the weights.
+        expected_bytes: their size; None where no kernel will read them.
+    """
+    right = packed.dtype == torch.uint8 and packed.device.type == "cpu" and packed.dim() == 1
+    if not right or expected_bytes not in (None, packed.shape[0]):
         found = f"{packed.dtype} of shape {list(packed.shape)} on {packed.device}"
-        fail("packed", found, f"what pack_gru made of these weights, torch.uint8 [{expected_bytes}] on the CPU")
+        size = "bytes" if expected_bytes is None else expected_bytes
+        fail("packed", found, f"what pack_gru made of these weights, torch.uint8 [{size}] on the CPU")
     if not packed.is_contiguous() or packed.data_ptr() % ALIGNMENT:
         fail("packed", "not where pack_gru put it", f"contiguous numbers at a multiple of {ALIGNMENT} bytes")
 

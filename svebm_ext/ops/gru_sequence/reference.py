@@ -68,8 +68,8 @@ def packed_gru(
 
     Source: Cho et al. 2014; gates as in torch.nn.GRU.
     """
-    source = (input_gates, None, None) if source is None else source
-    return _PackedGRU.apply(input_gates, batch_sizes.tolist(), initial, weight, bias, reverse, *source)
+    kept = (input_gates, None, None) if source is None else source
+    return _PackedGRU.apply(input_gates, batch_sizes.tolist(), initial, weight, bias, reverse, *kept)
 
 
 def by_autograd(

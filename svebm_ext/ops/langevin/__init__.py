@@ -143,7 +143,7 @@ def langevin_autograd(
     *,
     n_steps: int,
     step_size: float | Float[Tensor, " S"],
-    seed: int,
+    seed: int | Int[Tensor, ""],
     reference_precision: float = 0.0,
     noise_scale: float = 1.0,
     temper: Float[Tensor, " S"] | None = None,

@@ -133,21 +133,21 @@ def _differentiable_gradients(
     return gradients_with_derivatives(loss, [hidden, weight, bias], [upstream])
 
 
-def _check(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> None:
+def _check(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, checks: Arguments = CHECKS) -> None:
     if hidden.dim() != 2 or hidden.dtype not in (torch.float32, torch.float64):
-        CHECKS.fail("hidden", f"{hidden.dtype} of shape {list(hidden.shape)}", "float32 or float64 of shape [n, H]")
+        checks.fail("hidden", f"{hidden.dtype} of shape {list(hidden.shape)}", "float32 or float64 of shape [n, H]")
     n, H = hidden.shape
     if weight.dim() != 2 or weight.shape[1] != H or weight.shape[0] < 1 or H < 1:
-        CHECKS.fail("weight", f"of shape {list(weight.shape)}", f"[V, {H}] with V and H of at least 1")
+        checks.fail("weight", f"of shape {list(weight.shape)}", f"[V, {H}] with V and H of at least 1")
     if bias is not None and bias.shape != weight.shape[:1]:
-        CHECKS.fail("bias", f"of shape {list(bias.shape)}", f"[{weight.shape[0]}]")
+        checks.fail("bias", f"of shape {list(bias.shape)}", f"[{weight.shape[0]}]")
     if targets.shape != (n,) or targets.dtype != torch.int64:
-        CHECKS.fail("targets", f"{targets.dtype} of shape {list(targets.shape)}", f"torch.int64 of shape [{n}]")
+        checks.fail("targets", f"{targets.dtype} of shape {list(targets.shape)}", f"torch.int64 of shape [{n}]")
     for name, tensor in (("weight", weight), ("bias", bias)):
         if tensor is not None and (tensor.dtype, tensor.device) != (hidden.dtype, hidden.device):
-            CHECKS.fail(name, f"{tensor.dtype} on {tensor.device}", f"{hidden.dtype} on {hidden.device}, as hidden is")
+            checks.fail(name, f"{tensor.dtype} on {tensor.device}", f"{hidden.dtype} on {hidden.device}, as hidden is")
     if targets.device != hidden.device:
-        CHECKS.fail("targets", f"on {targets.device}", f"{hidden.device}, where hidden is")
+        checks.fail("targets", f"on {targets.device}", f"{hidden.device}, where hidden is")
 
 
 def _check_targets(targets: Tensor, V: int) -> None:

@@ -84,7 +84,7 @@ def _check(hidden: Tensor, weight: Tensor, bias: Tensor, words: Tensor, counts: 
             CHECKS.fail(name, tensor.dtype, "torch.int64")
     if counts.dtype == torch.bool or counts.is_complex():
         CHECKS.fail("counts", counts.dtype, "numbers")
-    token_loss_op._check(hidden, weight, bias, offsets[:-1])
+    token_loss_op._check(hidden, weight, bias, offsets[:-1], CHECKS)
     if words.device.type == "cpu" and not is_transformed():
         V = weight.shape[0]
         if n > 0 and not bool(((words >= 0) & (words < V)).all()):
@@ -146,9 +146,8 @@ def _forward(
 def _backward(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
     hidden, weight, bias, words, counts, offsets, totals, bags = ctx.saved_tensors
     if derivatives_of_derivatives(given, hidden, weight, bias):
-        bags_of_words = (words, counts, offsets)
         found = gradients_with_derivatives(
-            lambda *operands: (_in_plain_torch(*operands, *bags_of_words),), [hidden, weight, bias], [given]
+            lambda h, w, b: (_in_plain_torch(h, w, b, words, counts, offsets),), [hidden, weight, bias], [given]
         )
         return tuple(found)
     gradients, ctx.gradients = ctx.gradients, None
