@@ -25,7 +25,9 @@ from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.consensus import consensus
 from svebm_ext.models.importance import importance_samples
 from svebm_ext.models.latent_variable import LatentVariableModel, build_networks
+from svebm_ext.ops.arguments import Arguments, shown
 
+CALLS = Arguments("model")
 #: Texts that are encoded or generated at a time.
 BATCH = 256
 #: Seeds of the samples behind one response are so far apart that batches with consecutive seeds share none.
@@ -200,6 +202,9 @@ class SVEBM(nn.Module):
     @torch.no_grad()
     def decode_words(self, z: Float[Tensor, "B D"], *, seed: int = 0, **options: Any) -> list[list[str]]:
         """The same by words, as the vocabulary has them; arguments and errors as for `decode`."""
+        if CALLS.tensor("z", z, "[B, D]").dim() != 2 or not z.is_floating_point():
+            CALLS.fail("z", shown(z), f"vectors [B, {self.networks.latent.latent_dim}]")
+        z = z.to(self.dtype)
         ids = torch.arange(z.shape[0], dtype=torch.int64, device=z.device)
         sentences: list[list[int]] = []
         for part, part_ids in zip(z.split(BATCH), ids.split(BATCH), strict=True):
@@ -226,6 +231,9 @@ class SVEBM(nn.Module):
             ConfigError: a symbol or option out of range, or a model without symbols or prior.
         """
         self._refuse_dialogs()
+        _ = self.dtype
+        n, seed = CALLS.integer("n", n), CALLS.integer("seed", seed, 0, (1 << 64) - 1)
+        symbol = None if symbol is None else CALLS.integer("symbol", symbol)
         if n < 1:
             raise ConfigError(f"n: {n} given, expected at least 1")
         z = self.networks.latent.sample_prior(n, seed=seed, symbol=symbol)
@@ -286,6 +294,9 @@ class SVEBM(nn.Module):
         self, batch: Any, *, n_samples: int = 1, seed: int = 0, symbol: int | None = None, **options: Any
     ) -> list[list[str]]:
         """Words of a response to each row of a batch of dialogs; arguments and errors as for `respond`."""
+        _ = self.dtype
+        n_samples, seed = CALLS.integer("n_samples", n_samples), CALLS.integer("seed", seed, 0, (1 << 64) - 1)
+        symbol = None if symbol is None else CALLS.integer("symbol", symbol)
         if n_samples < 1:
             raise ConfigError(f"n_samples: {n_samples} given, expected at least 1")
         samples: list[list[list[str]]] = []
@@ -302,6 +313,7 @@ class SVEBM(nn.Module):
 
     def interpolate(self, start: str, end: str, n: int = 7) -> list[str]:
         """n sentences decoded on the straight line between the posterior means of two texts, ends included."""
+        n = CALLS.integer("n", n)
         if n < 2:
             raise ConfigError(f"n: {n} given, expected at least 2 points")
         z = self.encode([start, end])
@@ -369,6 +381,9 @@ class SVEBM(nn.Module):
             if isinstance(self.networks.latent, EnergyLatent):
                 raise ConfigError("nll: the energy family needs log_z (log_z_upper in the model's metrics.json)")
             log_z = 0.0
+        n_samples, seed = CALLS.integer("n_samples", n_samples, 1), CALLS.integer("seed", seed, 0, (1 << 64) - 1)
+        log_z = CALLS.number("log_z", log_z)
+        proposal_scale = CALLS.number("proposal_scale", proposal_scale, 0.0, above=True)
         listed = checked_texts(texts)
         found = torch.empty(len(listed), dtype=torch.float64, device=self.device)
         for batch in self.batches(listed):

@@ -70,6 +70,14 @@ def test_one_that_is_given_twice_and_layouts(backend):
     assert checksum([torch.tensor(1.0)], backend=backend) != checksum([torch.tensor(2.0)], backend=backend)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_any_place_in_memory(backend):
+    numbers = Numbers(3).normal(3000)
+    for start in range(4):
+        part = numbers[start : start + 2500]
+        assert checksum([part], backend=backend)[0][-1] == checksum([part.clone()], backend=backend)[0][-1]
+
+
 def test_what_is_no_tensor():
     with pytest.raises(ConfigError, match=r"checksum: tensors\[1\] is 3 \(int\)"):
         checksum([torch.zeros(2), 3])
