@@ -183,6 +183,8 @@ def is_transformed() -> bool:
 
     Both have no public question; where a version of torch lacks these, nothing is taken to be active.
     """
+    if torch.compiler.is_compiling():  # a graph that is compiled cannot ask; the ops are registered for it
+        return False
     active = getattr(torch._C, "_are_functorch_transforms_active", None)
     level = getattr(torch.autograd.forward_ad, "_current_level", -1)
     return bool(active is not None and active()) or level >= 0
