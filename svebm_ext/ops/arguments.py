@@ -59,7 +59,7 @@ class Arguments:
         if isinstance(value, (bool, Tensor)):
             self.fail(name, shown(value), expected)
         try:
-            number = operator.index(value)
+            number = int(value) if isinstance(value, int) else operator.index(value)
         except TypeError:
             self.fail(name, shown(value), expected)
         if not low <= number <= high:
