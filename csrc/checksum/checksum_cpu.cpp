@@ -1,6 +1,7 @@
-// Each 32-bit lane of some registers takes part in its own chain of (exclusive or, rotation, product with an odd
-// number), each step of which can be undone: so no change of one number is lost. The rotation brings the sign bit to
-// where the product spreads it. The chains run side by side, as fast as memory gives the numbers.
+// Each 32-bit lane of some registers is a chain of its own: a number is spread by a product with an odd number and a
+// rotation, and joins the chain by an exclusive or, a rotation and another such product. Each of these can be undone,
+// so that no change of one number is lost; with one product, a bit of a number would stand for another one of the next.
+// The chains run side by side, as fast as memory gives the numbers.
 #include "checksum/checksum.h"
 #include "common/simd.h"
 
@@ -15,8 +16,9 @@ constexpr int kChains = 8;
 constexpr int64_t kStride = kChains * sizeof(Words);
 
 SVEBM_INLINE Words step(Words state, Words numbers) {
-  const Words mixed = state ^ numbers;
-  return ((mixed << 15) | (mixed >> 17)) * 0x9E3779B1u;
+  const Words spread = numbers * 0xCC9E2D51u;
+  const Words mixed = state ^ ((spread << 15) | (spread >> 17));
+  return ((mixed << 13) | (mixed >> 19)) * 0x9E3779B1u;
 }
 
 SVEBM_INLINE void add(Words (&state)[kChains], const char* from) {
