@@ -93,7 +93,8 @@ def draw(scores: Float[Tensor, "B V"], uniform: Float[Tensor, "B 1"], choice: Ch
             ordered[:, choice.top_k :] = -math.inf
         mass = torch.softmax(ordered, dim=-1, dtype=torch.float64)
         before = mass.cumsum(-1) - mass
-        ordered = torch.where((before < choice.top_p) | (before == 0), ordered, -math.inf)
+        top_p = float(torch.tensor(choice.top_p, dtype=torch.float32, device="cpu"))  # as the kernels have it
+        ordered = torch.where((before < top_p) | (before == 0), ordered, -math.inf)
         scores = torch.full_like(scores, -math.inf).scatter(1, words, ordered)
     cumulative = torch.softmax(scores, dim=-1).double().cumsum(-1)
     found = torch.searchsorted(cumulative, uniform.double() * cumulative[:, -1:]).squeeze(-1)
