@@ -42,6 +42,7 @@ PYBIND11_MODULE(_native, module) {
              pybind11::arg("bf16") = false, pybind11::call_guard<pybind11::gil_scoped_release>());
   module.def("load_cuda", &svebm::load_cuda, pybind11::call_guard<pybind11::gil_scoped_release>());
   module.def("cuda_device_reason", &svebm::cuda_device_reason, pybind11::call_guard<pybind11::gil_scoped_release>());
+  bind_checksum(module);
   bind_gemm(module);
   bind_gru_decode(module);
   bind_gru_sequence(module);

@@ -3,6 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
+void bind_checksum(pybind11::module_& module);
 void bind_gemm(pybind11::module_& module);
 void bind_gru_decode(pybind11::module_& module);
 void bind_gru_sequence(pybind11::module_& module);

@@ -12,3 +12,9 @@ settings.load_profile("repeatable")
 
 # Tests are many small computations: threads would only wait for each other.
 torch.set_num_threads(1)
+
+
+def pytest_addoption(parser):
+    """Options of tests/fuzz: hours in place of half a minute, and other cases."""
+    parser.addoption("--fuzz-seconds", type=float, default=0.0, help="seconds for each fuzz test; 0: a short run")
+    parser.addoption("--fuzz-seed", type=int, default=0, help="seed of the generated cases")

@@ -139,6 +139,14 @@ SVEBM_INLINE float sum_of_lanes(Floats v) {
   return fold_lanes(v, [](Floats a, Floats b) { return a + b; })[0];
 }
 
+// a on the first n lanes, b on the others.
+SVEBM_INLINE Floats choose_first(Floats a, Floats b, int n) {
+  Ints lane;
+  SVEBM_UNROLL
+  for (int i = 0; i < kWidth; ++i) lane[i] = i;
+  return lane < n ? a : b;
+}
+
 SVEBM_INLINE Floats square_root(Floats x) {
 #if defined(__AVX512F__)
   return (Floats)_mm512_sqrt_ps((__m512)x);

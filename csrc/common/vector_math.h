@@ -52,6 +52,10 @@ SVEBM_INLINE Floats vanishing_power(Floats x) {
   return power_of_fraction(x - (shifted - 12582912.0f)) * power_of_two(shifted);  // 0 is what stands for 2^-127
 }
 
+// 1 / (1 + e^-x) from what `exponential` makes of it: 0 where e^-x is beyond float32, as IEEE arithmetic has it. A gate
+// that is closed must be so for an infinite number too, which times 0 is none.
+SVEBM_INLINE Floats vanishing_logistic(Floats x, Floats logistic) { return x < -88.7228f ? zero() : logistic; }
+
 // Each activation gives its value and its derivative.
 
 // x Phi(x), exact; derivative Phi(x) + x phi(x). The tail of Phi is phi(x) times a polynomial, off by 7.5e-8 at most

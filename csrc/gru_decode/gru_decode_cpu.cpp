@@ -29,7 +29,7 @@ SVEBM_INLINE Floats load_part(const float* from, int n) {
   return n >= kWidth ? load_anywhere(from) : load_some(from, n);
 }
 
-SVEBM_INLINE Floats sigmoid(Floats x) { return 1.0f / (1.0f + exponential(-x)); }
+SVEBM_INLINE Floats sigmoid(Floats x) { return vanishing_logistic(x, 1.0f / (1.0f + exponential(-x))); }
 SVEBM_INLINE Floats hyperbolic_tangent(Floats x) { return 1.0f - 2.0f / (1.0f + exponential(x * 2.0f)); }
 
 // n = tanh(W_in x + b_in + r (W_hn h + b_hn)),  h' = n + z (h - n)
@@ -88,7 +88,8 @@ void gates(const SvebmGruDecodeArguments& a, const GruDecodeMemory& m, float* ti
   }
 }
 
-// Best score of each lane: panels come in the order of words, so that the first of equals stays.
+// Best score of each lane: panels come in the order of words, so that the first of equals stays. A score that is no
+// number stays for good.
 SVEBM_INLINE void keep_best(const GruDecodeMemory& m, int64_t slot, int panel, const float* scores) {
   float* const best = m.best + slot * 16;
   int32_t* const words = m.best_word + slot * 16;
@@ -96,14 +97,15 @@ SVEBM_INLINE void keep_best(const GruDecodeMemory& m, int64_t slot, int panel, c
   for (int i = 0; i < kWidth; ++i) lane[i] = i;
   for (int part = 0; part < (kWidth < 16 ? 16 : kWidth); part += kWidth) {
     Floats most = load(best + part);
-    Ints word = *reinterpret_cast<const Ints*>(words + part);
+    Ints word = *reinterpret_cast<const Ints*>(words + part), unknown{};
     for (int i = part; i < kWordPanel; i += 16) {
       const Floats score = load(scores + i);
       const Ints better = score > most;
       most = better ? score : most;
       word = better ? lane + (panel * kWordPanel + i) : word;
+      unknown |= score != score;
     }
-    store(best + part, most);
+    store(best + part, unknown ? broadcast(float_of(0x7FC00000u)) : most);
     *reinterpret_cast<Ints*>(words + part) = word;
   }
 }
@@ -274,6 +276,7 @@ SVEBM_INLINE int best_of_lanes(const SvebmGruDecodeArguments& a, const GruDecode
     for (int i = 0; i < (kWidth < 16 ? 16 : kWidth); ++i) {
       const float found = m.best[slot + i];
       const int found_word = m.best_word[slot + i];
+      if (found != found) return -1;
       if (found_word < 0) continue;
       if (word < 0 || found > *score || (found == *score && found_word < word)) *score = found, word = found_word;
     }

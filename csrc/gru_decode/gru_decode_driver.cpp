@@ -155,10 +155,15 @@ struct Candidate {
   }
 };
 
-// Words that a draw may take: the k best, and of these the fewest that have probability top_p together.
+// Words that a draw may take: the k best, and of these the fewest that have probability top_p together. None where some
+// score is infinite or no number: then no word has a probability.
 void keep_candidates(const SvebmGruDecodeArguments& a, const float* scores, std::vector<Candidate>& kept) {
   kept.clear();
   for (int32_t word = 0; word < a.vocabulary; ++word) {
+    if (!(scores[word] <= std::numeric_limits<float>::max())) {
+      kept.clear();
+      return;
+    }
     if (scores[word] > -std::numeric_limits<float>::infinity()) kept.push_back({scores[word], word});
   }
   if (a.top_k > 0 && static_cast<size_t>(a.top_k) < kept.size()) {

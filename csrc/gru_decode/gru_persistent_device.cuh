@@ -262,7 +262,7 @@ SVEBM_DEVICE int next_word(const GruResident& r, int step, int row, int slot) {
   if (!r.d.plan.one_key) return place<int>(r.d, r.d.plan.word)[row];
   const GruKey key = place<GruKey>(r.d, r.d.plan.keys)[step % 2 * r.d.a.n_rows + row];
   if (slot % r.plan.n_blocks == r.block) return write_word(r.d, {row, step, 0}, word_of_key(key), 0.0f, 0.0f);
-  return key == 0 || place<int>(r.d, r.d.plan.bad)[row] != 0 ? r.d.a.end : word_of_key(key);
+  return word_of_key(key) < 0 || place<int>(r.d, r.d.plan.bad)[row] != 0 ? r.d.a.end : word_of_key(key);
 }
 
 // Places of rows that go on are counted anew: each thread writes its sentence's into the other list.

@@ -26,15 +26,21 @@ SVEBM_DEVICE float minus_infinity() { return -INFINITY; }
 // ---- scores
 // ----------------------------------------------------------------------------------------------------------
 
+// A score that is no number: larger than any other key, so that it stays.
+constexpr GruKey kUnknownKey = ~GruKey{0};
+
 // Larger for better scores, and for the lower word among equals; 0 where the word cannot be the best.
 SVEBM_DEVICE GruKey key_of(float score, int word) {
+  if (score != score) return kUnknownKey;
   if (!(score > minus_infinity())) return 0;
   const uint32_t bits = bits_of(score + 0.0f);  // one zero of the two
   const uint32_t order = (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
   return static_cast<GruKey>(order) << 32 | ~static_cast<uint32_t>(word);
 }
 
-SVEBM_DEVICE int word_of_key(GruKey key) { return key == 0 ? -1 : static_cast<int>(~static_cast<uint32_t>(key)); }
+SVEBM_DEVICE int word_of_key(GruKey key) {
+  return key == 0 || key == kUnknownKey ? -1 : static_cast<int>(~static_cast<uint32_t>(key));
+}
 
 SVEBM_DEVICE float score_of_key(GruKey key) {
   const uint32_t order = static_cast<uint32_t>(key >> 32);

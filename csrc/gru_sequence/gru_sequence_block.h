@@ -57,17 +57,9 @@ struct GruBuffers {
   }
 };
 
-SVEBM_INLINE Floats logistic(Floats x) { return reciprocal(1.0f + exponential(-x)); }
+SVEBM_INLINE Floats logistic(Floats x) { return vanishing_logistic(x, reciprocal(1.0f + exponential(-x))); }
 SVEBM_INLINE Floats hyperbolic_tangent(Floats x) {
   return fma(reciprocal(1.0f + exponential(2.0f * x)), broadcast(-2.0f), broadcast(1.0f));
-}
-
-// a on the first n lanes, b on the others.
-SVEBM_INLINE Floats choose_first(Floats a, Floats b, int n) {
-  Ints lane;
-  SVEBM_UNROLL
-  for (int i = 0; i < kWidth; ++i) lane[i] = i;
-  return lane < n ? a : b;
 }
 
 template <typename Kind, int kLanes>
@@ -267,7 +259,11 @@ struct GruBlock {
         multiply_panel(panel, 3 * H, nullptr, operand, active);
         for (int r = 0; r < kGateRows && panel * kGateRows + r < H; ++r) {
           float* const row = state + (panel * kGateRows + r) * kLanes;
-          for (int i = 0; i < active; i += kWidth) store(row + i, load(row + i) + load(b.tile + r * kLanes + i));
+          for (int i = 0; i < active; i += kWidth) {
+            const Floats before = load(row + i), after = before + load(b.tile + r * kLanes + i);
+            // of rows that do not run the product is 0, or no number where a weight is not finite
+            store(row + i, active - i >= kWidth ? after : choose_first(after, before, active - i));
+          }
         }
       }
     }

@@ -69,12 +69,16 @@ void exponentials(const TokenLossPlan& plan, int64_t block, int64_t begin, int64
     sum[p] = zero();
   }
   const bool keep = plan.a.grad_hidden != nullptr;
+  const int64_t n_tokens = plan.n - block * kBlockLanes;
   for (int64_t word = begin; word < end; word += 2) {  // the padded number of words is even
     float* const at = logits_of(plan, block, word);
     Floats e[2][kParts];
     for (int r = 0; r < 2; ++r) {
       for (int p = 0; p < kParts; ++p) {
         e[r][p] = word + r < plan.a.v ? exponential(load(at + r * kBlockLanes + p * kWidth) - most[p]) : zero();
+        if (n_tokens < kBlockLanes) {  // the logits behind the last token are no numbers where a weight is not finite
+          e[r][p] = choose_first(e[r][p], zero(), static_cast<int>(n_tokens) - p * kWidth);
+        }
         sum[p] += e[r][p];
       }
     }

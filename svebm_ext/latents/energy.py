@@ -26,7 +26,7 @@ def sampling_steps(step_size: float, device: torch.device | None = None) -> Floa
     """Step sizes to sample from the finished prior; those of training only where they reach beyond the usual range."""
     coarse, finest = max(step_size, COARSE_STEP), min(step_size, FINEST_STEP)
     finer = falling_steps(coarse, finest, FINER_STEPS, device)
-    return torch.cat((torch.full((COARSE_STEPS,), coarse, device=device), finer))
+    return torch.cat((torch.full((COARSE_STEPS,), coarse, dtype=torch.float32, device=device), finer))
 
 
 class EnergyLatent(GaussianLatent):
@@ -98,9 +98,9 @@ class EnergyLatent(GaussianLatent):
     ) -> Float[Tensor, "n D"]:
         if symbol is not None and not 0 <= symbol < self.n_categories:
             raise ConfigError(f"symbol: {symbol} is outside 0 .. {self.n_categories - 1}")
-        ids = SAMPLE_IDS + torch.arange(n, device=self.to_mean.weight.device)
-        z = philox_normal(seed, ids, dim=self.latent_dim, stream=Stream.INITIAL)[0]
-        labels = None if symbol is None else torch.full((n,), symbol, device=z.device)
+        ids = SAMPLE_IDS + torch.arange(n, dtype=torch.int64, device=self.to_mean.weight.device)
+        z = philox_normal(seed, ids, dim=self.latent_dim, stream=Stream.INITIAL)[0].to(self.to_mean.weight.dtype)
+        labels = None if symbol is None else torch.full((n,), symbol, dtype=torch.int64, device=z.device)
         return langevin(
             z,
             self.prior.layers(),

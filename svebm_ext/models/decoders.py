@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,7 +16,9 @@ from svebm_ext.data.batching import SentenceBatch
 from svebm_ext.data.synthetic import PointBatch
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.models.encoders import RECURRENT, perceptron, run_recurrent
+from svebm_ext.ops.arguments import is_transformed
 from svebm_ext.ops.backend import resolve
+from svebm_ext.ops.checksum import checksum
 from svebm_ext.ops.gru_decode import GRUWeights, gru_decode, pack_gru
 from svebm_ext.ops.gru_decode.options import Choice, check_choice
 from svebm_ext.ops.gru_decode.reference import draw
@@ -24,26 +27,36 @@ from svebm_ext.ops.token_loss import token_loss
 from svebm_ext.randomness import TOKENS_PER_ROW, Draw
 
 
-class _TiedRows(torch.autograd.Function):
-    """Rows of an embedding that is the softmax's weight as well.
+class _TiedEmbedding(torch.autograd.Function):
+    """Rows of an embedding, and the whole of it as the softmax's weight.
 
-    The gradient of the weight comes first, as it is nearer to the loss. That of the rows is added to it where it is:
+    As one operation it meets both gradients together, and adds that of the rows to that of the weight where it is:
     autograd would make another whole matrix for the sum.
     """
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, words: Tensor, shared: list[Tensor]) -> Tensor:
-        ctx.shared, ctx.shape = shared, weight.shape
+    def forward(ctx: Any, weight: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.shape, ctx.recorded = weight.shape, False
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(words)
-        return weight[words]
+        return weight[words], weight.view_as(weight)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, None]:
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, None]:
         (words,) = ctx.saved_tensors
-        if ctx.shared:
-            ctx.shared.pop().index_add_(0, words, gradients[0])
-            return None, None, None
-        return torch.sparse_coo_tensor(words[None], gradients[0], ctx.shape, check_invariants=False), None, None
+        rows, weight = gradients
+        if rows is None:
+            return weight, None
+        if torch.is_grad_enabled() or ctx.recorded:  # the gradients belong to a graph of their own
+            ctx.recorded = True
+            whole = rows.new_zeros(ctx.shape) if weight is None else weight
+            return whole.index_add(0, words, rows), None
+        if weight is not None:
+            return weight.index_add_(0, words, rows), None
+        sparse = torch.sparse_coo_tensor(
+            words[None], rows, ctx.shape, dtype=rows.dtype, device=rows.device, check_invariants=False
+        )
+        return sparse, None
 
 
 class RecurrentDecoder(nn.Module):
@@ -100,18 +113,18 @@ class RecurrentDecoder(nn.Module):
         batch: SentenceBatch,
         z: Float[Tensor, "B D"],
         draw: Draw | None = None,
-        shared: list[Tensor] | None = None,
+        embed: Callable[[Tensor], Tensor] | None = None,
     ) -> Float[Tensor, "n H"]:
         """Hidden state at every real token, in packed order; dropout only where a draw is given.
 
-        `shared` gets a gradient of the whole embedding before that of the inputs' rows is known, which is added to it.
+        `embed` takes the place of the embedding.
         """
         words = batch.inputs
         ids = batch.indices[batch.rows] * TOKENS_PER_ROW + batch.positions
         if draw is not None and self.word_dropout > 0.0:
             drop = draw.uniform(ids, 1, Stream.WORD)[:, 0] < self.word_dropout
             words = torch.where(drop & (batch.positions > 0), Vocabulary.UNKNOWN, words)
-        embedded = self.embedding(words) if shared is None else _TiedRows.apply(self.embedding.weight, words, shared)
+        embedded = self.embedding(words) if embed is None else embed(words)
         if draw is not None:
             embedded = draw.dropout(embedded, self.embedding_dropout, ids, stream=Stream.DROPOUT)
         inputs = torch.cat((embedded, z[batch.rows].to(embedded.dtype)), dim=-1)
@@ -125,11 +138,17 @@ class RecurrentDecoder(nn.Module):
         """-log p(x_t | x_<t, z) in nats of every real token, in packed order."""
         weight, bias = (self.embedding.weight, None) if self.output is None else (self.output.weight, self.output.bias)
         tied = self.output is None and self.embedding.sparse and torch.is_grad_enabled() and weight.requires_grad
-        shared: list[Tensor] | None = [] if tied else None
-        hidden = self.hidden_states(batch, z, draw, shared)
-        if shared is not None:  # made after the states, this view has its gradient before they have theirs
-            weight = weight.view_as(weight)
-            weight.register_hook(shared.append)
+        if tied and not is_transformed():
+            shared: list[Tensor] = []
+
+            def embed(words: Tensor) -> Tensor:
+                rows, whole = _TiedEmbedding.apply(self.embedding.weight, words)
+                shared.append(whole)
+                return rows
+
+            hidden, weight = self.hidden_states(batch, z, draw, embed), shared[0]
+        else:
+            hidden = self.hidden_states(batch, z, draw)
         # the loss is a mean over sentences: with that as the expected gradient, backward has nothing left to do
         return token_loss(hidden, weight, batch.targets, bias, token_weight=1.0 / max(1, batch.n_sentences))
 
@@ -184,12 +203,13 @@ class RecurrentDecoder(nn.Module):
             log_probabilities=False,
             precision=precision,
         )
-        ids = torch.arange(z.shape[0], device=z.device) if ids is None else ids
-        if self.cell == "gru":
-            found = self._decode_gru(z, ids, choice)
-        else:
-            check_choice(choice, self.embedding.num_embeddings, z.device)
-            found = self._decode_step_by_step(z, ids, choice)
+        ids = torch.arange(z.shape[0], dtype=torch.int64, device=z.device) if ids is None else ids
+        z = z.to(self.embedding.weight.dtype)
+        check_choice(choice, self.embedding.num_embeddings, z.device)
+        with torch.autocast(z.device.type, enabled=False):  # `precision` says what is rounded here
+            found = (
+                self._decode_gru(z, ids, choice) if self.cell == "gru" else self._decode_step_by_step(z, ids, choice)
+            )
         return [[w for w in sentence if w not in (Vocabulary.END, Vocabulary.PAD)] for sentence in found.tolist()]
 
     def _decode_gru(self, z: Tensor, ids: Tensor, choice: Choice) -> Tensor:
@@ -199,11 +219,14 @@ class RecurrentDecoder(nn.Module):
         return gru_decode(self.initial_state(z)[0], gate_bias, weights, ids=ids, packed=packed, **options).tokens
 
     def _prepared_weights(self, precision: str) -> tuple[GRUWeights, Tensor | None]:
-        """Gates of every word as input, and weights packed for the kernel: kept until a weight changes."""
+        """Gates of every word as input, and weights packed for the kernel: kept until a weight changes.
+
+        That they have not is seen from the weights themselves, whatever has changed them.
+        """
         r, embedding = self.recurrent, self.embedding.weight
         output, output_bias = (embedding, None) if self.output is None else (self.output.weight, self.output.bias)
         sources = [embedding, r.weight_ih_l0, r.bias_ih_l0, r.weight_hh_l0, r.bias_hh_l0, output, output_bias]
-        state = [(t.data_ptr(), t._version) for t in sources if t is not None]
+        state = checksum([tensor for tensor in sources if tensor is not None])
         key = (precision, resolve("gru_decode", embedding.device), state)
         if self._prepared is None or self._prepared[0] != key:
             self._prepared = None  # before the new one takes as much memory
@@ -224,10 +247,10 @@ class RecurrentDecoder(nn.Module):
 
     def _decode_step_by_step(self, z: Tensor, ids: Tensor, choice: Choice) -> Tensor:
         B, device = z.shape[0], z.device
-        rows = torch.arange(B, device=device)
+        rows = torch.arange(B, dtype=torch.int64, device=device)
         state = self.initial_state(z)
-        word = torch.full((B,), choice.begin, device=device)
-        found = torch.full((B, choice.max_tokens), choice.pad, device=device)
+        word = torch.full((B,), choice.begin, dtype=torch.int64, device=device)
+        found = torch.full((B, choice.max_tokens), choice.pad, dtype=torch.int64, device=device)
         for step in range(choice.max_tokens):
             state = self._advance(torch.cat((self.embedding(word), z), dim=-1), state)
             scores = self.logits(state[0]).float()

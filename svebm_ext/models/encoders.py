@@ -143,7 +143,7 @@ class NoEncoder(nn.Module):
 
     def forward(self, batch: SentenceBatch, draw: Draw | None = None) -> Float[Tensor, "B 0"]:
         """Empty features."""
-        return torch.empty(batch.n_sentences, 0, device=batch.targets.device)
+        return torch.empty(batch.n_sentences, 0, dtype=torch.float32, device=batch.targets.device)
 
 
 def perceptron(*sizes: int) -> nn.Sequential:

@@ -43,7 +43,7 @@ def words_of_symbol(
     kept: list[list[str]] = []
     others: list[tuple[float, list[str]]] = []
     for number in range(ROUNDS):
-        own_seed = seed + number * SEEDS_BETWEEN_ROUNDS
+        own_seed = (seed + number * SEEDS_BETWEEN_ROUNDS) % (1 << 64)
         z = latent.sample_prior(max(n, LEAST_OF_ROUND), seed=own_seed, symbol=symbol)
         made = [words for words in model.decode_words(z, seed=own_seed, **options) if words]
         scored = list(zip(model.symbol_probabilities(made)[:, symbol].tolist(), made, strict=True))

@@ -72,6 +72,7 @@ def load_folder(folder: Path, cls: type[SVEBM]) -> SVEBM:
     tensors, _ = read_tensors(folder / WEIGHTS, expected)
     model = cls(config, vocabulary, names, load_writing(folder, config.data, vocabulary))
     model.texts_sha256 = description.get(TEXTS)
+    model.networks.float()  # what torch's default type is does not matter to what a folder holds
     load_parameters(model.networks, tensors, str(folder / WEIGHTS))
     return model.eval()
 

@@ -26,7 +26,9 @@ from svebm_ext.models.consensus import consensus
 from svebm_ext.models.importance import importance_samples
 from svebm_ext.models.latent_variable import LatentVariableModel, build_networks
 from svebm_ext.models.of_symbol import words_of_symbol
+from svebm_ext.ops.arguments import Arguments, shown
 
+CALLS = Arguments("model")
 #: Texts that are encoded or generated at a time.
 BATCH = 256
 #: Seeds of the samples behind one response are so far apart that batches with consecutive seeds share none.
@@ -81,6 +83,21 @@ class SVEBM(nn.Module):
         return next(self.parameters()).device
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Type of the parameters: float32, or float64 after `double()`.
+
+        Raises:
+            ConfigError: another one, in which the ops do not compute.
+        """
+        found = next(self.parameters()).dtype
+        if found not in (torch.float32, torch.float64):
+            raise ConfigError(
+                f"model: its parameters are {found}; expected torch.float32 or torch.float64 (call .float()); for "
+                'products in 16 bits keep those and generate with precision="fast", or train under torch.autocast'
+            )
+        return found
+
+    @property
     def max_words(self) -> int:
         """Most words of a sentence, begin and end marks not counted."""
         return self.config.data.max_tokens - 2
@@ -94,12 +111,13 @@ class SVEBM(nn.Module):
             DataError: something that is no text, or a text without a word; the message names its place.
         """
         self._refuse_dialogs()
+        _ = self.dtype  # refused here, not by an op within
         data = self.config.data
         sentences = [self._words(text) for text in checked_texts(texts)]
         for number, sentence in enumerate(sentences):
             if not sentence:
                 raise DataError(f"text {number}: empty, expected at least one word")
-        order = torch.arange(len(sentences)).split(BATCH)
+        order = torch.arange(len(sentences), dtype=torch.int64, device="cpu").split(BATCH)
         if is_bag_of_words(self.config.model):
             bags = DocumentSplit.from_split(Split(sentences), self.vocabulary)
             return [collate_documents(bags, indices).to(self.device) for indices in order]
@@ -147,7 +165,7 @@ class SVEBM(nn.Module):
     def encode(self, texts: Texts) -> Float[Tensor, "B D"]:
         """Posterior means mu(x), in the order of the texts."""
         listed = checked_texts(texts)
-        found = torch.empty(len(listed), self.networks.latent.latent_dim, device=self.device)
+        found = torch.empty(len(listed), self.networks.latent.latent_dim, dtype=self.dtype, device=self.device)
         for batch in self.batches(listed):
             found[batch.indices] = self.networks.encode(batch)
         return found
@@ -187,7 +205,10 @@ class SVEBM(nn.Module):
     @torch.no_grad()
     def decode_words(self, z: Float[Tensor, "B D"], *, seed: int = 0, **options: Any) -> list[list[str]]:
         """The same by words, as the vocabulary has them; arguments and errors as for `decode`."""
-        ids = torch.arange(z.shape[0], device=z.device)
+        if CALLS.tensor("z", z, "[B, D]").dim() != 2 or not z.is_floating_point():
+            CALLS.fail("z", shown(z), f"vectors [B, {self.networks.latent.latent_dim}]")
+        z = z.to(self.dtype)
+        ids = torch.arange(z.shape[0], dtype=torch.int64, device=z.device)
         sentences: list[list[int]] = []
         for part, part_ids in zip(z.split(BATCH), ids.split(BATCH), strict=True):
             sentences += self.networks.decoder.decode(
@@ -217,6 +238,9 @@ class SVEBM(nn.Module):
             ConfigError: a symbol or option out of range, or a model without symbols or prior.
         """
         self._refuse_dialogs()
+        _ = self.dtype
+        n, seed = CALLS.integer("n", n), CALLS.integer("seed", seed, 0, (1 << 64) - 1)
+        symbol = None if symbol is None else CALLS.integer("symbol", symbol)
         if n < 1:
             raise ConfigError(f"n: {n} given, expected at least 1")
         if symbol is not None:
@@ -268,7 +292,7 @@ class SVEBM(nn.Module):
             Split(turns, dialogs=dialogs), self.vocabulary, self.config.data.max_tokens
         )
         found: list[str] = []
-        for number, indices in enumerate(torch.tensor(asked).split(BATCH)):
+        for number, indices in enumerate(torch.tensor(asked, dtype=torch.int64, device="cpu").split(BATCH)):
             batch = split.collate(indices).to(self.device)  # unknown responses are equally long: the order stays
             words = self.response_to(batch, n_samples=n_samples, seed=seed + number, symbol=symbol, **options)
             found += [self.written(response) for response in words]
@@ -279,6 +303,9 @@ class SVEBM(nn.Module):
         self, batch: Any, *, n_samples: int = 1, seed: int = 0, symbol: int | None = None, **options: Any
     ) -> list[list[str]]:
         """Words of a response to each row of a batch of dialogs; arguments and errors as for `respond`."""
+        _ = self.dtype
+        n_samples, seed = CALLS.integer("n_samples", n_samples), CALLS.integer("seed", seed, 0, (1 << 64) - 1)
+        symbol = None if symbol is None else CALLS.integer("symbol", symbol)
         if n_samples < 1:
             raise ConfigError(f"n_samples: {n_samples} given, expected at least 1")
         samples: list[list[list[str]]] = []
@@ -295,10 +322,11 @@ class SVEBM(nn.Module):
 
     def interpolate(self, start: str, end: str, n: int = 7) -> list[str]:
         """n sentences decoded on the straight line between the posterior means of two texts, ends included."""
+        n = CALLS.integer("n", n)
         if n < 2:
             raise ConfigError(f"n: {n} given, expected at least 2 points")
         z = self.encode([start, end])
-        weights = torch.linspace(0, 1, n, device=z.device)[:, None]
+        weights = torch.linspace(0, 1, n, dtype=z.dtype, device=z.device)[:, None]
         return self.decode((1 - weights) * z[0] + weights * z[1])
 
     # Symbols and likelihood -------------------------------------------------------------------------------------
@@ -313,11 +341,11 @@ class SVEBM(nn.Module):
     def symbol_probabilities(self, texts: Texts) -> Float[Tensor, "B K"]:
         """p(y | z = mu(x)) of each text (Eq. 3), times p(y | words of x)^tau where words guided the symbols."""
         latent, listed = self._energy("symbol_probabilities"), checked_texts(texts)
-        found = torch.empty(len(listed), latent.n_categories, device=self.device)
+        found = torch.empty(len(listed), latent.n_categories, dtype=self.dtype, device=self.device)
         for batch in self.batches(listed):
             answers = self.networks.answers(batch, latent.posterior(self.networks.encoder(batch)))
             assert answers is not None
-            found[batch.indices] = answers[:, 0].float().exp()
+            found[batch.indices] = answers[:, 0].to(found.dtype).exp()
         return found
 
     def classify(self, texts: Texts) -> list[Classification]:
@@ -362,6 +390,9 @@ class SVEBM(nn.Module):
             if isinstance(self.networks.latent, EnergyLatent):
                 raise ConfigError("nll: the energy family needs log_z (log_z_upper in the model's metrics.json)")
             log_z = 0.0
+        n_samples, seed = CALLS.integer("n_samples", n_samples, 1), CALLS.integer("seed", seed, 0, (1 << 64) - 1)
+        log_z = CALLS.number("log_z", log_z)
+        proposal_scale = CALLS.number("proposal_scale", proposal_scale, 0.0, above=True)
         listed = checked_texts(texts)
         found = torch.empty(len(listed), dtype=torch.float64, device=self.device)
         for batch in self.batches(listed):

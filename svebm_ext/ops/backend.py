@@ -24,6 +24,7 @@ Backend = Literal["native", "reference"]
 CHOICES = ("auto", "native", "reference")
 
 NATIVE_KERNELS: dict[str, tuple[str, ...]] = {
+    "checksum": ("cpu",),
     "gru_decode": ("cpu", "cuda"),
     "gru_sequence": ("cpu", "cuda"),
     "langevin": ("cpu", "cuda"),

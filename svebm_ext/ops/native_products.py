@@ -49,7 +49,7 @@ def multiply(
 
 def run(kernel: Any, workspace_size: Any, arguments: Any, n_threads: int) -> None:
     """Call a kernel with the workspace that it needs."""
-    workspace = torch.empty(workspace_size(arguments, n_threads) + 64, dtype=torch.uint8)
+    workspace = torch.empty(workspace_size(arguments, n_threads) + 64, dtype=torch.uint8, device="cpu")
     start = workspace.data_ptr()
     kernel(arguments, start + -start % 64, n_threads)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import os
 from collections.abc import Iterator
 
 import torch
@@ -32,3 +33,18 @@ def only_kernels_in_parallel() -> Iterator[None]:
     finally:
         torch.set_num_threads(n_threads)
         _kernel_threads.reset(token)
+
+
+def _after_fork() -> None:
+    """Leave torch one thread in a forked child, and the kernels as many as before.
+
+    OpenMP's threads, which torch's operations wait for, are not there in the child: the first operation on several
+    threads would hang. The kernels' own pool starts anew.
+    """
+    if torch.get_num_threads() > 1:
+        _kernel_threads.set(kernel_threads())
+        torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

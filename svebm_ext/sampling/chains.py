@@ -287,7 +287,7 @@ def falling_steps(
     first: float, last: float, n_steps: int, device: torch.device | str | None = None
 ) -> Float[Tensor, " S"]:
     """Step sizes in geometric progression."""
-    return torch.logspace(math.log10(first), math.log10(last), n_steps, device=device)
+    return torch.logspace(math.log10(first), math.log10(last), n_steps, dtype=torch.float32, device=device)
 
 
 def _gathered(z: Tensor, world_size: int, gather: Gather | None) -> Tensor:

@@ -97,11 +97,35 @@ void more_rows_than_a_cache_holds() {
 // A word whose score is no number may have any share.
 void scores_that_are_not_finite_are_reported() {
   for (const float bad : {NAN, -NAN, INFINITY}) {
-    auto made = cases::make_gru({3, 2, 8, 200}, false, true);
-    made.output[150 * 8 + 3] = bad;
-    run(made.arguments, 2);
-    CHECK(made.non_finite[0] == 1);
+    for (const int32_t top_k : {0, 5}) {
+      if (top_k > 0 && !std::isnan(bad)) continue;  // infinity may come as minus infinity, which is a score
+      auto made = cases::make_gru({3, 2, 8, 200}, false, true);
+      made.output[150 * 8 + 3] = bad;
+      made.arguments.top_k = top_k;
+      run(made.arguments, 2);
+      CHECK(made.non_finite[0] == 1);
+    }
   }
+}
+
+// Nor can it be compared; infinity can, and is the best.
+void nor_is_the_best_word_known_then() {
+  for (const float bad : {NAN, -NAN}) {
+    for (const int32_t word : {0, 3, 150, 199}) {  // excluded ones too
+      auto made = cases::make_gru({3, 2, 8, 200}, true, true);
+      made.output[static_cast<size_t>(word) * 8 + 3] = bad;
+      run(made.arguments, 2);
+      CHECK(made.non_finite[0] == 1);
+      for (const int64_t length : made.lengths) CHECK(length == 1);
+      for (size_t row = 0; row < 3; ++row) {
+        CHECK(made.tokens[2 * row] == made.arguments.end && std::isnan(made.log_probabilities[2 * row]));
+      }
+    }
+  }
+  auto made = cases::make_gru({3, 1, 8, 200}, true, false);
+  made.output_bias[150] = INFINITY;
+  run(made.arguments, 2);
+  CHECK(made.non_finite[0] == 0 && made.tokens[0] == 150 && made.tokens[2] == 150);
 }
 
 void a_temperature_near_zero_takes_the_best_word() {
@@ -132,6 +156,7 @@ int main() {
     states_that_are_not_finite_are_reported();
     more_rows_than_a_cache_holds();
     scores_that_are_not_finite_are_reported();
+    nor_is_the_best_word_known_then();
     a_temperature_near_zero_takes_the_best_word();
     packed_weights_must_fit();
   });

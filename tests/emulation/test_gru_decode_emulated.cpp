@@ -128,6 +128,26 @@ void numbers_out_of_range() {
   }
 }
 
+void scores_that_are_no_numbers() {
+  for (const svebm::DeviceLimits limits : {kRoomy, on_host::kSteps}) {
+    for (const bool greedy : {false, true}) {
+      for (const bool logs : {false, true}) {
+        for (const bool fast : {false, true}) {
+          auto made = cases::make_gru({3, 2, 8, 150}, greedy, logs);
+          made.output[140 * 8 + 3] = NAN;
+          made.arguments.fast = fast ? 1 : 0;
+          on_host::run_gru(made.arguments, limits, {});
+          CHECK(made.non_finite[0] == 1);
+          for (size_t row = 0; row < 3; ++row) {
+            CHECK(made.lengths[row] == 1 && made.tokens[2 * row] == made.arguments.end);
+            if (logs) CHECK(std::isnan(made.log_probabilities[2 * row]));
+          }
+        }
+      }
+    }
+  }
+}
+
 // No word can come.
 void nothing_left_to_choose() {
   for (const svebm::DeviceLimits limits : {kRoomy, on_host::kSteps}) {
@@ -189,6 +209,7 @@ int main() {
   a_row_does_not_depend_on_its_batch();
   equal_scores_give_the_lowest_word();
   numbers_out_of_range();
+  scores_that_are_no_numbers();
   nothing_left_to_choose();
   plans();
   return check::failures();

@@ -415,3 +415,16 @@ def test_top_k_of_one_is_greedy_and_limits_hold(cell):
         decoder.decode(z, max_tokens=8, greedy=False, top_k=-3)
     for sentence in decoder.decode(z, max_tokens=8, greedy=False, temperature=5.0):
         assert not {Vocabulary.PAD, Vocabulary.BEGIN, Vocabulary.END} & set(sentence)
+
+
+@pytest.mark.skipif(bool(backend.unavailable_reason("gru_decode", "cpu")), reason="needs the native library")
+def test_a_limit_that_words_reach_exactly_is_the_same_on_both_backends():
+    """Ten words of probability 0.1 each: whether one has 0.1 together depends on how exact that number is."""
+    V, H, B = 11, 2, 40
+    weights = GRUWeights(*(torch.zeros(s) for s in ((V, 3 * H), (3 * H, H), (3 * H,), (V, H))))
+    options = {"max_tokens": 1, "begin": 0, "end": 1, "excluded": [0], "greedy": False, "top_p": 0.1, "seed": 5}
+    found = [
+        gru_decode(torch.zeros(B, H), torch.zeros(B, 3 * H), weights, backend=name, **options).tokens
+        for name in ("native", "reference")
+    ]
+    assert torch.equal(*found)

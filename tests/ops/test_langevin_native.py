@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from svebm_ext.errors import BackendUnavailableError, ConfigError
 from svebm_ext.models.energy import ACTIVATIONS
 from svebm_ext.ops import backend
-from svebm_ext.ops.langevin import langevin
+from svebm_ext.ops.langevin import langevin, native
 from svebm_ext.ops.native_library import native_library
 
 CPU = torch.device("cpu")
@@ -411,3 +411,27 @@ def test_long_runs_have_the_moments_of_the_reference(precision):
     error = (moments["native"][1] + moments["reference"][1]).sqrt()
     assert (difference / error).abs().max() < 4.2  # sixteen moments
     assert float(moments["native"][2]) == pytest.approx(float(moments["reference"][2]), rel=0.02)
+
+
+@pytest.mark.parametrize("options", [{}, {"metropolis": True}, {"diagnostics": True}, {"bank": True}, {"steps": True}])
+def test_a_long_run_goes_in_parts_of_the_same_bits(options, monkeypatch):
+    """Between them an interrupt is heard."""
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(40, 6, generator=generator)
+    layers = [
+        (torch.randn(9, 6, generator=generator), torch.randn(9, generator=generator)),
+        (torch.randn(4, 9, generator=generator), torch.randn(4, generator=generator)),
+    ]
+    given = {name: value for name, value in options.items() if name not in ("bank", "steps")}
+    step_size = torch.linspace(0.02, 0.05, 11) if "steps" in options else 0.03
+    chosen = torch.arange(39, 4, -1) if "bank" in options else None
+    results = []
+    for operations in (1e30, 4.0 * 40 * 90 * 3):  # 90 weights: parts of three steps
+        monkeypatch.setattr(native, "PART_OPERATIONS", operations)
+        bank = z.clone()
+        found = langevin(
+            bank, layers, n_steps=11, step_size=step_size, seed=3, bank_indices=chosen, backend="native", **given
+        )
+        results.append([bank, *(value for value in found if value is not None)])
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+    assert len(results[0]) == len(results[1])

@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from svebm_ext.ops.arguments import TEMPERATURES
 from svebm_ext.ops.backend import fall_back, resolve, use_backend
 from svebm_ext.ops.gru_decode import native, options, reference
-from svebm_ext.ops.gru_decode.options import Choice, Decoded, GRUWeights
+from svebm_ext.ops.gru_decode.options import CHECKS, MOST_TOKENS, Choice, Decoded, GRUWeights
 from svebm_ext.ops.philox import signed_seed
 
 __all__ = ["Decoded", "GRUWeights", "gru_decode", "pack_gru"]
@@ -73,10 +74,7 @@ def gru_decode(
 
     Source: Cho et al. 2014 (GRU); Fan et al. 2018 (top-k); Holtzman et al. 2020 (top-p).
     """
-    if isinstance(seed, int) and not 0 <= seed < 1 << 64:
-        options.fail("seed", seed, "0 to 2^64 - 1")
-    if packed is not None:
-        options.check_packed(packed)
+    seed, weights, excluded = options.check_types(state, gate_bias, weights, ids, packed, seed, excluded)
     number = 0 if isinstance(seed, Tensor) else signed_seed(seed)
     detached = [None if tensor is None else tensor.detach() for tensor in weights]
     tokens, lengths, logs, finite = torch.ops.svebm.gru_decode(
@@ -84,21 +82,21 @@ def gru_decode(
         gate_bias.detach(),
         *detached,
         packed,
-        torch.arange(state.shape[0], device=state.device) if ids is None else ids,
-        list(excluded),
-        max_tokens,
-        begin,
-        end,
-        pad,
-        greedy,
-        temperature,
-        top_k,
-        top_p,
+        torch.arange(state.shape[0], dtype=torch.int64, device=state.device) if ids is None else ids,
+        excluded,
+        CHECKS.integer("max_tokens", max_tokens, 1, MOST_TOKENS),
+        CHECKS.integer("begin", begin, 0, MOST_TOKENS),
+        CHECKS.integer("end", end, 0, MOST_TOKENS),
+        CHECKS.integer("pad", pad, -MOST_TOKENS, MOST_TOKENS),
+        CHECKS.flag("greedy", greedy),
+        CHECKS.number("temperature", temperature, *TEMPERATURES),
+        CHECKS.integer("top_k", top_k, 0),
+        CHECKS.number("top_p", top_p, 0.0, 1.0, above=True),
         number,
         seed if isinstance(seed, Tensor) else None,
-        log_probabilities,
-        precision,
-        backend or "",
+        CHECKS.flag("log_probabilities", log_probabilities),
+        CHECKS.choice("precision", precision, options.PRECISIONS),
+        CHECKS.backend(backend) or "",
     )
     return Decoded(tokens, lengths, logs if log_probabilities else None, finite)
 
@@ -109,11 +107,17 @@ def pack_gru(
     """Weights in the order in which a native kernel reads them, for `gru_decode`; None where that is not served.
 
     Stale as soon as a weight changes.
+
+    Raises:
+        ConfigError: an argument has a wrong type or shape.
     """
+    weights = options.check_weights(weights)
+    CHECKS.choice("precision", precision, options.PRECISIONS)
+    options.check_shapes(weights, weights.weight)
     device = weights.weight.device
     if device.type != "cpu" or native.unsupported_type(weights.weight):
         return None
-    if resolve("gru_decode", device, backend) != "native":
+    if resolve("gru_decode", device, CHECKS.backend(backend)) != "native":
         return None
     detached = weights._replace(weight=weights.weight.detach(), output=weights.output.detach())  # all that is packed
     return native.pack(detached, precision)
@@ -167,9 +171,10 @@ def _gru_decode(
         # float64 is the caller's wish, no shortcoming to be warned of
         quiet = state.dtype != torch.float32
         chosen = fall_back("gru_decode", state.device, reason, backend or None, quiet=quiet)
+    if packed is not None:
+        n_bytes = native.packed_bytes(weights, choice.precision) if chosen == "native" else None
+        options.check_packed(packed, n_bytes, options.ALIGNMENT)
     if chosen == "native":
-        if packed is not None and state.device.type == "cpu":
-            options.check_packed(packed, native.packed_bytes(weights, precision), native.ALIGNMENT)
         found = native.decode(state, gate_bias, weights, ids, choice, packed)
     else:
         with use_backend(backend) if backend else contextlib.nullcontext():

@@ -9,12 +9,10 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from svebm_ext.ops.gru_decode.options import Choice, Decoded, GRUWeights
+from svebm_ext.ops.gru_decode.options import ALIGNMENT, Choice, Decoded, GRUWeights
 from svebm_ext.ops.native_library import native_module
 from svebm_ext.ops.philox import Stream, signed_seed
 from svebm_ext.ops.threads import kernel_threads
-
-ALIGNMENT = 64
 
 
 def unsupported_reason(
@@ -42,28 +40,26 @@ def unsupported_type(state: Tensor) -> str:
 def pack(weights: GRUWeights, precision: str) -> UInt8[Tensor, "bytes"]:
     """Weights in the order in which the CPU kernel reads them; good for any number of calls with the same weights."""
     weight, output = weights.weight.contiguous(), weights.output.contiguous()
-    fields = {
-        "weight": weight.data_ptr(),
-        "output": output.data_ptr(),
-        "hidden": weight.shape[1],
-        "vocabulary": output.shape[0],
-        "fast": precision == "fast",
-    }
+    fields = _packed_fields(weight, output, precision)
     packed = _aligned(native_module().gru_decode_cpu_packed_bytes(fields))
     native_module().gru_decode_cpu_pack(fields, packed.data_ptr())
     return packed
 
 
 def packed_bytes(weights: GRUWeights, precision: str) -> int:
-    """Size of what `pack` gives for these weights and this precision."""
-    fields = {
-        "weight": weights.weight.data_ptr(),
-        "output": weights.output.data_ptr(),
-        "hidden": weights.weight.shape[1],
-        "vocabulary": weights.output.shape[0],
+    """Size of what `pack` makes of these weights."""
+    fields = _packed_fields(weights.weight, weights.output, precision)
+    return int(native_module().gru_decode_cpu_packed_bytes(fields))
+
+
+def _packed_fields(weight: Tensor, output: Tensor, precision: str) -> dict[str, Any]:
+    return {
+        "weight": weight.data_ptr(),
+        "output": output.data_ptr(),
+        "hidden": weight.shape[1],
+        "vocabulary": output.shape[0],
         "fast": precision == "fast",
     }
-    return int(native_module().gru_decode_cpu_packed_bytes(fields))
 
 
 def decode(
@@ -135,7 +131,7 @@ class _Call:
             "n_excluded": len(choice.excluded),
             "greedy": choice.greedy,
             "temperature": choice.temperature,
-            "top_k": choice.top_k,
+            "top_k": min(choice.top_k, weights.output.shape[0]),
             "top_p": choice.top_p,
             "seed": signed_seed(seed),
             "stream": int(Stream.TOKEN),
@@ -163,6 +159,6 @@ def _word_list(words: list[int], device: torch.device) -> Int[Tensor, "n"]:
 
 def _aligned(size: int) -> UInt8[Tensor, "bytes"]:
     """Memory whose address is a multiple of a cache line."""
-    memory = torch.empty(size + ALIGNMENT, dtype=torch.uint8)
+    memory = torch.empty(size + ALIGNMENT, dtype=torch.uint8, device="cpu")
     start = -memory.data_ptr() % ALIGNMENT
     return memory[start : start + size]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from svebm_ext.errors import ConfigError
+from svebm_ext.ops.arguments import TEMPERATURES, Arguments, shown
 
 PRECISIONS = ("fp32", "fast")
+CHECKS = Arguments("gru_decode")
+MOST_TOKENS = (1 << 31) - 1
+ALIGNMENT = 64
+"""Bytes; packed weights begin at a multiple."""
 
 
 class GRUWeights(NamedTuple):
@@ -41,7 +45,8 @@ class Decoded(NamedTuple):
         lengths: tokens of each sentence up to and including its end mark [B]; T where it did not end.
         log_probabilities: of each chosen word at temperature 1 among all words that are not excluded [B, T], nats, 0
             behind the end; None unless asked for.
-        finite: a scalar, false where a state was not finite: its sentence ends there.
+        finite: a scalar, false where a state was not finite or scores cannot be compared (one of them no number, all
+            of them minus infinity, or in sampling one of them infinity): the sentence ends there, without probability.
     """
 
     tokens: Int[Tensor, "B T"]
@@ -68,26 +73,82 @@ class Choice:
     precision: str
 
 
-def fail(name: str, value: object, expected: str) -> None:
+def fail(name: str, value: object, expected: str) -> NoReturn:
     """Raise a ConfigError that names the option, its value and what is expected."""
-    raise ConfigError(f"gru_decode: {name} is {value}; expected {expected}")
+    CHECKS.fail(name, value, expected)
+
+
+def check_types(
+    state: Any, gate_bias: Any, weights: Any, ids: Any, packed: Any, seed: Any, excluded: Any
+) -> tuple[int | Tensor, GRUWeights, list[int]]:
+    """Check the Python types of what is no plain number; return seed, weights and excluded words."""
+    CHECKS.tensors(
+        {
+            "state": (state, "[B, H] of float32 or float64"),
+            "gate_bias": (gate_bias, "[B, 3H]"),
+            "ids": (ids, "[B] of int64, or None"),
+            "packed": (packed, "what pack_gru returned, or None"),
+        }
+    )
+    if isinstance(excluded, (str, bytes)) or not isinstance(excluded, Iterable):
+        fail("excluded", shown(excluded), "a list of words' numbers")
+    if isinstance(excluded, Tensor):
+        if excluded.dim() != 1 or CHECKS.tensor("excluded", excluded, "words' numbers").is_floating_point():
+            fail("excluded", shown(excluded), "a list of words' numbers")
+        excluded = excluded.tolist()
+    return (
+        CHECKS.seed(seed),
+        check_weights(weights),
+        [CHECKS.integer("excluded", word, 0, MOST_TOKENS) for word in excluded],
+    )
+
+
+def check_weights(weights: Any) -> GRUWeights:
+    """Check the Python types of weights."""
+    if not isinstance(weights, tuple) or len(weights) not in (4, 5):
+        fail("weights", shown(weights), f"GRUWeights({', '.join(GRUWeights._fields)})")
+    weights = GRUWeights(*weights)
+    CHECKS.tensors(
+        {
+            f"weights.{name}": (tensor, "or None" if name == "output_bias" else "of the network")
+            for name, tensor in zip(GRUWeights._fields, weights, strict=True)
+        }
+    )
+    return weights
 
 
 def check(state: Tensor, gate_bias: Tensor, weights: GRUWeights, ids: Tensor, choice: Choice) -> None:
     """Check shapes, types and options of a call."""
     if state.dim() != 2 or state.shape[1] < 1:
-        fail("state", f"of shape {tuple(state.shape)}", "[B, H]")
+        fail("state", f"of shape {tuple(state.shape)}", "[B, H] with H >= 1")
     if state.dtype not in (torch.float32, torch.float64):
         fail("state", f"of type {state.dtype}", "float32 or float64")
-    (B, H), V = state.shape, weights.output.shape[0] if weights.output.dim() == 2 else 0
+    B, H = state.shape
+    _check_shapes({"gate_bias": (gate_bias, (B, 3 * H))}, state)
+    V = check_shapes(weights, state)
+    if ids.dtype != torch.int64 or ids.shape != (B,) or ids.device != state.device:
+        fail("ids", f"{ids.dtype} of shape {tuple(ids.shape)} on {ids.device}", f"int64 [{B}] on {state.device}")
+    CHECKS.ids("ids", ids)
+    check_choice(choice, V, state.device)
+
+
+def check_shapes(weights: GRUWeights, like: Tensor) -> int:
+    """Check the weights' shapes beside `like` [*, H], whose type and device they have; return V."""
+    H, V = like.shape[-1] if like.dim() == 2 else 0, weights.output.shape[0] if weights.output.dim() == 2 else 0
+    if H < 1:
+        fail("weights.weight", f"of shape {tuple(like.shape)}", "[3H, H] with H >= 1")
     shapes = {
-        "gate_bias": (gate_bias, (B, 3 * H)),
         "weights.output": (weights.output, (max(V, 1), H)),
         "weights.input_gates": (weights.input_gates, (V, 3 * H)),
         "weights.weight": (weights.weight, (3 * H, H)),
         "weights.bias": (weights.bias, (3 * H,)),
         "weights.output_bias": (weights.output_bias, (V,)),
     }
+    _check_shapes(shapes, like)
+    return V
+
+
+def _check_shapes(shapes: dict[str, tuple[Tensor | None, tuple[int, ...]]], state: Tensor) -> None:
     for name, (tensor, shape) in shapes.items():
         if tensor is None:
             continue
@@ -95,9 +156,6 @@ def check(state: Tensor, gate_bias: Tensor, weights: GRUWeights, ids: Tensor, ch
             fail(name, f"of shape {tuple(tensor.shape)}", f"{shape} beside states {tuple(state.shape)}")
         if tensor.dtype != state.dtype or tensor.device != state.device:
             fail(name, f"{tensor.dtype} on {tensor.device}", f"that of the states, {state.dtype} on {state.device}")
-    if ids.dtype != torch.int64 or ids.shape != (B,) or ids.device != state.device:
-        fail("ids", f"{ids.dtype} of shape {tuple(ids.shape)} on {ids.device}", f"int64 [{B}] on {state.device}")
-    check_choice(choice, V, state.device)
 
 
 def check_packed(packed: Tensor, n_bytes: int | None = None, alignment: int = 1) -> None:
@@ -121,24 +179,20 @@ def check_packed(packed: Tensor, n_bytes: int | None = None, alignment: int = 1)
 
 def check_choice(choice: Choice, V: int, device: torch.device) -> None:
     """Check how words of a vocabulary of V are to be chosen."""
-    if choice.max_tokens < 1:
-        fail("max_tokens", choice.max_tokens, "at least 1")
+    CHECKS.integer("max_tokens", choice.max_tokens, 1, MOST_TOKENS)
+    CHECKS.integer("pad", choice.pad, -MOST_TOKENS, MOST_TOKENS)
     for name in ("begin", "end"):
-        if not 0 <= getattr(choice, name) < V:
-            fail(name, getattr(choice, name), f"a word, 0 to {V - 1}")
+        CHECKS.integer(name, getattr(choice, name), 0, V - 1)
     if any(not 0 <= word < V for word in choice.excluded):
         fail("excluded", choice.excluded, f"words, 0 to {V - 1}")
     if len(set(choice.excluded)) >= V:
         fail("excluded", f"all {V} words", "at least one word left")
-    if not 0 < choice.temperature < math.inf:
-        fail("temperature", choice.temperature, "positive and finite")
-    if choice.top_k < 0:
-        fail("top_k", choice.top_k, "a number of words, or 0 for all")
-    if not 0 < choice.top_p <= 1:
-        fail("top_p", choice.top_p, "a probability above 0, at most 1")
-    if choice.precision not in PRECISIONS:
-        fail("precision", repr(choice.precision), f"one of {', '.join(PRECISIONS)}")
-    seed = choice.seed
+    CHECKS.flag("greedy", choice.greedy)
+    CHECKS.number("temperature", choice.temperature, *TEMPERATURES)
+    CHECKS.integer("top_k", choice.top_k, 0)
+    CHECKS.number("top_p", choice.top_p, 0.0, 1.0, above=True)
+    CHECKS.choice("precision", choice.precision, PRECISIONS)
+    seed = CHECKS.seed(choice.seed)
     if isinstance(seed, Tensor) and (seed.dtype != torch.int64 or seed.dim() != 0 or seed.device != device):
         found = f"{seed.dtype} of {seed.dim()} dimensions on {seed.device}"
         fail("seed", found, f"an integer or a torch.int64 scalar on {device}")

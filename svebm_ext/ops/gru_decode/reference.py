@@ -32,25 +32,27 @@ def decode(
 
 def _decode(state: Tensor, gate_bias: Tensor, weights: GRUWeights, ids: Tensor, choice: Choice) -> Decoded:
     B, device = state.shape[0], state.device
-    tokens = torch.full((B, choice.max_tokens), choice.pad, device=device)
-    lengths = torch.full((B,), choice.max_tokens, device=device)
+    tokens = torch.full((B, choice.max_tokens), choice.pad, dtype=torch.int64, device=device)
+    lengths = torch.full((B,), choice.max_tokens, dtype=torch.int64, device=device)
     chosen_logs = state.new_zeros(B, choice.max_tokens)
     finite = torch.ones((), dtype=torch.bool, device=device)
-    rows = torch.arange(B, device=device)
-    word = torch.full((B,), choice.begin, device=device)
+    rows = torch.arange(B, dtype=torch.int64, device=device)
+    word = torch.full((B,), choice.begin, dtype=torch.int64, device=device)
+    bias = weights.output_bias
+    score_bias = state.new_zeros(weights.output.shape[0]) if bias is None else bias.clone()
+    score_bias[choice.excluded] = -math.inf
     for step in range(choice.max_tokens):
         if rows.numel() == 0:
             break
         state = advance(state, weights.input_gates[word] + gate_bias, weights.weight, weights.bias)
-        scores = state @ weights.output.t()
-        if weights.output_bias is not None:
-            scores = scores + weights.output_bias
-        scores[:, choice.excluded] = -math.inf
+        scores = state @ weights.output.t() + score_bias
+        best = scores.amax(dim=-1)  # no number where some score is none
         good = state.isfinite().all(dim=1)
         if choice.greedy:
-            word = scores.nan_to_num(nan=-math.inf, posinf=math.inf, neginf=-math.inf).argmax(-1)
+            good = good & (best > -math.inf)
+            word = scores.argmax(-1)
         else:
-            good = good & ~scores.isnan().any(dim=1)
+            good = good & best.isfinite()  # an infinite score leaves no probabilities
             uniform = philox_uniform(choice.seed, ids[rows], dim=1, first_step=step, stream=Stream.TOKEN)[0]
             word = draw(scores, uniform, choice)
         finite = finite & good.all()
@@ -91,7 +93,8 @@ def draw(scores: Float[Tensor, "B V"], uniform: Float[Tensor, "B 1"], choice: Ch
             ordered[:, choice.top_k :] = -math.inf
         mass = torch.softmax(ordered, dim=-1, dtype=torch.float64)
         before = mass.cumsum(-1) - mass
-        ordered = torch.where((before < choice.top_p) | (before == 0), ordered, -math.inf)
+        top_p = float(torch.tensor(choice.top_p, dtype=torch.float32, device="cpu"))  # as the kernels have it
+        ordered = torch.where((before < top_p) | (before == 0), ordered, -math.inf)
         scores = torch.full_like(scores, -math.inf).scatter(1, words, ordered)
     cumulative = torch.softmax(scores, dim=-1).double().cumsum(-1)
     found = torch.searchsorted(cumulative, uniform.double() * cumulative[:, -1:]).squeeze(-1)

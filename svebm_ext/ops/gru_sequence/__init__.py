@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svebm_ext.errors import ConfigError
+from svebm_ext.ops.arguments import Arguments, derivatives_of_derivatives, is_transformed, shown
 from svebm_ext.ops.backend import fall_back, resolve
 from svebm_ext.ops.gru_sequence import cuda, native, reference
 from svebm_ext.ops.native_products import bf16_operands
 
 __all__ = ["gru_sequence", "prefers_torch"]
 
+CHECKS = Arguments("gru_sequence")
 CUDA_ROWS = 128
 """Rows up to which the CUDA kernel is taken where there is a choice: of the sizes measured on an H200 the largest
 at which it is ahead of cuDNN's. With 512 its products, plain sums, fall behind."""
@@ -46,14 +47,19 @@ def gru_sequence(
         States in packed order, the directions' beside each other, and each direction's final state of each row. Under
         autocast to bfloat16 the products round their operands to it; those of the CUDA kernel remain in float32.
 
+    A derivative of the gradient, and the transforms of torch.func, are right as well: they take plain torch.
+
     Raises:
         ConfigError: an argument has a wrong shape, type, device or value.
         BackendUnavailableError: `backend` is "native" and the native library cannot serve the call.
 
     Source: Cho et al. 2014; gates as in torch.nn.GRU.
     """
-    parameters = list(parameters)
+    parameters = _check_types(inputs, batch_sizes, initial, parameters)
+    backend = CHECKS.backend(backend)
     _check(inputs, batch_sizes, initial, parameters)
+    if is_transformed():
+        return reference.by_autograd(inputs, batch_sizes, initial, parameters)
     if torch.compiler.is_compiling():  # a graph holds the kernel; one of the reference would break at each time step
         return torch.ops.svebm.gru_sequence(inputs, batch_sizes, initial, parameters, bf16_operands(inputs.device))[:2]
     chosen = resolve("gru_sequence", inputs.device, backend)
@@ -84,33 +90,50 @@ def prefers_torch(inputs: Tensor, batch_sizes: Tensor, hidden: int, n_directions
     return bool(cuda.reason(inputs.device, batch_sizes, hidden, n_directions))
 
 
-def _fail(name: str, found: object, expected: str) -> NoReturn:
-    raise ConfigError(f"gru_sequence: {name} is {found}; expected {expected}")
+def _check_types(inputs: Any, batch_sizes: Any, initial: Any, parameters: Any) -> list[Tensor]:
+    if isinstance(parameters, (str, bytes, Tensor)) or not isinstance(parameters, Iterable):
+        CHECKS.fail("parameters", shown(parameters), "a list of W_i, W_h, b_i and b_h of one or two directions")
+    parameters = list(parameters)
+    CHECKS.tensors(
+        {
+            "inputs": (inputs, "[n, I]"),
+            "batch_sizes": (batch_sizes, "torch.int64 of 1 dimension on the CPU"),
+            "initial": (initial, "[directions, B, H], or None"),
+            **{f"parameters[{i}]": (parameter, "of the layer") for i, parameter in enumerate(parameters)},
+        }
+    )
+    return parameters
 
 
 def _check(inputs: Tensor, batch_sizes: Tensor, initial: Tensor | None, parameters: list[Tensor]) -> None:
     if inputs.dim() != 2:
-        _fail("inputs", f"of shape {list(inputs.shape)}", "[n, I]")
+        CHECKS.fail("inputs", f"of shape {list(inputs.shape)}", "[n, I]")
     if len(parameters) not in (4, 8) or parameters[1].dim() != 2:
-        _fail("parameters", f"a list of {len(parameters)}", "W_i, W_h, b_i and b_h of one or two directions")
+        CHECKS.fail("parameters", f"a list of {len(parameters)}", "W_i, W_h, b_i and b_h of one or two directions")
+    if not inputs.is_floating_point() or inputs.dtype.itemsize < 2:
+        CHECKS.fail("inputs", inputs.dtype, "a floating type")
     n, H = inputs.shape[0], parameters[1].shape[1]
+    if H < 1 or inputs.shape[1] < 1:
+        CHECKS.fail("parameters", f"of {inputs.shape[1]} inputs and {H} states", "at least one of each")
     shapes = [(3 * H, inputs.shape[1]), (3 * H, H), (3 * H,), (3 * H,)] * (len(parameters) // 4)
     for i, (parameter, shape) in enumerate(zip(parameters, shapes, strict=True)):
         if parameter.shape != shape or parameter.dtype != inputs.dtype or parameter.device != inputs.device:
             found = f"{parameter.dtype} of shape {list(parameter.shape)} on {parameter.device}"
-            _fail(f"parameters[{i}]", found, f"{inputs.dtype} of shape {list(shape)} on {inputs.device}")
+            CHECKS.fail(f"parameters[{i}]", found, f"{inputs.dtype} of shape {list(shape)} on {inputs.device}")
     if batch_sizes.dim() != 1 or batch_sizes.dtype != torch.int64 or batch_sizes.device.type != "cpu":
         found = f"{batch_sizes.dtype} of {batch_sizes.dim()} dimensions on {batch_sizes.device}"
-        _fail("batch_sizes", found, "torch.int64 of 1 dimension on the CPU")
+        CHECKS.fail("batch_sizes", found, "torch.int64 of 1 dimension on the CPU")
     if torch.compiler.is_compiling():
         return  # a graph knows no values
     sizes = batch_sizes.tolist()
     if sum(sizes) != n or any(b < 1 or b > a for a, b in zip(sizes, sizes[1:] or sizes[:1], strict=False)):
-        _fail("batch_sizes", sizes, f"numbers above 0 that do not increase and add up to {n}")
+        CHECKS.fail("batch_sizes", sizes, f"numbers above 0 that do not increase and add up to {n}")
     B = sizes[0] if sizes else 0
-    if initial is not None and (initial.shape != (len(parameters) // 4, B, H) or initial.dtype != inputs.dtype):
-        found = f"{initial.dtype} of shape {list(initial.shape)}"
-        _fail("initial", found, f"{inputs.dtype} of shape {[len(parameters) // 4, B, H]}")
+    if initial is not None:
+        alike = (initial.dtype, initial.device) == (inputs.dtype, inputs.device)
+        if initial.shape != (len(parameters) // 4, B, H) or not alike:
+            found = f"{initial.dtype} of shape {list(initial.shape)} on {initial.device}"
+            CHECKS.fail("initial", found, f"{inputs.dtype} of shape {[len(parameters) // 4, B, H]} on {inputs.device}")
 
 
 def _gru_sequence(
@@ -118,7 +141,7 @@ def _gru_sequence(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     resolve("gru_sequence", inputs.device, "native")  # raises where it cannot serve the call
     if inputs.dtype != torch.float32:
-        _fail("inputs", inputs.dtype, "torch.float32 in a compiled graph")
+        CHECKS.fail("inputs", inputs.dtype, "torch.float32 in a compiled graph")
     if inputs.device.type == "cuda":
         states, final, saved = cuda.forward(inputs, batch_sizes, initial, parameters)
     else:
@@ -190,6 +213,10 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
 
 def _backward(ctx: Any, grad_states: Tensor | None, grad_final: Tensor | None, *_: Tensor | None) -> tuple[Any, ...]:
     x, batch_sizes, initial, gates, recurrent, before, *parameters = ctx.saved_tensors
+    nothing_saved = all(saved is None for saved in (grad_states, grad_final))
+    if not nothing_saved and derivatives_of_derivatives(grad_states, grad_final, x, initial, *parameters):
+        gradients = reference.differentiable_gradients(x, batch_sizes, initial, parameters, grad_states, grad_final)
+        return gradients[0], None, gradients[1], gradients[2:], None
     arguments = (x, batch_sizes, initial, parameters, gates, recurrent, before, ctx.fast)
     of_inputs, of_initial, of_parameters = torch.ops.svebm.gru_sequence_backward(grad_states, grad_final, *arguments)
     return of_inputs, None, of_initial if ctx.has_initial else None, of_parameters, None

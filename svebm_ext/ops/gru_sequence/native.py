@@ -49,8 +49,8 @@ def forward(
     for d in range(n_directions):
         w_ih, _, b_ih, _ = parameters[4 * d : 4 * d + 4]
         multiply(w_ih, inputs.t(), saved.gates[d, :, :n], row_bias=b_ih.contiguous(), fast=fast)
-    states = torch.empty(n, n_directions * H)
-    final = torch.empty(n_directions, int(batch_sizes[0]), H)
+    states = _numbers(n, n_directions * H)
+    final = _numbers(n_directions, int(batch_sizes[0]), H)
     call = _Call(n, batch_sizes, initial, parameters, saved, fast)
     call.run("gru_sequence_cpu", states=states, final_states=final)
     return states, final, saved
@@ -69,7 +69,7 @@ def backward(
     """Gradients of inputs, of initial states, and of the parameters in their order; arguments as `forward`."""
     n, H = inputs.shape[0], parameters[1].shape[1]
     grad_gates, grad_recurrent = torch.empty_like(saved.gates), torch.empty_like(saved.recurrent)
-    grad_initial = torch.empty(len(parameters) // 4, int(batch_sizes[0]), H)
+    grad_initial = _numbers(len(parameters) // 4, int(batch_sizes[0]), H)
     call = _Call(n, batch_sizes, initial, parameters, saved, fast)
     call.run(
         "gru_sequence_backward_cpu",
@@ -80,13 +80,13 @@ def backward(
         grad_initial=grad_initial,
     )
     inputs = one_stride(inputs)
-    grad_inputs = torch.empty(inputs.shape)
+    grad_inputs = _numbers(*inputs.shape)
     gradients: list[Tensor] = []
     for d in range(len(parameters) // 4):
         w_ih, w_hh = parameters[4 * d : 4 * d + 2]
         of_gates, of_q, before = grad_gates[d, :, :n], grad_recurrent[d, :, :n], saved.before[d, :, :n]
         multiply(of_gates.t(), w_ih, grad_inputs, add=d > 0, fast=fast)
-        grad_w_ih, grad_w_hh = torch.empty(w_ih.shape), torch.empty(w_hh.shape)
+        grad_w_ih, grad_w_hh = _numbers(*w_ih.shape), _numbers(*w_hh.shape)
         multiply(of_gates, inputs, grad_w_ih, fast=fast)
         multiply(of_gates[: 2 * H], before.t(), grad_w_hh[: 2 * H], fast=fast)
         multiply(of_q, before.t(), grad_w_hh[2 * H :], fast=fast)
@@ -95,8 +95,13 @@ def backward(
     return grad_inputs, grad_initial, gradients
 
 
+def _numbers(*shape: int) -> Tensor:
+    """Memory that a kernel writes: float32 on the CPU, whatever torch's defaults are."""
+    return torch.empty(shape, dtype=torch.float32, device="cpu")
+
+
 def _saved(n: int, H: int, n_directions: int) -> Saved:
-    arrays = [torch.empty(n_directions, rows, padded(n)) for rows in (3 * H, H, H)]
+    arrays = [_numbers(n_directions, rows, padded(n)) for rows in (3 * H, H, H)]
     for array in arrays:
         array[:, :, n:] = 0.0  # never read, but an op's results are numbers
     return Saved(*arrays)

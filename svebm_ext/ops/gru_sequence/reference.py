@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from svebm_ext.ops.arguments import derivatives_of_derivatives, gradients_with_derivatives
+
 
 def gru_sequence(
     inputs: Float[Tensor, "n I"],
@@ -32,7 +34,8 @@ def gru_sequence(
         gates = F.linear(inputs, w_ih, b_ih)  # under autocast in bfloat16, and with it all that follows
         B = int(batch_sizes[0]) if batch_sizes.numel() else 0
         h = gates.new_zeros(B, w_hh.shape[1]) if initial is None else initial[d].to(gates.dtype)
-        hidden, final = packed_gru(gates, batch_sizes, h, w_hh.to(gates.dtype), b_hh.to(gates.dtype), reverse=d == 1)
+        recurrent = (w_hh.to(gates.dtype), b_hh.to(gates.dtype))
+        hidden, final = packed_gru(gates, batch_sizes, h, *recurrent, reverse=d == 1, source=(inputs, w_ih, b_ih))
         states.append(hidden)
         finals.append(final)
     return torch.cat(states, dim=-1) if len(states) > 1 else states[0], torch.stack(finals)
@@ -46,6 +49,7 @@ def packed_gru(
     bias: Float[Tensor, "three_H"],
     *,
     reverse: bool = False,
+    source: tuple[Tensor, Tensor, Tensor] | None = None,
 ) -> tuple[Float[Tensor, "n H"], Float[Tensor, "B H"]]:
     """Hidden state at every packed position, and after the last position of every row.
 
@@ -56,19 +60,78 @@ def packed_gru(
         weight: W_h, gates r, z, n stacked.
         bias: b_h.
         reverse: run from each row's last position to its first.
+        source: x, W_i and b_i that the input gates are made of. They are there anyway; a derivative of a derivative
+            makes the gates again from them, where without them it has to keep the gates.
 
     Returns:
         States in packed order, and the final state of each row (reverse: at its first position).
 
     Source: Cho et al. 2014; gates as in torch.nn.GRU.
     """
-    return _PackedGRU.apply(input_gates, batch_sizes.tolist(), initial, weight, bias, reverse)
+    kept = (input_gates, None, None) if source is None else source
+    return _PackedGRU.apply(input_gates, batch_sizes.tolist(), initial, weight, bias, reverse, *kept)
+
+
+def by_autograd(
+    inputs: Float[Tensor, "n I"],
+    batch_sizes: Int[Tensor, " T"],
+    initial: Float[Tensor, "directions B H"] | None,
+    parameters: Sequence[Tensor],
+) -> tuple[Float[Tensor, "n directions_H"], Float[Tensor, "directions B H"]]:
+    """As `gru_sequence`, of operations that autograd differentiates any number of times and torch.func transforms."""
+    states, finals, sizes = [], [], batch_sizes.tolist()
+    with torch.autocast(inputs.device.type, enabled=False):
+        for d in range(len(parameters) // 4):
+            w_ih, w_hh, b_ih, b_hh = parameters[4 * d : 4 * d + 4]
+            start = inputs.new_zeros(sizes[0] if sizes else 0, w_hh.shape[1]) if initial is None else initial[d]
+            hidden, final = _recur(F.linear(inputs, w_ih, b_ih), sizes, start, w_hh, b_hh, d == 1)
+            states.append(hidden)
+            finals.append(final)
+    return torch.cat(states, dim=-1) if len(states) > 1 else states[0], torch.stack(finals)
+
+
+def _recur(
+    gates: Tensor, sizes: list[int], state: Tensor, weight: Tensor, bias: Tensor, reverse: bool
+) -> tuple[Tensor, Tensor]:
+    """The recurrence in differentiable operations; arguments as `packed_gru`."""
+    pieces = {0: gates.new_zeros(0, state.shape[1])}
+    for start, size in _steps(sizes, reverse):
+        h = state[:size]
+        input_rz, input_n = gates[start : start + size].tensor_split([2 * h.shape[1]], dim=-1)
+        hidden_rz, hidden_n = torch.addmm(bias, h, weight.t()).tensor_split([2 * h.shape[1]], dim=-1)
+        r, z = torch.sigmoid(input_rz + hidden_rz).chunk(2, dim=-1)
+        pieces[start] = torch.lerp(torch.tanh(input_n + r * hidden_n), h, z)
+        state = torch.cat((pieces[start], state[size:]))
+    return torch.cat([pieces[start] for start in sorted(pieces)]), state
+
+
+def differentiable_gradients(
+    inputs: Tensor,
+    batch_sizes: Tensor,
+    initial: Tensor | None,
+    parameters: Sequence[Tensor],
+    grad_states: Tensor | None,
+    grad_final: Tensor | None,
+) -> list[Tensor | None]:
+    """Gradients of inputs, initial state and each parameter, None where none is asked for, with derivatives."""
+
+    def layer(inputs: Tensor, initial: Tensor | None, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+        return by_autograd(inputs, batch_sizes, initial, parameters)
+
+    return gradients_with_derivatives(layer, [inputs, initial, *parameters], [grad_states, grad_final])
 
 
 class _PackedGRU(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, gates: Tensor, sizes: list[int], initial: Tensor, weight: Tensor, bias: Tensor, reverse: bool
+        ctx: Any,
+        gates: Tensor,
+        sizes: list[int],
+        initial: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        reverse: bool,
+        *source: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         H = initial.shape[1]
         rz = gates[:, : 2 * H].clone()  # becomes sigmoid gates
@@ -76,6 +139,7 @@ class _PackedGRU(torch.autograd.Function):
         recurrent_n = torch.empty_like(n)
         before, hidden = torch.empty_like(n), torch.empty_like(n)
         state = initial.clone()
+        infinite = not bool(initial.isfinite().all())
         transposed = weight.t()
         for start, size in _steps(sizes, reverse):
             part = slice(start, start + size)
@@ -85,15 +149,19 @@ class _PackedGRU(torch.autograd.Function):
             gate = rz[part].add_(recurrent[:, : 2 * H]).sigmoid_()
             candidate = n[part].addcmul_(gate[:, :H], recurrent[:, 2 * H :]).tanh_()
             torch.lerp(candidate, h, gate[:, H:], out=hidden[part])
+            if infinite:  # lerp takes an infinity times 0 where z is nearly 1
+                torch.addcmul(candidate, gate[:, H:], h - candidate, out=hidden[part])
             state[:size] = hidden[part]
         ctx.sizes, ctx.reverse = sizes, reverse
-        ctx.save_for_backward(rz, n, recurrent_n, before, weight)
+        ctx.save_for_backward(rz, n, recurrent_n, before, weight, initial, bias, *source)
         return hidden, state
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        rz, n, recurrent_n, before, weight = ctx.saved_tensors
+        rz, n, recurrent_n, before, weight, initial, bias, *source = ctx.saved_tensors
         grad_hidden, grad_final = gradients
+        if derivatives_of_derivatives(*gradients, initial, weight, bias, *source):
+            return _differentiable_packed(ctx, gradients, initial, weight, bias, source)
         H = n.shape[1]
         r, z = rz[:, :H], rz[:, H:]
         # d h' / d pre-activations, for every position at once; only the running gradient of h goes step by step.
@@ -111,7 +179,24 @@ class _PackedGRU(torch.autograd.Function):
         grad_weight = grad_recurrent.t() @ before
         grad_bias = grad_recurrent.sum(0)
         recurrent[:, 2] = total * candidate  # the input's candidate gate is not scaled by r
-        return grad_recurrent, None, state, grad_weight, grad_bias, None
+        return grad_recurrent, None, state, grad_weight, grad_bias, *[None] * 4
+
+
+def _differentiable_packed(
+    ctx: Any, upstream: tuple[Tensor, ...], initial: Tensor, weight: Tensor, bias: Tensor, source: list[Tensor | None]
+) -> tuple[Tensor | None, ...]:
+    """What `_PackedGRU.backward` returns, with derivatives."""
+    inputs, w_ih, b_ih = source
+    gates = inputs
+    with torch.autocast(weight.device.type, enabled=False):
+        if inputs is not None and w_ih is not None and b_ih is not None:
+            gates = F.linear(inputs.to(weight.dtype), w_ih.to(weight.dtype), b_ih.to(weight.dtype))
+
+        def layer(gates: Tensor, initial: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+            return _recur(gates, ctx.sizes, initial, weight, bias, ctx.reverse)
+
+        of_gates, *others = gradients_with_derivatives(layer, [gates, initial, weight, bias], upstream)
+    return of_gates, None, *others, *[None] * 4
 
 
 def _steps(sizes: list[int], reverse: bool) -> list[tuple[int, int]]:

@@ -8,9 +8,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from svebm_ext.ops.arguments import TEMPERATURES, shown
 from svebm_ext.ops.backend import fall_back, resolve, use_backend
 from svebm_ext.ops.langevin import native, options, reference
-from svebm_ext.ops.langevin.options import Dynamics, LangevinResult, Layers, Network
+from svebm_ext.ops.langevin.options import (
+    ACTIVATIONS,
+    CHECKS,
+    PRECISIONS,
+    Dynamics,
+    LangevinResult,
+    Layers,
+    Network,
+)
 from svebm_ext.ops.philox import Stream, signed_seed
 
 __all__ = ["LangevinResult", "langevin", "langevin_autograd"]
@@ -77,10 +86,13 @@ def langevin(
         ConfigError: an argument has a wrong shape, type, device or value.
         BackendUnavailableError: `backend` is "native" and the native library cannot serve the call.
     """
-    if isinstance(seed, int) and not 0 <= seed < 1 << 64:
-        options.fail("seed", seed, "0 to 2^64 - 1")
+    layers, backend = options.check_types(
+        z, layers, backend, labels=labels, bias=bias, chain_ids=chain_ids, bank_indices=bank_indices
+    )
+    seed, step_size, temper = options.check_tensors_or_numbers(seed, step_size, temper)
+    n_steps, first_step = options.check_steps(n_steps, first_step)
     if chain_ids is None:
-        chain_ids = torch.arange(z.shape[0], device=z.device) if bank_indices is None else bank_indices
+        chain_ids = _ids(z) if bank_indices is None else bank_indices
     weights, biases = [weight.detach() for weight, _ in layers], [offset.detach() for _, offset in layers]
     arguments = (
         weights,
@@ -92,18 +104,18 @@ def langevin(
         seed if isinstance(seed, Tensor) else None,
         n_steps,
         first_step,
-        0.0 if isinstance(step_size, Tensor) else float(step_size),
+        0.0 if isinstance(step_size, Tensor) else step_size,
         step_size if isinstance(step_size, Tensor) else None,
         temper,
-        initial_temper,
-        temperature,
-        reference_precision,
-        noise_scale,
-        metropolis,
-        diagnostics,
-        activation,
-        negative_slope,
-        precision,
+        CHECKS.number("initial_temper", initial_temper),
+        CHECKS.number("temperature", temperature, *TEMPERATURES),
+        CHECKS.number("reference_precision", reference_precision, 0.0),
+        CHECKS.number("noise_scale", noise_scale, 0.0),
+        CHECKS.flag("metropolis", metropolis),
+        CHECKS.flag("diagnostics", diagnostics),
+        CHECKS.choice("activation", activation, ACTIVATIONS),
+        CHECKS.number("negative_slope", negative_slope),
+        CHECKS.choice("precision", precision, PRECISIONS),
         backend or "",
     )
     if bank_indices is None:
@@ -121,13 +133,17 @@ def langevin(
     )
 
 
+def _ids(z: Tensor) -> Tensor:
+    return torch.arange(z.shape[0], dtype=torch.int64, device=z.device)
+
+
 def langevin_autograd(
     z: Float[Tensor, "N D"],
     log_density: Callable[[Tensor], Tensor],
     *,
     n_steps: int,
     step_size: float | Float[Tensor, " S"],
-    seed: int,
+    seed: int | Int[Tensor, ""],
     reference_precision: float = 0.0,
     noise_scale: float = 1.0,
     temper: Float[Tensor, " S"] | None = None,
@@ -149,23 +165,27 @@ def langevin_autograd(
     Raises:
         ConfigError: an argument has a wrong shape, type, device or value.
     """
+    options.check_types(z, None, None, chain_ids=chain_ids)
+    if not callable(log_density):
+        CHECKS.fail("log_density", shown(log_density), "a function of z [N, D] to [N]")
+    seed, step_size, temper = options.check_tensors_or_numbers(seed, step_size, temper)
+    n_steps, first_step = options.check_steps(n_steps, first_step)
     dynamics = Dynamics(
         n_steps=n_steps,
         step_size=step_size,
         seed=seed,
-        reference_precision=reference_precision,
-        noise_scale=noise_scale,
+        reference_precision=CHECKS.number("reference_precision", reference_precision, 0.0),
+        noise_scale=CHECKS.number("noise_scale", noise_scale, 0.0),
         tempers=temper,
-        initial_temper=initial_temper,
-        metropolis=metropolis,
+        initial_temper=CHECKS.number("initial_temper", initial_temper),
+        metropolis=CHECKS.flag("metropolis", metropolis),
         first_step=first_step,
         stream=Stream.LANGEVIN,
-        diagnostics=diagnostics,
+        diagnostics=CHECKS.flag("diagnostics", diagnostics),
     )
     options.check_dynamics(dynamics, z.device)
     options.check_state(z, chain_ids, z.shape[0])
-    if chain_ids is None:
-        chain_ids = torch.arange(z.shape[0], device=z.device)
+    chain_ids = _ids(z) if chain_ids is None else chain_ids
     with torch.no_grad():
         return reference.run_chains(z.detach(), reference.autograd_target(log_density), dynamics, chain_ids)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import torch
@@ -16,6 +17,9 @@ from svebm_ext.ops.threads import kernel_threads
 CHAIN_GROUP = 16
 """Chains whose sums a kernel writes together: kSvebmChainGroup of csrc/langevin/langevin.h."""
 
+PART_OPERATIONS = 2e10
+"""Floating-point operations of a call on the CPU that nothing can interrupt: about half a second of one thread."""
+
 
 def run(
     states: Float[Tensor, "rows D"],
@@ -25,7 +29,14 @@ def run(
     indices: Int[Tensor, " N"] | None,
     precision: str,
 ) -> LangevinResult:
-    """As `reference.run`; rows `indices` of `states` are written back where they are given."""
+    """As `reference.run`; rows `indices` of `states` are written back where they are given.
+
+    On the CPU a long run goes in parts, between which an interrupt is heard; a bank is written to after the last one.
+    A chain's bits do not depend on how its steps are divided.
+    """
+    n_steps = _steps_of_a_part(states, network, dynamics, chain_ids)
+    if n_steps < dynamics.n_steps:
+        return _run_in_parts(states, network, dynamics, chain_ids, indices, precision, n_steps)
     call = _Call(states, network, dynamics, chain_ids, indices, precision)
     native, device = native_module(), states.device
     if device.type == "cuda":
@@ -38,10 +49,49 @@ def run(
     else:
         n_threads = kernel_threads()
         size = native.langevin_cpu_workspace(call.fields, n_threads)
-        workspace = torch.empty(size + 64, dtype=torch.uint8)
+        workspace = torch.empty(size + 64, dtype=torch.uint8, device="cpu")
         start = workspace.data_ptr()
         native.langevin_cpu(call.fields, start + -start % 64, n_threads)
     return call.result()
+
+
+def _steps_of_a_part(states: Tensor, network: Network, dynamics: Dynamics, chain_ids: Tensor) -> int:
+    """Steps of a call; all of them on CUDA, and where log weights are summed up over them."""
+    if states.device.type != "cpu" or dynamics.tempers is not None:
+        return dynamics.n_steps
+    a_step = 4.0 * chain_ids.shape[0] * sum(weight.numel() for weight, _ in network.layers)
+    return min(dynamics.n_steps, max(1, int(PART_OPERATIONS / max(a_step, 1.0))))
+
+
+def _run_in_parts(
+    states: Tensor,
+    network: Network,
+    dynamics: Dynamics,
+    chain_ids: Tensor,
+    indices: Tensor | None,
+    precision: str,
+    part: int,
+) -> LangevinResult:
+    z, results = states if indices is None else states[indices], []
+    for start in range(0, dynamics.n_steps, part):
+        size = dynamics.step_size
+        own = dataclasses.replace(
+            dynamics,
+            n_steps=min(part, dynamics.n_steps - start),
+            first_step=dynamics.first_step + start,
+            step_size=size[start : start + part] if isinstance(size, Tensor) else size,
+        )
+        results.append(run(z, network, own, chain_ids, None, precision))
+        z = results[-1].z
+    if indices is not None:
+        states[indices] = z
+
+    def joined(name: str) -> Tensor | None:
+        values = [getattr(result, name) for result in results]
+        return None if values[0] is None else torch.cat(values)
+
+    finite = torch.stack([result.finite for result in results]).all()
+    return LangevinResult(z, joined("mean_energy"), joined("mean_gradient_norm"), joined("acceptance"), None, finite)
 
 
 def unsupported_reason(

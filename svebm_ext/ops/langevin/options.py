@@ -1,20 +1,23 @@
 """What every backend of `langevin` is given and gives back, and the checks that are done once for all of them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from svebm_ext.errors import ConfigError
+from svebm_ext.ops.arguments import LARGEST, TEMPERATURES, Arguments, shown
 from svebm_ext.ops.philox import Stream
 
 Layers = Sequence[tuple[Tensor, Tensor]]
 ACTIVATIONS = ("gelu", "leaky_relu", "silu", "tanh")
 PRECISIONS = ("fp32", "fast")
+CHECKS = Arguments("langevin")
+STEPS = 1 << 32
+LAYERS = "1 to 3 pairs (weight [out, in], bias [out])"
 
 
 class LangevinResult(NamedTuple):
@@ -77,9 +80,47 @@ class Dynamics:
         return self.step_size.tolist() if isinstance(self.step_size, Tensor) else [self.step_size] * self.n_steps
 
 
-def fail(name: str, value: object, expected: str) -> None:
+def fail(name: str, value: object, expected: str) -> NoReturn:
     """Raise a ConfigError that names the option, its value and what is expected."""
-    raise ConfigError(f"langevin: {name} is {value}; expected {expected}")
+    CHECKS.fail(name, value, expected)
+
+
+def check_types(z: Any, layers: Any, backend: Any, **tensors: Any) -> tuple[Layers, str | None]:
+    """Check the Python types of the tensors of a call, those by name being optional; return layers and backend."""
+    CHECKS.tensor("z", z, "[N, D] of float32 or float64")
+    for name, tensor in tensors.items():
+        if tensor is not None:
+            CHECKS.tensor(name, tensor, "or None")
+    if layers is None:
+        return [], CHECKS.backend(backend)
+    if isinstance(layers, (str, bytes, Tensor)) or not isinstance(layers, Iterable):
+        fail("layers", shown(layers), LAYERS)
+    pairs = []
+    for index, pair in enumerate(layers):
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            fail(f"layers[{index}]", shown(pair), "a pair (weight [out, in], bias [out])")
+        for tensor in pair:
+            CHECKS.tensor(f"layers[{index}]", tensor, "weight [out, in] or bias [out]")
+        pairs.append((pair[0], pair[1]))
+    return pairs, CHECKS.backend(backend)
+
+
+def check_tensors_or_numbers(
+    seed: Any, step_size: Any, temper: Any
+) -> tuple[int | Tensor, float | Tensor, Tensor | None]:
+    """Check the Python types of what may be a tensor; those [S] hold no gradient."""
+    if isinstance(step_size, Tensor) and step_size.dim() > 0:
+        step_size = CHECKS.tensor("step_size", step_size, "one number per step").detach()
+    else:
+        step_size = CHECKS.number("step_size", step_size, 0.0, above=True)
+    if temper is not None:
+        temper = CHECKS.tensor("temper", temper, "one number per step [S], or None").detach()
+    return CHECKS.seed(seed), step_size, temper
+
+
+def check_steps(n_steps: Any, first_step: Any) -> tuple[int, int]:
+    """Check the Python types of the numbers of steps."""
+    return CHECKS.integer("n_steps", n_steps, 1, STEPS), CHECKS.integer("first_step", first_step, 0, STEPS - 1)
 
 
 def check_dynamics(dynamics: Dynamics, device: torch.device) -> None:
@@ -91,12 +132,15 @@ def check_dynamics(dynamics: Dynamics, device: torch.device) -> None:
         fail("first_step", dynamics.first_step, "0 <= first_step and first_step + n_steps <= 2^32")
     if isinstance(s, Tensor):
         _check_per_step("step_size", s, n_steps, device)
-        if s.device.type == "cpu" and not bool(((s > 0) & (s < math.inf)).all()):
-            fail("step_size", s.tolist(), "positive and finite")
-    elif not 0 < s < math.inf:
+        if s.device.type == "cpu" and not bool(((s > 0) & (s <= LARGEST)).all()):
+            fail("step_size", s.tolist() if n_steps <= 8 else "not so throughout", "positive and finite")
+    elif not 0 < s <= LARGEST:
         fail("step_size", s, "positive and finite")
     if dynamics.tempers is not None:
         _check_per_step("temper", dynamics.tempers, n_steps, device)
+        CHECKS.finite("temper", dynamics.tempers)
+    for name in ("initial_temper", "reference_precision", "noise_scale"):
+        CHECKS.number(name, getattr(dynamics, name))
     if not 0 <= dynamics.reference_precision < math.inf:
         fail("reference_precision", dynamics.reference_precision, "0 (uniform reference) or a positive number")
     if not 0 <= dynamics.noise_scale < math.inf:
@@ -113,6 +157,8 @@ def check_dynamics(dynamics: Dynamics, device: torch.device) -> None:
 
 
 def _check_per_step(name: str, values: Tensor, n_steps: int, device: torch.device) -> None:
+    if not values.is_floating_point() or values.dtype.itemsize < 2:
+        fail(name, f"of type {values.dtype}", "a floating type")
     if values.shape != (n_steps,):
         fail(name, f"of shape {tuple(values.shape)}", f"one number per step, shape ({n_steps},)")
     if values.device.type != "cpu" and values.device != device:
@@ -127,6 +173,7 @@ def check_state(z: Tensor, chain_ids: Tensor | None, n_chains: int) -> None:
         fail("z", f"of type {z.dtype}", "float32 or float64")
     if chain_ids is not None:
         _check_indices("chain_ids", chain_ids, n_chains, z.device)
+        CHECKS.ids("chain_ids", chain_ids)
 
 
 def check_bank(z: Tensor, bank_indices: Tensor) -> None:
@@ -146,10 +193,10 @@ def check_network(network: Network, z: Tensor, n_chains: int, precision: str) ->
         fail("activation", repr(network.activation), f"one of {', '.join(ACTIVATIONS)}")
     if precision not in PRECISIONS:
         fail("precision", repr(precision), f"one of {', '.join(PRECISIONS)}")
-    if not 0 < network.temperature < math.inf:
-        fail("temperature", network.temperature, "positive and finite")
+    CHECKS.number("temperature", network.temperature, *TEMPERATURES)
+    CHECKS.number("negative_slope", network.negative_slope)
     if not 1 <= len(network.layers) <= 3:
-        fail("layers", f"a list of {len(network.layers)}", "1 to 3 pairs (weight [out, in], bias [out])")
+        fail("layers", f"a list of {len(network.layers)}", LAYERS)
     width = z.shape[1]
     for index, (weight, offset) in enumerate(network.layers):
         if weight.dim() != 2 or weight.shape[1] != width or weight.shape[0] < 1 or offset.shape != weight.shape[:1]:

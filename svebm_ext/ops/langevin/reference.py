@@ -80,6 +80,7 @@ def network_target(network: Network, with_energy: bool) -> Target:
                 logits = logits / temperature
             if with_energy:
                 energy = temperature * torch.logsumexp(logits, dim=1)
+                energy = torch.where(energy.abs() == math.inf, math.nan, energy)  # its gradient is no number either
             gradient = torch.softmax(logits, dim=1) @ weights[last]
         for layer in reversed(range(last)):
             gradient = backward(gradient, saved[layer]) @ weights[layer]

@@ -14,11 +14,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svebm_ext.errors import ConfigError
+from svebm_ext.ops.arguments import Arguments
 from svebm_ext.ops.backend import resolve
 from svebm_ext.ops.philox import native, reference
 
 __all__ = ["Stream", "philox_normal", "philox_uniform", "signed_seed"]
+
+CHECKS = Arguments("philox")
+STEPS = 1 << 32
+MOST_NUMBERS = (1 << 31) - 1
 
 
 class Stream(enum.IntEnum):
@@ -94,10 +98,15 @@ def _call(
     normal: bool,
     backend: str | None,
 ) -> Tensor:
-    if isinstance(seed, int) and not 0 <= seed < 1 << 64:
-        raise ConfigError(f"philox: seed {seed} is outside 0 .. 2^64 - 1")
+    seed = CHECKS.seed(seed)
+    CHECKS.tensor("chain_ids", chain_ids, "torch.int64 of 1 dimension")
+    dim = CHECKS.integer("dim", dim, 1, MOST_NUMBERS)
+    n_steps = CHECKS.integer("n_steps", n_steps, 0, STEPS)
+    first_step = CHECKS.integer("first_step", first_step, 0, STEPS)
+    stream = CHECKS.integer("stream", stream, 0, 255)
+    backend = CHECKS.backend(backend)
     number, tensor = (0, seed) if isinstance(seed, Tensor) else (signed_seed(seed), None)
-    arguments = (dim, first_step, n_steps, int(stream), normal, backend or "")
+    arguments = (dim, first_step, n_steps, stream, normal, backend or "")
     return torch.ops.svebm.philox(chain_ids, number, tensor, *arguments)
 
 
@@ -108,17 +117,17 @@ def signed_seed(seed: int) -> int:
 
 def _check(chain_ids: Tensor, seed: Tensor | None, dim: int, first_step: int, n_steps: int, stream: int) -> None:
     if chain_ids.dtype != torch.int64 or chain_ids.dim() != 1:
-        found = f"{chain_ids.dtype} of {chain_ids.dim()} dimensions"
-        raise ConfigError(f"philox: chain_ids is {found}; expected torch.int64 of 1 dimension")
+        CHECKS.fail("chain_ids", f"{chain_ids.dtype} of {chain_ids.dim()} dimensions", "torch.int64 of 1 dimension")
     if seed is not None and (seed.dtype != torch.int64 or seed.dim() != 0 or seed.device != chain_ids.device):
         found = f"{seed.dtype} of {seed.dim()} dimensions on {seed.device}"
-        raise ConfigError(f"philox: seed is {found}; expected an integer or a torch.int64 scalar on {chain_ids.device}")
+        CHECKS.fail("seed", found, f"an integer or a torch.int64 scalar on {chain_ids.device}")
     if dim < 1 or n_steps < 0:
-        raise ConfigError(f"philox: dim {dim} and n_steps {n_steps}; expected dim >= 1 and n_steps >= 0")
-    if first_step < 0 or first_step + n_steps > 1 << 32:
-        raise ConfigError(f"philox: steps {first_step} .. {first_step + n_steps} leave the range 0 .. 2^32")
+        CHECKS.fail("dim or n_steps", f"{dim} or {n_steps}", "dim >= 1 and n_steps >= 0")
+    if first_step < 0 or first_step + n_steps > STEPS:
+        CHECKS.fail("steps", f"{first_step} .. {first_step + n_steps}", "steps in the range 0 .. 2^32")
     if not 0 <= stream < 256:
-        raise ConfigError(f"philox: stream {stream} is outside 0 .. 255")
+        CHECKS.fail("stream", stream, "0 .. 255")
+    CHECKS.ids("chain_ids", chain_ids)
 
 
 def _philox(

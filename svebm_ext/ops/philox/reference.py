@@ -39,9 +39,9 @@ def _round_keys(seed: int | Int[Tensor, ""], device: torch.device) -> Int[Tensor
     if isinstance(seed, Tensor):  # stays on its device: reading it would wait for the device
         halves = torch.stack((seed & WORD_MASK, (seed >> 32) & WORD_MASK))
     else:
-        halves = torch.tensor((seed & WORD_MASK, (seed >> 32) & WORD_MASK), device=device)
-    rounds = torch.arange(N_ROUNDS, device=device)[:, None]
-    return (halves + rounds * torch.tensor(KEY_INCREMENTS, device=device)) & WORD_MASK
+        halves = torch.tensor((seed & WORD_MASK, (seed >> 32) & WORD_MASK), dtype=torch.int64, device=device)
+    rounds = torch.arange(N_ROUNDS, dtype=torch.int64, device=device)[:, None]
+    return (halves + rounds * torch.tensor(KEY_INCREMENTS, dtype=torch.int64, device=device)) & WORD_MASK
 
 
 def step_words(

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from svebm_ext.errors import ConfigError
+from svebm_ext.ops.arguments import (
+    Arguments,
+    derivatives_of_derivatives,
+    gradients_with_derivatives,
+    is_transformed,
+)
 from svebm_ext.ops.backend import fall_back, resolve
 from svebm_ext.ops.native_products import bf16_operands
 from svebm_ext.ops.token_loss import native, reference
 
 __all__ = ["token_loss"]
+
+CHECKS = Arguments("token_loss")
 
 
 def token_loss(
@@ -29,7 +37,8 @@ def token_loss(
 
     Where gradients are needed they are computed along with the loss, for a gradient of the loss that is the same for
     all tokens, as the mean over a batch has. Should it be another, backward computes them again: results are right in
-    any case, and faster where the expectation holds.
+    any case, and faster where the expectation holds. A derivative of that gradient, and the transforms of torch.func,
+    are right as well: they take the equation in plain torch, which holds all logits.
 
     Args:
         hidden: h, states of real tokens.
@@ -46,15 +55,27 @@ def token_loss(
         ConfigError: an argument has a wrong shape, type, device or value.
         BackendUnavailableError: `backend` is "native" and the native library cannot serve the call.
     """
+    CHECKS.tensors(
+        {
+            "hidden": (hidden, "float32 or float64 of shape [n, H]"),
+            "weight": (weight, "[V, H]"),
+            "targets": (targets, "torch.int64 of shape [n]"),
+            "bias": (bias, "[V], or None"),
+        }
+    )
+    token_weight, backend = CHECKS.number("token_weight", token_weight), CHECKS.backend(backend)
     fast = hidden.dtype != torch.float64 and bf16_operands(hidden.device)
     if torch.is_autocast_enabled(hidden.device.type) and hidden.dtype in (torch.bfloat16, torch.float16):
         hidden = hidden.to(weight.dtype)
+    if is_transformed():
+        _check(hidden, weight, bias, targets)
+        return reference.at_once(hidden, weight, targets, bias, fast=fast)
     parameters = (hidden, weight) if bias is None else (hidden, weight, bias)
     gradients = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in parameters)
     if gradients and _fits_at_once(hidden, weight, backend):
         _check(hidden, weight, bias, targets)
         return reference.at_once(hidden, weight, targets, bias, fast=fast)
-    arguments = (hidden, weight, bias, targets, float(token_weight), gradients, fast, backend or "")
+    arguments = (hidden, weight, bias, targets, token_weight, gradients, fast, backend or "")
     if gradients and not torch.compiler.is_compiling():
         return _TokenLoss.apply(*arguments)
     return torch.ops.svebm.token_loss(*arguments)[0]
@@ -85,39 +106,48 @@ class _TokenLoss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        nothing = [None] * (1 + len(ctx.options))
+        if derivatives_of_derivatives(*upstream, *ctx.saved_tensors):
+            return *_differentiable_gradients(upstream[0], *ctx.saved_tensors, fast=ctx.options[2]), *nothing
         gradients, ctx.gradients = ctx.gradients, None
         if gradients is None or not _is_expected(upstream[0], ctx.options[0]):
             token_weight, _, fast, backend = ctx.options
             given = gradients or [upstream[0].new_empty(0)] * 3
             options = (token_weight if gradients else 0.0, True, fast, backend)
             gradients = torch.ops.svebm.token_loss_backward(*upstream, *ctx.saved_tensors, *given, *options)
-        nothing = [None] * (1 + len(ctx.options))
         return gradients[0], gradients[1], gradients[2] if ctx.has_bias else None, *nothing
 
 
 def _is_expected(upstream: Tensor, token_weight: float) -> bool:
-    return bool((upstream == torch.tensor(token_weight, dtype=upstream.dtype)).all())
+    return bool((upstream == torch.tensor(token_weight, dtype=upstream.dtype, device="cpu")).all())
 
 
-def _fail(name: str, found: object, expected: str) -> NoReturn:
-    raise ConfigError(f"token_loss: {name} is {found}; expected {expected}")
+def _differentiable_gradients(
+    upstream: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, *, fast: bool
+) -> list[Tensor | None]:
+    """Gradients of hidden, weight and bias, None where none is asked for, that have derivatives themselves."""
+
+    def loss(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor]:
+        return (reference.at_once(hidden, weight, targets, bias, fast=fast),)
+
+    return gradients_with_derivatives(loss, [hidden, weight, bias], [upstream])
 
 
-def _check(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> None:
+def _check(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, checks: Arguments = CHECKS) -> None:
     if hidden.dim() != 2 or hidden.dtype not in (torch.float32, torch.float64):
-        _fail("hidden", f"{hidden.dtype} of shape {list(hidden.shape)}", "float32 or float64 of shape [n, H]")
+        checks.fail("hidden", f"{hidden.dtype} of shape {list(hidden.shape)}", "float32 or float64 of shape [n, H]")
     n, H = hidden.shape
     if weight.dim() != 2 or weight.shape[1] != H or weight.shape[0] < 1 or H < 1:
-        _fail("weight", f"of shape {list(weight.shape)}", f"[V, {H}] with V and H of at least 1")
+        checks.fail("weight", f"of shape {list(weight.shape)}", f"[V, {H}] with V and H of at least 1")
     if bias is not None and bias.shape != weight.shape[:1]:
-        _fail("bias", f"of shape {list(bias.shape)}", f"[{weight.shape[0]}]")
+        checks.fail("bias", f"of shape {list(bias.shape)}", f"[{weight.shape[0]}]")
     if targets.shape != (n,) or targets.dtype != torch.int64:
-        _fail("targets", f"{targets.dtype} of shape {list(targets.shape)}", f"torch.int64 of shape [{n}]")
+        checks.fail("targets", f"{targets.dtype} of shape {list(targets.shape)}", f"torch.int64 of shape [{n}]")
     for name, tensor in (("weight", weight), ("bias", bias)):
         if tensor is not None and (tensor.dtype, tensor.device) != (hidden.dtype, hidden.device):
-            _fail(name, f"{tensor.dtype} on {tensor.device}", f"{hidden.dtype} on {hidden.device}, as hidden is")
+            checks.fail(name, f"{tensor.dtype} on {tensor.device}", f"{hidden.dtype} on {hidden.device}, as hidden is")
     if targets.device != hidden.device:
-        _fail("targets", f"on {targets.device}", f"{hidden.device}, where hidden is")
+        checks.fail("targets", f"on {targets.device}", f"{hidden.device}, where hidden is")
 
 
 def _check_targets(targets: Tensor, V: int) -> None:
@@ -125,7 +155,7 @@ def _check_targets(targets: Tensor, V: int) -> None:
     if targets.device.type == "cpu" and targets.numel() > 0:
         low, high = (int(x) for x in targets.aminmax())
         if low < 0 or high >= V:
-            _fail("targets", f"from {low} to {high}", f"words from 0 to {V - 1}")
+            CHECKS.fail("targets", f"from {low} to {high}", f"words from 0 to {V - 1}")
 
 
 def _run(
@@ -235,6 +265,10 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
 
 
 def _backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+    operands = ctx.saved_tensors[:4]
+    if derivatives_of_derivatives(upstream[0], *operands):
+        fast = ctx.options[2]
+        return *_differentiable_gradients(upstream[0], *operands, fast=fast), *[None] * (1 + len(ctx.options))
     gradients = torch.ops.svebm.token_loss_backward(upstream[0].contiguous(), *ctx.saved_tensors, *ctx.options)
     return *gradients[:2], gradients[2] if ctx.has_bias else None, *[None] * (1 + len(ctx.options))
 

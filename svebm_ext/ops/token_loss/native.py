@@ -27,10 +27,10 @@ def by_chunks(
     targets = targets.contiguous()
     bias = None if bias is None else bias.contiguous()
     weights = token_weights.contiguous() if isinstance(token_weights, Tensor) else None
-    loss = torch.empty(n)
-    grad_hidden = torch.empty((n, H) if gradients else 0)
-    grad_weight = torch.empty((V, H) if gradients else 0)
-    grad_bias = torch.empty(V if gradients and bias is not None else 0)
+    loss = _numbers(n)
+    grad_hidden = _numbers(n, H) if gradients else _numbers(0)
+    grad_weight = _numbers(V, H) if gradients else _numbers(0)
+    grad_bias = _numbers(V if gradients and bias is not None else 0)
     native = native_module()
     arguments = native.TokenLossArguments(
         *(hidden.data_ptr(), hidden.stride(0), weight.data_ptr(), weight.stride(0)),
@@ -39,6 +39,11 @@ def by_chunks(
     )
     run(native.token_loss_cpu, native.token_loss_cpu_workspace, arguments, kernel_threads())
     return loss, grad_hidden, grad_weight, grad_bias
+
+
+def _numbers(*shape: int) -> Tensor:
+    """Memory that the kernel writes: float32 on the CPU, whatever torch's defaults are."""
+    return torch.empty(shape, dtype=torch.float32, device="cpu")
 
 
 def _with_rows(matrix: Tensor) -> Tensor:

@@ -10,6 +10,9 @@ from torch import Tensor
 CHUNK_NUMBERS = 1 << 23
 """Logits held at a time, whatever the vocabulary."""
 
+NO_TARGET = -(1 << 62)
+"""What stands for no token in torch's cross-entropy: nothing that a caller passes."""
+
 
 def token_loss(
     hidden: Float[Tensor, "n H"],
@@ -18,7 +21,12 @@ def token_loss(
     bias: Float[Tensor, " V"] | None = None,
 ) -> Float[Tensor, " n"]:
     """logsumexp_v(h W^T + b)_v - (h W^T + b)_target of every token, in nats."""
-    return F.cross_entropy(F.linear(hidden, weight, bias), targets, reduction="none")
+    return cross_entropy(F.linear(hidden, weight, bias), targets)
+
+
+def cross_entropy(logits: Float[Tensor, "n V"], targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """-log softmax(logits)_target. No target is skipped, as torch's own does with -100: it is no word."""
+    return F.cross_entropy(logits, targets, reduction="none", ignore_index=NO_TARGET)
 
 
 def at_once(
@@ -34,7 +42,7 @@ def at_once(
         if not fast:
             return token_loss(hidden, weight, targets, bias)
         logits = F.linear(hidden.to(torch.bfloat16), weight.to(torch.bfloat16)).to(hidden.dtype)
-        return F.cross_entropy(logits if bias is None else logits + bias, targets, reduction="none")
+        return cross_entropy(logits if bias is None else logits + bias, targets)
 
 
 def by_chunks(
@@ -57,6 +65,19 @@ def by_chunks(
         gradients: compute them.
         fast: multiply in bfloat16; results are of the type of `hidden`.
     """
+    with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
+        return _by_chunks(hidden, weight, bias, targets, token_weights, gradients, fast)
+
+
+def _by_chunks(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    token_weights: Tensor | float,
+    gradients: bool,
+    fast: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     (n, _), V = hidden.shape, weight.shape[0]
     work = torch.bfloat16 if fast else hidden.dtype
     weight_work = weight.to(work)

@@ -1,0 +1,190 @@
+"""Checks of an op's arguments that every op makes alike: Python types, ranges of numbers, kinds of tensors.
+
+They run in the public functions, before torch's dispatcher sees an argument: its own messages name a schema, not the
+argument that a caller wrote.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from svebm_ext.errors import ConfigError
+
+LARGEST = torch.finfo(torch.float32).max
+"""Largest float32: kernels compute with numbers of this type."""
+
+MAX_ID = 1 << 56
+"""Ids of chains and rows lie below, so that the streams of the random numbers stay apart."""
+
+TEMPERATURES = (1e-20, 1e20)
+"""What scores can be divided by such that those of order one stay numbers of float32."""
+
+
+def shown(value: object) -> str:
+    """A value as an error shows it: short, and a tensor or an array by its type and shape."""
+    if isinstance(value, Tensor):
+        return f"a tensor of {value.dtype}, shape {list(value.shape)}"
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return f"a {type(value).__name__} of {value.dtype}, shape {list(value.shape)}"
+    if value is None or isinstance(value, bool):
+        return str(value)
+    text = repr(value)
+    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
+
+
+class Arguments:
+    """Checks of one op's arguments; every error names the op, the argument, its value and what is expected.
+
+    Args:
+        op: name of the op.
+    """
+
+    def __init__(self, op: str) -> None:
+        self.op = op
+
+    def fail(self, name: str, found: object, expected: str) -> NoReturn:
+        """Raise a ConfigError that names the argument, what it is and what is expected."""
+        raise ConfigError(f"{self.op}: {name} is {found}; expected {expected}")
+
+    def integer(self, name: str, value: Any, low: int = -(1 << 63), high: int = (1 << 63) - 1) -> int:
+        """A whole number from low to high: an int, or what stands for one (numpy's integers), but no bool."""
+        expected = f"a whole number, {_power(low)} to {_power(high)}"
+        if isinstance(value, torch.SymInt):
+            return value  # type: ignore[return-value]  # of a graph that is compiled: its value is not known
+        if isinstance(value, (bool, Tensor)):
+            self.fail(name, shown(value), expected)
+        try:
+            number = int(value) if isinstance(value, int) else operator.index(value)
+        except TypeError:
+            self.fail(name, shown(value), expected)
+        if not low <= number <= high:
+            self.fail(name, number, expected)
+        return number
+
+    def number(
+        self, name: str, value: Any, low: float = -LARGEST, high: float = LARGEST, *, above: bool = False
+    ) -> float:
+        """A finite number from low to high (above low where asked for): a float, an int, a tensor of one number."""
+        expected = f"a number {'above' if above else 'from'} {low:g} to {high:g}"
+        if isinstance(value, (torch.SymFloat, torch.SymInt)):
+            return value  # type: ignore[return-value]
+        if isinstance(value, Tensor):
+            if value.dim() != 0 or value.dtype == torch.bool or value.is_complex() or value.is_meta:
+                self.fail(name, shown(value), expected)
+            value = value.item()
+        if (
+            isinstance(value, (bool, str, bytes))
+            or not hasattr(value, "__float__")
+            or bool(getattr(value, "shape", None))
+        ):
+            self.fail(name, shown(value), expected)
+        try:
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            self.fail(name, shown(value), expected)
+        if not low <= number <= high or (above and number == low):  # false for NaN
+            self.fail(name, value, expected)
+        return number
+
+    def flag(self, name: str, value: Any) -> bool:
+        """True or False."""
+        if not isinstance(value, bool):
+            self.fail(name, shown(value), "True or False")
+        return value
+
+    def choice(self, name: str, value: Any, choices: Sequence[str]) -> str:
+        """One of some words."""
+        if not isinstance(value, str) or value not in choices:
+            self.fail(name, repr(value), f"one of {', '.join(choices)}")
+        return value
+
+    def backend(self, value: Any) -> str | None:
+        """A backend's name, or None; `svebm_ext.ops.backend` knows the names."""
+        if value is not None and not isinstance(value, str):
+            self.fail("backend", shown(value), "auto, native, reference or None")
+        return value
+
+    def tensor(self, name: str, value: Any, expected: str) -> Tensor:
+        """A dense tensor."""
+        if not isinstance(value, Tensor):
+            self.fail(name, shown(value), f"a tensor, {expected}")
+        if value.layout != torch.strided or value.is_quantized:
+            self.fail(name, f"a tensor of layout {value.layout}", f"a dense one, {expected}")
+        return value
+
+    def tensors(self, expected: dict[str, tuple[Any, str]]) -> None:
+        """Several of them: name -> (value, what is expected). None passes where the expectation says "or None"."""
+        for name, (value, text) in expected.items():
+            if value is not None or not text.endswith("or None"):
+                self.tensor(name, value, text)
+
+    def seed(self, value: Any) -> int | Tensor:
+        """A 64-bit key: a whole number, or a tensor whose type the op looks at."""
+        if isinstance(value, Tensor):
+            return self.tensor("seed", value, "an int64 scalar, or a whole number")
+        return self.integer("seed", value, 0, (1 << 64) - 1)
+
+    def ids(self, name: str, values: Tensor) -> None:
+        """Ids of chains or rows, 0 to 2^56 - 1; on the CPU only, where reading them waits for nothing."""
+        if values.device.type == "cpu" and values.numel() > 0:
+            low, high = (int(value) for value in values.aminmax())
+            if low < 0 or high >= MAX_ID:
+                self.fail(name, f"from {low} to {high}", "ids from 0 to 2^56 - 1")
+
+    def finite(self, name: str, values: Tensor) -> None:
+        """Numbers that are finite in float32; on the CPU only."""
+        if values.device.type == "cpu" and not bool((values.abs() <= LARGEST).all()):
+            self.fail(name, values.tolist() if values.numel() <= 8 else "not finite throughout", "finite numbers")
+
+
+def _power(number: int) -> str:
+    """A bound as a reader knows it: 2^63 - 1 in place of 19 digits."""
+    for sign, part in (("", number), ("-", -number)):
+        if part >= 1 << 20 and part & (part - 1) == 0:
+            return f"{sign}2^{part.bit_length() - 1}"
+        if part >= 1 << 20 and part & (part + 1) == 0:
+            return f"{sign}2^{part.bit_length()} - 1"
+    return str(number)
+
+
+def derivatives_of_derivatives(*tensors: Tensor | None) -> bool:
+    """Whether a backward pass is itself recorded (create_graph), so that what it returns must have a derivative."""
+    return torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)
+
+
+def gradients_with_derivatives(
+    function: Callable[..., tuple[Tensor, ...]], operands: Sequence[Tensor | None], upstream: Sequence[Tensor | None]
+) -> list[Tensor | None]:
+    """Gradients of a function of some operands, None where none is asked for, that have derivatives themselves.
+
+    Args:
+        function: of the operands, in operations that autograd knows.
+        operands: what it is called with.
+        upstream: gradient of each result, None where it has none.
+    """
+    # aliases: of what one operand is made is no business of another's, and autograd need not go there
+    own = [None if x is None else x.view_as(x) if x.requires_grad else x.detach() for x in operands]
+    pairs = [(r, g) for r, g in zip(function(*own), upstream, strict=True) if g is not None and r.requires_grad]
+    wanted = [x for x in own if x is not None and x.requires_grad]
+    if not pairs or not wanted:
+        return [None] * len(own)
+    results, gradients = [r for r, _ in pairs], [g for _, g in pairs]
+    found = iter(torch.autograd.grad(results, wanted, gradients, create_graph=True, allow_unused=True))
+    return [next(found) if x is not None and x.requires_grad else None for x in own]
+
+
+def is_transformed() -> bool:
+    """Whether a transform of torch.func, or forward-mode differentiation, is active: hand-written gradients have none.
+
+    Both have no public question; where a version of torch lacks these, nothing is taken to be active.
+    """
+    if torch.compiler.is_compiling():  # a graph that is compiled cannot ask; the ops are registered for it
+        return False
+    active = getattr(torch._C, "_are_functorch_transforms_active", None)
+    level = getattr(torch.autograd.forward_ad, "_current_level", -1)
+    return bool(active is not None and active()) or level >= 0
