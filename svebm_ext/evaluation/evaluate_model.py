@@ -10,6 +10,7 @@ import torch
 
 from svebm_ext.config import is_bag_of_words, to_dict
 from svebm_ext.data.corpus import Corpus
+from svebm_ext.data.model_files import folder_is_gone
 from svebm_ext.errors import DataError
 from svebm_ext.evaluation.classification import ReliabilityBin
 from svebm_ext.evaluation.evaluate_dialogs import DialogEvaluator
@@ -54,6 +55,8 @@ def evaluate_run(
         summary=found.summary,
     )
     document = metrics_document(found.metrics, context, found.reasons)
+    if not folder.is_dir():
+        raise folder_is_gone(folder)
     for name, page in found.pages.items():
         write_atomically(folder / name, page)
     write_atomically(folder / CARD, model_card(model, document))

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from svebm_ext.data.model_files import folder_is_gone
 from svebm_ext.models.pretrained import write_atomically
 from svebm_ext.plots.series import damaged_lines, read_records
-from svebm_ext.training.checkpoint import folder_is_gone
 
 #: Seconds between lines where there is no terminal to draw a bar on.
 QUIET_INTERVAL = 10.0
@@ -54,7 +54,7 @@ class MetricsFile:
         try:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise folder_is_gone(self.path.parent) from error
 
     def sync(self) -> None:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from svebm_ext.config import Config, to_dict
+from svebm_ext.data.model_files import HeldFolder, folder_is_gone
 from svebm_ext.errors import ConfigError, ModelFolderError, TrainingDivergedError
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.energy import EnergyLatent
@@ -26,7 +27,6 @@ from svebm_ext.objectives.schedules import kl_weight
 from svebm_ext.sampling.chains import ChainBank, make_chains
 from svebm_ext.training.checkpoint import (
     check_sections,
-    folder_is_gone,
     load_checkpoint,
     prefixed,
     save_checkpoint,
@@ -96,7 +96,7 @@ class Trainer:
         self.seconds = 0.0
         self._say: Callable[[str], None] = lambda _: None  # until there is a bar to say it above
         self._metrics: MetricsFile | None = None
-        self._folder: tuple[int, int] | None = None
+        self._folder: HeldFolder | None = None
         self._given = config
         self._prepare(recoveries=0)
 
@@ -147,15 +147,7 @@ class Trainer:
         Raises:
             ModelFolderError: it was deleted, moved or replaced.
         """
-        try:
-            found = self.out.stat()
-        except OSError as error:
-            if self._folder is None:
-                return  # not made yet
-            raise folder_is_gone(self.out) from error
-        if self._folder is None:
-            self._folder = (found.st_dev, found.st_ino)
-        elif self._folder != (found.st_dev, found.st_ino):
+        if self._folder is not None and not self._folder.is_there():
             raise folder_is_gone(self.out)
 
     def resume(self) -> None:
@@ -173,6 +165,8 @@ class Trainer:
                 f"{path}: was written on other training data (fingerprint {state.get('data')}, "
                 f"now {self.feed.fingerprint()}); resume with the data of the run"
             )
+        if (self.out / BEST).exists():
+            load_checkpoint(self.out / BEST)  # a damaged one is told now, not when the run has ended
         saved = SavedState.read(state, str(path))
         check_sections(tensors, ("model", "optimiser", "chains", "marginal"), path)
         load_parameters(self.model, section(tensors, "model"), str(path))
@@ -238,7 +232,7 @@ class Trainer:
         main = self.runtime.is_main
         if main:
             self.out.mkdir(parents=True, exist_ok=True)
-            self.check_folder()
+            self._folder = HeldFolder(self.out)
         self._start()
         metrics = self._metrics = MetricsFile(self.out / "metrics.jsonl", self.step, _warn) if main else None
         board = tensorboard_writer(self.out / "tensorboard") if main and training.tensorboard else None

@@ -92,7 +92,7 @@ class Fields:
             raise ModelFolderError(f"{self._where}: unknown entry {unknown[0]!r:.80}, expected {', '.join(names)}")
 
 
-def _is_finite(value: float) -> bool:
+def _is_finite(value: int | float) -> bool:
     try:
         return math.isfinite(value)
     except OverflowError:  # a whole number beyond the largest float
