@@ -78,7 +78,7 @@ def test_depth_is_bounded(depth):
 
 def test_a_file_in_a_folder_that_is_none(tmp_path):
     (tmp_path / "file").write_text("{}")
-    with pytest.raises(ModelFolderError, match="cannot be read|missing"):
+    with pytest.raises(ModelFolderError, match=r"cannot be read|missing"):
         read_small_json(tmp_path / "file" / "a.json")
     with pytest.raises(ModelFolderError, match="cannot be read"):
         read_small_json(tmp_path / ("a" * 300))
