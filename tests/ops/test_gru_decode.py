@@ -287,7 +287,7 @@ def test_a_packed_buffer_that_pack_gru_cannot_have_made_is_refused(change, messa
 )
 def test_a_packed_buffer_of_another_type_is_refused(change):
     """Not through `gru_decode`, whose annotations are checked in tests."""
-    with pytest.raises(ConfigError, match="gru_decode: packed is .*(uint8|one row)"):
+    with pytest.raises(ConfigError, match=r"gru_decode: packed is .*(uint8|one row)"):
         options.check_packed(change(torch.zeros(640, dtype=torch.uint8)))
 
 
