@@ -137,6 +137,7 @@ class Trainer:
             "recoveries": self.recoveries,
             "guards": self.guards.state(),
             "data": self.feed.fingerprint(),
+            "tensors": len(tensors),
             "config": to_dict(self.config),
         }
         save_checkpoint(self.out / name, tensors, state)
@@ -177,8 +178,10 @@ class Trainer:
                 self.chains.load_state_dict(section(tensors, "chains"))
             except ModelFolderError as error:
                 raise ModelFolderError(f"{path}: {error}") from None
-        if saved.guards is not None:
-            self.guards.load(saved.guards)
+        if saved.has_guards:
+            self.guards.load(saved.guards, f"{path}: state: guards")
+        if saved.tensors not in (None, len(tensors)):
+            raise ModelFolderError(f"{path}: holds {len(tensors)} tensors, expected the {saved.tensors} of its saving")
 
     def _take(self, tensors: dict[str, Tensor], saved: SavedState, path: Path) -> None:
         """Take over what a checkpoint holds beside networks, chains and guards."""

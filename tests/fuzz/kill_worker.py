@@ -134,7 +134,7 @@ def main(folder, seed, seconds):
         config, out, kills = kinds[kind], folder / f"{kind}-killed", 0
         while True:
             process = child(WORK[kind], config, out)
-            delay = rng.uniform(0, lasts[kind]) if kills < 8 else HANGS
+            delay = rng.uniform(0, 0.7 * lasts[kind]) if kills < 8 else HANGS
             status = waited(process, delay)
             if status is None:
                 assert delay < HANGS, f"{kind}: hangs"

@@ -111,6 +111,15 @@ def test_a_field_of_adam_that_is_missing(base, run, field):
     refused(base, run, f"missing tensor optimiser.networks.3.{field}")
 
 
+def test_the_state_of_a_parameter_that_is_missing_altogether(base, run):
+    """Adam would begin anew for it, without a word."""
+    tensors, metadata = content(run / LAST)
+    for field in ("step", "exp_avg", "exp_avg_sq"):
+        del tensors[f"optimiser.networks.3.{field}"]
+    write(run / LAST, tensors, metadata)
+    refused(base, run, f"holds {len(tensors)} tensors, expected the {len(tensors) + 3}")
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -157,7 +166,7 @@ ODD = ["x", "", [], {}, [1], True, None, -1, -0.5, 1 << 70, "NaN", "Infinity", "
 
 
 def entries():
-    names = ["step", "best", "seconds", "decay", "recoveries", "guards"]
+    names = ["step", "best", "seconds", "decay", "recoveries", "guards", "tensors"]
     guards = ["skipped", "gap", "n_gaps", "level", "information", "n_informed", "warned"]
     return [(name,) for name in names] + [("guards", name) for name in guards]
 
@@ -220,7 +229,7 @@ def test_files_without_a_checksum_and_later_entries_are_taken_up_as_before(base,
     """What earlier versions wrote."""
     tensors, metadata = content(run / LAST)
     state = json.loads(metadata["state"])
-    for name in ("guards", "recoveries", "decay", "config"):
+    for name in ("guards", "recoveries", "decay", "tensors", "config"):
         del state[name]
     write(run / LAST, tensors, metadata | {"state": json.dumps(state)}, checked=False)
     train(base[0], run, resume=True)
