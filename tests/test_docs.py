@@ -35,7 +35,7 @@ COMMANDS = {
 #: Options of other programs that the pages mention.
 FOREIGN_OPTIONS = {
     "--help", "--json", "--smoke", "--nproc-per-node", "--no-deps", "--force-reinstall", "--build", "--test-dir",
-    "--check", "--dry-run", "--benchmark-json", "--collect-only",
+    "--check", "--dry-run", "--benchmark-json", "--collect-only", "--fuzz-seconds",
 }  # fmt: skip
 #: Files beside the package's own that read SVEBM_ variables.
 VARIABLE_SOURCES = ("setup.py", "CMakeLists.txt", "bench/shapes.py", ".ci/run")

@@ -197,7 +197,7 @@ def test_measures_and_warnings_of_an_evaluated_run(sentences, tmp_path):
 
 def renamed(run, folder, **files):
     """A copy of a run whose configuration names other files."""
-    copy = shutil.copytree(run, folder / "copy")
+    copy = shutil.copytree(run, folder / "copy", ignore=shutil.ignore_patterns("*.html"))
     description = json.loads((copy / "config.json").read_text())
     description["config"]["data"].update({name: str(path) for name, path in files.items()})
     (copy / "config.json").write_text(json.dumps(description))
