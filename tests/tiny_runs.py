@@ -19,6 +19,7 @@ from svebm_ext.config import (
 from svebm_ext.data.corpora import load_configured
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.models.svebm import SVEBM
+from svebm_ext.training import loop
 from svebm_ext.training.feeds import SentenceFeed
 from svebm_ext.training.runtime import Runtime
 
@@ -121,6 +122,29 @@ def tiny_training(folder, **changes):
     torch.manual_seed(0)
     networks = SVEBM(config, vocabulary).networks
     return config, runtime, networks, SentenceFeed(corpus, vocabulary, config, runtime)
+
+
+class Stop(Exception):
+    """A run is left here, as by a kill."""
+
+
+def stopped(run, at):
+    """Do a run, and leave it before iteration `at`."""
+    original = loop.Trainer.iterate
+
+    def iterate(self):
+        if self.step == at:
+            raise Stop
+        return original(self)
+
+    loop.Trainer.iterate = iterate
+    try:
+        run()
+    except Stop:
+        return
+    finally:
+        loop.Trainer.iterate = original
+    raise AssertionError("the run came to its end")
 
 
 TOPICS = {

@@ -4,9 +4,12 @@ A folder may come from anyone. What stands in the place of a file need not be on
 device never ends, a link may lead to itself.
 """
 
+import contextlib
 import json
 import math
+import os
 import stat
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,37 @@ MAX_BYTES = 64_000_000
 MAX_DEPTH = 50
 #: Whole numbers are smaller, signs apart.
 LARGEST = 1 << 64
+
+
+def folder_is_gone(run: Path) -> ModelFolderError:
+    """What there is to say where the folder of a run was deleted or moved while it is written to."""
+    return ModelFolderError(
+        f"{run}: the folder of the run is gone: it was deleted, moved or replaced meanwhile. Nothing more is written; "
+        "put it back and resume the run, or start it anew"
+    )
+
+
+class HeldFolder:
+    """A folder that is kept open, so that it is known from another one that has its name later.
+
+    Args:
+        path: of the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._found = path.stat()
+        with contextlib.suppress(OSError):  # where a folder cannot be opened, its numbers have to do
+            descriptor = os.open(path, os.O_RDONLY)  # as long as it is open, no other folder gets its number
+            weakref.finalize(self, os.close, descriptor)
+
+    def is_there(self) -> bool:
+        """Whether the path still leads to this folder."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return False
+        return stat.S_ISDIR(found.st_mode) and os.path.samestat(found, self._found)
 
 
 def check_regular(path: Path, limit: int | None = None) -> None:

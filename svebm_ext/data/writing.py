@@ -93,7 +93,7 @@ def load_writing(folder: Path, data: DataConfig, vocabulary: Vocabulary | None =
             raise ModelFolderError(f"{folder / TOKENIZER}: its subwords are not those of vocab.json, of another model")
         return subwords
     path = folder / SURFACE
-    if not path.exists():
+    if not path.exists() and not path.is_symlink():
         return None
     content = read_small_json(path)
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:

@@ -11,6 +11,7 @@ import torch
 from svebm_ext import terminal
 from svebm_ext.config import is_bag_of_words, to_dict
 from svebm_ext.data.corpus import Corpus
+from svebm_ext.data.model_files import folder_is_gone
 from svebm_ext.errors import DataError
 from svebm_ext.evaluation.classification import ReliabilityBin
 from svebm_ext.evaluation.collected import Evaluation
@@ -77,6 +78,8 @@ def _write(folder: Path, model: SVEBM, found: Evaluation, document: dict[str, An
     """What belongs to metrics.json and report.md."""
     from svebm_ext.models.pretrained import CARD, model_card, write_atomically
 
+    if not folder.is_dir():
+        raise folder_is_gone(folder)
     for name, page in found.pages.items():
         write_atomically(folder / name, page)
     write_atomically(folder / CARD, model_card(model, document))

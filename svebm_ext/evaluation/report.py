@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import svebm_ext
-from svebm_ext.errors import ConfigError
-from svebm_ext.models.pretrained import write_atomically, write_json
+from svebm_ext.errors import ConfigError, ModelFolderError
+from svebm_ext.models.pretrained import read_json, write_atomically, write_json
 from svebm_ext.ops.native_library import read_build_record
 from svebm_ext.terminal import printable
 
@@ -338,6 +338,26 @@ def write_document(folder: Path, document: dict[str, Any], context: ReportContex
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / REPORT, render_report(document, context))
     write_json(folder / METRICS, document)
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Content of a metrics.json, its layout checked.
+
+    Raises:
+        ModelFolderError: missing, damaged, or of another layout; the message names the entry.
+    """
+    document = read_json(path)
+    kinds = {"commit": str, "device": str, "sample_counts": dict, "warnings": list, "summary": list}
+    about = document.get("about") if isinstance(document, dict) else None
+    if not isinstance(about, dict):
+        raise ModelFolderError(f"{path}: expected an object of measures with an entry about")
+    wrong = [name for name, kind in kinds.items() if name in about and not isinstance(about[name], kind)]
+    texts = [*about.get("warnings", []), *about.get("summary", [])] if not wrong else []
+    if wrong or not all(isinstance(text, str) for text in texts):
+        raise ModelFolderError(f"{path}: about.{(wrong or ['warnings'])[0]} is not as evaluate writes it")
+    if not isinstance(document.get("null_reasons", {}), dict):
+        raise ModelFolderError(f"{path}: null_reasons is not as evaluate writes it, expected an object")
+    return document
 
 
 def source_version() -> str:

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from svebm_ext.config import Config, to_dict
 from svebm_ext.errors import ConfigError, SvebmError
-from svebm_ext.evaluation.report import METRICS, REPORT
-from svebm_ext.models.pretrained import CARD, CONFIG, VOCABULARY, WEIGHTS, read_json, write_atomically
+from svebm_ext.evaluation.report import METRICS, REPORT, read_document
+from svebm_ext.models.pretrained import CARD, CONFIG, VOCABULARY, WEIGHTS, write_atomically
 from svebm_ext.training.loop import LAST, Interrupted
 from svebm_ext.training.points import SAMPLES
 from svebm_ext.training.run import FITTED, read_run_config
@@ -179,7 +179,7 @@ def finished(run: Run) -> dict[str, Any] | None:
         raise ConfigError(f"--out: {run.folder} holds a run of another configuration ({what}); choose another folder")
     if differing or not all((run.folder / name).exists() for name in belongings(run)):
         return None
-    return read_json(run.folder / METRICS)
+    return read_document(run.folder / METRICS)
 
 
 def belongings(run: Run) -> list[str]:

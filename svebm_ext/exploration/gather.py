@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -18,7 +17,7 @@ from svebm_ext.config import is_bag_of_words
 from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.evaluation.documents import top_words
-from svebm_ext.evaluation.report import METRIC_DOCUMENTATION, METRICS, source_version
+from svebm_ext.evaluation.report import METRIC_DOCUMENTATION, METRICS, read_document, source_version
 from svebm_ext.evaluation.words import characterising_words
 from svebm_ext.exploration.content import (
     Example,
@@ -36,7 +35,6 @@ from svebm_ext.exploration.content import (
 )
 from svebm_ext.exploration.projection import Projection, discriminants, principal_components
 from svebm_ext.latents.energy import EnergyLatent
-from svebm_ext.models.pretrained import read_json
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.plots import read_metrics
 
@@ -363,7 +361,7 @@ def measures_of(run: Path, reasons: dict[str, str]) -> tuple[list[Measure], list
     if not (run / METRICS).exists():
         reasons["measures"] = "the run has not been evaluated"
         return [], []
-    document: dict[str, Any] = read_json(run / METRICS)
+    document = read_document(run / METRICS)
     found = []
     for key in MAIN_MEASURES:
         value, documentation = document.get(key), METRIC_DOCUMENTATION[key]

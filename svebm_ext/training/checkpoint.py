@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from svebm_ext import __version__
-from svebm_ext.data.model_files import parse_json
+from svebm_ext.data.model_files import folder_is_gone, parse_json
 from svebm_ext.errors import ModelFolderError
 from svebm_ext.files import sync_folder
 from svebm_ext.models.tensor_files import Kind, check_kinds, listed, read_header, read_tensors, write_tensors
@@ -35,16 +35,8 @@ def save_checkpoint(path: Path, tensors: dict[str, Tensor], state: dict[str, Any
             path.parent.mkdir(exist_ok=True)
             sync_folder(path.parent.parent)
         write_tensors(path, tensors, header)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise folder_is_gone(path.parent.parent) from error
-
-
-def folder_is_gone(run: Path) -> ModelFolderError:
-    """What there is to say where the folder of a run was deleted or moved while it is written to."""
-    return ModelFolderError(
-        f"{run}: the folder of the run is gone: it was deleted, moved or replaced meanwhile. Nothing more is written; "
-        "put it back and resume the run, or start it anew"
-    )
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -76,17 +76,22 @@ class Guards:
             "warned": sorted(self._warned),
         }
 
-    def load(self, state: Fields) -> None:
+    def load(self, state: Any, where: str = "guards") -> None:
         """Take back what `state` gave.
+
+        Args:
+            state: as `state` gave it.
+            where: file, and place in it, for errors.
 
         Raises:
             ModelFolderError: an entry that is missing, unknown, or something else.
         """
-        state.only(*self.state())
-        self._skipped, self._n_gaps = state.integer("skipped"), state.integer("n_gaps")
-        self._gap, self._level = state.number("gap"), state.number("level", least=0.0)
-        self._information, self._n_informed = state.number("information"), state.integer("n_informed")
-        self._warned = set(state.texts("warned"))
+        fields = Fields(state, where)
+        fields.only(*self.state())
+        self._skipped, self._n_gaps = fields.integer("skipped"), fields.integer("n_gaps")
+        self._gap, self._level = fields.number("gap"), fields.number("level", least=0.0)
+        self._information, self._n_informed = fields.number("information"), fields.integer("n_informed")
+        self._warned = set(fields.texts("warned"))
 
     def check(self, step: int, outcome: Outcome, weight: float) -> None:
         """Raise or warn.

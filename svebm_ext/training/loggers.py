@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from svebm_ext.data.model_files import folder_is_gone
 from svebm_ext.files import append_line, sync_file
 from svebm_ext.models.pretrained import write_atomically
 from svebm_ext.plots.series import damaged_lines, read_records
 from svebm_ext.terminal import printable, say
-from svebm_ext.training.checkpoint import folder_is_gone
 
 #: Seconds between lines where there is no terminal to draw a bar on.
 QUIET_INTERVAL = 10.0
@@ -55,7 +55,7 @@ class MetricsFile:
         """
         try:
             append_line(self.path, json.dumps(record))
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise folder_is_gone(self.path.parent) from error
 
     def sync(self) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from svebm_ext.config import Config, to_dict
+from svebm_ext.data.model_files import HeldFolder, folder_is_gone
 from svebm_ext.errors import ConfigError, Interrupted, ModelFolderError, TrainingDivergedError
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.energy import EnergyLatent
@@ -25,7 +26,6 @@ from svebm_ext.stopping import stops_noted
 from svebm_ext.terminal import say
 from svebm_ext.training.checkpoint import (
     check_sections,
-    folder_is_gone,
     load_checkpoint,
     prefixed,
     save_checkpoint,
@@ -105,7 +105,7 @@ class Trainer:
         self.seconds = 0.0
         self._say: Callable[[str], None] = lambda _: None  # until there is a bar to say it above
         self._metrics: MetricsFile | None = None
-        self._folder: tuple[int, int] | None = None
+        self._folder: HeldFolder | None = None
         self._given = config
         self._prepare(recoveries=0)
 
@@ -146,6 +146,7 @@ class Trainer:
             "recoveries": self.recoveries,
             "guards": self.guards.state(),
             "data": self.feed.fingerprint(),
+            "tensors": len(tensors),
             "config": to_dict(self.config),
         }
         save_checkpoint(self.out / name, tensors, state)
@@ -156,15 +157,7 @@ class Trainer:
         Raises:
             ModelFolderError: it was deleted, moved or replaced.
         """
-        try:
-            found = self.out.stat()
-        except OSError as error:
-            if self._folder is None:
-                return  # not made yet
-            raise folder_is_gone(self.out) from error
-        if self._folder is None:
-            self._folder = (found.st_dev, found.st_ino)
-        elif self._folder != (found.st_dev, found.st_ino):
+        if self._folder is not None and not self._folder.is_there():
             raise folder_is_gone(self.out)
 
     def resume(self) -> None:
@@ -180,6 +173,8 @@ class Trainer:
                 f"{path}: was written on other training data (fingerprint {state.get('data')}, "
                 f"now {self.feed.fingerprint()}); resume with the data of the run"
             )
+        if (self.out / BEST).exists():
+            load_checkpoint(self.out / BEST)  # a damaged one is told now, not when the run has ended
         saved = SavedState.read(state, str(path))
         check_sections(tensors, ("model", "optimiser", "chains", "marginal"), path)
         load_parameters(self.model, section(tensors, "model"), str(path))
@@ -190,8 +185,10 @@ class Trainer:
                 self.chains.load_state_dict(section(tensors, "chains"))
             except ModelFolderError as error:
                 raise ModelFolderError(f"{path}: {error}") from None
-        if saved.guards is not None:
-            self.guards.load(saved.guards)
+        if saved.has_guards:
+            self.guards.load(saved.guards, f"{path}: state: guards")
+        if saved.tensors not in (None, len(tensors)):
+            raise ModelFolderError(f"{path}: holds {len(tensors)} tensors, expected the {saved.tensors} of its saving")
 
     def _take(self, tensors: dict[str, Tensor], saved: SavedState, path: Path) -> None:
         """Take over what a checkpoint holds beside networks, chains and guards."""
@@ -245,7 +242,7 @@ class Trainer:
         main = self.runtime.is_main
         if main:
             self.out.mkdir(parents=True, exist_ok=True)
-            self.check_folder()
+            self._folder = HeldFolder(self.out)
         self._start()
         metrics = self._metrics = MetricsFile(self.out / "metrics.jsonl", self.step, say) if main else None
         board = tensorboard_writer(self.out / "tensorboard") if main and training.tensorboard else None

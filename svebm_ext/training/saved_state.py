@@ -61,13 +61,6 @@ class Fields:
             raise self._refuse(name, f"a number from {least:g} to {most:g}")
         return float(value)
 
-    def flag(self, name: str) -> bool:
-        """True or false."""
-        value = self._content.get(name)
-        if not isinstance(value, bool):
-            raise self._refuse(name, "true or false")
-        return value
-
     def optional_number(self, name: str) -> float | None:
         """A finite number or null."""
         return None if name in self and self._content[name] is None else self.number(name)
@@ -79,12 +72,6 @@ class Fields:
             raise self._refuse(name, "a list of texts")
         return value
 
-    def section(self, name: str) -> Fields:
-        """An object."""
-        if not isinstance(self._content.get(name), dict):
-            raise self._refuse(name, "an object")
-        return Fields(self._content[name], f"{self._where}: {name}")
-
     def only(self, *names: str) -> None:
         """Refuse entries of other names."""
         unknown = sorted(set(self._content) - set(names))
@@ -92,7 +79,7 @@ class Fields:
             raise ModelFolderError(f"{self._where}: unknown entry {unknown[0]!r:.80}, expected {', '.join(names)}")
 
 
-def _is_finite(value: float) -> bool:
+def _is_finite(value: int | float) -> bool:
     try:
         return math.isfinite(value)
     except OverflowError:  # a whole number beyond the largest float
@@ -109,7 +96,9 @@ class SavedState:
         seconds: that the run has taken.
         decay: factor on the step sizes that validation has brought about.
         recoveries: so far.
-        guards: state of `Guards`; None in files of earlier versions.
+        has_guards: whether there is a state of `Guards`; earlier versions had none.
+        guards: that state, still to be checked.
+        tensors: how many the file has; None in files of earlier versions.
     """
 
     step: int
@@ -117,7 +106,9 @@ class SavedState:
     seconds: float
     decay: float
     recoveries: int
-    guards: Fields | None
+    has_guards: bool
+    guards: Any
+    tensors: int | None
 
     @classmethod
     def read(cls, state: Any, where: str) -> SavedState:
@@ -131,14 +122,16 @@ class SavedState:
             ModelFolderError: names the file, the entry and what is expected.
         """
         fields = Fields(state, f"{where}: state")
-        fields.only("step", "best", "seconds", "decay", "recoveries", "guards", "data", "config")
+        fields.only("step", "best", "seconds", "decay", "recoveries", "guards", "data", "tensors", "config")
         return cls(
             step=fields.integer("step"),
             best=fields.optional_number("best"),
             seconds=fields.number("seconds", least=0.0),
             decay=fields.number("decay", 0.0, 1.0) if "decay" in fields else 1.0,
             recoveries=fields.integer("recoveries", 1000) if "recoveries" in fields else 0,
-            guards=fields.section("guards") if "guards" in fields else None,
+            has_guards="guards" in fields,
+            guards=state.get("guards"),
+            tensors=fields.integer("tensors") if "tensors" in fields else None,
         )
 
 

@@ -1,6 +1,7 @@
 """The command on tiny runs: sentences with labels, baselines, documents, and what it refuses."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -192,3 +193,45 @@ def test_measures_and_warnings_of_an_evaluated_run(sentences, tmp_path):
     assert content.warnings == ["measured by abc, seed 0", "few samples"]
     assert content.reasons["curves"] == "the folder has no metrics.jsonl"
     assert content.interpolations == [] and all(symbol.generated == [] for symbol in content.symbols)
+
+
+def renamed(run, folder, **files):
+    """A copy of a run whose configuration names other files."""
+    copy = shutil.copytree(run, folder / "copy", ignore=shutil.ignore_patterns("*.html"))
+    description = json.loads((copy / "config.json").read_text())
+    description["config"]["data"].update({name: str(path) for name, path in files.items()})
+    (copy / "config.json").write_text(json.dumps(description))
+    return copy
+
+
+def test_a_file_that_is_not_the_runs_is_not_shown_unasked(sentences, tmp_path):
+    """A folder from anyone may name any file of whoever looks at it."""
+    run, _, _ = sentences
+    secret = tmp_path / "secret.tsv"
+    secret.write_text("".join(f"sees\tthe old man sees my secret {i}\n" for i in range(200)))
+    for files in ({"train": secret}, {"test": secret}, {"valid": secret}, {"train": secret, "test": secret}):
+        copy = renamed(run, tmp_path, **files)
+        page = copy / "explore.html"
+        with pytest.raises(ConfigError, match=r"config\.json names .*, whose texts are not known to be those"):
+            explore.main([str(copy)])
+        other = [f"--data.train={secret}"] if "train" not in files or len(files) > 1 else ["--seed", "1"]
+        with pytest.raises(ConfigError, match="give --data"):
+            explore.main([str(copy), *other])
+        assert not page.exists()
+        asked = {"train": secret} | files
+        words = [word for name, path in asked.items() for word in (f"--data.{name}", str(path))]
+        explore.main([str(copy), *words, "--samples", "1", "--interpolations", "0"])
+        assert "secret" in page.read_text(encoding="utf-8")
+        shutil.rmtree(copy)
+
+
+def test_a_folder_that_does_not_tell_its_texts_has_them_asked_for(sentences, tmp_path):
+    copy = renamed(sentences[0], tmp_path)
+    description = json.loads((copy / "config.json").read_text())
+    file = description["config"]["data"]["train"]
+    assert len(description.pop("texts_sha256")) == 64
+    (copy / "config.json").write_text(json.dumps(description))
+    with pytest.raises(ConfigError, match=f"give --data.train {file}"):
+        explore.main([str(copy)])
+    explore.main([str(copy), "--data.train", file, "--samples", "1", "--interpolations", "0"])
+    assert (copy / "explore.html").exists()

@@ -14,7 +14,7 @@ from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import BackendUnavailableError, ConfigError
 from svebm_ext.models.decoders import RecurrentDecoder
 from svebm_ext.ops import backend
-from svebm_ext.ops.gru_decode import GRUWeights, gru_decode, pack_gru
+from svebm_ext.ops.gru_decode import GRUWeights, gru_decode, options, pack_gru
 from svebm_ext.ops.native_library import native_library
 
 REASON = backend.unavailable_reason("gru_decode", "cpu")
@@ -265,10 +265,6 @@ def moved(packed, n_bytes):
         (lambda p: torch.cat((p, p[:1])), "bytes"),
         (lambda p: moved(p, 8), "aligned"),
         (lambda p: moved(p, 1), "aligned"),
-        (lambda p: p.float(), "uint8"),
-        (lambda p: p.view(torch.int8), "uint8"),
-        (lambda p: p.view(torch.int64), "uint8"),
-        (lambda p: p[None], "one row"),
         (lambda p: torch.stack((p, p), dim=1)[:, 0], "without gaps"),
         (lambda p: p.to("meta"), "CPU"),
         (lambda p: p[:1].expand(len(p)), "without gaps"),
@@ -280,8 +276,19 @@ def test_a_packed_buffer_that_pack_gru_cannot_have_made_is_refused(change, messa
     packed, (state, gate_bias) = pack_gru(weights), make_rows(5, 16)
     with pytest.raises(ConfigError, match=f"gru_decode: packed is .*{message}"):
         decode(state, gate_bias, weights, packed=change(packed), backend="native")
+    with pytest.raises(ConfigError, match=message):
+        options.check_packed(change(packed), len(packed), 64)
     expected = decode(state, gate_bias, weights, backend="native").tokens
     assert torch.equal(decode(state, gate_bias, weights, packed=moved(packed, 64), backend="native").tokens, expected)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda p: p.float(), lambda p: p.view(torch.int8), lambda p: p[None], lambda p: p[0]]
+)
+def test_a_packed_buffer_of_another_type_is_refused(change):
+    """Not through `gru_decode`, whose annotations are checked in tests."""
+    with pytest.raises(ConfigError, match=r"gru_decode: packed is .*(uint8|one row)"):
+        options.check_packed(change(torch.zeros(640, dtype=torch.uint8)))
 
 
 @pytest.mark.parametrize("chosen", BACKENDS)
