@@ -15,6 +15,6 @@ torch.set_num_threads(1)
 
 
 def pytest_addoption(parser):
-    """Options of tests/fuzz: hours in place of half a minute, and other cases."""
-    parser.addoption("--fuzz-seconds", type=float, default=0.0, help="seconds for each fuzz test; 0: a short run")
-    parser.addoption("--fuzz-seed", type=int, default=0, help="seed of the generated cases")
+    """Options of tests/fuzz: `pytest tests/fuzz --fuzz-seconds 3600` gives each of them an hour."""
+    parser.addoption("--fuzz-seconds", type=float, default=None, help="seconds for each fuzz test (default: a few)")
+    parser.addoption("--fuzz-seed", type=int, default=0, help="first seed of the fuzz tests")

@@ -25,10 +25,10 @@ VARIANTS = native_library().module.cpu_variants() if native_library().module els
 
 @pytest.mark.skipif(bool(REASON), reason=REASON)
 @pytest.mark.timeout(0)
-def test_generated_calls(request):
+def test_generated_calls(fuzz_seconds, fuzz_seed):
     import jaxtyping
 
-    seconds, seed = request.config.getoption("--fuzz-seconds"), request.config.getoption("--fuzz-seed")
+    seconds, seed = fuzz_seconds(0.0), fuzz_seed
     generator, start, number, findings = Generator(seed), time.monotonic(), 0, []
     jaxtyping.config.update("jaxtyping_disable", True)  # strange arguments are to reach the package's own checks
     try:
