@@ -59,7 +59,8 @@ def evaluate_run(
         seed=seed,
         device=_device_name(model.device),
         sample_counts=found.counts,
-        warnings=[*corpus.notes, *found.warnings],
+        warnings=found.warnings,
+        notes=corpus.notes,
         texts=found.texts,
         summary=found.summary,
     )
@@ -100,6 +101,8 @@ def print_summary(document: dict[str, Any]) -> None:
             terminal.show(f"{name:48s} {_number(number):>12s}  {METRIC_DOCUMENTATION[key].unit}")
     for warning in document["about"]["warnings"]:
         terminal.show(f"warning: {warning}")
+    for note in document["about"]["notes"]:
+        terminal.show(f"note: {note}")
 
 
 def _number(value: Any) -> str:

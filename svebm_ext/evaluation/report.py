@@ -227,6 +227,7 @@ class ReportContext:
         device: where it ran.
         sample_counts: what was counted on, for instance {"test sentences": 3761, "importance samples": 500}.
         warnings: one line each.
+        notes: facts about the data, one line each.
         paper: the paper's (or another reference's) value of a measure.
         summary: what was found, in plain sentences; indented lines belong to the one before.
         texts: lines to quote under a heading, such as samples and reconstructions.
@@ -239,6 +240,7 @@ class ReportContext:
     device: str
     sample_counts: Mapping[str, int] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    notes: Sequence[str] = ()
     paper: Mapping[str, float] = field(default_factory=dict)
     summary: Sequence[str] = ()
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -277,6 +279,7 @@ def metrics_document(
         "device": context.device,
         "sample_counts": {name: int(count) for name, count in context.sample_counts.items()},
         "warnings": list(context.warnings),
+        "notes": list(context.notes),
         "summary": list(context.summary),
     }
     return document
@@ -310,6 +313,8 @@ def render_report(document: Mapping[str, Any], context: ReportContext) -> str:
         lines += ["", f"{name}: {reason}."]
     for warning in context.warnings:
         lines += ["", f"**Warning:** {warning}"]
+    for note in context.notes:
+        lines += ["", f"Note: {note}"]
     for heading, texts in context.texts.items():
         lines += ["", f"## {heading}", "", *("    " + " ".join(text.splitlines()) for text in texts)]
     counts = ", ".join(f"{name} {count:,}" for name, count in context.sample_counts.items()) or "not given"
@@ -347,12 +352,12 @@ def read_document(path: Path) -> dict[str, Any]:
         ModelFolderError: missing, damaged, or of another layout; the message names the entry.
     """
     document = read_json(path)
-    kinds = {"commit": str, "device": str, "sample_counts": dict, "warnings": list, "summary": list}
+    kinds = {"commit": str, "device": str, "sample_counts": dict, "warnings": list, "notes": list, "summary": list}
     about = document.get("about") if isinstance(document, dict) else None
     if not isinstance(about, dict):
         raise ModelFolderError(f"{path}: expected an object of measures with an entry about")
     wrong = [name for name, kind in kinds.items() if name in about and not isinstance(about[name], kind)]
-    texts = [*about.get("warnings", []), *about.get("summary", [])] if not wrong else []
+    texts = [text for name in ("warnings", "notes", "summary") for text in about.get(name, [])] if not wrong else []
     if wrong or not all(isinstance(text, str) for text in texts):
         raise ModelFolderError(f"{path}: about.{(wrong or ['warnings'])[0]} is not as evaluate writes it")
     if not isinstance(document.get("null_reasons", {}), dict):

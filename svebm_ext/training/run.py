@@ -107,6 +107,8 @@ def _train(config: Config, out: Path, resume: bool, runtime: Runtime) -> tuple[S
     if resume:
         check_networks(resumable(out), expected_tensors(config, len(vocabulary), out))
     feed = make_feed(corpus, vocabulary, config, runtime)
+    if runtime.is_main:
+        _tell(corpus, feed, vocabulary, config)
     found = None
     if config.model.sentence_features == "words" and not resume:
         found = learn_features(cast(SentenceFeed, feed), vocabulary, config, say if runtime.is_main else _say_nothing)
@@ -134,7 +136,6 @@ def _train(config: Config, out: Path, resume: bool, runtime: Runtime) -> tuple[S
         guide_symbols(model.networks, cast(SentenceFeed, feed))
     if runtime.is_main:
         start_folder(out, model, resume)
-        _tell(corpus, feed, vocabulary, config)
         if trainer.step < config.training.max_steps:
             (out / FITTED).unlink(missing_ok=True)
     runtime.barrier()
