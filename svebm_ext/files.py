@@ -84,7 +84,7 @@ def remove_stale(folder: Path) -> None:
         return
     for path in folder.glob(".*.tmp"):
         named = _TEMPORARY.fullmatch(path.name)
-        if named and not _is_running(int(named[2])):
+        if named and not is_running(int(named[2])):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
 
@@ -155,12 +155,12 @@ def _remove_stale(path: Path) -> None:
     with contextlib.suppress(OSError):
         for entry in os.scandir(path.parent):
             named = _TEMPORARY.fullmatch(entry.name)
-            if named and f".{named[1]}" == begin and not _is_running(int(named[2])):
+            if named and f".{named[1]}" == begin and not is_running(int(named[2])):
                 Path(entry.path).unlink(missing_ok=True)
 
 
-def _is_running(pid: int) -> bool:
-    """Whether another process has this number."""
+def is_running(pid: int) -> bool:
+    """Whether another process of this machine has this number."""
     if pid == os.getpid():
         return False
     try:
@@ -168,5 +168,5 @@ def _is_running(pid: int) -> bool:
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        return True
+        pass
     return True

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from svebm_ext.errors import ConfigError
-from svebm_ext.files import made_folder, remove_stale
+from svebm_ext.files import is_running, made_folder, remove_stale
 
 try:
     import fcntl
@@ -98,19 +98,7 @@ def _is_held(descriptor: int, owner: dict[str, Any], *, shared: bool = False) ->
             return bool(owner) and owner["host"] != socket.gethostname()
     if not owner:
         return False
-    return owner["host"] != socket.gethostname() or _is_alive(owner["pid"])
-
-
-def _is_alive(pid: int) -> bool:
-    if pid == os.getpid():
-        return False
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
+    return owner["host"] != socket.gethostname() or is_running(owner["pid"])
 
 
 def _read(descriptor: int) -> dict[str, Any]:
