@@ -250,12 +250,14 @@ def notes(budget: Budget, corpora: Sequence[str]) -> list[str]:
         "fails is counted in the column `ended` and kept; delete its folder to try again.",
         "SVEBM-IB is preset `lines` or `lines-labelled` with its defaults, except that without labels it is told the "
         "number of classes, as all methods are. The row with its own number of symbols is told nothing. It holds a "
-        "tenth of its training lines out to validate. Plain methods learn from all of them; the guide without "
-        "labels, which SVEBM-IB is taught by, is found from the lines of SVEBM-IB.",
+        "tenth of its training lines out to validate. Plain methods learn from all of them; the guide, which SVEBM-IB "
+        "is taught by, reads the words of the held-out lines, and their labels when the model has been chosen.",
         "AMI and ARI are 0 by chance. The chance level of homogeneity is that of the same symbols permuted. TF-IDF is "
         "of the words, the package's or scikit-learn's, that score better on the test file, which favours it.",
         "NLL a word is in nats, ends of sentences counted; of VAEs and SVEBM-IB alike it is an estimate by importance "
         "sampling. Which texts have a label is chosen by the seed, the same for all methods.",
+        "SVEBM-IB keeps sentences of a class that it reads as such itself (p(y given x) of 0.8 or more). All that "
+        "p(z given y) gives stand beside them.",
         f"Budget {budget} reads {lines.get(budget, 'all lines')}.{incomparable} Figures of other splits or more text "
         "do not compare with these.",
     ]

@@ -180,7 +180,7 @@ def test_rows_from_the_command_to_the_report(place, capsys):
     assert report["snips-svebm-ib"]["nll_per_token"] > 0 and report["snips-svebm-ib"]["seconds"] > 0
     assert report["snips-svebm-ib"]["symbols_used"] <= 3
     made = report["snips-5-svebm-ib"]["generation"]
-    assert set(made) == {"greedy", "sampled", "trigram_greedy", "trigram_sampled"}
+    assert set(made) == {"greedy", "greedy_unread", "sampled", "sampled_unread", "trigram_greedy", "trigram_sampled"}
     assert made["trigram_sampled"]["judged"] > 0.8
     text = (place.out / "report.md").read_text()
     assert "## SNIPS (intents)" in text and "**Left out:** yelp-nmf: skipped, unavailable" in text
