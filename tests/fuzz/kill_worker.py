@@ -129,7 +129,7 @@ def main(folder, seed, seconds):
         lasts[kind] = finish(WORK[kind], config, folder / f"{kind}-whole")
     rng, begin = random.Random(seed), time.monotonic()
     number = 0
-    while time.monotonic() - begin < seconds:
+    while time.monotonic() - begin < seconds or number < len(kinds):  # of each kind one at least
         kind = list(kinds)[number % len(kinds)]
         config, out, kills = kinds[kind], folder / f"{kind}-killed", 0
         while True:
