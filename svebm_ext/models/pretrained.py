@@ -122,6 +122,8 @@ def expected_tensors(config: Config, n_words: int, folder: Path) -> dict[str, Ki
     """
     from svebm_ext.models.latent_variable import build_networks
 
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)  # what a folder holds, whatever torch's default type is
     try:
         with torch.device("meta"):
             networks = build_networks(
@@ -130,6 +132,8 @@ def expected_tensors(config: Config, n_words: int, folder: Path) -> dict[str, Ki
         return {name: kind_of(tensor) for name, tensor in networks.state_dict().items()}
     except (ValueError, RuntimeError, OverflowError, TypeError) as error:
         raise ModelFolderError(f"{folder / CONFIG}: no networks can be built from it ({error!s:.200})") from error
+    finally:
+        torch.set_default_dtype(default)
 
 
 def model_card(model: SVEBM, metrics: dict[str, Any] | None) -> str:

@@ -78,7 +78,7 @@ def test_all_rows_from_command_to_report(tmp_path, capsys, monkeypatch):
     out = tmp_path / "out"
     command = ["yelp", "--budget", "smoke", "--data.root", str(tmp_path), "--out", str(out), "--device", "cpu"]
     experiments.main(command)
-    printed = capsys.readouterr().out
+    printed = "".join(capsys.readouterr())
     assert "the judge is right for real test sentences: overall 100.0%" in printed and "90.10" in printed
     rows = {row["row"]: row for row in json.loads((out / "report.json").read_text())}
     assert list(rows) == ["dgm-vae-i", "cgan", "svebm-ib", "real-text"]

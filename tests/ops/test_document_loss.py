@@ -57,5 +57,5 @@ def test_shapes_are_checked():
     _, parameters, (words, counts, offsets) = case()
     with pytest.raises(ConfigError, match=r"document_loss: .*offsets is of shape .*expected of shape \[8\]"):
         document_loss(*parameters, words, counts, offsets[:-1])
-    with pytest.raises(ConfigError, match="token_loss: bias"):
+    with pytest.raises(ConfigError, match="document_loss: bias"):
         document_loss(*parameters[:2], parameters[2].float(), words, counts, offsets)

@@ -75,6 +75,8 @@ def gru_decode(
     Source: Cho et al. 2014 (GRU); Fan et al. 2018 (top-k); Holtzman et al. 2020 (top-p).
     """
     seed, weights, excluded = options.check_types(state, gate_bias, weights, ids, packed, seed, excluded)
+    if packed is not None:
+        options.check_packed(packed)
     number = 0 if isinstance(seed, Tensor) else signed_seed(seed)
     detached = [None if tensor is None else tensor.detach() for tensor in weights]
     tokens, lengths, logs, finite = torch.ops.svebm.gru_decode(

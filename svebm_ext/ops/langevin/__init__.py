@@ -186,8 +186,8 @@ def langevin_autograd(
     options.check_dynamics(dynamics, z.device)
     options.check_state(z, chain_ids, z.shape[0])
     chain_ids = _ids(z) if chain_ids is None else chain_ids
-    with torch.no_grad():
-        return reference.run_chains(z.detach(), reference.autograd_target(log_density), dynamics, chain_ids)
+    with torch.inference_mode(False), torch.no_grad():  # a tensor of inference mode has no gradient, a copy has one
+        return reference.run_chains(z.detach().clone(), reference.autograd_target(log_density), dynamics, chain_ids)
 
 
 def _langevin_bank(
