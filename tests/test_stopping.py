@@ -15,7 +15,6 @@ from svebm_ext import stopping
 from svebm_ext.training.checkpoint import load_checkpoint
 from svebm_ext.training.loop import LAST
 
-SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 COMMAND = [sys.executable, "-W", "ignore", "-m", "svebm_ext.train"]
 #: Line of the log, by what the run is at then; and what it says when it is stopped there.
 PHASES = {
