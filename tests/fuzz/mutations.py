@@ -2,14 +2,13 @@
 
 import copy
 import json
-import os
 import random
 import shutil
-import socket
 import struct
 from pathlib import Path
 
 import torch
+from odd_files import put
 from safetensors import safe_open
 from safetensors.torch import save
 
@@ -204,34 +203,8 @@ def changed_header(rng, content):
 
 def replaced(rng, path: Path):
     """Something else in the place of a file; returns what."""
-    content = path.read_bytes()
-    path.unlink()
     kind = rng.choice(("missing", "folder", "fifo", "loop", "zero", "null", "dangling", "socket", "link", "terminal"))
-    if kind == "folder":
-        path.mkdir()
-    elif kind == "fifo":
-        os.mkfifo(path)
-    elif kind == "loop":
-        path.symlink_to(path.name)
-    elif kind == "zero":
-        path.symlink_to("/dev/zero")
-    elif kind == "null":
-        path.symlink_to("/dev/null")
-    elif kind == "terminal":
-        path.symlink_to("/dev/tty")
-    elif kind == "dangling":
-        path.symlink_to("nowhere")
-    elif kind == "socket":
-        with socket.socket(socket.AF_UNIX) as one:
-            here = os.getcwd()
-            os.chdir(path.parent)  # names of sockets are short
-            try:
-                one.bind(path.name)
-            finally:
-                os.chdir(here)
-    elif kind == "link":  # to a file with the same content: that is right
-        (path.parent / f"{path.name}.real").write_bytes(content)
-        path.symlink_to(f"{path.name}.real")
+    put(kind, path)
     return kind
 
 

@@ -2,13 +2,12 @@
 
 import dataclasses
 import json
-import os
 import shutil
-import socket
 from pathlib import Path
 
 import pytest
 import torch
+from odd_files import put
 from tiny_runs import tiny_config, write_corpus
 
 from svebm_ext.config import Config, to_dict, validate
@@ -195,31 +194,7 @@ def test_measures_of_another_layout(tmp_path, about):
 # What is no file ------------------------------------------------------------------------------------------------------
 
 
-def put(kind, path):
-    """Put something else in the place of a file."""
-    path.unlink()
-    if kind == "folder":
-        path.mkdir()
-    elif kind == "fifo":
-        os.mkfifo(path)
-    elif kind == "loop":
-        path.symlink_to(path.name)
-    elif kind == "device":
-        path.symlink_to("/dev/zero")
-    elif kind == "dangling":
-        path.symlink_to("nowhere")
-    elif kind == "large":
-        with open(path, "wb") as file:
-            file.truncate(1 << 40)  # takes no room
-    elif kind == "socket":
-        with socket.socket(socket.AF_UNIX) as one:
-            here = os.getcwd()
-            os.chdir(path.parent)  # names of sockets are short
-            one.bind(path.name)
-            os.chdir(here)
-
-
-KINDS = ("missing", "folder", "fifo", "loop", "device", "dangling", "socket", "large")
+KINDS = ("missing", "folder", "fifo", "loop", "zero", "dangling", "socket", "large")
 
 
 @pytest.mark.timeout(60)

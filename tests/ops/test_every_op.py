@@ -12,12 +12,10 @@ from op_calls import CALLS
 import svebm_ext.ops
 from svebm_ext.errors import BackendUnavailableError, ConfigError
 from svebm_ext.ops.backend import unavailable_reason
-from svebm_ext.ops.native_library import native_library, native_module
 
 REASON = unavailable_reason("philox", "cpu")
 needs_native = pytest.mark.skipif(bool(REASON), reason=REASON)
 BACKENDS = [pytest.param("native", marks=needs_native), "reference"]
-VARIANTS = native_library().module.cpu_variants() if native_library().module else []
 FLOATING = [
     name for name, call in CALLS.items() if any(t.is_floating_point() for t in call.tensors(0, torch.float32).values())
 ]
@@ -181,15 +179,6 @@ def test_a_type_that_no_kernel_computes_in_is_refused_by_name(name, backend, dty
 
 
 # ---- numbers that are none
-
-
-@pytest.fixture(params=VARIANTS)
-def variant(request):
-    """Each instruction set of this processor, once."""
-    before = native_module().cpu_variant()
-    native_module().use_cpu_variant(request.param)
-    yield request.param
-    native_module().use_cpu_variant(before)
 
 
 def kinds(value):

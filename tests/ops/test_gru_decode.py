@@ -15,28 +15,11 @@ from svebm_ext.errors import BackendUnavailableError, ConfigError
 from svebm_ext.models.decoders import RecurrentDecoder
 from svebm_ext.ops import backend
 from svebm_ext.ops.gru_decode import GRUWeights, gru_decode, options, pack_gru
-from svebm_ext.ops.native_library import native_library
 
 REASON = backend.unavailable_reason("gru_decode", "cpu")
 needs_native = pytest.mark.skipif(bool(REASON), reason=REASON)
 BACKENDS = ["reference", pytest.param("native", marks=needs_native)]
 BEGIN, END = 1, 2
-
-
-def variants():
-    module = native_library().module
-    return module.cpu_variants() if module else ["none"]
-
-
-@pytest.fixture(params=variants())
-def variant(request):
-    module = native_library().module
-    if module is None:
-        pytest.skip(REASON)
-    best = module.cpu_variant()
-    module.use_cpu_variant(request.param)
-    yield request.param
-    module.use_cpu_variant(best)
 
 
 def make_weights(V, H, *, seed=0, spread=3.0, bias=True, dtype=torch.float32):

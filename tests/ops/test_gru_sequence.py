@@ -15,7 +15,7 @@ from svebm_ext.models.encoders import run_recurrent
 from svebm_ext.ops.backend import unavailable_reason, use_backend
 from svebm_ext.ops.gru_sequence import cuda, gru_sequence
 from svebm_ext.ops.gru_sequence.reference import packed_gru
-from svebm_ext.ops.native_library import native_library, native_module
+from svebm_ext.ops.native_library import native_library
 
 REASON = unavailable_reason("gru_sequence", "cpu")
 needs_native = pytest.mark.skipif(bool(REASON), reason=REASON)
@@ -64,15 +64,6 @@ def test_gradient_against_finite_differences(reverse):
         return packed_gru(gates, sizes, initial, weight, bias, reverse=reverse)
 
     assert torch.autograd.gradcheck(run, arguments)
-
-
-@pytest.fixture(params=VARIANTS)
-def variant(request):
-    """Each instruction set of this processor, once."""
-    before = native_module().cpu_variant()
-    native_module().use_cpu_variant(request.param)
-    yield request.param
-    native_module().use_cpu_variant(before)
 
 
 def parameters_of(network):

@@ -16,7 +16,6 @@ from svebm_ext.errors import BackendUnavailableError, ConfigError
 from svebm_ext.models.energy import ACTIVATIONS
 from svebm_ext.ops import backend
 from svebm_ext.ops.langevin import langevin, native
-from svebm_ext.ops.native_library import native_library
 
 CPU = torch.device("cpu")
 
@@ -47,20 +46,6 @@ def exact(z, layers, **options):
         for name, value in options.items()
     }
     return langevin(z.double(), [(weight.double(), bias.double()) for weight, bias in layers], **double)
-
-
-def variants():
-    module = native_library().module
-    return module.cpu_variants() if module else ["plain"]
-
-
-@pytest.fixture(params=variants())
-def variant(request):
-    module = native_library().module
-    best = module.cpu_variant()
-    module.use_cpu_variant(request.param)
-    yield request.param
-    module.use_cpu_variant(best)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -13,22 +13,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import svebm_ext.ops.token_loss as op
 from svebm_ext.errors import BackendUnavailableError, ConfigError
 from svebm_ext.ops.backend import unavailable_reason
-from svebm_ext.ops.native_library import native_library, native_module
+from svebm_ext.ops.native_library import native_library
 from svebm_ext.ops.token_loss import reference, token_loss
 
 REASON = unavailable_reason("token_loss", "cpu")
 needs_native = pytest.mark.skipif(bool(REASON), reason=REASON)
 BACKENDS = [pytest.param("native", marks=needs_native), "reference"]
 VARIANTS = native_library().module.cpu_variants() if native_library().module else []
-
-
-@pytest.fixture(params=VARIANTS)
-def variant(request):
-    """Each instruction set of this processor, once."""
-    before = native_module().cpu_variant()
-    native_module().use_cpu_variant(request.param)
-    yield request.param
-    native_module().use_cpu_variant(before)
 
 
 def make(n, H, V, bias=True, seed=0, dtype=torch.float32):
