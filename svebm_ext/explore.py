@@ -11,7 +11,7 @@ from typing import Literal
 from svebm_ext.commands import LARGEST_SEED, MOST, check_numbers, check_trained, load_model, parse_with_run, run_command
 from svebm_ext.config import DataConfig, validate, with_absolute_paths
 from svebm_ext.errors import ConfigError
-from svebm_ext.files import check_folder_takes_files, made_folder, write_whole
+from svebm_ext.files import check_folder_takes_files, in_made_folder, made_folder, write_whole
 from svebm_ext.terminal import describe_os_error, say
 
 #: Options that name files of one's own.
@@ -87,7 +87,7 @@ def write_page(out: Path, html: str) -> None:
         OSError: the place cannot be written to.
     """
     with made_folder(out.parent):
-        write_whole(out, html)
+        in_made_folder(out.parent, lambda: write_whole(out, html))
 
 
 def main(arguments: Sequence[str]) -> None:

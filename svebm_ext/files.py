@@ -6,11 +6,16 @@ import contextlib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 #: Bytes of a file's name that a temporary one repeats; names have 255 at most.
 _REPEATED = 200
+#: Times that a folder is made again; a path that never exists, such as one under a deleted folder, ends so too.
+_TRIES = 100
 _TEMPORARY = re.compile(r"\.(.*)\.(\d+)\.tmp")
 
 
@@ -99,12 +104,29 @@ def made_folder(folder: Path) -> Iterator[None]:
     missing = [folder, *folder.parents]
     missing = missing[: next((i for i, path in enumerate(missing) if path.exists()), len(missing))]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        in_made_folder(folder, lambda: None)
         yield
     finally:
         for path in missing:
             with contextlib.suppress(OSError):
                 path.rmdir()
+
+
+def in_made_folder(folder: Path, make: Callable[[], T]) -> T:
+    """What `make` returns, which makes a file in a folder of `made_folder`.
+
+    Until a folder has a file, another process that made it for nothing may take it away. It is made again then.
+
+    Raises:
+        OSError: of `make`, or the folder cannot be made.
+    """
+    for _ in range(_TRIES - 1):
+        # mkdir itself looks twice: "exists" may be followed by "is no folder" where it has gone meanwhile.
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            folder.mkdir(parents=True, exist_ok=True)
+            return make()
+    folder.mkdir(parents=True, exist_ok=True)
+    return make()
 
 
 def check_folder_takes_files(folder: Path) -> None:
@@ -115,8 +137,9 @@ def check_folder_takes_files(folder: Path) -> None:
     """
     try:
         with made_folder(folder):
-            write_whole(folder / ".probe", b"0")
-            (folder / ".probe").unlink()
+            probe = _temporary_name(folder / "probe")  # each process has its own
+            in_made_folder(folder, lambda: write_whole(probe, b"0"))
+            probe.unlink()
     except OSError as error:
         raise _about(folder, error) from None
 

@@ -102,3 +102,39 @@ def test_a_folder_that_was_made_for_nothing_is_taken_away(tmp_path):
     assert os.listdir(tmp_path) == ["a"]
     with pytest.raises(NotADirectoryError):
         files.check_folder_takes_files(tmp_path / "a" / "b" / "file" / "e")
+
+
+def test_a_folder_that_another_process_takes_away_is_made_again(tmp_path):
+    """The other one made it for nothing, and removed it between our making and our first file."""
+    folder, removed = tmp_path / "a" / "b", []
+
+    def make():
+        if len(removed) < 3:
+            removed.append(folder.rmdir())
+            folder.parent.rmdir()
+        (folder / "file").write_text("x")
+        return "made"
+
+    with files.made_folder(folder):
+        assert files.in_made_folder(folder, make) == "made"
+    assert (folder / "file").exists() and len(removed) == 3
+
+
+def test_a_folder_that_never_lasts_ends_with_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        files.in_made_folder(tmp_path, lambda: (tmp_path / "missing" / "file").write_text(""))
+
+
+def test_many_that_try_one_folder_at_once_do_not_disturb_each_other(tmp_path):
+    program = """
+import sys
+from pathlib import Path
+from svebm_ext.files import check_folder_takes_files
+for _ in range(200):
+    check_folder_takes_files(Path(sys.argv[1]) / "a" / "b")
+"""
+    command = [sys.executable, "-W", "ignore", "-c", program, str(tmp_path)]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], errors
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from svebm_ext.errors import ConfigError
-from svebm_ext.files import is_running, made_folder, remove_stale
+from svebm_ext.files import in_made_folder, is_running, made_folder, remove_stale
 
 try:
     import fcntl
@@ -62,7 +62,7 @@ def running_training(out: Path) -> dict[str, Any] | None:
 def _take(path: Path, out: Path, say: Callable[[str], None]) -> int:
     """Descriptor of the locked file, with this process in it."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = in_made_folder(out, lambda: os.open(path, os.O_RDWR | os.O_CREAT, 0o644))
         try:
             owner = _read(descriptor)
             if _is_held(descriptor, owner):
