@@ -259,6 +259,9 @@ class TrainingConfig:
     last one is taken, as where samples go on getting better when the bound does not."""
     max_steps: int = 10_000
     """Iterations in all."""
+    patience: int = 0
+    """Validations without a better one after which a run ends before its last iteration, counted from where w is nearly
+    at its largest. 0: it never ends early."""
     prior_steps: int = 0
     """Iterations after these in which the energy-based prior of the best model alone goes on learning, from z of the
     encoder. Its result is kept where it betters the validation bound."""

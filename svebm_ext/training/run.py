@@ -136,7 +136,7 @@ def _train(config: Config, out: Path, resume: bool, runtime: Runtime) -> tuple[S
         guide_symbols(model.networks, cast(SentenceFeed, feed))
     if runtime.is_main:
         start_folder(out, model, resume)
-        if trainer.step < config.training.max_steps:
+        if not trainer.has_ended:
             (out / FITTED).unlink(missing_ok=True)
     runtime.barrier()
     try:
