@@ -210,6 +210,9 @@ class ObjectiveConfig:
     pseudo_labels: Literal["naive_bayes", "ensemble", "words"] = "naive_bayes"
     """Bags of words: naive Bayes with EM, or its mean with self-training logistic regression. Sentences: "words",
     symbols that are found from the words of the training text, or from its labels where it learns from labels."""
+    group_by: Literal["auto", "topics", "wording"] = "auto"
+    """What symbols that words find without labels are: topics; wording, such as that of questions and of answers; or
+    what halves of the text agree on better."""
     labelled_bound: bool = True
     """Labelled batches (training.labelled-batch-size) count in the bound, or in the cross-entropy alone."""
     bag_of_words: float = 0.0
