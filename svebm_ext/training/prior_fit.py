@@ -53,8 +53,9 @@ GUIDANCE = 1.0
 #: Metropolis-adjusted steps: how quickly their size follows their acceptance, and its bounds.
 ADAPTATION, SMALLEST_STEP, LARGEST_STEP = 0.1, 1e-4, 0.5
 #: The start: Adam's iterations and step size, sentences whose variances count for those of all, and the lowest F that
-#: is asked for, since far from every sentence it is enough that F is low.
-START_ITERATIONS, START_RATE, POOLED_SENTENCES, LOWEST_ENERGY = 600, 3e-3, 50.0, -30.0
+#: is asked for, since far from every sentence it is enough that F is low. A stage of fewer iterations has a start of as
+#: many, and LEAST_START at least.
+START_ITERATIONS, LEAST_START, START_RATE, POOLED_SENTENCES, LOWEST_ENERGY = 600, 100, 3e-3, 50.0, -30.0
 #: Lines of progress.
 N_REPORTS = 5
 
@@ -90,7 +91,7 @@ def fit_prior(
     if guesses is not None:
         targets = guesses[encoded_rows(train, MAX_SENTENCES)].to(posterior.mean.device)
         say("prior alone: starts at a mixture of Gaussians, one for each symbol")
-        start_at_mixture(latent, posterior, targets, seed=seed)
+        start_at_mixture(latent, posterior, targets, seed=seed, n_iterations=n_iterations)
     n_moved, n_steps = (N_MOVED, N_STEPS) if targets is None else (N_MOVED_FROM_MIXTURE, N_STEPS_FROM_MIXTURE)
     chains = ChainBank(
         N_CHAINS, latent.latent_dim, seed=seed + 1, n_steps=n_steps, step_size=STEP_SIZE, device=posterior.mean.device
@@ -154,11 +155,19 @@ def adapted_step_size(step_size: float, acceptance: float) -> float:
     return min(max(adapted, SMALLEST_STEP), LARGEST_STEP)
 
 
-def hold_symbols(model: LatentVariableModel, train: EncodedSplit, guesses: Float[Tensor, "N K"], *, seed: int) -> None:
+def hold_symbols(
+    model: LatentVariableModel,
+    train: EncodedSplit,
+    guesses: Float[Tensor, "N K"],
+    *,
+    seed: int,
+    n_iterations: int = START_ITERATIONS,
+) -> None:
     """Move f so that p(z) is N(0, I), where nothing better was learnt, while the symbols agree with the guesses."""
     posterior = _posteriors(model, train)
     targets = guesses[encoded_rows(train, MAX_SENTENCES)].to(posterior.mean.device)
-    start_at_mixture(cast(EnergyLatent, model.latent), posterior, targets, seed=seed, flat=True)
+    latent = cast(EnergyLatent, model.latent)
+    start_at_mixture(latent, posterior, targets, seed=seed, n_iterations=n_iterations, flat=True)
 
 
 def start_at_mixture(
@@ -167,6 +176,7 @@ def start_at_mixture(
     targets: Float[Tensor, "N K"],
     *,
     seed: int,
+    n_iterations: int = START_ITERATIONS,
     flat: bool = False,
 ) -> None:
     """Move f so that exp(F) p0 is a mixture of Gaussians, a component a symbol, and p(y|z) agrees with the targets.
@@ -179,6 +189,7 @@ def start_at_mixture(
         posterior: q(z|x) of the N sentences.
         targets: probabilities of their symbols.
         seed: of the points.
+        n_iterations: of the second stage.
         flat: F is to be 0 instead, that is p(z) to be N(0, I).
     """
     prior, (mean, log_variance) = latent.prior, posterior
@@ -199,8 +210,9 @@ def start_at_mixture(
     generator = torch.Generator().manual_seed(seed % 2**63)
     optimiser = torch.optim.Adam(prior.parameters(), lr=START_RATE)
     n, device = len(mean), mean.device
-    for iteration in range(START_ITERATIONS):
-        optimiser.param_groups[0]["lr"] = START_RATE * (1.0 - iteration / START_ITERATIONS)
+    n_iterations = min(START_ITERATIONS, max(LEAST_START, n_iterations))
+    for iteration in range(n_iterations):
+        optimiser.param_groups[0]["lr"] = START_RATE * (1.0 - iteration / n_iterations)
         rows = torch.randint(n, (BATCH,), generator=generator).to(device)
         noise = torch.randn(3, BATCH, mean.shape[1], generator=generator).to(device)
         z = mean[rows] + (0.5 * log_variance[rows]).exp() * noise[0]

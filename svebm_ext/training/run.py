@@ -302,7 +302,7 @@ def finish_prior(
     if not kept:
         model.latent.load_state_dict(learnt)
         if guided and not learns_energy(model.latent, config):
-            hold_symbols(model, feed.train, cast(Tensor, feed.guesses), seed=config.seed)
+            hold_symbols(model, feed.train, cast(Tensor, feed.guesses), seed=config.seed, n_iterations=n_iterations)
     say(f"prior alone: validation bound {before:.3f} before, {after:.3f} after{'' if kept else ', not kept'}")
     state = {"prior_steps": n_iterations, "valid_bound_before": before, "kept": kept}
     save_checkpoint(path, prefixed(model.state_dict(), "model"), state)
