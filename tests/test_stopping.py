@@ -28,6 +28,14 @@ PHASES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def ordinary_signals():
+    """Tests may themselves have been started with nohup, and what is ignored is so in the commands that they start."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def start(folder, *options, before=()):
     write_corpus(folder)
     out = folder / "out"
@@ -69,7 +77,8 @@ def test_a_run_that_is_told_to_stop_says_how_to_go_on(tmp_path, phase, number):
 
 
 def test_who_starts_with_nohup_outlives_the_terminal(tmp_path):
-    process, out = start(tmp_path, "--training.max-steps", "60", "--no-evaluate", before=["nohup"])
+    options = ["--training.max-steps", "60", "--training.prior-steps", "5", "--no-evaluate"]
+    process, out = start(tmp_path, *options, before=["nohup"])
     with process:
         wait_for(process, "iteration 5: validation")
         process.send_signal(signal.SIGHUP)
