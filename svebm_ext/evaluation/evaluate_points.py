@@ -21,8 +21,8 @@ from svebm_ext.models.importance import importance_samples
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.ops.langevin import langevin
 from svebm_ext.ops.philox import Stream, philox_normal
+from svebm_ext.prior.annealing import estimate_log_z
 from svebm_ext.randomness import Draw
-from svebm_ext.sampling.annealed import estimate_log_z
 
 #: Points of each set that two-sample distances are computed of; their time grows with the square.
 TWO_SAMPLE_POINTS = 1000

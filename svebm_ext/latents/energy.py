@@ -8,10 +8,10 @@ from torch import Tensor
 
 from svebm_ext.errors import ConfigError
 from svebm_ext.latents.gaussian import AnyGaussian, GaussianLatent
-from svebm_ext.models.energy import EnergyMLP
 from svebm_ext.ops.langevin import langevin
 from svebm_ext.ops.philox import Stream, philox_normal
-from svebm_ext.sampling.chains import falling_steps
+from svebm_ext.prior.chain_bank import falling_steps
+from svebm_ext.prior.network import EnergyMLP
 
 #: Steps of a chain that starts from N(0, I) to sample from the finished prior: the first at a size that N(0, I) allows,
 #: then smaller and smaller ones. Unadjusted steps of one size sample a blurred density (at .125 F falls short by ten

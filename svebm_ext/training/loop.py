@@ -21,7 +21,7 @@ from svebm_ext.latents.gaussian import ConditionalPosterior
 from svebm_ext.models.latent_variable import Forward, LatentVariableModel
 from svebm_ext.models.tensor_files import load_parameters
 from svebm_ext.objectives.schedules import kl_weight
-from svebm_ext.sampling.chains import ChainBank, make_chains
+from svebm_ext.prior.chain_bank import ChainBank, make_chains
 from svebm_ext.stopping import stops_noted
 from svebm_ext.terminal import say
 from svebm_ext.training.checkpoint import (

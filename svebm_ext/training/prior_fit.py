@@ -31,9 +31,9 @@ from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.objectives.mutual_information import mutual_information
 from svebm_ext.objectives.schedules import cosine_decay
 from svebm_ext.ops.philox import Stream
+from svebm_ext.prior.chain_bank import ChainBank
+from svebm_ext.prior.schedule import TARGET_ACCEPTANCE
 from svebm_ext.randomness import Draw
-from svebm_ext.sampling.chains import ChainBank
-from svebm_ext.sampling.schedule import TARGET_ACCEPTANCE
 from svebm_ext.training.encoding import encoded_rows, posteriors_of
 
 #: Training sentences whose q(z|x) is kept, at most.

@@ -22,8 +22,8 @@ from svebm_ext.errors import DataError
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import ConditionalPosterior
-from svebm_ext.models.energy import EnergyMLP
 from svebm_ext.models.latent_variable import LatentVariableModel
+from svebm_ext.prior.network import EnergyMLP
 from svebm_ext.randomness import Draw
 from svebm_ext.training.encoding import posteriors_of
 

@@ -12,10 +12,10 @@ from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import ConfigError
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.models.encoders import softmax_of_rows
-from svebm_ext.models.energy import EnergyMLP
 from svebm_ext.models.latent_variable import build_networks
+from svebm_ext.prior.conditional import conditional_log_z
+from svebm_ext.prior.network import EnergyMLP
 from svebm_ext.randomness import Draw
-from svebm_ext.sampling.conditional import conditional_log_z
 
 VOCABULARY = Vocabulary(["a", "b", "c", "d", "e"])
 TURNS = Split([["a"], ["b", "b"], ["c"], ["d", "d", "d"], ["e"]], dialogs=[0, 0, 0, 0, 1])

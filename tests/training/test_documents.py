@@ -16,8 +16,8 @@ from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.evaluation.documents import top_words
 from svebm_ext.evaluation.evaluate_model import evaluate_run
 from svebm_ext.objectives.schedules import label_weight
+from svebm_ext.prior.annealing import estimate_log_z
 from svebm_ext.randomness import Draw
-from svebm_ext.sampling.annealed import estimate_log_z
 from svebm_ext.training.checkpoint import load_checkpoint
 from svebm_ext.training.feeds import DocumentFeed, SentenceFeed
 from svebm_ext.training.loop import LAST

@@ -10,8 +10,8 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 from svebm_ext.config import Config, DataConfig, ModelConfig, ObjectiveConfig, validate
 from svebm_ext.errors import ConfigError, DataError
-from svebm_ext.models.energy import EnergyMLP
 from svebm_ext.objectives.mutual_information import mutual_information
+from svebm_ext.prior.network import EnergyMLP
 from svebm_ext.training import loop, regrouping
 from svebm_ext.training.regrouping import Clusters, fit_to_clusters
 from svebm_ext.training.run import train

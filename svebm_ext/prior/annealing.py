@@ -8,11 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from svebm_ext.errors import ConfigError
-from svebm_ext.models.energy import EnergyMLP
 from svebm_ext.ops.philox import Stream, philox_normal
-from svebm_ext.sampling.diagnostics import split_r_hat
-from svebm_ext.sampling.population import Population
-from svebm_ext.sampling.schedule import Schedule, find_schedule
+from svebm_ext.prior.diagnostics import split_r_hat
+from svebm_ext.prior.network import EnergyMLP
+from svebm_ext.prior.population import Population
+from svebm_ext.prior.schedule import Schedule, find_schedule
 
 # Chain ids of the parts of an estimate: none shares random numbers with another, nor with chains counted from 0.
 _PILOT, _FORWARD, _EQUILIBRIUM, _REVERSE = (part << 40 for part in (1, 2, 3, 4))

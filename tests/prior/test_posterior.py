@@ -5,8 +5,8 @@ import math
 import numpy as np
 import torch
 
-from svebm_ext.models.energy import EnergyMLP
-from svebm_ext.sampling.posterior import sample_posterior
+from svebm_ext.prior.network import EnergyMLP
+from svebm_ext.prior.posterior import sample_posterior
 
 
 def linear_energy(a, b):

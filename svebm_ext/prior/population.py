@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from svebm_ext.models.energy import EnergyMLP
 from svebm_ext.ops.langevin import langevin
 from svebm_ext.ops.philox import Stream, philox_uniform
+from svebm_ext.prior.network import EnergyMLP
 
 
 class Population:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm, rankdata
 
 from svebm_ext.errors import ConfigError
-from svebm_ext.sampling.diagnostics import (
+from svebm_ext.prior.diagnostics import (
     effective_sample_size,
     importance_effective_sample_size,
     mean_movement,

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from svebm_ext.models.energy import EnergyMLP
 from svebm_ext.ops.langevin import langevin
 from svebm_ext.ops.philox import Stream, philox_normal
+from svebm_ext.prior.network import EnergyMLP
 
 #: Ids of these chains begin here, apart from those of training and of samples.
 _IDS = 5 << 40

@@ -6,7 +6,7 @@ import torch
 from scipy.special import erf, logsumexp
 
 from svebm_ext.errors import ConfigError
-from svebm_ext.models.energy import EnergyMLP
+from svebm_ext.prior.network import EnergyMLP
 
 NUMPY_ACTIVATIONS = {
     "gelu": lambda x: 0.5 * x * (1 + erf(x / np.sqrt(2))),

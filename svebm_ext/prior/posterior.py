@@ -5,8 +5,8 @@ from collections.abc import Callable
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svebm_ext.models.energy import EnergyMLP
 from svebm_ext.ops.langevin import LangevinResult, langevin_autograd
+from svebm_ext.prior.network import EnergyMLP
 
 
 def sample_posterior(

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from svebm_ext.config import ChainConfig
 from svebm_ext.errors import ConfigError, ModelFolderError
-from svebm_ext.models.energy import EnergyMLP
 from svebm_ext.ops.langevin import langevin
-from svebm_ext.sampling.chains import ChainBank, ShortRun, make_chains
+from svebm_ext.prior.chain_bank import ChainBank, ShortRun, make_chains
+from svebm_ext.prior.network import EnergyMLP
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from svebm_ext.sampling.population import Population
+from svebm_ext.prior.population import Population
 
 # Standard deviation of the log weights gained between two temperatures of the pilot.
 _PILOT_SPACING = 0.3

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from svebm_ext.errors import ConfigError
-from svebm_ext.models.energy import EnergyMLP
-from svebm_ext.sampling.annealed import estimate_log_z
+from svebm_ext.prior.annealing import estimate_log_z
+from svebm_ext.prior.network import EnergyMLP
 
 
 def linear_energy(a, b):
