@@ -1,4 +1,8 @@
-"""log Z = log E_p0[exp F], between a lower and an upper estimate, by annealed importance sampling both ways."""
+"""log Z = log E_p0[exp F], the normaliser of the prior (Eq. 4), by annealed importance sampling.
+
+`estimate_log_z` goes both ways, for a lower and an upper end; `conditional_log_z` has the lower end of each of many
+contexts at once.
+"""
 
 import math
 from dataclasses import dataclass
@@ -8,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from svebm_ext.errors import ConfigError
+from svebm_ext.ops.langevin import langevin
 from svebm_ext.ops.philox import Stream, philox_normal
 from svebm_ext.prior.diagnostics import split_r_hat
 from svebm_ext.prior.network import EnergyMLP
@@ -15,7 +20,7 @@ from svebm_ext.prior.population import Population
 from svebm_ext.prior.schedule import Schedule, find_schedule
 
 # Chain ids of the parts of an estimate: none shares random numbers with another, nor with chains counted from 0.
-_PILOT, _FORWARD, _EQUILIBRIUM, _REVERSE = (part << 40 for part in (1, 2, 3, 4))
+_PILOT, _FORWARD, _EQUILIBRIUM, _REVERSE, _CONTEXTS = (part << 40 for part in (1, 2, 3, 4, 5))
 _TEMPERATURES_PER_CALL = 8
 _SNAPSHOTS = 20
 # Acceptance is an average: chains in narrow modes may accept nothing at the step size that suits the others, freeze,
@@ -126,6 +131,50 @@ def estimate_log_z(
         n_chains=n_chains,
         n_temperatures=n_temperatures,
     )
+
+
+@torch.no_grad()
+def conditional_log_z(
+    energy: EnergyMLP,
+    context: Float[Tensor, "B C"],
+    *,
+    n_chains: int = 8,
+    n_temperatures: int = 64,
+    step_size: float = 0.125,
+    seed: int = 0,
+) -> Float[Tensor, "B"]:
+    """Estimate log Z(c) = log E_p0[exp F(z, c)] of each context from below, by annealed importance sampling.
+
+    Chains of p0 go through p_t proportional to exp(t F) p0 in steps of Metropolis-adjusted Langevin dynamics, so that
+    the mean weight is Z in expectation, and its logarithm at most log Z.
+
+    Args:
+        energy: network of F with a context.
+        context: c of B contexts.
+        n_chains: chains a context.
+        n_temperatures: steps from p0 to the prior, one move at each.
+        step_size: s of the moves.
+        seed: of all random numbers.
+
+    Source: Neal, Annealed Importance Sampling, Statistics and Computing 11 (2001) 125-139.
+    """
+    B = context.shape[0]
+    ids = _CONTEXTS + torch.arange(B * n_chains, device=context.device)
+    z = philox_normal(seed, ids, dim=energy.latent_dim, stream=Stream.INITIAL)[0].to(context.dtype)
+    result = langevin(
+        z,
+        energy.layers(),
+        n_steps=n_temperatures,
+        step_size=step_size,
+        seed=seed,
+        bias=energy.context_bias(context).repeat_interleave(n_chains, dim=0),
+        temper=torch.arange(1, n_temperatures + 1, dtype=torch.float64) / n_temperatures,
+        metropolis=True,
+        chain_ids=ids,
+        **energy.langevin_options,
+    )
+    assert result.log_weights is not None  # asked for with temper
+    return result.log_weights.view(B, n_chains).logsumexp(-1) - math.log(n_chains)
 
 
 def _carry(population: Population, tempers: list[float], schedule: Schedule, steps: int) -> float:

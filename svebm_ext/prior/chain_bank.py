@@ -1,10 +1,9 @@
-"""Chains that supply the learner with samples of the prior: a persistent bank (Algorithm 1), or short fresh runs.
+"""The bank of persistent chains that supplies the learner with samples of the prior (Algorithm 1).
 
-Both are addressed by (seed, iteration), never by a generator that is used up: what a run draws does not depend on
-how often it was interrupted, and every process of a distributed run selects the same chains.
+It is addressed by (seed, iteration), never by a generator that is used up: what a run draws does not depend on how
+often it was interrupted, and every process of a distributed run selects the same chains.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,16 +11,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svebm_ext.config import ChainConfig
 from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.ops.langevin import langevin
 from svebm_ext.ops.langevin.options import Layers
 from svebm_ext.ops.philox import Stream, philox_normal, philox_uniform
 
+#: Rows of this process -> rows of all, row i of process r at i * world_size + r.
 Gather = Callable[[Tensor], Tensor]
 
-#: Short-run chains of iteration i have ids i * RUN_STRIDE, i * RUN_STRIDE + 1, ...: each fresh chain its own.
-RUN_STRIDE = 1 << 20
 #: Steps of the noise lie below (`svebm_ext.ops.philox`).
 LAST_STEP = 1 << 32
 
@@ -151,7 +148,7 @@ class ChainBank:
         z = moved.z
         self.acceptance = None if moved.acceptance is None else float(moved.acceptance.mean())
         if world_size > 1:
-            z = _gathered(z, world_size, gather)
+            z = gathered(z, world_size, gather)
             self.states[chosen] = z
         self.noise_step += steps
         return z
@@ -186,111 +183,12 @@ class ChainBank:
         return philox_normal(self.seed, ids, dim=latent_dim, first_step=step, stream=Stream.INITIAL)[0]
 
 
-class ShortRun:
-    """Fresh chains from p0 = N(0, I) at every iteration, S steps long (released code); interface of `ChainBank`.
-
-    Args:
-        latent_dim: D.
-        seed: of the chains' initial states and noise.
-        n_steps: S.
-        step_size: s, one number or one per step [S].
-        device: where the chains are.
-        dtype: of the states.
-    """
-
-    def __init__(
-        self,
-        latent_dim: int,
-        *,
-        seed: int,
-        n_steps: int = 40,
-        step_size: float | Float[Tensor, " S"] = 0.125,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
-        if latent_dim < 1:
-            raise ConfigError(f"chains: dimension {latent_dim}; expected at least 1")
-        self.latent_dim, self.seed, self.n_steps, self.step_size = latent_dim, seed, n_steps, step_size
-        self.device, self.dtype = device, dtype
-
-    @torch.no_grad()
-    def advance(
-        self,
-        layers: Layers,
-        step: int,
-        m: int,
-        *,
-        n_steps: int | None = None,
-        step_size: float | Float[Tensor, " S"] | None = None,
-        rank: int = 0,
-        world_size: int = 1,
-        gather: Gather | None = None,
-        **options: Any,
-    ) -> Float[Tensor, "m D"]:
-        """Return m states after S steps from p0: a pure function of (seed, step). Arguments as `ChainBank.advance`."""
-        if not 0 <= m <= RUN_STRIDE:
-            raise ConfigError(f"chains: {m} chains asked for; expected 0 to {RUN_STRIDE}")
-        own = (step * RUN_STRIDE + torch.arange(m, device=self.device))[rank::world_size]
-        z = philox_normal(self.seed, own, dim=self.latent_dim, stream=Stream.INITIAL)[0].to(self.dtype)
-        z = langevin(
-            z,
-            layers,
-            n_steps=self.n_steps if n_steps is None else n_steps,
-            step_size=self.step_size if step_size is None else step_size,
-            seed=self.seed,
-            chain_ids=own,
-            **options,
-        ).z
-        return _gathered(z, world_size, gather)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Nothing: short runs keep nothing between iterations."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take up a saved state.
-
-        Raises:
-            ModelFolderError: it is that of a bank.
-        """
-        if state:
-            raise ModelFolderError(f"chains: saved state has {sorted(state)}; expected none, for short-run chains")
-
-
-def make_chains(
-    config: ChainConfig, latent_dim: int, seed: int, device: torch.device | str | None = None
-) -> ChainBank | ShortRun:
-    """Build what `config.mode` asks for: "persistent" or "short_run".
+def gathered(z: Float[Tensor, "own D"], world_size: int, gather: Gather | None) -> Float[Tensor, "m D"]:
+    """The rows of all processes; of one process, its own.
 
     Raises:
-        ConfigError: an option is out of range.
+        ConfigError: several processes, and nothing that joins their rows.
     """
-    step_size: float | Tensor = config.step_size
-    if config.final_step_size > 0.0:
-        step_size = falling_steps(config.step_size, config.final_step_size, config.n_steps, device)
-    if config.mode == "persistent":
-        return ChainBank(
-            config.n_chains,
-            latent_dim,
-            seed=seed,
-            n_steps=config.n_steps,
-            step_size=step_size,
-            restart_fraction=config.restart_fraction,
-            device=device,
-        )
-    if config.mode == "short_run":
-        return ShortRun(latent_dim, seed=seed, n_steps=config.n_steps, step_size=step_size, device=device)
-    raise ConfigError(f"chains.mode: {config.mode!r}; expected persistent or short_run")
-
-
-def falling_steps(
-    first: float, last: float, n_steps: int, device: torch.device | str | None = None
-) -> Float[Tensor, " S"]:
-    """Step sizes in geometric progression."""
-    return torch.logspace(math.log10(first), math.log10(last), n_steps, dtype=torch.float32, device=device)
-
-
-def _gathered(z: Tensor, world_size: int, gather: Gather | None) -> Tensor:
     if world_size == 1:
         return z
     if gather is None:

@@ -1,59 +1,82 @@
-"""log Z(c) of a prior that depends on a context, for each of many contexts at once."""
+"""Samples of the finished prior: z of p(z), of p(z|y) given a symbol, of p(z|c) given a context.
 
-import math
+p(z|y = k) is proportional to exp(f_k(z)) p0(z), p(z|c) to exp(F(z, c)) p0(z). Both go together: f_k(z, c).
+"""
+
+from __future__ import annotations
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from svebm_ext.errors import ConfigError
 from svebm_ext.ops.langevin import langevin
 from svebm_ext.ops.philox import Stream, philox_normal
 from svebm_ext.prior.network import EnergyMLP
+from svebm_ext.prior.step_sizes import sampling_steps
 
-#: Ids of these chains begin here, apart from those of training and of samples.
-_IDS = 5 << 40
+#: Ids of these samples begin here, far from those of training, so that equal seeds share no random numbers.
+SAMPLE_IDS = 1 << 40
+
+
+def sample_prior(
+    network: EnergyMLP,
+    n: int,
+    *,
+    seed: int,
+    step_size: float,
+    symbol: int | None = None,
+    bias: Float[Tensor, "n H"] | None = None,
+) -> Float[Tensor, "n D"]:
+    """Sample by Langevin dynamics from N(0, I), with steps that become smaller (Eq. 7, 8).
+
+    Args:
+        network: f.
+        n: how many.
+        seed: of the random numbers; sample i depends on the seed and i alone.
+        step_size: s of training; see `sampling_steps`.
+        symbol: y of p(z|y), 0 .. K-1, or None for the marginal prior.
+        bias: what the context of each sample adds to the first layer (`EnergyMLP.context_bias`), or None.
+
+    Raises:
+        ConfigError: the symbol is outside 0 .. K-1.
+    """
+    steps = sampling_steps(step_size, network.device)
+    return sample_in_steps(network, n, seed=seed, step_size=steps, n_steps=len(steps), symbol=symbol, bias=bias)
 
 
 @torch.no_grad()
-def conditional_log_z(
-    prior: EnergyMLP,
-    context: Float[Tensor, "B C"],
+def sample_in_steps(
+    network: EnergyMLP,
+    n: int,
     *,
-    n_chains: int = 8,
-    n_temperatures: int = 64,
-    step_size: float = 0.125,
-    seed: int = 0,
-) -> Float[Tensor, "B"]:
-    """Estimate log Z(c) = log E_p0[exp F(z, c)] of each context from below, by annealed importance sampling.
-
-    Chains of p0 go through p_t proportional to exp(t F) p0 in steps of Metropolis-adjusted Langevin dynamics, so that
-    the mean weight is Z in expectation, and its logarithm at most log Z.
+    seed: int,
+    step_size: float | Float[Tensor, " S"],
+    n_steps: int,
+    first_id: int = SAMPLE_IDS,
+    symbol: int | None = None,
+    bias: Float[Tensor, "n H"] | None = None,
+) -> Float[Tensor, "n D"]:
+    """Sample by S Langevin steps of given sizes from N(0, I); other arguments as in `sample_prior`.
 
     Args:
-        prior: network of F with a context.
-        context: c of B contexts.
-        n_chains: chains a context.
-        n_temperatures: steps from p0 to the prior, one move at each.
-        step_size: s of the moves.
-        seed: of all random numbers.
-
-    Source: Neal, Annealed Importance Sampling, Statistics and Computing 11 (2001) 125-139.
+        step_size: s, one number or one per step [S].
+        n_steps: S.
+        first_id: of the samples, which address their random numbers.
     """
-    B = context.shape[0]
-    ids = _IDS + torch.arange(B * n_chains, device=context.device)
-    z = philox_normal(seed, ids, dim=prior.latent_dim, stream=Stream.INITIAL)[0].to(context.dtype)
-    result = langevin(
+    if symbol is not None and not 0 <= symbol < network.n_categories:
+        raise ConfigError(f"symbol: {symbol} is outside 0 .. {network.n_categories - 1}")
+    ids = first_id + torch.arange(n, dtype=torch.int64, device=network.device)
+    z = philox_normal(seed, ids, dim=network.latent_dim, stream=Stream.INITIAL)[0].to(network.dtype)
+    labels = None if symbol is None else torch.full((n,), symbol, dtype=torch.int64, device=z.device)
+    return langevin(
         z,
-        prior.layers(),
-        n_steps=n_temperatures,
+        network.layers(),
+        n_steps=n_steps,
         step_size=step_size,
         seed=seed,
-        activation=prior.activation,
-        negative_slope=prior.negative_slope,
-        bias=prior.context_bias(context).repeat_interleave(n_chains, dim=0),
-        temper=torch.arange(1, n_temperatures + 1, dtype=torch.float64) / n_temperatures,
-        metropolis=True,
+        labels=labels,
+        bias=bias,
         chain_ids=ids,
-    )
-    assert result.log_weights is not None  # asked for with temper
-    return result.log_weights.view(B, n_chains).logsumexp(-1) - math.log(n_chains)
+        **network.langevin_options,
+    ).z

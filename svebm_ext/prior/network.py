@@ -1,11 +1,11 @@
-"""The prior's energy network f_a: R^D -> R^K and what the paper reads off it (Eq. 2-5).
+"""The network f_a: R^D -> R^K of the symbol-vector prior (Eq. 2), and what is read off it (Eq. 3-5).
 
 Sign convention of the whole package: the energy F is HIGHER where a vector is MORE probable.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import cast
+from typing import TypedDict, cast
 
 import torch
 from jaxtyping import Float
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from svebm_ext.errors import ConfigError
+from svebm_ext.prior.symbols import energy_of, log_symbols_of
 
 ACTIVATIONS = ("gelu", "leaky_relu", "silu", "tanh")
 
@@ -28,6 +29,13 @@ def activation_function(name: str, negative_slope: float = 0.2) -> Callable[[Ten
     if name not in functions:
         raise ConfigError(f"activation is {name!r}; expected one of {', '.join(ACTIVATIONS)}")
     return functions[name]
+
+
+class LangevinOptions(TypedDict):
+    """What `ops.langevin` has to know of a network beside its layers."""
+
+    activation: str
+    negative_slope: float
 
 
 class EnergyMLP(nn.Module):
@@ -83,6 +91,21 @@ class EnergyMLP(nn.Module):
         """Return (weight [out, in], bias [out]) of each layer, first to last: what `ops.langevin` takes."""
         return [(linear.weight, linear.bias) for linear in cast(Iterable[nn.Linear], self.linears)]
 
+    @property
+    def langevin_options(self) -> LangevinOptions:
+        """What `ops.langevin` takes beside the layers."""
+        return {"activation": self.activation, "negative_slope": self.negative_slope}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.layers()[0][0].device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the parameters, in which z is."""
+        return self.layers()[0][0].dtype
+
     def logits(
         self, z: Float[Tensor, "*batch D"], bias: Float[Tensor, "*batch H"] | None = None
     ) -> Float[Tensor, "*batch K"]:
@@ -99,13 +122,13 @@ class EnergyMLP(nn.Module):
         self, z: Float[Tensor, "*batch D"], bias: Float[Tensor, "*batch H"] | None = None
     ) -> Float[Tensor, "*batch"]:
         """Return F(z) = logsumexp_k f_k(z) [*] (Eq. 5); log p(z) = F(z) + log p0(z) - log Z (Eq. 4)."""
-        return torch.logsumexp(self.logits(z, bias), dim=-1)
+        return energy_of(self.logits(z, bias))
 
     def log_posterior_symbol(
         self, z: Float[Tensor, "*batch D"], bias: Float[Tensor, "*batch H"] | None = None
     ) -> Float[Tensor, "*batch K"]:
         """Return log p(y | z) = log softmax(f(z)) [*, K] (Eq. 3)."""
-        return functional.log_softmax(self.logits(z, bias), dim=-1)
+        return log_symbols_of(self.logits(z, bias))
 
     def forward(
         self, z: Float[Tensor, "*batch D"], bias: Float[Tensor, "*batch H"] | None = None

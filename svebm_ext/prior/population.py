@@ -50,13 +50,12 @@ class Population:
             n_steps=len(tempers),
             step_size=torch.tensor(step_sizes, dtype=torch.float64),
             seed=self.seed,
-            activation=self.energy.activation,
-            negative_slope=self.energy.negative_slope,
             temper=torch.tensor(tempers, dtype=torch.float64),
             initial_temper=self.temper,
             metropolis=True,
             first_step=self.step,
             chain_ids=self.ids,
+            **self.energy.langevin_options,
         )
         assert result.log_weights is not None and result.acceptance is not None
         self.z, self.temper = result.z, tempers[-1]

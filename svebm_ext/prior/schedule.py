@@ -8,14 +8,13 @@ import torch
 from torch import Tensor
 
 from svebm_ext.prior.population import Population
+from svebm_ext.prior.step_sizes import TARGET_ACCEPTANCE
 
 # Standard deviation of the log weights gained between two temperatures of the pilot.
 _PILOT_SPACING = 0.3
 _PILOT_STEPS = 4
 _MAX_PILOT_TEMPERATURES = 3000
 _MAX_JUMP = 0.05
-#: Acceptance at which the adjusted chain moves fastest in high dimension (Roberts & Rosenthal 1998).
-TARGET_ACCEPTANCE = 0.574
 
 
 @dataclass(frozen=True)

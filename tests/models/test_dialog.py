@@ -13,7 +13,7 @@ from svebm_ext.errors import ConfigError
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.models.encoders import softmax_of_rows
 from svebm_ext.models.latent_variable import build_networks
-from svebm_ext.prior.conditional import conditional_log_z
+from svebm_ext.prior.annealing import conditional_log_z
 from svebm_ext.prior.network import EnergyMLP
 from svebm_ext.randomness import Draw
 

@@ -1,7 +1,6 @@
-"""The chain bank: selection, write-back, restarts, resuming, several processes."""
+"""The chain bank: selection, write-back, restarts, resuming."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,10 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svebm_ext.config import ChainConfig
 from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.ops.langevin import langevin
-from svebm_ext.prior.chain_bank import ChainBank, ShortRun, make_chains
+from svebm_ext.prior.chain_bank import ChainBank
 from svebm_ext.prior.network import EnergyMLP
 
 
@@ -84,17 +82,6 @@ def test_chosen_chains_are_advanced_and_written_back(layers):
     assert bool((bank.states[chosen] != 0).all())  # the caller's samples are not a view of the bank
 
 
-@pytest.mark.parametrize("mode", ["persistent", "short_run"])
-def test_steps_that_fall_are_those_of_the_sampler(layers, mode):
-    config = ChainConfig(mode=mode, n_chains=6, n_steps=4, step_size=0.16, final_step_size=0.02, restart_fraction=0.0)
-    chains, same = make_chains(config, 3, seed=4), make_chains(config, 3, seed=4)
-    sizes = torch.tensor([0.16, 0.08, 0.04, 0.02])
-    torch.testing.assert_close(chains.step_size, sizes)
-    torch.testing.assert_close(chains.advance(layers, 1, 6), same.advance(layers, 1, 6, step_size=sizes))
-    constant = make_chains(replace(config, final_step_size=0.0), 3, seed=4)
-    assert constant.step_size == 0.16
-
-
 def test_noise_is_never_used_twice(layers):
     """Two visits of the same chain, with another S in between, draw different noise."""
     zero = [(torch.zeros(1, 3), torch.zeros(1))]
@@ -148,70 +135,6 @@ def test_resuming_from_a_checkpoint_is_exact(layers):
     assert torch.equal(resumed.states, whole.states) and resumed.noise_step == whole.noise_step
 
 
-def interleave(parts):
-    """What `gather` does: row i of process r is row i * world_size + r of the whole."""
-    rows = [part[i] for i in range(max(map(len, parts))) for part in parts if i < len(part)]
-    return torch.stack(rows)
-
-
-@pytest.mark.parametrize("mode", ["persistent", "short_run"])
-@pytest.mark.parametrize("m", [7, 8])
-def test_two_processes_do_what_one_does(layers, mode, m):
-    config = ChainConfig(mode=mode, n_chains=20, n_steps=4, step_size=0.1, restart_fraction=0.3)
-    single = make_chains(config, 3, 6)
-    ranks = [make_chains(config, 3, 6) for _ in range(2)]
-    for step in range(3):
-        # The first pass only finds each rank's part; a copy of the chains keeps it from counting twice.
-        parts = []
-        for rank, chains in enumerate(ranks):
-            copy = make_chains(config, 3, 6)
-            copy.load_state_dict(chains.state_dict())
-            parts_of_rank = []
-            with pytest.raises(StopIteration):
-                copy.advance(layers, step, m, rank=rank, world_size=2, gather=keep_and_stop(parts_of_rank))
-            parts += parts_of_rank
-        whole = interleave(parts)
-        expected = single.advance(layers, step, m)
-        for rank, chains in enumerate(ranks):
-            found = chains.advance(layers, step, m, rank=rank, world_size=2, gather=lambda z, whole=whole: whole)
-            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-    if mode == "persistent":
-        assert torch.equal(ranks[0].states, ranks[1].states)
-        torch.testing.assert_close(ranks[0].states, single.states, rtol=1e-4, atol=1e-5)
-
-
-def keep_and_stop(kept):
-    def gather(z):
-        kept.append(z)
-        raise StopIteration
-
-    return gather
-
-
-def test_short_runs_are_fresh_at_each_iteration(layers):
-    chains = ShortRun(3, seed=1, n_steps=4, step_size=0.1)
-    first, second = chains.advance(layers, 0, 6), chains.advance(layers, 1, 6)
-    assert (first - second).abs().min() > 1e-6
-    assert torch.equal(ShortRun(3, seed=1, n_steps=4, step_size=0.1).advance(layers, 1, 6), second)
-
-
-def test_short_run_from_the_reference_with_flat_energy_stays_there():
-    flat = [(torch.zeros(1, 2), torch.zeros(1))]
-    z = ShortRun(2, seed=1, n_steps=10, step_size=0.01).advance(flat, 5, 4000)
-    np.testing.assert_allclose(np.cov(z.T), np.eye(2), atol=0.1)
-
-
-def test_persistent_chains_reach_a_mode_that_short_runs_cannot():
-    # exp(8 z) N(0, 1) is N(8, 1): 5 steps of .05 cover 23 % of the way, 40 visits of them all of it.
-    shifted = [(torch.tensor([[8.0]]), torch.zeros(1))]
-    bank = ChainBank(200, 1, seed=1, n_steps=5, step_size=0.05)
-    for step in range(40):
-        z = bank.advance(shifted, step, 200)
-    short = ShortRun(1, seed=1, n_steps=5, step_size=0.05).advance(shifted, 0, 200)
-    assert float(z.mean()) == pytest.approx(8, abs=0.3)
-    assert float(short.mean()) == pytest.approx(8 * (1 - 0.95**5), abs=0.3)
-
-
 def test_options_out_of_range_are_named(layers):
     with pytest.raises(ConfigError, match="bank of 5"):
         ChainBank(5, 3, seed=1).advance(layers, 0, 6)
@@ -223,10 +146,7 @@ def test_options_out_of_range_are_named(layers):
         ChainBank(5, 3, seed=1).advance(layers, 0, 4, world_size=2)
     with pytest.raises(ModelFolderError, match=r"'states': \(\(5, 3\), torch.float32\)"):
         ChainBank(5, 3, seed=1).load_state_dict(ChainBank(6, 3, seed=1).state_dict())
-    with pytest.raises(ModelFolderError, match="short-run"):
-        ShortRun(3, seed=1).load_state_dict(ChainBank(6, 3, seed=1).state_dict())
 
 
 def test_a_batch_of_no_chains(layers):
     assert ChainBank(5, 3, seed=1).advance(layers, 0, 0).shape == (0, 3)
-    assert ShortRun(3, seed=1).advance(layers, 0, 0).shape == (0, 3)

@@ -10,7 +10,8 @@ from svebm_ext.data.batching import EncodedSplit
 from svebm_ext.data.corpus import Split
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.presets import preset
-from svebm_ext.training.prior_fit import fit_prior
+from svebm_ext.prior.second_stage import fit_prior
+from svebm_ext.training.encoding import posterior_of
 
 
 def test_the_prior_goes_where_it_goes_on_the_cpu(device):
@@ -27,7 +28,9 @@ def test_the_prior_goes_where_it_goes_on_the_cpu(device):
     found = {}
     for where in ("cpu", device.type):
         networks = copy.deepcopy(model.networks).to(where)
-        fit_prior(networks, train, 8, seed=0, information=1.0, say=lambda _: None)
+        latent, posterior = networks.latent, posterior_of(networks, train, 1000)
+        options = {"seed": 0, "step_size": latent.step_size, "information": 1.0, "say": lambda _: None}
+        fit_prior(latent.prior, posterior, 8, **options)
         found[where] = {name: value.cpu() for name, value in networks.latent.prior.state_dict().items()}
     for name, value in found["cpu"].items():
         assert float((value - before[name]).abs().max()) > 1e-3

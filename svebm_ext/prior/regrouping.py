@@ -17,15 +17,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svebm_ext.data.batching import EncodedSplit
 from svebm_ext.errors import DataError
-from svebm_ext.latents.conditional import ConditionalEnergyLatent
-from svebm_ext.latents.energy import EnergyLatent
-from svebm_ext.latents.gaussian import ConditionalPosterior
-from svebm_ext.models.latent_variable import LatentVariableModel
+from svebm_ext.prior.conditional import sample_prior
 from svebm_ext.prior.network import EnergyMLP
-from svebm_ext.randomness import Draw
-from svebm_ext.training.encoding import posteriors_of
+from svebm_ext.prior.symbols import energy_of, log_symbols_of
 
 #: Training sentences that are clustered, at most; samples of the prior where there is no bank of chains.
 MAX_SENTENCES, SAMPLES = 10_000, 1000
@@ -70,15 +65,15 @@ class Clusters:
         return (self.log_weights - 0.5 * distance).log_softmax(-1)
 
 
-def check_sentences(train: EncodedSplit, n_symbols: int) -> None:
+def check_sentences(n_sentences: int, n_symbols: int) -> None:
     """Before a run that will regroup.
 
     Raises:
         DataError: fewer sentences than symbols.
     """
-    if len(train) < n_symbols:
+    if n_sentences < n_symbols:
         raise DataError(
-            f"objective.regroup-at: {len(train)} training sentences for clusters of {n_symbols} symbols "
+            f"objective.regroup-at: {n_sentences} training sentences for clusters of {n_symbols} symbols "
             "(model.n-categories); expected at least one for each"
         )
 
@@ -94,100 +89,91 @@ class Encoded:
 
 
 def regroup(
-    model: LatentVariableModel,
-    train: EncodedSplit,
-    chains: Float[Tensor, "L D"] | None,
+    network: EnergyMLP,
+    encoded: Encoded,
+    bank: Float[Tensor, "L D"] | None,
     optimiser: torch.optim.Optimizer,
     *,
     seed: int,
-    step: int,
+    step_size: float,
 ) -> None:
     """Fit p(y|z) of the prior to clusters of mu(x), with F(z) as it was, and let its Adam begin anew.
 
     Args:
-        model: with the energy latent family.
-        train: sentences; MAX_SENTENCES of them, evenly spread, are clustered.
-        chains: states of the prior's chains, where F is held as well; of dialogs, one a training example. None: samples
-            of the prior.
+        network: f, changed in place.
+        encoded: sentences that are clustered.
+        bank: states of the persistent chains, where F is held as well; of dialogs, one a training example. None:
+            samples of the prior.
         optimiser: of the prior.
         seed: of the run.
-        step: iteration, which addresses the samples z.
+        step_size: s of training, for those samples.
     """
-    latent = model.latent
-    assert isinstance(latent, EnergyLatent)
-    encoded = _encoded(model, train, Draw(seed, step))
-    if isinstance(latent, ConditionalEnergyLatent):
-        assert encoded.context is not None
-        negative = latent.sample_given(encoded.context, seed=seed) if chains is None else chains[encoded.rows]
-    else:
-        negative = latent.sample_prior(SAMPLES, seed=seed) if chains is None else chains
-    clusters = Clusters.fit(encoded.means, encoded.z, latent.n_categories, seed)
-    fit_to_clusters(latent.prior, clusters, encoded.z, negative, encoded.context, seed=seed)
+    negatives = _negatives(network, encoded, bank, seed, step_size)
+    clusters = Clusters.fit(encoded.means, encoded.z, network.n_categories, seed)
+    fit_to_clusters(network, clusters, encoded.z, negatives, encoded.context, seed=seed)
     # Moments alone at 0, with the step count kept, would make the first steps three times as large.
-    for parameter in latent.prior.parameters():
+    for parameter in network.parameters():
         optimiser.state.pop(parameter, None)
 
 
-@torch.no_grad()
-def _encoded(model: LatentVariableModel, train: EncodedSplit, draw: Draw) -> Encoded:
-    """The chosen sentences."""
-    rows, means, samples, contexts = [], [], [], []
-    for batch, posterior in posteriors_of(model, train, MAX_SENTENCES):
-        rows.append(batch.indices)
-        means.append(model.latent.mean(posterior))
-        samples.append(model.latent.sample(posterior, draw, batch.indices))
-        if isinstance(posterior, ConditionalPosterior):
-            contexts.append(posterior.context)
-    context = torch.cat(contexts) if contexts else None
-    return Encoded(torch.cat(rows), torch.cat(means), torch.cat(samples), context)
+def _negatives(
+    network: EnergyMLP, encoded: Encoded, bank: Float[Tensor, "L D"] | None, seed: int, step_size: float
+) -> Float[Tensor, "M D"]:
+    """z- of the prior; of a prior that depends on a context, one for each sentence."""
+    if encoded.context is None:
+        return sample_prior(network, SAMPLES, seed=seed, step_size=step_size) if bank is None else bank
+    if bank is not None:
+        return bank[encoded.rows]
+    bias = network.context_bias(encoded.context).detach()
+    return sample_prior(network, len(encoded.context), seed=seed, step_size=step_size, bias=bias)
 
 
 def fit_to_clusters(
-    prior: EnergyMLP,
+    network: EnergyMLP,
     clusters: Clusters,
     z: Float[Tensor, "N D"],
-    chains: Float[Tensor, "L D"],
+    negatives: Float[Tensor, "M D"],
     context: Float[Tensor, "N C"] | None = None,
     *,
     seed: int,
 ) -> None:
-    """Move f so that p(y|z) approaches the clusters' responsibilities at z, and F(z) stays at z and the chains.
+    """Move f so that p(y|z) approaches the clusters' responsibilities at z, and F(z) stays at z and z-.
 
     The loss is the cross-entropy at z plus the squared change of F at both. The last layer starts at random, since its
     symbols have no more to do with the old ones.
 
     Args:
-        prior: f, changed in place.
+        network: f, changed in place.
         clusters: K of them.
         z: of sentences.
-        chains: of the prior; with contexts, chain i has that of sentence i.
+        negatives: z- of the prior; with contexts, row i has that of sentence i.
         context: of the sentences, where f depends on one.
         seed: of the minibatches.
     """
     generator = torch.Generator().manual_seed(seed)
-    everywhere = torch.cat((z, chains))
+    everywhere = torch.cat((z, negatives))
     contexts = None if context is None else torch.cat((context, context))
 
     def logits(rows: Tensor) -> Tensor:
-        return prior.logits(everywhere[rows], None if contexts is None else prior.context_bias(contexts[rows]))
+        return network.logits(everywhere[rows], None if contexts is None else network.context_bias(contexts[rows]))
 
     with torch.no_grad():
         parts = torch.arange(len(everywhere), device=z.device).split(4096)
-        energies = torch.cat([logits(part).logsumexp(-1) for part in parts])
+        energies = torch.cat([energy_of(logits(part)) for part in parts])
         targets = torch.cat([clusters.log_responsibilities(part).exp() for part in z.split(1024)])
-        weight, bias = prior.layers()[-1]
+        weight, bias = network.layers()[-1]
         bound = weight.shape[1] ** -0.5
         for parameter in (weight, bias):
             parameter.copy_(torch.rand(parameter.shape, generator=generator).mul_(2 * bound).sub_(bound))
-    optimiser = torch.optim.Adam(prior.parameters(), lr=RATE)
+    optimiser = torch.optim.Adam(network.parameters(), lr=RATE)
     for iteration in range(ITERATIONS):
         optimiser.param_groups[0]["lr"] = RATE * (1.0 - iteration / ITERATIONS)
         rows = torch.randint(len(z), (BATCH,), generator=generator)
-        others = len(z) + torch.randint(len(chains), (BATCH // 2,), generator=generator)
+        others = len(z) + torch.randint(len(negatives), (BATCH // 2,), generator=generator)
         both = torch.cat((rows, others)).to(z.device)
-        found = logits(both)
-        symbols = -(targets[both[:BATCH]] * found[:BATCH].log_softmax(-1)).sum(-1).mean()
-        change = (found.logsumexp(-1) - energies[both]).square().mean()
+        fitted = logits(both)
+        symbols = -(targets[both[:BATCH]] * log_symbols_of(fitted[:BATCH])).sum(-1).mean()
+        change = (energy_of(fitted) - energies[both]).square().mean()
         optimiser.zero_grad(set_to_none=True)
         (symbols + change).backward()
         optimiser.step()
