@@ -99,26 +99,15 @@ def estimate_log_z(
     n_chains -= n_chains % n_groups
     equilibrium_steps = n_temperatures if n_equilibrium_steps is None else n_equilibrium_steps
 
-    def start(first_id: int, n: int) -> Tensor:
-        weight = energy.layers()[0][0]
-        ids = first_id + torch.arange(n, device=weight.device)
-        return philox_normal(seed, ids, dim=latent_dim, stream=Stream.INITIAL)[0].to(weight.dtype)
-
     n_pilot = min(256, max(64, n_chains))
-    pilot = Population(energy, start(_PILOT, n_pilot), n_groups=1, temper=0.0, seed=seed, first_id=_PILOT)
+    pilot = Population.of_reference(energy, n_pilot, n_groups=1, seed=seed, first_id=_PILOT)
     schedule = find_schedule(pilot, n_temperatures)
-    forward = Population(energy, start(_FORWARD, n_chains), n_groups=n_groups, temper=0.0, seed=seed, first_id=_FORWARD)
+    forward = Population.of_reference(energy, n_chains, n_groups=n_groups, seed=seed, first_id=_FORWARD)
     acceptance = _carry(forward, schedule.tempers[1:], schedule, steps_per_temperature)
     lower, lower_error, forward_ess = forward.estimate()
     upper = upper_error = reverse_ess = r_hat = math.nan
     if reverse:
-        forward.resample(threshold=math.inf)
-        prior = Population(energy, forward.z, n_groups=n_groups, temper=1.0, seed=seed, first_id=_EQUILIBRIUM)
-        r_hat = _equilibrate(prior, schedule, equilibrium_steps)
-        backward = Population(energy, prior.z, n_groups=n_groups, temper=1.0, seed=seed, first_id=_REVERSE)
-        _carry(backward, schedule.tempers[-2::-1], schedule, steps_per_temperature)
-        log_ratio, upper_error, reverse_ess = backward.estimate()
-        upper = -log_ratio
+        upper, upper_error, reverse_ess, r_hat = _upper_end(forward, schedule, steps_per_temperature, equilibrium_steps)
     return LogZEstimate(
         lower=lower,
         upper=upper,
@@ -175,6 +164,20 @@ def conditional_log_z(
     )
     assert result.log_weights is not None  # asked for with temper
     return result.log_weights.view(B, n_chains).logsumexp(-1) - math.log(n_chains)
+
+
+def _upper_end(
+    forward: Population, schedule: Schedule, steps: int, equilibrium_steps: int
+) -> tuple[float, float, float, float]:
+    """Carry chains of the prior back to p0: the upper end, its standard error and effective chains, and their R-hat."""
+    energy, n_groups, seed = forward.energy, forward.n_groups, forward.seed
+    forward.resample(threshold=math.inf)
+    prior = Population(energy, forward.z, n_groups=n_groups, temper=1.0, seed=seed, first_id=_EQUILIBRIUM)
+    r_hat = _equilibrate(prior, schedule, equilibrium_steps)
+    backward = Population(energy, prior.z, n_groups=n_groups, temper=1.0, seed=seed, first_id=_REVERSE)
+    _carry(backward, schedule.tempers[-2::-1], schedule, steps)
+    log_ratio, error, effective = backward.estimate()
+    return -log_ratio, error, effective, r_hat
 
 
 def _carry(population: Population, tempers: list[float], schedule: Schedule, steps: int) -> float:

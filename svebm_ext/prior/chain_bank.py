@@ -128,13 +128,7 @@ class ChainBank:
         chosen = self.select(step, m) if chosen is None else chosen
         own = chosen[rank::world_size]
         if fraction > 0.0:
-            z = self.states[own]
-            restarts = self._uniforms(step)[own, 1] < fraction
-            if starts is None:
-                # Step 0 of the stream gave the bank's initial states.
-                starts = self._from_reference(own, z.shape[1], step=step + 1)
-            fresh = starts[torch.arange(len(own), device=z.device) % len(starts)].to(z.dtype)
-            self.states[own] = torch.where(restarts[:, None], fresh, z)
+            self._restart(own, step, fraction, starts)
         moved = langevin(
             self.states,
             layers,
@@ -174,6 +168,18 @@ class ChainBank:
             raise ModelFolderError(f"chains: saved noise_step is {noise_step}; expected 0 to {LAST_STEP}")
         self.states = self.states.clone().copy_(state["states"])
         self.noise_step = noise_step
+
+    def _restart(
+        self, own: Int[Tensor, " own"], step: int, fraction: float, starts: Float[Tensor, "B D"] | None
+    ) -> None:
+        """Let each of the chains start again with probability `fraction`, at p0 or, in turn, at `starts`."""
+        z = self.states[own]
+        restarts = self._uniforms(step)[own, 1] < fraction
+        if starts is None:
+            # Step 0 of the stream gave the bank's initial states.
+            starts = self._from_reference(own, z.shape[1], step=step + 1)
+        fresh = starts[torch.arange(len(own), device=z.device) % len(starts)].to(z.dtype)
+        self.states[own] = torch.where(restarts[:, None], fresh, z)
 
     def _uniforms(self, step: int) -> Tensor:
         """Return [L, 2]: one number to choose by, one to restart by."""

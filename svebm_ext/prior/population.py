@@ -3,6 +3,8 @@
 Target at temperature factor t: p_t(z) proportional to exp(t F(z)) p0(z), p0 = N(0, I); t = 0 is p0, t = 1 the prior.
 """
 
+from __future__ import annotations
+
 import math
 
 import torch
@@ -10,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from svebm_ext.ops.langevin import langevin
-from svebm_ext.ops.philox import Stream, philox_uniform
+from svebm_ext.ops.philox import Stream, philox_normal, philox_uniform
 from svebm_ext.prior.network import EnergyMLP
 
 
@@ -41,6 +43,13 @@ class Population:
         self.roots = torch.arange(self.n, device=z.device).repeat(n_groups, 1)
         self.n_resampled = torch.zeros(n_groups, dtype=torch.int64, device=z.device)
         self.step = 0
+
+    @classmethod
+    def of_reference(cls, energy: EnergyMLP, n: int, *, n_groups: int, seed: int, first_id: int) -> Population:
+        """n chains that begin as samples of p0, at t = 0; arguments as in `Population`."""
+        ids = first_id + torch.arange(n, device=energy.device)
+        z = philox_normal(seed, ids, dim=energy.latent_dim, stream=Stream.INITIAL)[0].to(energy.dtype)
+        return cls(energy, z, n_groups=n_groups, temper=0.0, seed=seed, first_id=first_id)
 
     def move(self, tempers: list[float], step_sizes: list[float]) -> Float[Tensor, " S"]:
         """Weigh for and move at each temperature in turn, Metropolis-adjusted; returns the acceptance of each move."""

@@ -324,7 +324,7 @@ def _terms(
         objective,
         average,
         energy_negative=negative,
-        n_chains=config.chains.per_iteration or share.n_total,
+        n_negatives=config.chains.per_iteration or share.n_total,
         label_logits=label_logits,
         labels=labels,
         n_labelled=share.n_labelled,
