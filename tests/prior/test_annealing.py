@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from svebm_ext.errors import ConfigError
-from svebm_ext.prior.annealing import estimate_log_z
+from svebm_ext.prior.annealing import conditional_log_z, estimate_log_z
 from svebm_ext.prior.network import EnergyMLP
 
 
@@ -153,3 +153,17 @@ def test_options_out_of_range_are_named(options):
         estimate_log_z(model, 2, **options)
     with pytest.raises(ConfigError, match="the energy network has 2"):
         estimate_log_z(model, 3)
+
+
+def test_log_z_of_each_context():
+    """f_k(z, c) = a_k.z + b_k + c_k, so that Z(c) = sum_k exp(b_k + c_k + |a_k|^2 / 2)."""
+    network = EnergyMLP(2, 2, (), context_dim=2)
+    slopes, offset = torch.tensor([[1.2, 0.0], [-0.8, 0.5]]), torch.tensor([0.3, -0.2])
+    contexts = torch.tensor([[0.0, 0.0], [3.0, -1.0], [-2.0, 1.0]])
+    with torch.no_grad():
+        network.linears[0].weight.copy_(slopes)
+        network.linears[0].bias.copy_(offset)
+        network.context.weight.copy_(torch.eye(2))
+        found = conditional_log_z(network, contexts, n_chains=400, n_temperatures=40, seed=1)
+    expected = (offset + 0.5 * slopes.square().sum(1) + contexts).logsumexp(-1)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.05)

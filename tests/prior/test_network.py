@@ -69,3 +69,15 @@ def test_state_dict_round_trip():
 def test_options_out_of_range_are_named(arguments):
     with pytest.raises(ConfigError, match="expected"):
         EnergyMLP(**arguments)
+
+
+def test_prior_has_vector_and_context_as_one_input():
+    """f(z, c) by the first layer on [z, c] written out."""
+    torch.manual_seed(1)
+    prior, z, c = EnergyMLP(3, 4, (8,), context_dim=5), torch.randn(6, 3), torch.randn(6, 5)
+    first, last = prior.linears
+    joined = torch.cat((first.weight, prior.context.weight), dim=1)
+    hidden = torch.nn.functional.gelu(torch.cat((z, c), dim=1) @ joined.T + first.bias)
+    torch.testing.assert_close(prior.logits(z, prior.context_bias(c)), last(hidden))
+    with pytest.raises(ConfigError, match="built without one"):
+        EnergyMLP(3, 4, (8,)).context_bias(c)
