@@ -109,16 +109,7 @@ def estimate_log_z(
     if reverse:
         upper, upper_error, reverse_ess, r_hat = _upper_end(forward, schedule, steps_per_temperature, equilibrium_steps)
     return LogZEstimate(
-        lower=lower,
-        upper=upper,
-        lower_standard_error=lower_error,
-        upper_standard_error=upper_error,
-        forward_ess=forward_ess,
-        reverse_ess=reverse_ess,
-        r_hat=r_hat,
-        acceptance=acceptance,
-        n_chains=n_chains,
-        n_temperatures=n_temperatures,
+        lower, upper, lower_error, upper_error, forward_ess, reverse_ess, r_hat, acceptance, n_chains, n_temperatures
     )
 
 

@@ -110,11 +110,9 @@ class ChainBank:
             chosen: these chains instead of a random choice: chains that belong to examples, since their prior depends
                 on a context.
             starts: states of which chains that start again take one, chain i of this process row i mod B; default p0.
-            rank: this process, of `world_size`.
-            world_size: number of processes.
+            rank, world_size: this process, and how many there are.
             gather: rows of this process -> rows of all, row i of process r at i * world_size + r.
-            options: of `langevin`: activation, negative_slope, precision, temperature, reference_precision, bias (of
-                this process's chains), metropolis, backend.
+            options: of `langevin`, such as activation, precision, metropolis, and bias of this process's chains.
 
         Returns:
             The m chains' new states, of all processes; not a view of the bank.
@@ -139,10 +137,9 @@ class ChainBank:
             first_step=self.noise_step,
             **options,
         )
-        z = moved.z
         self.acceptance = None if moved.acceptance is None else float(moved.acceptance.mean())
+        z = gathered(moved.z, world_size, gather)
         if world_size > 1:
-            z = gathered(z, world_size, gather)
             self.states[chosen] = z
         self.noise_step += steps
         return z
