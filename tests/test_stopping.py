@@ -49,16 +49,10 @@ def wait_for(process, text):
 )
 def test_a_run_that_is_told_to_stop_says_how_to_go_on(tmp_path, phase, number):
     text, expected = PHASES[phase]
-    steps = "100000" if phase == "training" else "10"
-    process, out = start(
-        tmp_path,
-        "--training.max-steps",
-        steps,
-        "--training.prior-steps",
-        "3000",
-        "--evaluation.frequency-samples",
-        "60000",
-    )
+    options = ["--training.max-steps", "100000" if phase == "training" else "10"]  # the phase alone takes long
+    options += ["--training.prior-steps", "3000" if phase == "prior" else "5"]
+    options += ["--evaluation.frequency-samples", "60000" if phase == "evaluating" else "20"]
+    process, out = start(tmp_path, *options)
     with process:
         wait_for(process, text)
         process.send_signal(number)

@@ -53,6 +53,7 @@ LARGEST: dict[str, int] = {
     "training.validate_every": 2**63 - 1,
     "training.log_every": 2**63 - 1,
     "training.sample_every": 2**63 - 1,
+    "training.patience": COUNT,
     "training.recoveries": 1000,
     "evaluation.importance_samples": 100_000,
     "evaluation.max_sentences": 2**63 - 1,

@@ -42,6 +42,7 @@ def validate(config: Config) -> None:
             _require(config, section, name, lambda v: v >= 1, "an integer of at least 1")
     _validate_open_sizes(config)
     _require(config, "training", "prior_steps", lambda v: v >= 0, "0, or a number of iterations")
+    _require(config, "training", "patience", lambda v: v >= 0, "0, or a number of validations")
     _require(config, "training", "recoveries", lambda v: v >= 0, "0, or a number of times")
     _require(config, "training", "sample_every", lambda v: v >= 0, "0, or a number of iterations")
     _require(config, "model", "prior_scale", lambda v: v >= 0, "a finite number of at least 0")

@@ -210,6 +210,9 @@ class ObjectiveConfig:
     pseudo_labels: Literal["naive_bayes", "ensemble", "words"] = "naive_bayes"
     """Bags of words: naive Bayes with EM, or its mean with self-training logistic regression. Sentences: "words",
     symbols that are found from the words of the training text, or from its labels where it learns from labels."""
+    group_by: Literal["auto", "topics", "wording"] = "auto"
+    """What symbols that words find without labels are: topics; wording, such as that of questions and of answers; or
+    what halves of the text agree on better."""
     labelled_bound: bool = True
     """Labelled batches (training.labelled-batch-size) count in the bound, or in the cross-entropy alone."""
     bag_of_words: float = 0.0
@@ -259,6 +262,9 @@ class TrainingConfig:
     last one is taken, as where samples go on getting better when the bound does not."""
     max_steps: int = 10_000
     """Iterations in all."""
+    patience: int = 0
+    """Validations without a better one after which a run ends before its last iteration, counted from where w is nearly
+    at its largest. 0: it never ends early."""
     prior_steps: int = 0
     """Iterations after these in which the energy-based prior of the best model alone goes on learning, from z of the
     encoder. Its result is kept where it betters the validation bound."""

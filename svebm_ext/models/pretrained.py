@@ -145,7 +145,8 @@ def model_card(model: SVEBM, metrics: dict[str, Any] | None) -> str:
         f"Latent family `{config.model.latent}`, D = {config.model.latent_dim}, "
         f"K = {config.model.n_categories if config.model.latent == 'energy' else 'none'}, "
         f"{len(model.vocabulary)} words, {sum(p.numel() for p in model.parameters()):,} parameters.",
-        f"Trained on `{config.data.corpus}` for {config.training.max_steps:,} iterations of "
+        f"Trained on `{config.data.corpus}` for {config.training.max_steps:,} iterations"
+        f"{' at most' if config.training.patience > 0 else ''} of "
         f"{config.training.batch_size}, seed {config.seed}, with svebm_ext {__version__}.",
         "",
         "```python",

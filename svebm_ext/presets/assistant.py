@@ -51,7 +51,7 @@ LINES = replace(
         output_dropout=-1.0,
     ),
     objective=replace(ASSISTANT.objective, kl_weight=0.5),
-    training=replace(ASSISTANT.training, max_steps=0, validate_every=0),
+    training=replace(ASSISTANT.training, max_steps=0, validate_every=0, patience=2),
     evaluation=replace(ASSISTANT.evaluation, frequency_samples=4_000),
 )  # fmt: skip
 LINES_LABELLED = replace(

@@ -17,8 +17,9 @@ BATCH = 500
 #: Weight of the symbols' cross-entropy where they are held to guesses.
 GUIDANCE = 1.0
 #: Adam's iterations and step size, sentences whose variances count for those of all, and the lowest F that is asked
-#: for, since far from every sentence it is enough that F is low.
-ITERATIONS, RATE, POOLED_SENTENCES, LOWEST_ENERGY = 600, 3e-3, 50.0, -30.0
+#: for, since far from every sentence it is enough that F is low. A stage of fewer iterations has a start of as many,
+#: and LEAST_START at least.
+START_ITERATIONS, LEAST_START, RATE, POOLED_SENTENCES, LOWEST_ENERGY = 600, 100, 3e-3, 50.0, -30.0
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def start_at_mixture(
     targets: Float[Tensor, "N K"],
     *,
     seed: int,
+    n_iterations: int = START_ITERATIONS,
     flat: bool = False,
 ) -> None:
     """Move f so that exp(F) p0 is a mixture of Gaussians, a component a symbol, and p(y|z) agrees with the targets.
@@ -71,6 +73,7 @@ def start_at_mixture(
         posterior: mean and log variance of q(z|x) of N sentences.
         targets: probabilities of their symbols.
         seed: of the points.
+        n_iterations: of the second stage.
         flat: F is to be 0 instead, that is p(z) to be N(0, I).
     """
     mean, log_variance = posterior
@@ -78,8 +81,9 @@ def start_at_mixture(
     generator = torch.Generator().manual_seed(seed % 2**63)
     optimiser = torch.optim.Adam(network.parameters(), lr=RATE)
     n, device = len(mean), mean.device
-    for iteration in range(ITERATIONS):
-        optimiser.param_groups[0]["lr"] = RATE * (1.0 - iteration / ITERATIONS)
+    n_iterations = min(START_ITERATIONS, max(LEAST_START, n_iterations))
+    for iteration in range(n_iterations):
+        optimiser.param_groups[0]["lr"] = RATE * (1.0 - iteration / n_iterations)
         rows = torch.randint(n, (BATCH,), generator=generator).to(device)
         noise = torch.randn(3, BATCH, mean.shape[1], generator=generator).to(device)
         z = mean[rows] + (0.5 * log_variance[rows]).exp() * noise[0]

@@ -78,7 +78,7 @@ def fit_prior(
     guided = targets is not None
     if targets is not None:
         say("prior alone: starts at a mixture of Gaussians, one for each symbol")
-        start_at_mixture(network, posterior, targets, seed=seed)
+        start_at_mixture(network, posterior, targets, seed=seed, n_iterations=n_iterations)
     n_moved, n_steps = (N_MOVED_FROM_MIXTURE, N_STEPS_FROM_MIXTURE) if guided else (N_MOVED, N_STEPS)
     device = network.device
     chains = ChainBank(N_CHAINS, network.latent_dim, seed=seed + 1, n_steps=n_steps, step_size=STEP_SIZE, device=device)

@@ -17,6 +17,8 @@ from svebm_ext.terminal import printable, say
 
 #: Seconds between lines where there is no terminal to draw a bar on.
 QUIET_INTERVAL = 10.0
+#: Iterations of a run that are left out of its timing, and those that are timed, for the line at the beginning.
+UNTIMED, TIMED = 5, 20
 
 
 class MetricsFile:
@@ -75,6 +77,7 @@ class Progress:
         self.console = Console(stderr=True)
         self._max_steps, self._begin, self._enabled = max_steps, start, enabled
         self._start_time = self._last = time.monotonic()
+        self._timed_from = self._start_time
         self._bar = None
         if enabled and self.console.is_terminal:
             self._bar = RichProgress(
@@ -83,6 +86,17 @@ class Progress:
             )  # fmt: skip
             self._task = self._bar.add_task("train", total=max_steps, completed=start, text="")
             self._bar.start()
+
+    def time_iteration(self, step: int) -> None:
+        """Say once, near the beginning, how long the run will take; to be told of every finished iteration."""
+        done = step - self._begin
+        if done == UNTIMED:
+            self._timed_from = time.monotonic()
+        elif done == UNTIMED + TIMED:
+            left = self._max_steps - step
+            seconds = (time.monotonic() - self._timed_from) / TIMED * left
+            if left > TIMED:
+                self.say(f"about {int(seconds) // 60}:{int(seconds) % 60:02d} for the other {left:,} iterations")
 
     def update(self, step: int, text: str, *, force: bool = False) -> None:
         """Show the state after `step` iterations."""

@@ -101,6 +101,7 @@ class Trainer:
                 check_sentences(len(cast(SentenceFeed, feed).train), n_symbols)
         self.step = 0
         self.best: float | None = None
+        self.waited = 0
         self.seconds = 0.0
         self._say: Callable[[str], None] = lambda _: None  # until there is a bar to say it above
         self._metrics: MetricsFile | None = None
@@ -143,6 +144,7 @@ class Trainer:
             "seconds": self.seconds,
             "decay": self.optimisers.decay,
             "recoveries": self.recoveries,
+            "waited": self.waited,
             "guards": self.guards.state(),
             "data": self.feed.fingerprint(),
             "tensors": len(tensors),
@@ -194,7 +196,7 @@ class Trainer:
         self.optimisers.load(section(tensors, "optimiser"), str(path))
         if self.marginal is not None and "marginal" in tensors:
             self.marginal = checked_marginal(tensors["marginal"], len(self.marginal), str(path)).to(self.runtime.device)
-        self.step, self.best, self.seconds = saved.step, saved.best, saved.seconds
+        self.step, self.best, self.seconds, self.waited = saved.step, saved.best, saved.seconds, saved.waited
         self.optimisers.decay = saved.decay
 
     def _start(self) -> None:
@@ -224,6 +226,12 @@ class Trainer:
         self.save()
         self._say(f"{error}\n{describe_recovery(self.config, self.step, self.recoveries)}")
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the run has done its last iteration, or waited in vain for a better validation."""
+        training = self.config.training
+        return self.step >= training.max_steps or 0 < training.patience <= self.waited
+
     # The loop ---------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
@@ -251,9 +259,10 @@ class Trainer:
         tokens, lap = 0, time.monotonic()
         try:
             with stops_noted(shared=self.runtime.world_size > 1) as stop:
-                while self.step < training.max_steps:
+                while not self.has_ended:
                     outcome, weight, n_tokens = self.iterate()
                     tokens += n_tokens
+                    progress.time_iteration(self.step)
                     try:
                         self.guards.check(self.step, outcome, weight)
                     except TrainingDivergedError as error:
@@ -278,7 +287,7 @@ class Trainer:
                         self._validate(metrics, progress, weight)
                     if self.validator is not None and main and self._due(training.sample_every):
                         progress.say(self.validator.samples(self.model, self.step))
-                    if self._due(training.checkpoint_every):
+                    if self._due(training.checkpoint_every) or self.has_ended:
                         self.save()
                     if self._stop_wanted(stop):
                         self.save()
@@ -331,7 +340,7 @@ class Trainer:
             with torch.no_grad():
                 for parameter in latent.prior.parameters():
                     parameter.copy_(self.runtime.sum(parameter * float(self.runtime.is_main)))
-        self.best = None
+        self.best, self.waited = None, 0
 
     def _stop_wanted(self, received: list[int]) -> bool:
         """Whether any process was told to stop: all then stop after the same iteration."""
@@ -374,10 +383,16 @@ class Trainer:
                 + "  ".join(f"{k[6:]} {v:{'g' if v.is_integer() else '.3f'}}" for k, v in measured.items())
             )
             if valid and score == score and (self.best is None or score < self.best):
-                self.best, improved = score, True
+                self.best, self.waited, improved = score, 0, True
                 self.save(BEST)
                 (self.out / FIRST).unlink(missing_ok=True)
         plateau = self.runtime.total(float(self.runtime.is_main and not improved))[0] > 0
         settled = weight >= SETTLED_WEIGHT * self.config.objective.kl_weight
+        self.waited = self.waited + 1 if plateau and settled else 0
         if plateau and settled and self.config.optimiser.schedule == "plateau":
             self.optimisers.note_plateau()
+        if self.has_ended and self.step < self.config.training.max_steps:
+            progress.say(
+                f"iteration {self.step}: no better validation in the last {self.waited}: the run ends here "
+                "(--training.patience)"
+            )

@@ -18,7 +18,7 @@ FIXED = {
     ),
     "chains": ("mode", "n_chains"),
     "training": ("batch_size", "labelled_batch_size", "prior_stage", "select"),
-    "objective": ("pseudo_labels",),
+    "objective": ("pseudo_labels", "group_by"),
 }  # fmt: skip
 #: Weights that stay 0, or above 0: networks or labels belong to them.
 SWITCHES = {"objective": ("label_weight", "pseudo_label_weight", "bag_of_words", "marginal_momentum", "regroup_at")}

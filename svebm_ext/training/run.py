@@ -31,7 +31,7 @@ from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.pretrained import CONFIG, expected_tensors, read_json, write_json
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.models.tensor_files import load_parameters
-from svebm_ext.prior.mixture_start import start_at_mixture
+from svebm_ext.prior.mixture_start import START_ITERATIONS, start_at_mixture
 from svebm_ext.prior.second_stage import INFORMATION, MAX_SENTENCES, fit_prior
 from svebm_ext.terminal import say
 from svebm_ext.training.checkpoint import check_networks, load_checkpoint, prefixed, save_checkpoint, section
@@ -140,7 +140,7 @@ def _train(config: Config, out: Path, resume: bool, runtime: Runtime) -> tuple[S
         guide_symbols(model.networks, cast(SentenceFeed, feed))
     if runtime.is_main:
         start_folder(out, model, resume)
-        if trainer.step < config.training.max_steps:
+        if not trainer.has_ended:
             (out / FITTED).unlink(missing_ok=True)
     runtime.barrier()
     try:
@@ -307,7 +307,7 @@ def finish_prior(
     if not kept:
         model.latent.load_state_dict(learnt)
         if guided and not learns_energy(model.latent, config):
-            hold_symbols(model, feed, config.seed)
+            hold_symbols(model, feed, config.seed, n_iterations)
     say(f"prior alone: validation bound {before:.3f} before, {after:.3f} after{'' if kept else ', not kept'}")
     state = {"prior_steps": n_iterations, "valid_bound_before": before, "kept": kept}
     save_checkpoint(path, prefixed(model.state_dict(), "model"), state)
@@ -321,11 +321,13 @@ def positives(model: LatentVariableModel, feed: SentenceFeed) -> tuple[GaussianP
     return posterior, feed.guesses[encoded_rows(feed.train, MAX_SENTENCES)].to(posterior.mean.device)
 
 
-def hold_symbols(model: LatentVariableModel, feed: SentenceFeed, seed: int) -> None:
+def hold_symbols(
+    model: LatentVariableModel, feed: SentenceFeed, seed: int, n_iterations: int = START_ITERATIONS
+) -> None:
     """Move f so that p(z) is N(0, I), where nothing better was learnt, while the symbols agree with the guesses."""
     posterior, targets = positives(model, feed)
-    latent = cast(EnergyLatent, model.latent)
-    start_at_mixture(latent.prior, posterior, cast(Tensor, targets), seed=seed, flat=True)
+    prior = cast(EnergyLatent, model.latent).prior
+    start_at_mixture(prior, posterior, cast(Tensor, targets), seed=seed, n_iterations=n_iterations, flat=True)
 
 
 def _say_nothing(text: str) -> None:

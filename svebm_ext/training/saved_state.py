@@ -96,6 +96,7 @@ class SavedState:
         seconds: that the run has taken.
         decay: factor on the step sizes that validation has brought about.
         recoveries: so far.
+        waited: validations since the best one, as far as they count; earlier versions had none.
         has_guards: whether there is a state of `Guards`; earlier versions had none.
         guards: that state, still to be checked.
         tensors: how many the file has; None in files of earlier versions.
@@ -106,6 +107,7 @@ class SavedState:
     seconds: float
     decay: float
     recoveries: int
+    waited: int
     has_guards: bool
     guards: Any
     tensors: int | None
@@ -122,13 +124,14 @@ class SavedState:
             ModelFolderError: names the file, the entry and what is expected.
         """
         fields = Fields(state, f"{where}: state")
-        fields.only("step", "best", "seconds", "decay", "recoveries", "guards", "data", "tensors", "config")
+        fields.only("step", "best", "seconds", "decay", "recoveries", "waited", "guards", "data", "tensors", "config")
         return cls(
             step=fields.integer("step"),
             best=fields.optional_number("best"),
             seconds=fields.number("seconds", least=0.0),
             decay=fields.number("decay", 0.0, 1.0) if "decay" in fields else 1.0,
             recoveries=fields.integer("recoveries", 1000) if "recoveries" in fields else 0,
+            waited=fields.integer("waited") if "waited" in fields else 0,
             has_guards="guards" in fields,
             guards=state.get("guards"),
             tensors=fields.integer("tensors") if "tensors" in fields else None,

@@ -76,7 +76,7 @@ def learn_features(
         guide = find_classes(bags, part.labels.numpy(), len(feed.label_names), seed=config.seed, say=say)
     else:
         n_symbols = n_symbols or choose_n_symbols(bags, seed=config.seed, say=say)
-        guide = find_symbols(bags, n_symbols, seed=config.seed, say=say)
+        guide = find_symbols(bags, n_symbols, seed=config.seed, group_by=config.objective.group_by, say=say)
     return LearntFeatures(features, n_symbols, guide)
 
 

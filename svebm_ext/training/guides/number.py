@@ -8,6 +8,7 @@ import numpy as np
 
 from svebm_ext.training.guides.bags import Array, Bags, expectation_maximisation, word_scores
 from svebm_ext.training.guides.unlabelled import clusters
+from svebm_ext.training.guides.wording import halves
 
 #: Numbers of symbols to choose from; sentences that are looked at, pairs of halves, and rounds of EM of each.
 CANDIDATES = (3, 5, 7, 10, 14, 20, 28, 40, 56, 80, 112, 160)
@@ -39,10 +40,8 @@ def choose_n_symbols(bags: Bags, *, seed: int, say: Callable[[str], None]) -> in
     with threadpool_limits(1):
         for n in candidates if len(candidates) > 1 else ():
             found = []
-            for pair in range(STABILITY_PAIRS):
-                order = np.random.Generator(np.random.Philox(key=[seed, pair])).permutation(len(bags))
-                halves = np.array_split(order, 2)
-                told = [_symbols_of_part(bags, half, n, seed + number) for number, half in enumerate(halves)]
+            for pair in halves(len(bags), STABILITY_PAIRS, seed):
+                told = [_symbols_of_part(bags, half, n, seed + number) for number, half in enumerate(pair)]
                 found.append(adjusted_mutual_info_score(*told))
             agreement[n] = float(np.mean(found))
     if not agreement:

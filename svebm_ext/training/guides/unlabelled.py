@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from svebm_ext.training.guides.bags import (
     word_scores,
 )
 from svebm_ext.training.guides.merging import merged
+from svebm_ext.training.guides.wording import by_wording, is_worded
 
 #: Starts of either kind, their iterations of k-means, and rounds of EM of each; how many of either kind vote.
 STARTS, START_ITERATIONS, EM_ROUNDS, VOTERS = 3, 25, 15, 2
@@ -87,31 +89,54 @@ def regression(features: Array, shares: Array, seed: int) -> tuple[Array, Array]
     return (layer.weight.detach() * SCALE).numpy(), layer.bias.detach().numpy()
 
 
-def find_symbols(bags: Bags, n_symbols: int, *, seed: int, say: Callable[[str], None] | None = None) -> Guide:
+def find_symbols(
+    bags: Bags,
+    n_symbols: int,
+    *,
+    seed: int,
+    group_by: Literal["auto", "topics", "wording"] = "topics",
+    say: Callable[[str], None] = lambda _: None,
+) -> Guide:
     """Symbols of unlabelled sentences; see the module's description.
 
     Args:
         bags: of training sentences, of which MAX_SENTENCES, evenly spread, are looked at.
         n_symbols: K, at most as many as there are sentences.
         seed: of k-means and regressions.
-        say: receives a line.
+        group_by: topics, or how sentences are worded (see `wording`), or what the text has of both.
+        say: receives lines.
     """
     from threadpoolctl import threadpool_limits
 
     bags = bags[:: max(1, -(-len(bags) // MAX_SENTENCES))]
     with threadpool_limits(1):  # sums of several threads end differently each time; a resumed run must not
-        solutions = []
-        for merge in (False, True):
-            starts = [_start(bags, n_symbols, seed + start, merge=merge) for start in range(STARTS)]
-            likeliest = sorted(starts, key=lambda found: -found[1])[:VOTERS]
-            solutions += [_taught(bags, shares, ROUNDS_BEFORE, seed) for shares, _ in likeliest]
-        said = np.hstack([np.exp(0.5 * guide.log_probabilities(bags)) for guide in solutions])
-        shares = without_empty(bags.features, clusters(said, n_symbols, seed, n_starts=2), seed)
-        guide = _taught(bags, shares, ROUNDS_AFTER, seed + STARTS)
-    if say is not None:
-        used = len(set(guide.log_probabilities(bags).argmax(1).tolist()))
-        say(f"symbols of {len(bags):,} sentences by their words: {used} of {n_symbols} in use")
+        if group_by == "wording" or (
+            group_by == "auto"
+            and is_worded(bags, n_symbols, lambda part, start: _once(part, n_symbols, start), seed=seed, say=say)
+        ):
+            guide = by_wording(bags, n_symbols, seed)
+        else:
+            guide = _by_topics(bags, n_symbols, seed)
+    used = len(set(guide.log_probabilities(bags).argmax(1).tolist()))
+    say(f"symbols of {len(bags):,} sentences by their words: {used} of {n_symbols} in use")
     return guide
+
+
+def _by_topics(bags: Bags, n_symbols: int, seed: int) -> Guide:
+    """The vote of several starts."""
+    solutions = []
+    for merge in (False, True):
+        starts = [_start(bags, n_symbols, seed + start, merge=merge) for start in range(STARTS)]
+        likeliest = sorted(starts, key=lambda found: -found[1])[:VOTERS]
+        solutions += [_taught(bags, shares, ROUNDS_BEFORE, seed) for shares, _ in likeliest]
+    said = np.hstack([np.exp(0.5 * guide.log_probabilities(bags)) for guide in solutions])
+    shares = without_empty(bags.features, clusters(said, n_symbols, seed, n_starts=2), seed)
+    return _taught(bags, shares, ROUNDS_AFTER, seed + STARTS)
+
+
+def _once(bags: Bags, n_symbols: int, seed: int) -> Guide:
+    """Topics of one start: what `_by_topics` finds, for less."""
+    return _taught(bags, _start(bags, n_symbols, seed)[0], ROUNDS_BEFORE, seed)
 
 
 def _start(bags: Bags, n_symbols: int, seed: int, *, merge: bool = False) -> tuple[Array, float]:
