@@ -8,8 +8,8 @@ import sys
 
 import torch
 
-from svebm_ext.models.energy import EnergyMLP
-from svebm_ext.sampling.annealed import estimate_log_z
+from svebm_ext.prior.annealing import estimate_log_z
+from svebm_ext.prior.network import EnergyMLP
 
 n_chains, n_temperatures = (64, 40) if "--smoke" in sys.argv else (1000, 500)
 torch.manual_seed(0)

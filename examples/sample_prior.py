@@ -7,8 +7,8 @@ import sys
 
 import torch
 
-from svebm_ext.models.energy import EnergyMLP
 from svebm_ext.ops.langevin import langevin
+from svebm_ext.prior.network import EnergyMLP
 
 N, S = (16, 60) if "--smoke" in sys.argv else (4096, 60)
 torch.manual_seed(0)

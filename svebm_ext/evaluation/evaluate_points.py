@@ -19,10 +19,10 @@ from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import GaussianLatent
 from svebm_ext.models.importance import importance_samples
 from svebm_ext.models.latent_variable import LatentVariableModel
-from svebm_ext.ops.langevin import langevin
 from svebm_ext.ops.philox import Stream, philox_normal
+from svebm_ext.prior.annealing import estimate_log_z
+from svebm_ext.prior.conditional import sample_in_steps
 from svebm_ext.randomness import Draw
-from svebm_ext.sampling.annealed import estimate_log_z
 
 #: Points of each set that two-sample distances are computed of; their time grows with the square.
 TWO_SAMPLE_POINTS = 1000
@@ -58,7 +58,6 @@ class PointSamples:
         return {"true_x": self.test.points, **{name: getattr(self, name) for name in names}}
 
 
-@torch.no_grad()
 def sample_prior(family: GaussianLatent, n: int, *, seed: int) -> Float[Tensor, "n D"]:
     """Draw z of the prior: N(0, I), or PRIOR_STEPS Langevin steps that start there (Eq. 7).
 
@@ -67,18 +66,7 @@ def sample_prior(family: GaussianLatent, n: int, *, seed: int) -> Float[Tensor, 
     """
     if not isinstance(family, EnergyLatent):
         return family.sample_prior(n, seed=seed)
-    prior = family.prior
-    ids = torch.arange(n, device=family.to_mean.weight.device)
-    start = philox_normal(seed, ids, dim=family.latent_dim, stream=Stream.INITIAL)[0]
-    return langevin(
-        start,
-        prior.layers(),
-        n_steps=PRIOR_STEPS,
-        step_size=family.step_size,
-        seed=seed,
-        activation=prior.activation,
-        negative_slope=prior.negative_slope,
-    ).z
+    return sample_in_steps(family.prior, n, seed=seed, n_steps=PRIOR_STEPS, step_size=family.step_size, first_id=0)
 
 
 class PointEvaluator:

@@ -28,7 +28,7 @@ from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import GaussianLatent
 from svebm_ext.models.importance import importance_samples
 from svebm_ext.models.svebm import SVEBM
-from svebm_ext.sampling.annealed import estimate_log_z
+from svebm_ext.prior.annealing import estimate_log_z
 
 #: Largest distance of the two ends of log Z that is reported without a warning (nats).
 LOG_Z_GAP = 0.1

@@ -10,6 +10,7 @@ from torch import Tensor
 from svebm_ext.errors import ConfigError
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import AnyGaussian, ConditionalPosterior, wide
+from svebm_ext.prior.conditional import sample_prior
 
 
 class ConditionalEnergyLatent(EnergyLatent):
@@ -67,4 +68,4 @@ class ConditionalEnergyLatent(EnergyLatent):
             ConfigError: the symbol is outside 0 .. K-1.
         """
         bias = self.prior.context_bias(wide(context)).detach()
-        return self._sample(context.shape[0], seed=seed, symbol=symbol, bias=bias)
+        return sample_prior(self.prior, context.shape[0], seed=seed, step_size=self.step_size, symbol=symbol, bias=bias)

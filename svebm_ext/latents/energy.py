@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from svebm_ext.errors import ConfigError
 from svebm_ext.latents.gaussian import AnyGaussian, GaussianLatent
-from svebm_ext.models.energy import EnergyMLP
-from svebm_ext.ops.langevin import langevin
-from svebm_ext.ops.philox import Stream, philox_normal
-from svebm_ext.sampling.chains import falling_steps
-
-#: Steps of a chain that starts from N(0, I) to sample from the finished prior: the first at a size that N(0, I) allows,
-#: then smaller and smaller ones. Unadjusted steps of one size sample a blurred density (at .125 F falls short by ten
-#: nats where it is sharp); the small ones take that back, and the large ones before have gone the way.
-COARSE_STEPS, FINER_STEPS = 50, 450
-COARSE_STEP, FINEST_STEP = 0.125, 0.005
-#: Ids of these chains begin here, far from those of training, so that equal seeds share no random numbers.
-SAMPLE_IDS = 1 << 40
-
-
-def sampling_steps(step_size: float, device: torch.device | None = None) -> Float[Tensor, " S"]:
-    """Step sizes to sample from the finished prior; those of training only where they reach beyond the usual range."""
-    coarse, finest = max(step_size, COARSE_STEP), min(step_size, FINEST_STEP)
-    finer = falling_steps(coarse, finest, FINER_STEPS, device)
-    return torch.cat((torch.full((COARSE_STEPS,), coarse, dtype=torch.float32, device=device), finer))
+from svebm_ext.prior.conditional import sample_prior
+from svebm_ext.prior.network import EnergyMLP
+from svebm_ext.prior.symbols import energy_of, log_symbols_of
 
 
 class EnergyLatent(GaussianLatent):
@@ -68,8 +50,8 @@ class EnergyLatent(GaussianLatent):
         """`kl` [B, D] to p0, `energy_positive` [B] = F(z+), `log_symbol` [B, K] = log p(y|z+)."""
         logits = self.logits(posterior, z)
         terms = super().terms(posterior, z)
-        terms["energy_positive"] = logits.logsumexp(-1)
-        terms["log_symbol"] = logits.log_softmax(-1)
+        terms["energy_positive"] = energy_of(logits)
+        terms["log_symbol"] = log_symbols_of(logits)
         return terms
 
     def reference_terms(self, posterior: AnyGaussian, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
@@ -82,7 +64,7 @@ class EnergyLatent(GaussianLatent):
 
     def log_categories(self, posterior: AnyGaussian) -> Float[Tensor, "B 1 K"]:
         """log p(y | z = mu(x)) (Eq. 3): one symbol."""
-        return self.logits(posterior, posterior.mean).log_softmax(-1)[:, None]
+        return log_symbols_of(self.logits(posterior, posterior.mean))[:, None]
 
     def sample_prior(self, n: int, *, seed: int, symbol: int | None = None) -> Float[Tensor, "n D"]:
         """Langevin samples of p(z), or of p(z|y = symbol) proportional to exp(f_symbol(z)) p0(z).
@@ -90,26 +72,4 @@ class EnergyLatent(GaussianLatent):
         Raises:
             ConfigError: the symbol is outside 0 .. K-1.
         """
-        return self._sample(n, seed=seed, symbol=symbol)
-
-    @torch.no_grad()
-    def _sample(
-        self, n: int, *, seed: int, symbol: int | None, bias: Float[Tensor, "n H"] | None = None
-    ) -> Float[Tensor, "n D"]:
-        if symbol is not None and not 0 <= symbol < self.n_categories:
-            raise ConfigError(f"symbol: {symbol} is outside 0 .. {self.n_categories - 1}")
-        ids = SAMPLE_IDS + torch.arange(n, dtype=torch.int64, device=self.to_mean.weight.device)
-        z = philox_normal(seed, ids, dim=self.latent_dim, stream=Stream.INITIAL)[0].to(self.to_mean.weight.dtype)
-        labels = None if symbol is None else torch.full((n,), symbol, dtype=torch.int64, device=z.device)
-        return langevin(
-            z,
-            self.prior.layers(),
-            n_steps=COARSE_STEPS + FINER_STEPS,
-            step_size=sampling_steps(self.step_size, z.device),
-            seed=seed,
-            activation=self.prior.activation,
-            negative_slope=self.prior.negative_slope,
-            labels=labels,
-            bias=bias,
-            chain_ids=ids,
-        ).z
+        return sample_prior(self.prior, n, seed=seed, step_size=self.step_size, symbol=symbol)

@@ -19,7 +19,7 @@ from svebm_ext.latents.categorical import CategoricalLatent
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.deterministic import DeterministicLatent
 from svebm_ext.latents.energy import EnergyLatent
-from svebm_ext.latents.gaussian import GaussianLatent
+from svebm_ext.latents.gaussian import ConditionalPosterior, GaussianLatent
 from svebm_ext.latents.mixture import MixtureLatent
 from svebm_ext.latents.none import NoLatent
 from svebm_ext.latents.semi import SemiLatent
@@ -44,6 +44,11 @@ class Forward:
     posterior: Any
     z: Tensor
     labelled_mean: Tensor | None = None
+
+    @property
+    def context(self) -> Tensor | None:
+        """c [B, C], where the prior depends on one."""
+        return self.posterior.context if isinstance(self.posterior, ConditionalPosterior) else None
 
 
 class LatentVariableModel(nn.Module):

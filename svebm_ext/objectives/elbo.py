@@ -73,7 +73,7 @@ def collect_terms(
     average: Averager,
     *,
     energy_negative: Tensor | None = None,
-    n_chains: int | None = None,
+    n_negatives: int | None = None,
     label_logits: Tensor | None = None,
     labels: Tensor | None = None,
     n_labelled: int = 0,
@@ -89,8 +89,8 @@ def collect_terms(
         terms: from `Latent.terms`.
         config: the objective's options.
         average: means over all processes.
-        energy_negative: [N] F(z-) of the chains of this process, z- detached.
-        n_chains: chains over all processes (default: as many as examples).
+        energy_negative: [N] F(z-) of this process, z- detached.
+        n_negatives: z- of all processes (default: as many as examples).
         label_logits: [B, K] f at mu(x) or at z; labels [B], -1 where there is none.
         n_labelled: labelled examples over all processes.
         guess_logits: [B, K] f at mu(x) or at z of examples, whose class probabilities `guesses` [B, K] are guessed,
@@ -107,7 +107,7 @@ def collect_terms(
         found.energy_positive = average.mean(terms["energy_positive"])
         found.energy_square = average.mean(terms["energy_positive"].square())
     if energy_negative is not None:
-        n = average.n_total if n_chains is None else n_chains
+        n = average.n_total if n_negatives is None else n_negatives
         found.energy_negative = energy_negative.sum() / n
         found.energy_square = found.energy_square + energy_negative.square().sum() / n  # type: ignore[operator]
     if "log_symbol" in terms:

@@ -34,7 +34,7 @@ class PlaneDensities:
         posterior_x: reconstructions, from z of q(z|x).
         prior_x: generated points, from z of the prior.
         posterior_z: latent vectors of the data, from q(z|x).
-        prior_z: latent vectors of the prior's chains.
+        prior_z: latent vectors sampled from the prior.
     """
 
     true_x: Points

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from svebm_ext.data.batching import EncodedSplit, SentenceBatch, collate, evaluation_batches
+from svebm_ext.latents.gaussian import ConditionalPosterior, GaussianPosterior
 from svebm_ext.models.features import evenly_spread
 from svebm_ext.models.latent_variable import LatentVariableModel
+from svebm_ext.prior.regrouping import Encoded
+from svebm_ext.randomness import Draw
 
 #: Sentences that are encoded at a time.
 BATCH = 256
@@ -31,3 +35,27 @@ def posteriors_of(model: LatentVariableModel, train: EncodedSplit, n_most: int) 
     for part in evaluation_batches(train.lengths[chosen], BATCH):
         batch = collate(train, chosen[part]).to(device)
         yield batch, model.latent.posterior(model.encoder(batch, None))
+
+
+@torch.no_grad()
+def posterior_of(model: LatentVariableModel, train: EncodedSplit, n_most: int) -> GaussianPosterior:
+    """q(z|x) of the sentences of `encoded_rows`: mean and log variance [N, D]."""
+    batches = list(posteriors_of(model, train, n_most))
+    order = torch.cat([batch.indices for batch, _ in batches]).argsort()
+    return GaussianPosterior(
+        *(torch.cat(parts)[order] for parts in zip(*(posterior for _, posterior in batches), strict=True))
+    )
+
+
+@torch.no_grad()
+def encoded_of(model: LatentVariableModel, train: EncodedSplit, n_most: int, draw: Draw) -> Encoded:
+    """mu(x), a z of q(z|x) and, where there is one, the context of the sentences of `encoded_rows`, in any order."""
+    rows, means, samples, contexts = [], [], [], []
+    for batch, posterior in posteriors_of(model, train, n_most):
+        rows.append(batch.indices)
+        means.append(model.latent.mean(posterior))
+        samples.append(model.latent.sample(posterior, draw, batch.indices))
+        if isinstance(posterior, ConditionalPosterior):
+            contexts.append(posterior.context)
+    context = torch.cat(contexts) if contexts else None
+    return Encoded(torch.cat(rows), torch.cat(means), torch.cat(samples), context)

@@ -1,4 +1,4 @@
-"""The training loop, to be read from top to bottom: chains, batch, update, log, validate, checkpoint."""
+"""The training loop, to be read from top to bottom: batch, negatives, update, log, validate, checkpoint."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from torch import Tensor
 from svebm_ext.config import Config, to_dict
 from svebm_ext.data.model_files import HeldFolder, folder_is_gone
 from svebm_ext.errors import ConfigError, Interrupted, ModelFolderError, TrainingDivergedError
-from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.energy import EnergyLatent
-from svebm_ext.latents.gaussian import ConditionalPosterior
-from svebm_ext.models.latent_variable import Forward, LatentVariableModel
+from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.tensor_files import load_parameters
 from svebm_ext.objectives.schedules import kl_weight
-from svebm_ext.sampling.chains import ChainBank, make_chains
+from svebm_ext.prior.negatives import NegativeSource, source_of_negatives
+from svebm_ext.prior.regrouping import MAX_SENTENCES, check_sentences, regroup
+from svebm_ext.randomness import Draw
 from svebm_ext.stopping import stops_noted
 from svebm_ext.terminal import say
 from svebm_ext.training.checkpoint import (
@@ -31,15 +31,14 @@ from svebm_ext.training.checkpoint import (
     save_checkpoint,
     section,
 )
-from svebm_ext.training.feeds import DialogFeed, DocumentFeed, PointFeed, SentenceFeed, Share
+from svebm_ext.training.encoding import encoded_of
+from svebm_ext.training.feeds import DialogFeed, DocumentFeed, PointFeed, SentenceFeed
 from svebm_ext.training.guards import Guards
 from svebm_ext.training.loggers import MetricsFile, Progress, describe, tensorboard_writer
 from svebm_ext.training.recovery import describe_recovery, recovered
-from svebm_ext.training.regrouping import check_sentences, regroup
 from svebm_ext.training.runtime import Runtime
 from svebm_ext.training.saved_state import SavedState, checked_marginal
 from svebm_ext.training.update import (
-    Negative,
     Optimisers,
     Outcome,
     learns_energy,
@@ -99,7 +98,7 @@ class Trainer:
             if config.objective.marginal_momentum > 0:
                 self.marginal = torch.full((n_symbols,), 1 / n_symbols, device=runtime.device)
             if config.objective.regroup_at > 0:
-                check_sentences(cast(SentenceFeed, feed).train, n_symbols)
+                check_sentences(len(cast(SentenceFeed, feed).train), n_symbols)
         self.step = 0
         self.best: float | None = None
         self.waited = 0
@@ -111,17 +110,17 @@ class Trainer:
         self._prepare(recoveries=0)
 
     def _prepare(self, recoveries: int) -> None:
-        """Configuration, optimisers, chains and guards of a run that has recovered so many times, all anew."""
+        """Configuration, optimisers, negatives and guards of a run that has recovered so many times, all anew."""
         self.recoveries = recoveries
         self.config = config = recovered(self._given, recoveries)
         latent = self.model.latent
         self.optimisers = Optimisers(self.model, config.optimiser, learns_prior=learns_symbols(latent, config))
-        self.chains = None
+        self.negatives: NegativeSource | None = None
         if learns_energy(latent, config):
-            chains = config.chains
-            if isinstance(self.feed, DialogFeed):
-                chains = replace(chains, n_chains=len(self.feed.train))
-            self.chains = make_chains(chains, latent.latent_dim, config.seed, self.runtime.device)
+            n_examples = len(self.feed.train) if isinstance(self.feed, DialogFeed) else 0
+            self.negatives = source_of_negatives(
+                latent.prior, config.chains, seed=config.seed, processes=self.runtime, n_examples=n_examples
+            )
         self._graph = loss_graph_of(self.model, config, self.runtime)
         self.guards = Guards(config, lambda text: self._say(text))
 
@@ -135,8 +134,8 @@ class Trainer:
         if self._metrics is not None:
             self._metrics.sync()
         tensors = prefixed(self.model.state_dict(), "model") | prefixed(self.optimisers.state(), "optimiser")
-        if self.chains is not None:
-            tensors |= prefixed(self.chains.state_dict(), "chains")
+        if self.negatives is not None:
+            tensors |= prefixed(self.negatives.state_dict(), "chains")
         if self.marginal is not None:
             tensors["marginal"] = self.marginal
         state = {
@@ -182,9 +181,9 @@ class Trainer:
         load_parameters(self.model, section(tensors, "model"), str(path))
         self._prepare(saved.recoveries)
         self._take(tensors, saved, path)
-        if self.chains is not None:
+        if self.negatives is not None:
             try:
-                self.chains.load_state_dict(section(tensors, "chains"))
+                self.negatives.load_state_dict(section(tensors, "chains"))
             except ModelFolderError as error:
                 raise ModelFolderError(f"{path}: {error}") from None
         if saved.has_guards:
@@ -312,9 +311,11 @@ class Trainer:
             self._regroup()
         weight = kl_weight(step, config.training.max_steps, config.objective)
         share = self.feed.batch(step)
-        negative = self._negative(share) if weight > 0.0 else None
+        negatives, runtime = None, self.runtime
+        if self.negatives is not None and weight > 0.0:
+            negatives = self.negatives.at(step, share.n_total, share.batch.indices)
         outcome = update(
-            self.model, self.optimisers, share, negative, weight, step, config, self.runtime, self.marginal, self._graph
+            self.model, self.optimisers, share, negatives, weight, step, config, runtime, self.marginal, self._graph
         )
         if self.marginal is not None and outcome.marginal is not None:
             self.marginal = outcome.marginal
@@ -324,53 +325,22 @@ class Trainer:
     def _regroup(self) -> None:
         """Make the symbols anew, on all processes those of the main one; the best model is one that has them."""
         latent = cast(EnergyLatent, self.model.latent)
-        chains = self.chains.states if isinstance(self.chains, ChainBank) else None
-        prior = self.optimisers.groups["prior"][1]
-        train = cast(SentenceFeed, self.feed).train
-        regroup(self.model, train, chains, prior, seed=self.config.seed, step=self.step)
+        bank = None if self.negatives is None else self.negatives.bank
+        train, draw = cast(SentenceFeed, self.feed).train, Draw(self.config.seed, self.step)
+        encoded = encoded_of(self.model, train, MAX_SENTENCES, draw)
+        regroup(
+            latent.prior,
+            encoded,
+            None if bank is None else bank.states,
+            self.optimisers.groups["prior"][1],
+            seed=self.config.seed,
+            step_size=latent.step_size,
+        )
         if self.runtime.world_size > 1:
             with torch.no_grad():
                 for parameter in latent.prior.parameters():
                     parameter.copy_(self.runtime.sum(parameter * float(self.runtime.is_main)))
         self.best, self.waited = None, 0
-
-    def _negative(self, share: Share) -> Negative | None:
-        """z- of the prior, this process's part of them; or what makes them from the encoded batch."""
-        if self.chains is None:
-            return None
-        latent, chains, step, n = cast(EnergyLatent, self.model.latent), self.chains, self.step, share.n_total
-        prior = latent.prior
-        options: dict[str, Any] = {
-            "activation": prior.activation,
-            "negative_slope": prior.negative_slope,
-            "precision": self.config.chains.precision,
-        }
-        if isinstance(latent, ConditionalEnergyLatent):
-            if isinstance(chains, ChainBank):
-                options["chosen"] = share.batch.indices  # each example has its chain, since each has its prior
-
-            def of_contexts(forward: Forward) -> Tensor:
-                bias = prior.context_bias(cast(ConditionalPosterior, forward.posterior).context).detach()
-                return chains.advance(prior.layers(), step, n, bias=bias, **options)
-
-            return of_contexts
-        runtime = self.runtime
-
-        def of_process(forward: Forward | None = None) -> Tensor:
-            if forward is not None:
-                options["starts"] = forward.z.detach()
-            negative = chains.advance(
-                prior.layers(),
-                step,
-                self.config.chains.per_iteration or n,
-                rank=runtime.rank,
-                world_size=runtime.world_size,
-                gather=runtime.gather,
-                **options,
-            )
-            return negative[runtime.rank :: runtime.world_size]
-
-        return of_process if self.config.chains.restart_from == "posterior" else of_process()
 
     def _stop_wanted(self, received: list[int]) -> bool:
         """Whether any process was told to stop: all then stop after the same iteration."""

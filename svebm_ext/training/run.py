@@ -24,18 +24,22 @@ from svebm_ext.data.subwords import Subwords
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.data.writing import load_writing, save_writing
 from svebm_ext.errors import ConfigError, ModelFolderError, TrainingDivergedError
+from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.latents.gaussian import GaussianPosterior
 from svebm_ext.models.document import WORD_STD, DocumentDecoder, DocumentEncoder
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.pretrained import CONFIG, expected_tensors, read_json, write_json
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.models.tensor_files import load_parameters
+from svebm_ext.prior.mixture_start import START_ITERATIONS, start_at_mixture
+from svebm_ext.prior.second_stage import INFORMATION, MAX_SENTENCES, fit_prior
 from svebm_ext.terminal import say
 from svebm_ext.training.checkpoint import check_networks, load_checkpoint, prefixed, save_checkpoint, section
+from svebm_ext.training.encoding import encoded_rows, posterior_of
 from svebm_ext.training.feeds import DialogFeed, DocumentFeed, SentenceFeed, training_label
 from svebm_ext.training.guides import guide_by_all_labels, guide_symbols, is_guided, learn_features
 from svebm_ext.training.lock import only_training
 from svebm_ext.training.loop import BEST, LAST, Trainer, resumable
-from svebm_ext.training.prior_fit import INFORMATION, fit_prior, hold_symbols
 from svebm_ext.training.resuming import check_unchanged
 from svebm_ext.training.runtime import Runtime
 from svebm_ext.training.saved_state import Fields
@@ -270,8 +274,7 @@ def save_best(model: SVEBM, feed: SentenceFeed | DocumentFeed, config: Config, o
     """Write the model folder of a run that cannot go on, of the best state that it had."""
     load_best(model.networks, out)
     if is_guided(config) and not learns_energy(model.networks.latent, config):
-        train = cast(SentenceFeed, feed)
-        hold_symbols(model.networks, train.train, cast(Tensor, train.guesses), seed=config.seed)
+        hold_symbols(model.networks, cast(SentenceFeed, feed), config.seed)
     model.eval().save_pretrained(out)
 
 
@@ -292,8 +295,10 @@ def finish_prior(
     guided = is_guided(config)
     # Where f has learnt symbols but no energy yet, p(z) is N(0, I).
     before = validator.measure(model, energy=not guided or learns_energy(model.latent, config))["valid_bound"]
+    latent = cast(EnergyLatent, model.latent)
+    posterior, targets = positives(model, feed)
     fit_prior(
-        model, feed.train, n_iterations, seed=config.seed, guesses=feed.guesses,
+        latent.prior, posterior, n_iterations, seed=config.seed, step_size=latent.step_size, targets=targets,
         information=INFORMATION * config.objective.mutual_information, say=say,
     )  # fmt: skip
     finite = all(bool(p.isfinite().all()) for p in model.latent.parameters())
@@ -302,10 +307,27 @@ def finish_prior(
     if not kept:
         model.latent.load_state_dict(learnt)
         if guided and not learns_energy(model.latent, config):
-            hold_symbols(model, feed.train, cast(Tensor, feed.guesses), seed=config.seed, n_iterations=n_iterations)
+            hold_symbols(model, feed, config.seed, n_iterations)
     say(f"prior alone: validation bound {before:.3f} before, {after:.3f} after{'' if kept else ', not kept'}")
     state = {"prior_steps": n_iterations, "valid_bound_before": before, "kept": kept}
     save_checkpoint(path, prefixed(model.state_dict(), "model"), state)
+
+
+def positives(model: LatentVariableModel, feed: SentenceFeed) -> tuple[GaussianPosterior, Tensor | None]:
+    """q(z|x) of the sentences that the prior alone learns from, and the guesses of their symbols, if there are some."""
+    posterior = posterior_of(model, feed.train, MAX_SENTENCES)
+    if feed.guesses is None:
+        return posterior, None
+    return posterior, feed.guesses[encoded_rows(feed.train, MAX_SENTENCES)].to(posterior.mean.device)
+
+
+def hold_symbols(
+    model: LatentVariableModel, feed: SentenceFeed, seed: int, n_iterations: int = START_ITERATIONS
+) -> None:
+    """Move f so that p(z) is N(0, I), where nothing better was learnt, while the symbols agree with the guesses."""
+    posterior, targets = positives(model, feed)
+    prior = cast(EnergyLatent, model.latent).prior
+    start_at_mixture(prior, posterior, cast(Tensor, targets), seed=seed, n_iterations=n_iterations, flat=True)
 
 
 def _say_nothing(text: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeGuard
 
@@ -19,14 +18,13 @@ from svebm_ext.objectives.elbo import Averager, LossTerms, collect_terms, total_
 from svebm_ext.objectives.schedules import cosine_decay, label_weight
 from svebm_ext.ops.backend import resolve
 from svebm_ext.ops.threads import only_kernels_in_parallel
+from svebm_ext.prior.negatives import Negatives
+from svebm_ext.prior.symbols import energy_of, log_symbols_of
 from svebm_ext.randomness import Draw
 from svebm_ext.training.feeds import Share
 from svebm_ext.training.loss_graph import LossGraph
 from svebm_ext.training.runtime import Runtime
 from svebm_ext.training.saved_state import check_adam
-
-#: z- of the prior, or what makes them from the pass over the batch.
-Negative = Tensor | Callable[[Forward], Tensor]
 
 #: Terms of the log of which each process has its share.
 SHARES = ("nll", "kl", "dispersion", "energy_positive", "energy_negative", "label", "pseudo_label", "bag_of_words")
@@ -180,7 +178,7 @@ def update(
     model: LatentVariableModel,
     optimisers: Optimisers,
     share: Share,
-    chains: Negative | None,
+    negatives: Negatives | None,
     weight: float,
     step: int,
     config: Config,
@@ -194,8 +192,8 @@ def update(
         model: networks.
         optimisers: of the networks and the prior.
         share: this process's part of the batch.
-        chains: [m, D] this process's z- of the prior, detached, or a function that makes them from the pass over the
-            batch: for contexts, or chains that start again at its z; None without a prior or while w = 0.
+        negatives: [m, D] this process's z- of the prior, detached, or what makes them from the pass over the batch (see
+            `prior.negatives`); None without a prior or while w = 0.
         weight: w.
         step: iteration, from 0: addresses the random numbers.
         config, runtime: of the run.
@@ -203,7 +201,7 @@ def update(
         graph: computes the loss where it can serve; see `loss_graph_of`.
     """
     with only_kernels_in_parallel() if _kernels_do_the_work(model, runtime) else contextlib.nullcontext():
-        return _update(model, optimisers, share, chains, weight, step, config, runtime, running_marginal, graph)
+        return _update(model, optimisers, share, negatives, weight, step, config, runtime, running_marginal, graph)
 
 
 def loss_graph_of(model: LatentVariableModel, config: Config, runtime: Runtime) -> LossGraph | None:
@@ -242,7 +240,7 @@ def _update(
     model: LatentVariableModel,
     optimisers: Optimisers,
     share: Share,
-    chains: Negative | None,
+    negatives: Negatives | None,
     weight: float,
     step: int,
     config: Config,
@@ -259,7 +257,7 @@ def _update(
             forward.labelled_mean = model.encode(share.labelled, draw)
     objective = replace(config.objective, label_weight=label_weight(step, config.training.max_steps, config.objective))
 
-    negative = chains(forward) if callable(chains) else chains
+    negative = negatives(forward) if callable(negatives) else negatives
 
     def loss_of(
         passed: Forward, negative: Tensor | None = negative, weight: float | Tensor = weight
@@ -290,7 +288,7 @@ def _terms(
     model: LatentVariableModel,
     forward: Forward,
     share: Share,
-    chains: Tensor | None,
+    z_negative: Tensor | None,
     config: Config,
     average: Averager,
     running_marginal: Tensor | None,
@@ -307,9 +305,9 @@ def _terms(
         divergence["bag_of_words"] = model.bag_of_words_nll(share.batch, forward.z)
     if isinstance(latent, EnergyLatent):
         if joint and not objective.mutual_information_encoder:
-            divergence["log_symbol"] = latent.logits(forward.posterior, forward.z.detach()).log_softmax(-1)
-        if chains is not None:
-            negative = latent.logits(forward.posterior, chains).logsumexp(-1)
+            divergence["log_symbol"] = log_symbols_of(latent.logits(forward.posterior, forward.z.detach()))
+        if z_negative is not None:
+            negative = energy_of(latent.logits(forward.posterior, z_negative))
         if objective.label_weight > 0.0:
             labels = share.batch.labels
             z = forward.z if objective.label_at == "sample" else forward.posterior.mean
@@ -326,7 +324,7 @@ def _terms(
         objective,
         average,
         energy_negative=negative,
-        n_chains=config.chains.per_iteration or share.n_total,
+        n_negatives=config.chains.per_iteration or share.n_total,
         label_logits=label_logits,
         labels=labels,
         n_labelled=share.n_labelled,

@@ -19,9 +19,8 @@ from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.objectives.categories import category_divergence
+from svebm_ext.prior.annealing import conditional_log_z, estimate_log_z
 from svebm_ext.randomness import Draw
-from svebm_ext.sampling.annealed import estimate_log_z
-from svebm_ext.sampling.conditional import conditional_log_z
 
 #: Validation sentences at most: a stable choice needs no more, and training is not held up.
 MAX_SENTENCES = 2000

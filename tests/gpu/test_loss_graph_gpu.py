@@ -46,9 +46,9 @@ def train(networks, config, device, graphs, sizes=None):
     outcomes = []
     for step in range(STEPS):
         share = make_share(step, device, sizes[step % len(sizes)] if sizes else B)
-        chains = torch.randn(B, 8, generator=torch.Generator().manual_seed(step)).to(device)
+        negatives = torch.randn(B, 8, generator=torch.Generator().manual_seed(step)).to(device)
         weight = 0.5 * (step + 1) / STEPS
-        outcomes.append(update(networks, optimisers, share, chains, weight, step, config, runtime, graph=graph))
+        outcomes.append(update(networks, optimisers, share, negatives, weight, step, config, runtime, graph=graph))
     if graph is not None:
         assert graph.reason == "" and graph._graphs is not None
     return networks, outcomes

@@ -12,10 +12,9 @@ from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import ConfigError
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.models.encoders import softmax_of_rows
-from svebm_ext.models.energy import EnergyMLP
 from svebm_ext.models.latent_variable import build_networks
+from svebm_ext.prior.network import EnergyMLP
 from svebm_ext.randomness import Draw
-from svebm_ext.sampling.conditional import conditional_log_z
 
 VOCABULARY = Vocabulary(["a", "b", "c", "d", "e"])
 TURNS = Split([["a"], ["b", "b"], ["c"], ["d", "d", "d"], ["e"]], dialogs=[0, 0, 0, 0, 1])
@@ -80,18 +79,6 @@ def test_response_is_given_its_context(batch):
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
 
 
-def test_prior_has_vector_and_context_as_one_input():
-    """f(z, c) by the first layer on [z, c] written out."""
-    torch.manual_seed(1)
-    prior, z, c = EnergyMLP(3, 4, (8,), context_dim=5), torch.randn(6, 3), torch.randn(6, 5)
-    first, last = prior.linears
-    joined = torch.cat((first.weight, prior.context.weight), dim=1)
-    hidden = torch.nn.functional.gelu(torch.cat((z, c), dim=1) @ joined.T + first.bias)
-    torch.testing.assert_close(prior.logits(z, prior.context_bias(c)), last(hidden))
-    with pytest.raises(ConfigError, match="built without one"):
-        EnergyMLP(3, 4, (8,)).context_bias(c)
-
-
 def test_prior_does_not_train_the_context(batch):
     model = networks()
     posterior = model.latent.posterior(model.encoder(batch))
@@ -129,14 +116,6 @@ def test_samples_are_of_each_context_s_prior():
     for refused in (lambda: latent.sample_prior(1, seed=0), lambda: latent.log_prior(z)):
         with pytest.raises(ConfigError, match="depends on a context"):
             refused()
-
-
-def test_log_z_of_each_context():
-    latent, _, log_weight = linear_latent()
-    contexts = torch.tensor([[0.0, 0.0], [3.0, -1.0], [-2.0, 1.0]])
-    with torch.no_grad():
-        found = conditional_log_z(latent.prior, contexts, n_chains=400, n_temperatures=40, seed=1)
-    torch.testing.assert_close(found, (log_weight + contexts).logsumexp(-1), rtol=0, atol=0.05)
 
 
 @pytest.mark.parametrize("family", ["gaussian", "categorical", "mixture", "semi", "deterministic"])

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 
 from svebm_ext.errors import ConfigError
-from svebm_ext.models.energy import ACTIVATIONS, EnergyMLP
 from svebm_ext.ops.langevin import langevin, langevin_autograd
 from svebm_ext.ops.langevin.options import Network
 from svebm_ext.ops.langevin.reference import network_target
 from svebm_ext.ops.philox import Stream, philox_normal, philox_uniform
+from svebm_ext.prior.network import ACTIVATIONS, EnergyMLP
 
 HIDDEN = [(), (7,), (9, 6)]
 

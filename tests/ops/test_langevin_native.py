@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svebm_ext.errors import BackendUnavailableError, ConfigError
-from svebm_ext.models.energy import ACTIVATIONS
 from svebm_ext.ops import backend
 from svebm_ext.ops.langevin import langevin, native
+from svebm_ext.prior.network import ACTIVATIONS
 
 CPU = torch.device("cpu")
 

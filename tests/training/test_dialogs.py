@@ -48,12 +48,12 @@ def test_each_example_has_its_chain(root, tmp_path):
     feed = DialogFeed(corpus, vocabulary, config, CPU)
     torch.manual_seed(0)
     trainer = Trainer(config, SVEBM(config, vocabulary).networks, feed, tmp_path, CPU)
-    assert len(trainer.chains) == len(corpus.train)
-    before = trainer.chains.states.clone()
+    assert len(trainer.negatives.bank) == len(corpus.train)
+    before = trainer.negatives.bank.states.clone()
     share = feed.batch(0)
     assert torch.equal(share.batch.indices, feed.batch(0).batch.indices)
     outcome, _, _ = trainer.iterate()
-    moved = (trainer.chains.states != before).any(1).nonzero()[:, 0]
+    moved = (trainer.negatives.bank.states != before).any(1).nonzero()[:, 0]
     assert moved.tolist() == sorted(share.batch.indices.tolist())
     assert {"energy_positive", "energy_negative", "mi", "kl", "nll"} <= set(outcome.terms)
 

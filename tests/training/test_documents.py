@@ -16,8 +16,8 @@ from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.evaluation.documents import top_words
 from svebm_ext.evaluation.evaluate_model import evaluate_run
 from svebm_ext.objectives.schedules import label_weight
+from svebm_ext.prior.annealing import estimate_log_z
 from svebm_ext.randomness import Draw
-from svebm_ext.sampling.annealed import estimate_log_z
 from svebm_ext.training.checkpoint import load_checkpoint
 from svebm_ext.training.feeds import DocumentFeed, SentenceFeed
 from svebm_ext.training.loop import LAST
@@ -69,7 +69,7 @@ def test_labelled_batch_counts_in_the_cross_entropy_alone(tmp_path):
     """One update against the loss written out, batch normalisation and dropout included."""
     config = document_config(write_documents(tmp_path), data={"n_labelled": 6}, model={"document_dropout": 0.3})
     feed, vocabulary = feed_of(config)
-    share, chains = feed.batch(0), torch.randn(8, 4)
+    share, negatives = feed.batch(0), torch.randn(8, 4)
     gradients = []
     for by_hand in (True, False):
         torch.manual_seed(0)
@@ -80,7 +80,7 @@ def test_labelled_batch_counts_in_the_cross_entropy_alone(tmp_path):
             optimisers.apply = lambda name, runtime, kept=kept, n=networks: kept.update(
                 {k: p.grad.to_dense().clone() for k, p in n.named_parameters() if p.grad is not None}
             ) or torch.zeros(())  # fmt: skip
-            update(networks, optimisers, share, chains, 1.0, 0, config, CPU)
+            update(networks, optimisers, share, negatives, 1.0, 0, config, CPU)
             gradients.append(kept)
             continue
         draw, prior = Draw(config.seed, 0), networks.latent.prior
@@ -91,7 +91,7 @@ def test_labelled_batch_counts_in_the_cross_entropy_alone(tmp_path):
         information = -(marginal * marginal.log()).sum() + (log_symbol.exp() * log_symbol).sum(-1).mean()
         logits = prior.logits(networks.encode(share.labelled, draw))
         loss = passed.nll.mean() + terms["kl"].sum(-1).mean() - terms["energy_positive"].mean()
-        loss = loss + prior.energy(chains).mean() - information
+        loss = loss + prior.energy(negatives).mean() - information
         (loss + 5.0 * F.cross_entropy(logits, share.labelled.labels)).backward()
         gradients.append({k: p.grad.clone() for k, p in networks.named_parameters()})
     assert gradients[0].keys() == gradients[1].keys()

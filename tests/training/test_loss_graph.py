@@ -20,9 +20,9 @@ def train(setting, capture=None, steps=range(4)):
     networks = copy.deepcopy(networks)
     optimisers = Optimisers(networks, config.optimiser)
     graph = None if capture is None else LossGraph(networks.latent.prior, capture)
-    chains = torch.randn(6, config.model.latent_dim, generator=torch.Generator().manual_seed(1))
+    negatives = torch.randn(6, config.model.latent_dim, generator=torch.Generator().manual_seed(1))
     outcomes = [
-        update(networks, optimisers, feed.batch(step), chains, 0.1 * (step + 1), step, config, runtime, graph=graph)
+        update(networks, optimisers, feed.batch(step), negatives, 0.1 * (step + 1), step, config, runtime, graph=graph)
         for step in steps
     ]
     return networks, outcomes, graph

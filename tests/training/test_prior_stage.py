@@ -48,7 +48,7 @@ def test_the_first_stage_is_that_of_a_vae(tmp_path, encoder_has_information):
     for name, value in ours.model.state_dict().items():
         assert torch.equal(value, start[name] if name in prior else learnt[name]), name
     assert not torch.equal(learnt["latent.to_mean.weight"], start["latent.to_mean.weight"])
-    assert ours.chains is None
+    assert ours.negatives is None
 
 
 def test_a_run_has_both_stages(tmp_path, monkeypatch, capsys):

@@ -21,14 +21,14 @@ def setup(tmp_path, **changes):
     return config, runtime, networks, feed.batch(0)
 
 
-def loss_by_hand(networks, share, chains, weight, config, prior_only=False):
+def loss_by_hand(networks, share, negatives, weight, config, prior_only=False):
     forward = networks(share.batch, Draw(config.seed, 0))
     z, posterior = forward.z, forward.posterior
     if prior_only:
         z = z.detach()
     prior = networks.latent.prior
     kl = networks.latent.terms(posterior, z)["kl"]
-    contrast = prior.energy(chains).mean() - prior.energy(z).mean()
+    contrast = prior.energy(negatives).mean() - prior.energy(z).mean()
     information = mutual_information(prior.log_posterior_symbol(z))[0]
     rest = forward.nll.mean() + weight * kept_kl(kl, 0.0).mean()
     return (0 if prior_only else rest) + weight * contrast - config.objective.mutual_information * information
@@ -70,23 +70,23 @@ def test_parameters_move_by_one_adam_step_on_the_documented_gradient(tmp_path, s
         optimiser={"clip": 0.0, "prior_clip": 0.0},
         chains={"per_iteration": per_iteration},
     )
-    chains, weight = torch.randn(per_iteration or 8, 4), 0.7
+    negatives, weight = torch.randn(per_iteration or 8, 4), 0.7
     # The same two steps by autograd and torch's Adam on a copy.
     other = copy.deepcopy(networks)
     rates = config.optimiser
     prior = torch.optim.Adam(other.prior_parameters(), lr=rates.prior_learning_rate)
     rest = torch.optim.Adam(other.network_parameters(), lr=rates.learning_rate)
     if scheme == "alternating":
-        loss_by_hand(other, share, chains, weight, config, prior_only=True).backward()
+        loss_by_hand(other, share, negatives, weight, config, prior_only=True).backward()
         prior.step()
         other.zero_grad(set_to_none=True)
-        loss_by_hand(other, share, chains, weight, config).backward()
+        loss_by_hand(other, share, negatives, weight, config).backward()
         rest.step()
     else:
-        loss_by_hand(other, share, chains, weight, config).backward()
+        loss_by_hand(other, share, negatives, weight, config).backward()
         prior.step()
         rest.step()
-    update(networks, Optimisers(networks, rates), share, chains, weight, 0, config, runtime)
+    update(networks, Optimisers(networks, rates), share, negatives, weight, 0, config, runtime)
     for (name, mine), theirs in zip(networks.named_parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=2e-6, msg=lambda m, name=name: f"{name}: {m}")
 

@@ -1,0 +1,82 @@
+"""Samples of the finished prior: z of p(z), of p(z|y) given a symbol, of p(z|c) given a context.
+
+p(z|y = k) is proportional to exp(f_k(z)) p0(z), p(z|c) to exp(F(z, c)) p0(z). Both go together: f_k(z, c).
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from svebm_ext.errors import ConfigError
+from svebm_ext.ops.langevin import langevin
+from svebm_ext.ops.philox import Stream, philox_normal
+from svebm_ext.prior.network import EnergyMLP
+from svebm_ext.prior.step_sizes import sampling_steps
+
+#: Ids of these samples begin here, far from those of training, so that equal seeds share no random numbers.
+SAMPLE_IDS = 1 << 40
+
+
+def sample_prior(
+    network: EnergyMLP,
+    n: int,
+    *,
+    seed: int,
+    step_size: float,
+    symbol: int | None = None,
+    bias: Float[Tensor, "n H"] | None = None,
+) -> Float[Tensor, "n D"]:
+    """Sample by Langevin dynamics from N(0, I), with steps that become smaller (Eq. 7, 8).
+
+    Args:
+        network: f.
+        n: how many.
+        seed: of the random numbers; sample i depends on the seed and i alone.
+        step_size: s of training; see `sampling_steps`.
+        symbol: y of p(z|y), 0 .. K-1, or None for the marginal prior.
+        bias: what the context of each sample adds to the first layer (`EnergyMLP.context_bias`), or None.
+
+    Raises:
+        ConfigError: the symbol is outside 0 .. K-1.
+    """
+    steps = sampling_steps(step_size, network.device)
+    return sample_in_steps(network, n, seed=seed, step_size=steps, n_steps=len(steps), symbol=symbol, bias=bias)
+
+
+@torch.no_grad()
+def sample_in_steps(
+    network: EnergyMLP,
+    n: int,
+    *,
+    seed: int,
+    step_size: float | Float[Tensor, " S"],
+    n_steps: int,
+    first_id: int = SAMPLE_IDS,
+    symbol: int | None = None,
+    bias: Float[Tensor, "n H"] | None = None,
+) -> Float[Tensor, "n D"]:
+    """Sample by S Langevin steps of given sizes from N(0, I); other arguments as in `sample_prior`.
+
+    Args:
+        step_size: s, one number or one per step [S].
+        n_steps: S.
+        first_id: of the samples, which address their random numbers.
+    """
+    if symbol is not None and not 0 <= symbol < network.n_categories:
+        raise ConfigError(f"symbol: {symbol} is outside 0 .. {network.n_categories - 1}")
+    ids = first_id + torch.arange(n, dtype=torch.int64, device=network.device)
+    z = philox_normal(seed, ids, dim=network.latent_dim, stream=Stream.INITIAL)[0].to(network.dtype)
+    labels = None if symbol is None else torch.full((n,), symbol, dtype=torch.int64, device=z.device)
+    return langevin(
+        z,
+        network.layers(),
+        n_steps=n_steps,
+        step_size=step_size,
+        seed=seed,
+        labels=labels,
+        bias=bias,
+        chain_ids=ids,
+        **network.langevin_options,
+    ).z

@@ -1,1 +1,0 @@
-"""Markov chain sampling: chain bank, annealed importance sampling, posterior sampling, diagnostics."""

@@ -1,0 +1,237 @@
+"""Sources of z-: each against Langevin steps by hand, alone and shared by processes; which one a run has."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+
+from svebm_ext.config import ChainConfig
+from svebm_ext.errors import ConfigError, ModelFolderError
+from svebm_ext.ops.langevin import langevin
+from svebm_ext.ops.philox import Stream, philox_normal
+from svebm_ext.prior.chain_bank import ChainBank
+from svebm_ext.prior.negatives import (
+    FromContexts,
+    FromPrior,
+    NegativeSource,
+    RestartedAtPosterior,
+    make_sampler,
+    source_of_negatives,
+)
+from svebm_ext.prior.network import EnergyMLP
+from svebm_ext.prior.short_run import RUN_STRIDE
+
+CHAINS = ChainConfig(n_chains=12, n_steps=4, step_size=0.1, restart_fraction=0.0)
+EXAMPLES = torch.tensor([7, 2, 9])
+
+
+@dataclass
+class Alone:
+    """One process."""
+
+    rank: int = 0
+    world_size: int = 1
+
+    def gather(self, x):
+        raise AssertionError("one process has all rows")
+
+
+@dataclass
+class Passed:
+    """A pass over a batch."""
+
+    z: torch.Tensor
+    context: torch.Tensor | None = None
+
+
+@pytest.fixture
+def layers():
+    torch.manual_seed(0)
+    return EnergyMLP(3, 4, (8,)).layers()
+
+
+@pytest.fixture
+def network():
+    """f with a steep energy, so that another activation or other parameters are seen."""
+    torch.manual_seed(0)
+    return sharp(EnergyMLP(3, 4, (8,), "leaky_relu", 0.3))
+
+
+@pytest.fixture
+def conditional():
+    torch.manual_seed(0)
+    return sharp(EnergyMLP(3, 4, (8,), context_dim=2))
+
+
+def sharp(network):
+    with torch.no_grad():
+        for linear in network.linears:
+            linear.weight.mul_(4.0)
+    return network
+
+
+def source(network, processes=None, **changes):
+    chains = replace(CHAINS, **changes)
+    return source_of_negatives(network, chains, seed=5, processes=processes or Alone(), n_examples=20)
+
+
+def moved(z, network, ids, **options):
+    """Four steps by hand."""
+    options = {"activation": network.activation, "negative_slope": network.negative_slope} | options
+    return langevin(z, network.layers(), n_steps=4, step_size=0.1, seed=5, chain_ids=ids, **options).z
+
+
+@pytest.mark.parametrize(("per_iteration", "m"), [(0, 3), (8, 8)])
+def test_from_the_bank(network, per_iteration, m):
+    """m chains chosen at random, moved by the prior as it is at the call, and written back."""
+    negatives = source(network, per_iteration=per_iteration)
+    before, chosen = negatives.bank.states.clone(), negatives.bank.select(3, m)
+    with torch.no_grad():
+        network.linears[0].bias.add_(0.5)  # the prior has learnt since
+    z = negatives.at(3, 3, EXAMPLES)
+    assert torch.equal(z, moved(before[chosen], network, chosen))
+    assert torch.equal(negatives.bank.states[chosen], z) and not z.requires_grad
+    assert int((negatives.bank.states != before).any(1).sum()) == m
+
+
+def test_from_short_runs(network):
+    negatives = source(network, mode="short_run")
+    ids = 3 * RUN_STRIDE + torch.arange(3)
+    start = philox_normal(5, ids, dim=3, stream=Stream.INITIAL)[0]
+    assert torch.equal(negatives.at(3, 3, EXAMPLES), moved(start, network, ids))
+    assert negatives.bank is None and negatives.state_dict() == {}
+
+
+def test_restarted_at_the_posterior(network):
+    """Chains start again at z of the batch, which has no gradient from there."""
+    negatives = source(network, restart_from="posterior", restart_fraction=1.0)
+    z = torch.randn(3, 3, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    chosen = negatives.bank.select(3, 3)
+    before = negatives.bank.states.clone()
+    make = negatives.at(3, 3, EXAMPLES)
+    assert torch.equal(negatives.bank.states, before)  # nothing is known before the pass
+    found = make(Passed(z))
+    assert torch.equal(found, moved(z.detach(), network, chosen)) and not found.requires_grad
+
+
+def test_each_context_has_its_chain(conditional):
+    """Chains of the batch's examples, moved by the prior given each one's context; c gets no gradient."""
+    negatives = source(conditional)
+    assert len(negatives.bank) == 20  # as many as examples, whatever the configuration has
+    before = negatives.bank.states.clone()
+    context = torch.randn(3, 2, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    found = negatives.at(3, 3, EXAMPLES)(Passed(torch.zeros(3, 3), context))
+    bias = conditional.context_bias(context).detach()
+    assert torch.equal(found, moved(before[EXAMPLES], conditional, EXAMPLES, bias=bias)) and not found.requires_grad
+    assert not torch.allclose(found, moved(before[EXAMPLES], conditional, EXAMPLES))
+    assert (negatives.bank.states != before).any(1).nonzero()[:, 0].tolist() == sorted(EXAMPLES.tolist())
+    with pytest.raises(ConfigError, match="the batch has none"):
+        negatives.at(4, 3, EXAMPLES)(Passed(torch.zeros(3, 3)))
+
+
+def test_short_runs_of_contexts(conditional):
+    negatives = source(conditional, mode="short_run")
+    context = torch.randn(3, 2, generator=torch.Generator().manual_seed(1))
+    ids = 3 * RUN_STRIDE + torch.arange(3)
+    start = philox_normal(5, ids, dim=3, stream=Stream.INITIAL)[0]
+    found = negatives.at(3, 3, EXAMPLES)(Passed(torch.zeros(3, 3), context))
+    assert torch.equal(found, moved(start, conditional, ids, bias=conditional.context_bias(context).detach()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "has_context", "kind"),
+    [
+        ({}, False, FromPrior),
+        ({"mode": "short_run"}, False, FromPrior),
+        ({"restart_from": "posterior"}, False, RestartedAtPosterior),
+        ({}, True, FromContexts),
+        ({"mode": "short_run"}, True, FromContexts),
+    ],
+)
+def test_what_a_run_has(network, conditional, changes, has_context, kind):
+    negatives = source(conditional if has_context else network, **changes)
+    assert type(negatives) is kind and isinstance(negatives, NegativeSource)
+    assert isinstance(negatives.sampler, ChainBank) == (changes.get("mode") != "short_run")
+
+
+def test_the_state_is_that_of_the_bank(network):
+    first, second = source(network), source(network)
+    first.at(0, 3, EXAMPLES)
+    second.load_state_dict(first.state_dict())
+    assert set(first.state_dict()) == {"states", "noise_step"}
+    assert torch.equal(first.at(1, 3, EXAMPLES), second.at(1, 3, EXAMPLES))
+    with pytest.raises(ModelFolderError, match="short-run"):
+        source(network, mode="short_run").load_state_dict(first.state_dict())
+
+
+@pytest.mark.parametrize("restart_from", ["reference", "posterior"])
+def test_processes_have_every_other_of_them(network, restart_from):
+    """Two processes with one batch between them: together the z- of one, each its own half."""
+    changes = {"restart_from": restart_from, "restart_fraction": 0.0, "per_iteration": 6}
+    whole = of_pass(source(network, **changes).at(3, 4, EXAMPLES))
+
+    class Process(Alone):
+        def gather(self, x):
+            rows[self.rank] = x
+            return whole
+
+    rows = {}
+    for rank in range(2):
+        found = of_pass(source(network, Process(rank, 2), **changes).at(3, 4, EXAMPLES))
+        assert torch.equal(found, whole[rank::2])
+    torch.testing.assert_close(interleave([rows[0], rows[1]]), whole, rtol=1e-5, atol=1e-5)
+
+
+def of_pass(negatives):
+    return negatives(Passed(torch.ones(3, 3))) if callable(negatives) else negatives
+
+
+@pytest.mark.parametrize("mode", ["persistent", "short_run"])
+def test_steps_that_fall_are_those_of_the_sampler(layers, mode):
+    config = ChainConfig(mode=mode, n_chains=6, n_steps=4, step_size=0.16, final_step_size=0.02, restart_fraction=0.0)
+    chains, same = make_sampler(config, 3, seed=4), make_sampler(config, 3, seed=4)
+    sizes = torch.tensor([0.16, 0.08, 0.04, 0.02])
+    torch.testing.assert_close(chains.step_size, sizes)
+    torch.testing.assert_close(chains.advance(layers, 1, 6), same.advance(layers, 1, 6, step_size=sizes))
+    constant = make_sampler(replace(config, final_step_size=0.0), 3, seed=4)
+    assert constant.step_size == 0.16
+
+
+def interleave(parts):
+    """What `gather` does: row i of process r is row i * world_size + r of the whole."""
+    rows = [part[i] for i in range(max(map(len, parts))) for part in parts if i < len(part)]
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("mode", ["persistent", "short_run"])
+@pytest.mark.parametrize("m", [7, 8])
+def test_two_processes_do_what_one_does(layers, mode, m):
+    config = ChainConfig(mode=mode, n_chains=20, n_steps=4, step_size=0.1, restart_fraction=0.3)
+    single = make_sampler(config, 3, 6)
+    ranks = [make_sampler(config, 3, 6) for _ in range(2)]
+    for step in range(3):
+        # The first pass only finds each rank's part; a copy of the chains keeps it from counting twice.
+        parts = []
+        for rank, chains in enumerate(ranks):
+            copy = make_sampler(config, 3, 6)
+            copy.load_state_dict(chains.state_dict())
+            parts_of_rank = []
+            with pytest.raises(StopIteration):
+                copy.advance(layers, step, m, rank=rank, world_size=2, gather=keep_and_stop(parts_of_rank))
+            parts += parts_of_rank
+        whole = interleave(parts)
+        expected = single.advance(layers, step, m)
+        for rank, chains in enumerate(ranks):
+            found = chains.advance(layers, step, m, rank=rank, world_size=2, gather=lambda z, whole=whole: whole)
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    if mode == "persistent":
+        assert torch.equal(ranks[0].states, ranks[1].states)
+        torch.testing.assert_close(ranks[0].states, single.states, rtol=1e-4, atol=1e-5)
+
+
+def keep_and_stop(kept):
+    def gather(z):
+        kept.append(z)
+        raise StopIteration
+
+    return gather
