@@ -10,6 +10,7 @@ package's own checks, and it is three times as fast.
 import collections
 import json
 import os
+import signal
 import sys
 import time
 import warnings
@@ -25,6 +26,8 @@ from svebm_ext.ops.native_library import native_module  # noqa: E402
 
 #: File for the number of the case at work.
 PROGRESS = os.environ.get("SVEBM_FUZZ_PROGRESS", os.devnull)
+#: Signals that came; after one, what was done is told.
+STOPPED = []
 #: Findings after which there is no point in going on.
 MOST = 200
 
@@ -36,7 +39,8 @@ def main(seed, seconds, cases):
     generator, begin, number, n_findings = Generator(seed), time.monotonic(), 0, 0
     calls, kinds = collections.Counter(), collections.Counter()
     progress = os.open(PROGRESS, os.O_WRONLY | os.O_CREAT, 0o666)
-    while (number < cases if cases else time.monotonic() - begin < seconds) and n_findings < MOST:
+    signal.signal(signal.SIGTERM, lambda number, frame: STOPPED.append(number))
+    while (number < cases if cases else time.monotonic() - begin < seconds) and n_findings < MOST and not STOPPED:
         os.pwrite(progress, b"%-20d" % number, 0)
         case = generator.case(number)
         try:

@@ -23,7 +23,7 @@ OPS = {"philox_normal", "philox_uniform", "token_loss", "document_loss", "gru_se
 @pytest.mark.skipif(bool(REASON), reason=REASON)
 @pytest.mark.timeout(0)
 def test_generated_calls(tmp_path, fuzz_seconds, fuzz_seed):
-    seconds = fuzz_seconds(8.0)
+    seconds = fuzz_seconds(6.0)
     worker, progress = Path(__file__).with_name("op_worker.py"), tmp_path / "case"
     command = [sys.executable, str(worker), str(fuzz_seed), str(seconds)]
     environment = {**os.environ, "SVEBM_FUZZ_PROGRESS": str(progress), "OMP_NUM_THREADS": "1"}

@@ -262,6 +262,8 @@ OUT_OF_RANGE = [
     ("langevin", {"temperature": 1e300}, "temperature"),
     ("langevin", {"labels": whole(0, 1, 2, 3, 4)}, "labels"),
     ("langevin", {"layers": []}, "layers"),
+    ("langevin", {"z": torch.tensor(1.0), "bank_indices": whole(0, 1, 2, 3, 4)}, r"z is of shape \(\)"),
+    ("langevin", {"bank_indices": whole(0)[0]}, "bank_indices is"),
     ("langevin", {"layers": [numbers(4, 3)]}, r"layers\[0\]"),
     ("langevin", {"layers": [(numbers(4, 3), None)]}, r"layers\[0\]"),
     ("langevin_autograd", {"log_density": 3}, "log_density is 3"),

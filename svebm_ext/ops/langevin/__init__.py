@@ -193,7 +193,8 @@ def langevin_autograd(
         diagnostics=CHECKS.flag("diagnostics", diagnostics),
     )
     options.check_dynamics(dynamics, z.device)
-    options.check_state(z, chain_ids, z.shape[0] if z.dim() else 0)
+    options.check_state(z)
+    options.check_ids(z, chain_ids, z.shape[0])
     chain_ids = _ids(z) if chain_ids is None else chain_ids
     with torch.inference_mode(False), torch.no_grad():  # a tensor of inference mode has no gradient, a copy has one
         return reference.run_chains(z.detach().clone(), reference.autograd_target(log_density), dynamics, chain_ids)
@@ -240,12 +241,13 @@ def _langevin_bank(
     )
     layers = list(zip(weights, biases, strict=True))
     network = Network(layers, activation, negative_slope, temperature, labels, bias)
+    options.check_state(states)
     chains = states if indices is None else indices
     n_chains = chains.shape[0] if chains.dim() else 0
     options.check_dynamics(dynamics, states.device)
     if indices is not None:
         options.check_bank(states, indices)
-    options.check_state(states, chain_ids, n_chains)
+    options.check_ids(states, chain_ids, n_chains)
     options.check_network(network, states, n_chains, precision)
     result = _run(states, network, dynamics, chain_ids, indices, precision, backend or None)
 

@@ -169,12 +169,16 @@ def _check_per_step(name: str, values: Tensor, n_steps: int, device: torch.devic
         fail(name, f"on {values.device}", f"the CPU or the device of z, {device}")
 
 
-def check_state(z: Tensor, chain_ids: Tensor | None, n_chains: int) -> None:
-    """Check the chains' states [*, D] and their ids [N]."""
+def check_state(z: Tensor) -> None:
+    """Check the chains' states [*, D]."""
     if z.dim() != 2 or z.shape[1] < 1:
         fail("z", f"of shape {tuple(z.shape)}", "[N, D] with D >= 1")
     if z.dtype not in (torch.float32, torch.float64):
         fail("z", f"of type {z.dtype}", "float32 or float64")
+
+
+def check_ids(z: Tensor, chain_ids: Tensor | None, n_chains: int) -> None:
+    """Check the chains' ids [N]."""
     if chain_ids is not None:
         _check_indices("chain_ids", chain_ids, n_chains, z.device)
         CHECKS.ids("chain_ids", chain_ids)
