@@ -95,8 +95,14 @@ class Case:
 
     @property
     def extreme(self) -> bool:
-        """Whether huge and tiny numbers meet, whose product is ordinary if the tiny one is not flushed to zero."""
-        return self.huge and any(0.0 < abs(value) < TINY for value in self.values)
+        """Whether what decides is beyond float32 on the way.
+
+        A tiny number that some kernels take for zero, times a huge one or where LeakyReLU bends; or a sum that
+        overflows to either side, after which a gate is open or closed.
+        """
+        tiny = any(0.0 < abs(value) < TINY for value in self.values)
+        overflows = self.op == "gru_sequence" and any(1e30 < abs(value) < math.inf for value in self.values)
+        return overflows or (tiny and (self.huge or self.arguments.get("activation") == "leaky_relu"))
 
     @property
     def huge(self) -> bool:

@@ -1,9 +1,10 @@
-"""Generated calls of the ops with kernels and binding built under address and undefined-behaviour sanitizers (GCC, Linux).
+"""Generated calls of the ops with kernels and binding built under ASan and UBSan (GCC, Linux).
 
     python tests/fuzz/under_sanitizers.py BUILD [SEED SECONDS [CASES]]
 
-Builds the compiled module into BUILD/svebm_ext beside a copy of the package's Python files, where nothing else looks for
-it, and runs op_worker.py on it. The sanitizer's library comes first into the process, so that torch's memory is watched too.
+Builds the compiled module into BUILD/svebm_ext beside a copy of the package's Python files, where nothing else looks
+for it, and runs op_worker.py on it. The sanitizer's library comes first into the process, so that torch's memory is
+watched too.
 """
 
 import os
