@@ -58,7 +58,7 @@ def run(case: Case, backend: str, dtype: torch.dtype = torch.float32) -> dict[st
     with rounded_products() if given.get("fast") is True else contextlib.nullcontext():
         results = compute(case.op, {k: v for k, v in {**given, **leaves}.items() if k != "fast"}, backend)
         if not leaves:
-            return results
+            return {name: value.detach() for name, value in results.items()}
         total = sum((value * weights(value)).sum() for value in results.values())
         if not isinstance(total, Tensor) or not total.requires_grad:
             return results
