@@ -76,9 +76,7 @@ def gru_decode(
     """
     seed, weights, excluded = options.check_types(state, gate_bias, weights, ids, packed, seed, excluded)
     of_weights = {f"weights.{name}": tensor for name, tensor in weights._asdict().items()}
-    CHECKS.with_storage(
-        ("state", state), {"gate_bias": gate_bias, **of_weights, "ids": ids, "packed": packed, "seed": seed}
-    )
+    CHECKS.with_storage(("state", state), {"gate_bias": gate_bias, **of_weights, "ids": ids, "seed": seed})
     if packed is not None:
         options.check_packed(packed)
     number = 0 if isinstance(seed, Tensor) else signed_seed(seed)
