@@ -63,7 +63,8 @@ SVEBM_INLINE Floats vanishing_logistic(Floats x, Floats logistic) { return x < -
 struct Gelu {
   SVEBM_INLINE void apply(Floats x, float, Floats& value, Floats& derivative) {
     const Floats t = reciprocal(fma(absolute(x), 0.2316419f, 1.0f));
-    const Floats density = power_below_one(fma(x * x, -0.7213475204f, -1.325748065f));  // exp(-x^2 / 2) / sqrt(2 pi)
+    Floats density = power_below_one(fma(x * x, -0.7213475204f, -1.325748065f));  // exp(-x^2 / 2) / sqrt(2 pi)
+    density = density - 0x1.000002p-126f;  // the least that comes out: times a huge x it would be no small number
     Floats tail = fma(t, 1.330274429f, -1.821255978f);
     tail = fma(tail, t, broadcast(1.781477937f));
     tail = fma(tail, t, broadcast(-0.356563782f));
@@ -84,7 +85,7 @@ struct LeakyRelu {
 
 struct Silu {  // x sigma(x); derivative sigma (1 + x (1 - sigma))
   SVEBM_INLINE void apply(Floats x, float, Floats& value, Floats& derivative) {
-    const Floats sigmoid = 1.0f / (1.0f + exponential(-x));
+    const Floats sigmoid = vanishing_logistic(x, 1.0f / (1.0f + exponential(-x)));
     value = x * sigmoid;
     derivative = fma(value, 1.0f - sigmoid, sigmoid);
   }

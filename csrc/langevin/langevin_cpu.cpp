@@ -17,7 +17,7 @@ struct Workspace {
   char* memory;
   int64_t used = 0;
   void* take(int64_t bytes) {
-    void* const here = memory + used;
+    void* const here = memory != nullptr ? memory + used : nullptr;  // null where bytes are only counted
     used += (bytes + kAlignment - 1) / kAlignment * kAlignment;
     return here;
   }

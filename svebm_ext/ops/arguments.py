@@ -6,6 +6,7 @@ argument that a caller wrote.
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -25,15 +26,15 @@ TEMPERATURES = (1e-20, 1e20)
 """What scores can be divided by such that those of order one stay numbers of float32."""
 
 
-def shown(value: object) -> str:
+def shown(value: Any) -> str:
     """A value as an error shows it: short, and a tensor or an array by its type and shape."""
     if isinstance(value, Tensor):
         return f"a tensor of {value.dtype}, shape {list(value.shape)}"
-    if hasattr(value, "dtype") and hasattr(value, "shape"):
+    if isinstance(getattr(value, "shape", None), tuple) and hasattr(value, "dtype"):
         return f"a {type(value).__name__} of {value.dtype}, shape {list(value.shape)}"
     if value is None or isinstance(value, bool):
         return str(value)
-    text = repr(value)
+    text = _digits(value) if isinstance(value, int) else repr(value)
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
 
 
@@ -63,7 +64,7 @@ class Arguments:
         except TypeError:
             self.fail(name, shown(value), expected)
         if not low <= number <= high:
-            self.fail(name, number, expected)
+            self.fail(name, _digits(number), expected)
         return number
 
     def number(
@@ -88,7 +89,7 @@ class Arguments:
         except (TypeError, ValueError, OverflowError):
             self.fail(name, shown(value), expected)
         if not low <= number <= high or (above and number == low):  # false for NaN
-            self.fail(name, value, expected)
+            self.fail(name, _digits(value) if isinstance(value, int) else value, expected)
         return number
 
     def flag(self, name: str, value: Any) -> bool:
@@ -100,7 +101,8 @@ class Arguments:
     def choice(self, name: str, value: Any, choices: Sequence[str]) -> str:
         """One of some words."""
         if not isinstance(value, str) or value not in choices:
-            self.fail(name, repr(value), f"one of {', '.join(choices)}")
+            found = repr(value) if isinstance(value, str) and len(value) <= 60 else shown(value)
+            self.fail(name, found, f"one of {', '.join(choices)}")
         return value
 
     def backend(self, value: Any) -> str | None:
@@ -123,6 +125,17 @@ class Arguments:
             if value is not None or not text.endswith("or None"):
                 self.tensor(name, value, text)
 
+    def with_storage(self, like: tuple[str, Tensor], tensors: dict[str, Any]) -> None:
+        """Tensors that have storage where another has.
+
+        With one on the device "meta", torch takes a call for one that asks for shapes, and returns memory as it is.
+        """
+        if like[1].device.type == "meta":
+            return
+        for name, tensor in tensors.items():
+            if isinstance(tensor, Tensor) and tensor.device.type == "meta":
+                self.fail(name, f"{shown(tensor)} on meta", f"one on {like[1].device}, where {like[0]} is")
+
     def seed(self, value: Any) -> int | Tensor:
         """A 64-bit key: a whole number, or a tensor whose type the op looks at."""
         if isinstance(value, Tensor):
@@ -142,6 +155,12 @@ class Arguments:
             self.fail(name, values.tolist() if values.numel() <= 8 else "not finite throughout", "finite numbers")
 
 
+def _digits(number: int) -> str:
+    """A whole number; one of very many digits, which Python may refuse to write, by its size."""
+    bits = number.bit_length()
+    return str(number) if bits <= 128 else f"{'-' if number < 0 else ''}2^{bits - 1} or more"
+
+
 def _power(number: int) -> str:
     """A bound as a reader knows it: 2^63 - 1 in place of 19 digits."""
     for sign, part in (("", number), ("-", -number)):
@@ -150,6 +169,16 @@ def _power(number: int) -> str:
         if part >= 1 << 20 and part & (part + 1) == 0:
             return f"{sign}2^{part.bit_length()} - 1"
     return str(number)
+
+
+def autocasts(device: torch.device) -> bool:
+    """Whether autocast is on for a device; torch asks this of no device without storage."""
+    return device.type != "meta" and torch.is_autocast_enabled(device.type)
+
+
+def without_autocast(device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Autocast is off in a block."""
+    return contextlib.nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def derivatives_of_derivatives(*tensors: Tensor | None) -> bool:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from svebm_ext.ops.arguments import autocasts
 from svebm_ext.ops.native_library import native_module
 from svebm_ext.ops.threads import kernel_threads
 
@@ -61,8 +62,7 @@ def one_stride(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows col
 
 def bf16_operands(device: torch.device) -> bool:
     """Whether products may round their operands to bfloat16: under autocast to it, or where torch's own may."""
-    kind = device.type
-    autocast = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.bfloat16
+    autocast = autocasts(device) and torch.get_autocast_dtype(device.type) == torch.bfloat16
     if autocast or torch.compiler.is_compiling():  # which cannot ask for the setting
         return autocast
     return torch.get_float32_matmul_precision() == "medium"

@@ -1,48 +1,113 @@
-"""Calls of every op at random, from a seed: shapes, options and numbers, odd ones included.
+"""Calls of every op at random, from a seed: shapes, options and numbers, odd and strange ones included.
 
-A call is right where the native kernels, the reference in float32 and the reference in float64 agree:
- - ordinary numbers: native as near to float64 as rounding allows, of numbers that a long recurrence may amplify;
- - odd ones (no number, infinities, the ends of float32): the same entries finite as in the reference, and the same ones
-   no number where no infinity went in, since infinity less infinity depends on the order of summation;
- - otherwise an error of the package that names op and argument, the same on both backends.
+op_comparison.py says when a call is right.
 """
 
 import itertools
 import math
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
-from op_calls import Numbers, weights
+from op_calls import Numbers
+from torch import Tensor
 
-from svebm_ext.errors import ConfigError
-from svebm_ext.ops.gru_decode import GRUWeights, gru_decode, pack_gru
-from svebm_ext.ops.gru_sequence import gru_sequence
-from svebm_ext.ops.langevin import langevin
-from svebm_ext.ops.philox import philox_normal, philox_uniform
-from svebm_ext.ops.token_loss import token_loss
-from svebm_ext.ops.token_loss.documents import document_loss
-
-ODD = [float("nan"), float("inf"), -float("inf"), 3e38, -3e38, 1e-45, -0.0, 1e20]
-LARGE = 1 << 31
-#: Relative: about two units of float32's last place.
-ROUNDING = 2.0**-22
-STRANGE = [
-    None, "x", b"x", [1], object(), True, 1.5, -1, LARGE, 1 << 63, 1 << 70, float("nan"), float("inf"), 1e300,
-    torch.zeros(2, 2, dtype=torch.bool), torch.zeros(3, dtype=torch.float16), torch.zeros(0),
+ODD = [
+    float("nan"), float("inf"), -float("inf"), 3e38, -3e38, 3.4028234e38, 1e20, -1e20, 65504.0, -1e5,
+    1e-45, -1e-45, 1e-40, -5e-39, 1.1754944e-38, -0.0,
 ]  # fmt: skip
+#: Numbers that may overflow where they are multiplied or added up.
+HUGE = 1e4
+#: Numbers below, or products with them, that some kernels take for zero.
+TINY = 1e-30
+LARGE = 1 << 31
+STRANGE = [
+    None, "x", b"x", [1], [], (), {}, object(), True, 0, 1, 1.5, -1, LARGE, 1 << 63, 1 << 70, 10**400, 1j,
+    float("nan"), float("inf"), 1e300, np.float32(0.5), np.int64(2), np.zeros(2), torch.float32, Tensor, [None],
+    [float("nan")], torch.zeros(2, 2, dtype=torch.bool), torch.zeros(3, dtype=torch.float16), torch.zeros(0),
+    torch.tensor(1), torch.tensor(0.5), torch.tensor(True), torch.tensor(float("nan")), torch.tensor([2]),
+]  # fmt: skip
+#: What is done to a tensor that makes it another one, which the op refuses or takes for what it is.
+CHANGES: dict[str, Callable[[Tensor], Any]] = {
+    "of lists": lambda t: t.tolist(),
+    "of numpy": lambda t: t.numpy(),
+    "float16": lambda t: t.half(),
+    "bfloat16": lambda t: t.bfloat16(),
+    "float64": lambda t: t.double(),
+    "int32": lambda t: t.nan_to_num(0, 0, 0).clamp(-9, 9).int(),
+    "int64": lambda t: t.nan_to_num(0, 0, 0).clamp(-9, 9).long(),
+    "uint8": lambda t: t.nan_to_num(0, 0, 0).clamp(0, 9).byte(),
+    "bool": lambda t: t.bool(),
+    "complex": lambda t: t.to(torch.complex64),
+    "sparse": lambda t: t.to_sparse() if t.dim() else t,
+    "on meta": lambda t: t.to("meta"),
+    "one row more": lambda t: torch.cat((t, t[:1])) if t.dim() and t.shape[0] else t[None],
+    "one row less": lambda t: t[:-1] if t.dim() else t[None],
+    "one column more": lambda t: torch.cat((t, t[..., :1]), -1) if t.dim() and t.shape[-1] else t[None],
+    "one column less": lambda t: t[..., :-1] if t.dim() else t[None],
+    "no rows": lambda t: t[:0] if t.dim() else t[None],
+    "no columns": lambda t: t[..., :0] if t.dim() else t[None],
+    "one dimension more": lambda t: t[None],
+    "one dimension behind": lambda t: t[..., None],
+    "flat": lambda t: t.reshape(-1),
+    "turned": lambda t: t.transpose(0, -1) if t.dim() else t,
+    "one number": lambda t: t.reshape(-1)[0] if t.numel() else t,
+    "all one row": lambda t: t[:1].expand(t.shape) if t.dim() and t.shape[0] else t,
+    "every second": lambda t: torch.stack((t, t), -1)[..., 0],
+    "backwards": lambda t: t.flip(0).contiguous().flip(0) if t.dim() else t,
+    "with gradient": lambda t: t.clone().requires_grad_() if t.is_floating_point() else t,
+    "moved by four bytes": lambda t: (
+        torch.cat((t.reshape(-1)[:1], t.reshape(-1)))[1:].view(t.shape) if t.numel() else t
+    ),
+}
+#: What indices and ids may not be.
+WRONG_IDS = [-1, -(1 << 63), (1 << 63) - 1, 1 << 56, 1 << 31, 1 << 32, 10**6]
+
+
+#: What is no argument of an op: how it is called.
+INNER = ("pack", "fast")
 
 
 @dataclass
 class Case:
-    """One call: the op's name, its arguments, which of them have gradients, and what was made odd."""
+    """One call: the op's name, its arguments, which of them have gradients, and what was made odd.
+
+    Attributes:
+        odd: what was done, in words.
+        values: odd numbers that went in.
+        strange: name of an argument that is of another type, shape or range than the op expects; empty where none is.
+    """
 
     op: str
     arguments: dict[str, Any]
     leaves: tuple[str, ...] = ()
     odd: list[str] = field(default_factory=list)
-    strange: bool = False
+    values: list[float] = field(default_factory=list)
+    strange: str = ""
+
+    @property
+    def infinite(self) -> bool:
+        """Whether infinity less infinity may occur, whose place depends on the order of summation."""
+        return any(abs(value) == math.inf for value in self.values)
+
+    @property
+    def extreme(self) -> bool:
+        """Whether what decides is beyond float32 on the way.
+
+        A tiny number that some kernels take for zero, times a huge one or where LeakyReLU bends; or a sum that
+        overflows to either side, after which a gate is open or closed.
+        """
+        tiny = any(0.0 < abs(value) < TINY for value in self.values)
+        overflows = self.op == "gru_sequence" and any(1e30 < abs(value) < math.inf for value in self.values)
+        return overflows or (tiny and (self.huge or self.arguments.get("activation") == "leaky_relu"))
+
+    @property
+    def huge(self) -> bool:
+        """Whether sums may overflow, or lose all that is not huge, in one order and not in another."""
+        return any(HUGE <= abs(value) < math.inf for value in self.values)
 
 
 class Generator:
@@ -60,13 +125,8 @@ class Generator:
         chance = self.random.random()
         if chance < 0.35:
             self.make_odd(case)
-        elif chance < 0.45:
-            argument = self.random.choice(list(case.arguments))
-            value = self.random.choice(STRANGE)
-            if argument in ("dim", "n_steps", "max_tokens") and value is LARGE:
-                value = 1 << 33  # what is larger than memory only is no argument out of range
-            case.arguments[argument], case.strange = value, True
-            case.odd.append(f"{argument} strange")
+        elif chance < 0.5:
+            self.make_strange(case)
         return case
 
     def size(self, largest: int, smallest: int = 1) -> int:
@@ -90,15 +150,48 @@ class Generator:
         return value if self.random.random() < 0.5 else None
 
     def make_odd(self, case: Case) -> None:
-        """Put odd numbers into one to three places of tensors."""
-        tensors = {k: t for k, t in case.arguments.items() if isinstance(t, torch.Tensor) and t.is_floating_point()}
-        tensors = {k: t for k, t in tensors.items() if t.numel() > 0 and k not in ("temper", "step_size")}
-        for _ in range(self.random.randint(1, 3) if tensors else 0):
-            name = self.random.choice(list(tensors))
-            tensor, value = tensors[name].clone(), self.random.choice(ODD)
-            tensor[tuple(self.random.randrange(n) for n in tensor.shape)] = value
-            case.arguments[name] = tensors[name] = tensor
-            case.odd.append(f"{name} {value}")
+        """Put odd numbers into one to three arguments: a place of a tensor, a row, all of it, or a plain number."""
+        floating = [
+            name
+            for name, value in case.arguments.items()
+            if isinstance(value, float) or (isinstance(value, Tensor) and value.is_floating_point() and value.numel())
+        ]
+        for _ in range(self.random.randint(1, 3) if floating else 0):
+            name, value = self.random.choice(floating), self.random.choice(ODD)
+            given = case.arguments[name]
+            case.values.append(value)
+            if isinstance(given, float):
+                case.arguments[name] = value
+                case.odd.append(f"{name} is {value}")
+                continue
+            given = case.arguments[name] = given.clone()
+            where = tuple(self.random.randrange(n) for n in given.shape)
+            where = where[: self.random.choice([0, 1, 9, 9, 9, 9, 9, 9])]
+            given[where] = value
+            case.odd.append(f"{name}{list(where)} is {value}")
+
+    def make_strange(self, case: Case) -> None:
+        """Give one argument another type, shape or range."""
+        name = case.strange = self.random.choice([name for name in case.arguments if name not in INNER])
+        given = case.arguments[name]
+        value = self.random.choice(STRANGE)
+        if isinstance(given, Tensor) and self.random.random() < 0.7:
+            whole = not given.is_floating_point() and given.numel() > 0
+            if whole and self.random.random() < 0.4:
+                value = given.clone()
+                value.view(-1)[self.random.randrange(value.numel())] = self.random.choice(WRONG_IDS)
+                case.odd.append(f"{name} of wrong numbers")
+            else:
+                change = self.random.choice(list(CHANGES))
+                value = CHANGES[change](given)
+                case.odd.append(f"{name} {change}")
+        else:
+            case.odd.append(f"{name} is {value!r:.40}")
+        if name in ("dim", "n_steps", "max_tokens") and isinstance(value, int) and value > 100:
+            value = 1 << 33  # what is larger than memory only is no argument out of range
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) >= HUGE:
+            case.values.append(LARGE)
+        case.arguments[name] = value
 
     def philox(self) -> Case:
         """Random numbers."""
@@ -107,6 +200,8 @@ class Generator:
             "seed": self.random.getrandbits(64), "chain_ids": ids, "dim": self.size(40), "n_steps": self.size(8, 0),
             "first_step": self.random.getrandbits(31), "stream": self.random.randrange(256),
         }  # fmt: skip
+        if self.random.random() < 0.2:
+            arguments["seed"] = torch.tensor(self.random.getrandbits(63), dtype=torch.int64)
         return Case(self.random.choice(["philox_normal", "philox_uniform"]), arguments)
 
     def token_loss(self) -> Case:
@@ -116,6 +211,7 @@ class Generator:
             "hidden": self.normal(n, H), "weight": self.normal(V, H), "targets": self.numbers.below(V, n),
             "bias": self.maybe(self.normal(V)), "token_weight": self.random.choice([1.0, 0.25, -1.0]),
         }  # fmt: skip
+        arguments["fast"] = self.random.random() < 0.1
         return Case("token_loss", arguments, ("hidden", "weight", "bias"))
 
     def document_loss(self) -> Case:
@@ -127,6 +223,7 @@ class Generator:
         arguments = {
             "hidden": self.normal(B, H), "weight": self.normal(V, H), "bias": self.normal(V),
             "words": self.numbers.below(V, n), "counts": self.numbers.below(4, n).float(), "offsets": offsets,
+            "document_weight": self.random.choice([1.0, 0.25]), "fast": self.random.random() < 0.1,
         }  # fmt: skip
         return Case("document_loss", arguments, ("hidden", "weight", "bias"))
 
@@ -142,6 +239,7 @@ class Generator:
         shapes = {"w_ih": (3 * H, fan_in), "w_hh": (3 * H, H), "b_ih": (3 * H,), "b_hh": (3 * H,)}
         for d in range(directions):
             arguments |= {f"{name}_{d}": self.normal(*shape) for name, shape in shapes.items()}
+        arguments["fast"] = self.random.random() < 0.1
         return Case("gru_sequence", arguments, ("inputs", "initial", *(k for k in arguments if k[:2] in ("w_", "b_"))))
 
     def gru_decode(self) -> Case:
@@ -156,6 +254,7 @@ class Generator:
             "end": self.random.randrange(V), "pad": self.random.choice([0, -1, 7]),
             "excluded": excluded if len(excluded) < V else [], "greedy": greedy, "log_probabilities": True,
             "seed": self.random.getrandbits(64), "ids": self.maybe(self.numbers.below(1 << 50, B)),
+            "precision": self.random.choice(["fp32"] * 9 + ["fast"]), "pack": self.random.random() < 0.4,
         }  # fmt: skip
         if not greedy:
             arguments |= {
@@ -181,7 +280,15 @@ class Generator:
             "reference_precision": self.random.choice([1.0, 0.0, 0.5]),
             "noise_scale": self.random.choice([1.0, 0.0, 0.3]), "diagnostics": self.random.random() < 0.5,
             "temper": self.maybe(self.numbers.normal(S).abs()), "chain_ids": self.maybe(self.numbers.below(1 << 50, N)),
+            "initial_temper": self.random.choice([0.0, 0.0, 0.5]), "metropolis": self.random.random() < 0.2,
+            "precision": self.random.choice(["fp32"] * 9 + ["fast"]),
         }  # fmt: skip
+        if arguments["metropolis"]:
+            arguments["noise_scale"] = 1.0
+        if self.random.random() < 0.2:
+            arguments["step_size"] = self.numbers.normal(S).abs() * 0.05 + 0.01
+        if self.random.random() < 0.2:
+            arguments["seed"] = torch.tensor(self.random.getrandbits(63), dtype=torch.int64)
         if bank:
             arguments["bank_indices"] = torch.randperm(rows, generator=self.numbers.generator)[:N]
         for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
@@ -191,152 +298,3 @@ class Generator:
                 f"bias_{layer}": self.normal(fan_out),
             }
         return Case("langevin", arguments)
-
-
-def in_type(value: Any, dtype: torch.dtype) -> Any:
-    """A floating tensor in another type; anything else as it is."""
-    return value.to(dtype) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
-
-
-def run(case: Case, backend: str, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
-    """Results and gradients of a case; ConfigError where it is refused."""
-    given = {k: v if case.strange else in_type(v, dtype) for k, v in case.arguments.items()}
-    given = {k: v.clone() if k == "z" and isinstance(v, torch.Tensor) else v for k, v in given.items()}
-    usable = [k for k in case.leaves if isinstance(given.get(k), torch.Tensor) and given[k].is_floating_point()]
-    leaves = {k: given[k].detach().clone().requires_grad_() for k in usable}
-    results = compute(case.op, {**given, **leaves}, backend)
-    if not leaves:
-        return results
-    total = sum((value * weights(value)).sum() for value in results.values())
-    if not isinstance(total, torch.Tensor) or not total.requires_grad:
-        return results
-    found = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
-    gradients = {f"grad_{k}": g for k, g in zip(leaves, found, strict=True) if g is not None}
-    return {**{k: v.detach() for k, v in results.items()}, **gradients}
-
-
-def compute(op: str, given: dict[str, Any], backend: str) -> dict[str, torch.Tensor]:
-    """Results of an op by name."""
-    simple = {"philox_normal": philox_normal, "philox_uniform": philox_uniform, "token_loss": token_loss}
-    if op in simple or op == "document_loss":
-        return {"result": {**simple, "document_loss": document_loss}[op](**given, backend=backend)}
-    if op == "gru_sequence":
-        parameters = [v for k, v in given.items() if k[:2] in ("w_", "b_")]
-        found = gru_sequence(given["inputs"], given["batch_sizes"], given["initial"], parameters, backend=backend)
-        return dict(zip(("states", "final"), found, strict=True))
-    if op == "gru_decode":
-        model = GRUWeights(*(given[name] for name in GRUWeights._fields))
-        options = {k: v for k, v in given.items() if k not in GRUWeights._fields}
-        packed = pack_gru(model, backend=backend) if given["greedy"] is True and backend == "native" else None
-        decoded = gru_decode(
-            options.pop("state"), options.pop("gate_bias"), model, packed=packed, backend=backend, **options
-        )
-        return {k: v for k, v in decoded._asdict().items() if v is not None}
-    names = [k for k in given if k.startswith("weight_")]
-    layers = [(given[name], given[name.replace("weight", "bias")]) for name in names]
-    options = {k: v for k, v in given.items() if not k.startswith(("weight_", "bias_"))}
-    z = options.pop("z")
-    moved = langevin(z, layers, backend=backend, **options)
-    results = {k: v for k, v in moved._asdict().items() if v is not None}
-    return {**results, "bank": z} if options.get("bank_indices") is not None else results
-
-
-def outcome(case: Case, backend: str, dtype: torch.dtype = torch.float32) -> tuple[str, Any]:
-    """("refused", message) or ("done", results); anything else that is raised is a finding."""
-    try:
-        return "done", run(case, backend, dtype)
-    except ConfigError as error:
-        return "refused", str(error)
-
-
-def kinds(value: torch.Tensor) -> torch.Tensor:
-    """0 finite, 1 infinity, 2 minus infinity, 3 no number."""
-    kind = torch.zeros(value.shape, dtype=torch.int8)
-    kind[value == math.inf], kind[value == -math.inf], kind[value.isnan()] = 1, 2, 3
-    return kind
-
-
-def complaint(case: Case) -> str:
-    """What is wrong about a case; empty where nothing is."""
-    native, reference = outcome(case, "native"), outcome(case, "reference")
-    if native[0] != reference[0]:
-        return f"native {native}, reference {reference}"
-    if native[0] == "refused":
-        return "" if "expected" in native[1] and ": " in native[1] else f"unclear: {native[1]}"
-    if case.strange:
-        return ""
-    if any(text.split()[1] in ("3e+38", "-3e+38", "1e+20") for text in case.odd):
-        return ""  # what overflows depends on the order of summation: that nothing crashes is all that is asked
-    return compare(case, native[1], reference[1])
-
-
-def compare(case: Case, native: dict[str, torch.Tensor], reference: dict[str, torch.Tensor]) -> str:
-    """Where results of both backends differ by more than rounding."""
-    if native.keys() != reference.keys():
-        return f"results {sorted(native)} and {sorted(reference)}"
-    ordinary = not any(text.split()[1] in ("nan", "inf", "-inf") for text in case.odd)
-    exact = run(case, "reference", torch.float64) if ordinary and case.op != "gru_decode" else {}
-    nearby = run(perturbed(case), "reference", torch.float64) if exact else {}
-    same_kinds = not any(text.split()[1] in ("inf", "-inf") for text in case.odd)
-    for name, value in native.items():
-        other = reference[name]
-        if value.shape != other.shape or value.dtype != other.dtype:
-            return f"{name}: {value.dtype} {list(value.shape)}, reference {other.dtype} {list(other.shape)}"
-        if not value.is_floating_point():
-            if not torch.equal(value, other) and not near_tie(case, native, reference):
-                return f"{name}: {value.tolist()}, reference {other.tolist()}"
-            continue
-        alike = (
-            torch.equal(kinds(value), kinds(other)) if same_kinds else torch.equal(value.isfinite(), other.isfinite())
-        )
-        if not alike and not near_tie(case, native, reference):
-            return f"{name}: kinds {kinds(value).tolist()}, reference {kinds(other).tolist()}"
-        if name in exact and (text := too_far(name, value, other, exact[name], nearby[name])):
-            return text
-    return ""
-
-
-def perturbed(case: Case) -> Case:
-    """The case with its numbers moved by some units of their last place: how much a result amplifies rounding."""
-    generator = torch.Generator().manual_seed(0)
-
-    def moved(value: Any) -> Any:
-        if not isinstance(value, torch.Tensor) or not value.is_floating_point():
-            return value
-        return value.double() * (1.0 + ROUNDING * torch.randn(value.shape, generator=generator, dtype=torch.float64))
-
-    return Case(case.op, {name: moved(value) for name, value in case.arguments.items()}, case.leaves, case.odd)
-
-
-def too_far(name: str, value: torch.Tensor, reference: torch.Tensor, exact: torch.Tensor, nearby: torch.Tensor) -> str:
-    """Whether native numbers are much farther from float64 than the reference's, than rounding of their scale, and than
-    rounding moves the exact ones."""
-    exact = exact.double()
-    finite = exact.isfinite() & value.isfinite() & reference.isfinite()
-    if not bool(finite.any()):
-        return ""
-    scale = 1e-3 + float(exact[finite].abs().max())
-    error = float((value.double() - exact)[finite].abs().max())
-    condition = float((nearby.double() - exact)[finite].abs().max())
-    allowed = 20 * float((reference.double() - exact)[finite].abs().max()) + 20 * condition + 3e-5 * scale
-    return f"{name}: off by {error:.3g}, allowed {allowed:.3g}" if error > allowed else ""
-
-
-def near_tie(case: Case, native: dict[str, torch.Tensor], reference: dict[str, torch.Tensor]) -> bool:
-    """Whether two sentences part where rounding decides: up to there, they and their probabilities are the same.
-
-    In sampling a draw is as near to a boundary as rounding once in about 10^5 words.
-    """
-    if case.op != "gru_decode":
-        return False
-    differ = (native["tokens"] != reference["tokens"]).any(dim=1)
-    if int(differ.sum()) > max(1, differ.numel() // 8):
-        return False
-    for row in differ.nonzero()[:, 0].tolist():
-        step = int((native["tokens"][row] != reference["tokens"][row]).nonzero()[0, 0])
-        ours, other = native["log_probabilities"][row], reference["log_probabilities"][row]
-        if not torch.allclose(ours[:step], other[:step], atol=1e-3, equal_nan=True):
-            return False
-        if bool(case.arguments["greedy"]) and abs(float(ours[step] - other[step])) > 1e-3:
-            return False
-    return True

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="l
 
 @pytest.mark.timeout(0)
 def test_damaged_folders_are_refused_or_valid(tmp_path, fuzz_seconds, fuzz_seed):
-    seconds = fuzz_seconds(12)
+    seconds = fuzz_seconds(5)
     worker = Path(__file__).with_name("folder_worker.py")
     command = [sys.executable, str(worker), str(tmp_path), str(fuzz_seed), str(1 << 30), str(seconds)]
     log = tmp_path / "errors.txt"

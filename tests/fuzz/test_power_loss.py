@@ -128,7 +128,7 @@ def test_a_run_goes_on_after_a_loss_of_power_as_if_there_had_been_none(tmp_path,
     events = recorder.events
     assert {"sync", "name", "append", "mkdir", "unlink"} >= {what for what, *_ in events} and len(events) > 40
     begin, n_done, resumed, seed = time.monotonic(), 0, 0, fuzz_seed
-    while time.monotonic() - begin < fuzz_seconds(8) or n_done < 4:
+    while time.monotonic() - begin < fuzz_seconds(3) or n_done < 4:
         rng = random.Random(seed)
         out = tmp_path / "run"
         written(disk_after(events[: rng.randrange(1, len(events) + 1)], rng), out)

@@ -100,7 +100,8 @@ def right_arguments(name):
 STRANGE = [
     None, "x", b"x", [1], {}, object(), np.zeros(3), 1 + 2j, NAN, INF, -INF, 1e300, -1, 1 << 31, 1 << 63, 1 << 70,
     True, 1.5, torch.tensor([[1.0]]), torch.zeros(2, 2, dtype=torch.bool), torch.zeros(3).to_sparse(),
-    fractions.Fraction(1, 3),
+    fractions.Fraction(1, 3), torch.Tensor, torch.float32, 10**400, -(10**5000),
+    torch.tensor(1.0), torch.tensor(True),
 ]  # fmt: skip
 """Values of every kind that can come by mistake."""
 
@@ -115,6 +116,7 @@ def may_be_right(op, argument, value):
     if argument in OPTIONAL and value is None and (op, argument) != ("document_loss", "bias"):
         return not (op.startswith("philox") and argument == "chain_ids")
     is_number = isinstance(value, (int, float, fractions.Fraction)) and not isinstance(value, bool)
+    is_number |= isinstance(value, torch.Tensor) and value.dim() == 0 and value.is_floating_point()
     if argument in NUMBERS:
         return is_number
     if argument in WHOLE:
@@ -155,9 +157,53 @@ def test_a_strange_value_is_refused_by_name(name, argument, backend):
             assert message.startswith(f"{OPS[name][1]}: ") and "expected" in message, (value, message)
             # a tensor of another shape may as well be what the others do not fit
             blamed = right_arguments(name) if isinstance(value, torch.Tensor) else [argument]
-            assert any(f"{one} " in message or f"{one}[" in message or f"{one}." in message for one in blamed), message
+            assert any(f"{one}{mark}" in message for one in blamed for mark in " [.("), message
         else:
             assert may_be_right(name, argument, value), value
+
+
+def on_meta(value):
+    """A value for each tensor in it: with that one on the device "meta", which has shapes and no numbers."""
+    if isinstance(value, torch.Tensor):
+        yield value.to("meta")
+    elif isinstance(value, (list, tuple)):
+        for place, item in enumerate(value):
+            for changed in on_meta(item):
+                parts = [*value[:place], changed, *value[place + 1 :]]
+                yield GRUWeights(*parts) if isinstance(value, GRUWeights) else type(value)(parts)
+
+
+TENSORS = {
+    "philox_normal": {"seed": whole(1)[0]},
+    "philox_uniform": {"seed": whole(1)[0]},
+    "gru_decode": {"seed": whole(1)[0], "packed": torch.zeros(64, dtype=torch.uint8)},
+    "langevin": {"seed": whole(1)[0], "step_size": torch.tensor([0.1, 0.2])},
+    "langevin_autograd": {"seed": whole(1)[0], "step_size": torch.tensor([0.1, 0.2])},
+}
+"""Arguments that may be tensors, and are none in `right_arguments`."""
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", OPS)
+def test_one_tensor_without_storage_is_refused(name, backend):
+    """torch takes such a call for a question about shapes, and returns memory as it is."""
+    n_changed = 0
+    for argument, value in {**right_arguments(name), **TENSORS.get(name, {})}.items():
+        if argument in ("z", "hidden", "inputs", "state") or (argument == "chain_ids" and "philox" in name):
+            continue  # the others are what does not fit then
+        for changed in on_meta(value):
+            n_changed += 1
+            with pytest.raises(ConfigError, match=f"^{OPS[name][1]}: .*expected"):
+                call(name, backend, **{argument: changed})
+    assert n_changed > 0
+
+
+def test_a_call_without_storage_asks_for_shapes():
+    arguments = right_arguments("langevin")
+    for name in ("z", "bias", "labels", "chain_ids"):
+        arguments[name] = arguments[name].to("meta")
+    arguments["layers"] = [(weight.to("meta"), bias.to("meta")) for weight, bias in arguments["layers"]]
+    assert langevin(**arguments).z.shape == (5, 3)
 
 
 @pytest.mark.parametrize("name", [name for name in OPS if name != "langevin_autograd"])
@@ -216,9 +262,14 @@ OUT_OF_RANGE = [
     ("langevin", {"temperature": 1e300}, "temperature"),
     ("langevin", {"labels": whole(0, 1, 2, 3, 4)}, "labels"),
     ("langevin", {"layers": []}, "layers"),
+    ("langevin", {"z": torch.tensor(1.0), "bank_indices": whole(0, 1, 2, 3, 4)}, r"z is of shape \(\)"),
+    ("langevin", {"bank_indices": whole(0)[0]}, "bank_indices is"),
     ("langevin", {"layers": [numbers(4, 3)]}, r"layers\[0\]"),
     ("langevin", {"layers": [(numbers(4, 3), None)]}, r"layers\[0\]"),
     ("langevin_autograd", {"log_density": 3}, "log_density is 3"),
+    ("langevin_autograd", {"log_density": lambda z: 3}, r"log_density\(z\) is 3"),
+    ("langevin_autograd", {"log_density": lambda z: z.sum(1).detach()}, r"log_density\(z\) is .*depends on z"),
+    ("langevin_autograd", {"log_density": lambda z: z}, r"log_density\(z\) is of shape \(5, 3\)"),
 ]
 
 

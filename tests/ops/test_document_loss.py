@@ -45,6 +45,28 @@ def test_value_and_gradients_are_those_of_the_dense_formulation(backend, upstrea
         torch.testing.assert_close(one, other, **tolerance)
 
 
+@pytest.mark.parametrize("score", [-1e4, -1e9, -3e38, -float("inf")])
+@pytest.mark.parametrize("backend", ["reference", "native"])
+def test_a_word_that_never_comes_may_have_any_score(backend, score):
+    if backend == "native" and native_module() is None:
+        pytest.skip("no native library")
+    for word in (0, 5, 22):
+        dense, (hidden, weight, bias), (words, counts, offsets) = case(torch.float32)
+        dense[:, word] = 0.0
+        kept = words != word  # as a mask of words is used: it is in no document
+        rows = torch.arange(7).repeat_interleave(offsets[1:] - offsets[:-1])[kept]
+        offsets = torch.cat((torch.zeros(1), torch.bincount(rows, minlength=7).cumsum(0))).long()
+        bias = bias.detach().clone().index_fill(0, torch.tensor(word), score).requires_grad_()
+        found = document_loss(hidden, weight, bias, words[kept], counts[kept], offsets, backend=backend)
+        gradients = torch.autograd.grad(found.sum(), (hidden, weight, bias))
+        logs = (hidden.double() @ weight.double().T + bias.double()).log_softmax(-1)
+        expected = -(logs * dense).where(dense > 0, 0.0).sum(-1)
+        wanted = torch.autograd.grad(expected.sum(), (hidden, weight, bias))
+        torch.testing.assert_close(found.double(), expected, rtol=2e-5, atol=2e-5)
+        for one, other in zip(gradients, wanted, strict=True):
+            torch.testing.assert_close(one, other, rtol=2e-5, atol=2e-5)
+
+
 def test_backward_may_be_asked_twice():
     _, parameters, bags = case()
     found = document_loss(*parameters, *bags).sum()

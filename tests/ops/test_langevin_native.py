@@ -224,6 +224,19 @@ def test_huge_numbers_overflow_no_sooner_than_in_the_reference():
         torch.testing.assert_close(found.z, expected.z, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("size", [1e5, 1e20, 1e31, 1e34, 1e36, 3e38])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_saturated_unit_has_the_derivative_of_a_saturated_unit(variant, activation, size, sign):
+    """However far from zero: its density must not be so small only that a huge number times it is an ordinary one."""
+    z, layers = make_states(40, 3), make_layers(3, 6, 4)
+    layers[0][1][2] = sign * size
+    labels = torch.arange(40) % 4
+    options = {"n_steps": 1, "step_size": 0.125, "seed": 3, "activation": activation, "labels": labels}
+    found = langevin(z, layers, backend="native", **options).z
+    assert (found.double() - exact(z, layers, **options).z).abs().max() < 1e-5
+
+
 def test_float64_is_left_to_the_reference_without_a_warning():
     z, layers = make_states(4, 3).double(), make_layers(3, 4, dtype=torch.float64)
     options = {"n_steps": 1, "step_size": 0.1, "seed": 1}

@@ -74,6 +74,13 @@ def test_the_gradient_that_was_expected_and_multiples_of_it(backend, factor, bia
     compare(make(50, 12, 30, bias), torch.full((50,), factor), 1e-5, backend=backend, token_weight=0.25)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("token_weight", [1e-45, 1e-38, 1e-20, 1e20, 3e38, -1e-40])
+def test_an_expected_gradient_at_the_ends_of_float32_costs_no_digits(backend, token_weight):
+    for factor in (1.0, -0.5):
+        compare(make(50, 12, 30), torch.full((50,), factor), 1e-5, backend=backend, token_weight=token_weight)
+
+
 @needs_native
 def test_every_instruction_set_over_more_than_one_chunk(variant):
     compare(make(450, 37, 61), torch.randn(450), 1e-5, backend="native")

@@ -32,6 +32,8 @@ def checksum(tensors: Sequence[Tensor], *, backend: str | None = None) -> tuple[
     sums: dict[tuple[object, ...], object] = {}
     for number, tensor in enumerate(tensors):
         tensor = CHECKS.tensor(f"tensors[{number}]", tensor, "a dense one").detach()
+        if tensor.device.type == "meta":
+            CHECKS.fail(f"tensors[{number}]", f"{shown(tensor)} on meta", "one that has numbers")
         chosen = resolve("checksum", tensor.device, backend)
         key = (tensor.data_ptr(), tensor.dtype, tensor.device, tuple(tensor.shape), tensor.stride(), chosen)
         if key not in sums:

@@ -75,6 +75,8 @@ def gru_decode(
     Source: Cho et al. 2014 (GRU); Fan et al. 2018 (top-k); Holtzman et al. 2020 (top-p).
     """
     seed, weights, excluded = options.check_types(state, gate_bias, weights, ids, packed, seed, excluded)
+    of_weights = {f"weights.{name}": tensor for name, tensor in weights._asdict().items()}
+    CHECKS.with_storage(("state", state), {"gate_bias": gate_bias, **of_weights, "ids": ids, "seed": seed})
     if packed is not None:
         options.check_packed(packed)
     number = 0 if isinstance(seed, Tensor) else signed_seed(seed)
@@ -84,7 +86,7 @@ def gru_decode(
         gate_bias.detach(),
         *detached,
         packed,
-        torch.arange(state.shape[0], dtype=torch.int64, device=state.device) if ids is None else ids,
+        _rows(state) if ids is None else ids,
         excluded,
         CHECKS.integer("max_tokens", max_tokens, 1, MOST_TOKENS),
         CHECKS.integer("begin", begin, 0, MOST_TOKENS),
@@ -101,6 +103,11 @@ def gru_decode(
         CHECKS.backend(backend) or "",
     )
     return Decoded(tokens, lengths, logs if log_probabilities else None, finite)
+
+
+def _rows(state: Tensor) -> Tensor:
+    """Default ids of rows; of a state that has none, which is refused later, no ids."""
+    return torch.arange(state.shape[0] if state.dim() else 0, dtype=torch.int64, device=state.device)
 
 
 def pack_gru(

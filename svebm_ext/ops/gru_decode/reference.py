@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from svebm_ext.ops.arguments import without_autocast
 from svebm_ext.ops.gru_decode.options import Choice, Decoded, GRUWeights
 from svebm_ext.ops.philox import Stream, philox_uniform
 
@@ -26,7 +27,7 @@ def decode(
     choice: Choice,
 ) -> Decoded:
     """Sentences of each row; `choice.precision` is a permission that plain torch makes no use of."""
-    with torch.no_grad(), torch.autocast(state.device.type, enabled=False):
+    with torch.no_grad(), without_autocast(state.device):
         return _decode(state, gate_bias, weights, ids, choice)
 
 

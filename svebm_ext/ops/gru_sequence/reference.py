@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svebm_ext.ops.arguments import derivatives_of_derivatives, gradients_with_derivatives
+from svebm_ext.ops.arguments import derivatives_of_derivatives, gradients_with_derivatives, without_autocast
 
 
 def gru_sequence(
@@ -80,7 +80,7 @@ def by_autograd(
 ) -> tuple[Float[Tensor, "n directions_H"], Float[Tensor, "directions B H"]]:
     """As `gru_sequence`, of operations that autograd differentiates any number of times and torch.func transforms."""
     states, finals, sizes = [], [], batch_sizes.tolist()
-    with torch.autocast(inputs.device.type, enabled=False):
+    with without_autocast(inputs.device):
         for d in range(len(parameters) // 4):
             w_ih, w_hh, b_ih, b_hh = parameters[4 * d : 4 * d + 4]
             start = inputs.new_zeros(sizes[0] if sizes else 0, w_hh.shape[1]) if initial is None else initial[d]
@@ -188,7 +188,7 @@ def _differentiable_packed(
     """What `_PackedGRU.backward` returns, with derivatives."""
     inputs, w_ih, b_ih = source
     gates = inputs
-    with torch.autocast(weight.device.type, enabled=False):
+    with without_autocast(weight.device):
         if inputs is not None and w_ih is not None and b_ih is not None:
             gates = F.linear(inputs.to(weight.dtype), w_ih.to(weight.dtype), b_ih.to(weight.dtype))
 

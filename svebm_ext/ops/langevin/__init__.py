@@ -60,7 +60,7 @@ def langevin(
         z: states [N, D], float32 or float64, left unchanged; with `bank_indices`, a bank [L, D].
         layers: 1 to 3 pairs (weight [out, in], bias [out]), first to last, of z's type and device.
         n_steps: S >= 1.
-        step_size: the paper's s > 0, one number or one per step [S].
+        step_size: the paper's s, from 1e-30 to the largest float32, one number or one per step [S].
         seed: 64-bit seed of the random numbers.
         activation: between layers: "gelu" (exact), "leaky_relu", "silu" or "tanh".
         negative_slope: of LeakyReLU.
@@ -90,6 +90,15 @@ def langevin(
         z, layers, backend, labels=labels, bias=bias, chain_ids=chain_ids, bank_indices=bank_indices
     )
     seed, step_size, temper = options.check_tensors_or_numbers(seed, step_size, temper)
+    tensors = {"labels": labels, "bias": bias, "chain_ids": chain_ids, "bank_indices": bank_indices}
+    in_layers = {
+        f"layers[{index}]": tensor
+        for index, pair in enumerate(layers)
+        for tensor in pair
+        if tensor.device.type == "meta"
+    }
+    per_step = {"seed": seed, "step_size": step_size, "temper": temper}
+    CHECKS.with_storage(("z", z), {**tensors, **in_layers, **per_step})
     n_steps, first_step = options.check_steps(n_steps, first_step)
     if chain_ids is None:
         chain_ids = _ids(z) if bank_indices is None else bank_indices
@@ -134,7 +143,7 @@ def langevin(
 
 
 def _ids(z: Tensor) -> Tensor:
-    return torch.arange(z.shape[0], dtype=torch.int64, device=z.device)
+    return torch.arange(z.shape[0] if z.dim() else 0, dtype=torch.int64, device=z.device)
 
 
 def langevin_autograd(
@@ -184,7 +193,8 @@ def langevin_autograd(
         diagnostics=CHECKS.flag("diagnostics", diagnostics),
     )
     options.check_dynamics(dynamics, z.device)
-    options.check_state(z, chain_ids, z.shape[0])
+    options.check_state(z)
+    options.check_ids(z, chain_ids, z.shape[0])
     chain_ids = _ids(z) if chain_ids is None else chain_ids
     with torch.inference_mode(False), torch.no_grad():  # a tensor of inference mode has no gradient, a copy has one
         return reference.run_chains(z.detach().clone(), reference.autograd_target(log_density), dynamics, chain_ids)
@@ -231,11 +241,13 @@ def _langevin_bank(
     )
     layers = list(zip(weights, biases, strict=True))
     network = Network(layers, activation, negative_slope, temperature, labels, bias)
-    n_chains = states.shape[0] if indices is None else indices.shape[0]
+    options.check_state(states)
+    chains = states if indices is None else indices
+    n_chains = chains.shape[0] if chains.dim() else 0
     options.check_dynamics(dynamics, states.device)
     if indices is not None:
         options.check_bank(states, indices)
-    options.check_state(states, chain_ids, n_chains)
+    options.check_ids(states, chain_ids, n_chains)
     options.check_network(network, states, n_chains, precision)
     result = _run(states, network, dynamics, chain_ids, indices, precision, backend or None)
 

@@ -17,6 +17,8 @@ ACTIVATIONS = ("gelu", "leaky_relu", "silu", "tanh")
 PRECISIONS = ("fp32", "fast")
 CHECKS = Arguments("langevin")
 STEPS = 1 << 32
+STEP_SIZES = (1e-30, LARGEST)
+"""Smaller ones move nothing, and their squares, of which acceptance is made, are no numbers of float32."""
 LAYERS = "1 to 3 pairs (weight [out, in], bias [out])"
 
 
@@ -112,7 +114,7 @@ def check_tensors_or_numbers(
     if isinstance(step_size, Tensor) and step_size.dim() > 0:
         step_size = CHECKS.tensor("step_size", step_size, "one number per step").detach()
     else:
-        step_size = CHECKS.number("step_size", step_size, 0.0, above=True)
+        step_size = CHECKS.number("step_size", step_size, *STEP_SIZES)
     if temper is not None:
         temper = CHECKS.tensor("temper", temper, "one number per step [S], or None").detach()
     return CHECKS.seed(seed), step_size, temper
@@ -132,10 +134,12 @@ def check_dynamics(dynamics: Dynamics, device: torch.device) -> None:
         fail("first_step", dynamics.first_step, "0 <= first_step and first_step + n_steps <= 2^32")
     if isinstance(s, Tensor):
         _check_per_step("step_size", s, n_steps, device)
-        if s.device.type == "cpu" and not bool(((s > 0) & (s <= LARGEST)).all()):
-            fail("step_size", s.tolist() if n_steps <= 8 else "not so throughout", "positive and finite")
-    elif not 0 < s <= LARGEST:
-        fail("step_size", s, "positive and finite")
+        if s.device.type == "cpu" and not bool(((s >= STEP_SIZES[0]) & (s <= STEP_SIZES[1])).all()):
+            fail(
+                "step_size",
+                s.tolist() if n_steps <= 8 else "not so throughout",
+                "numbers from {:g} to {:g}".format(*STEP_SIZES),
+            )
     if dynamics.tempers is not None:
         _check_per_step("temper", dynamics.tempers, n_steps, device)
         CHECKS.finite("temper", dynamics.tempers)
@@ -165,12 +169,16 @@ def _check_per_step(name: str, values: Tensor, n_steps: int, device: torch.devic
         fail(name, f"on {values.device}", f"the CPU or the device of z, {device}")
 
 
-def check_state(z: Tensor, chain_ids: Tensor | None, n_chains: int) -> None:
-    """Check the chains' states [*, D] and their ids [N]."""
+def check_state(z: Tensor) -> None:
+    """Check the chains' states [*, D]."""
     if z.dim() != 2 or z.shape[1] < 1:
         fail("z", f"of shape {tuple(z.shape)}", "[N, D] with D >= 1")
     if z.dtype not in (torch.float32, torch.float64):
         fail("z", f"of type {z.dtype}", "float32 or float64")
+
+
+def check_ids(z: Tensor, chain_ids: Tensor | None, n_chains: int) -> None:
+    """Check the chains' ids [N]."""
     if chain_ids is not None:
         _check_indices("chain_ids", chain_ids, n_chains, z.device)
         CHECKS.ids("chain_ids", chain_ids)

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from svebm_ext.ops.arguments import shown, without_autocast
 from svebm_ext.ops.langevin.options import Dynamics, LangevinResult, Network, fail
 from svebm_ext.ops.philox import Stream, philox_normal, philox_uniform
 
@@ -34,7 +35,7 @@ def run(
     `precision` is a permission that plain torch makes no use of.
     """
     # Under autocast products would silently be bf16, whose rounding is far above the step's accuracy.
-    with torch.no_grad(), torch.autocast(states.device.type, enabled=False):
+    with torch.no_grad(), without_autocast(states.device):
         z = states if indices is None else states[indices]
         result = run_chains(z, network_target(network, needs_energy(dynamics)), dynamics, chain_ids)
         if indices is not None:
@@ -96,8 +97,11 @@ def autograd_target(log_density: Callable[[Tensor], Tensor]) -> Target:
         with torch.enable_grad():
             point = z.detach().requires_grad_()
             energy = log_density(point)
+            expected = f"one number per chain, ({z.shape[0]},), that depends on z"
+            if not isinstance(energy, Tensor) or not energy.requires_grad:
+                fail("log_density(z)", shown(energy), expected)
             if energy.shape != z.shape[:1]:
-                fail("log_density(z)", f"of shape {tuple(energy.shape)}", f"one number per chain, ({z.shape[0]},)")
+                fail("log_density(z)", f"of shape {tuple(energy.shape)}", expected)
             (gradient,) = torch.autograd.grad(energy.sum(), point)
         return energy.detach(), gradient
 
@@ -145,10 +149,15 @@ def _unadjusted(z: Tensor, target: Target, dynamics: Dynamics, chain_ids: Tensor
         energy, gradient = target(z)
         record.before_move(step, z, energy, gradient)
         # In place on z only: the gradient may be a tensor that the target uses again.
-        z.mul_(1.0 - step_size * precision).add_(gradient, alpha=step_size * temper)
+        z.mul_(1.0 - step_size * precision).add_(gradient, alpha=_factor(step_size * temper, z))
         if noise is not None:
             z.add_(noise)
     return record.result(z)
+
+
+def _factor(number: float, like: Tensor) -> float:
+    """A number as `alpha` of add_: torch refuses one that is beyond the tensor's type, and takes infinity."""
+    return number if abs(number) <= torch.finfo(like.dtype).max else math.copysign(math.inf, number)
 
 
 def _adjusted(z: Tensor, target: Target, dynamics: Dynamics, chain_ids: Tensor) -> LangevinResult:
@@ -234,7 +243,7 @@ class _Record:
     def before_move(self, step: int, z: Tensor, energy: Tensor | None, gradient: Tensor) -> None:
         """Add (temper_t - temper_{t-1}) G(z) to the log weights and keep the diagnostics."""
         if self.log_weights is not None and energy is not None:
-            self.log_weights.add_(energy, alpha=self.temper(step) - self.temper(step - 1))
+            self.log_weights.add_(energy, alpha=_factor(self.temper(step) - self.temper(step - 1), energy))
         if self.dynamics.diagnostics and energy is not None:
             drift = self.temper(step) * gradient - self.dynamics.reference_precision * z
             self.energies.append(energy.mean())

@@ -100,6 +100,7 @@ def _call(
 ) -> Tensor:
     seed = CHECKS.seed(seed)
     CHECKS.tensor("chain_ids", chain_ids, "torch.int64 of 1 dimension")
+    CHECKS.with_storage(("chain_ids", chain_ids), {"seed": seed})
     dim = CHECKS.integer("dim", dim, 1, MOST_NUMBERS)
     n_steps = CHECKS.integer("n_steps", n_steps, 0, STEPS)
     first_step = CHECKS.integer("first_step", first_step, 0, STEPS)

@@ -11,6 +11,7 @@ from torch import Tensor
 from svebm_ext.errors import ConfigError
 from svebm_ext.ops.arguments import (
     Arguments,
+    autocasts,
     derivatives_of_derivatives,
     gradients_with_derivatives,
     is_transformed,
@@ -22,6 +23,9 @@ from svebm_ext.ops.token_loss import native, reference
 __all__ = ["token_loss"]
 
 CHECKS = Arguments("token_loss")
+
+RESCALABLE = (1e-12, 1e12)
+"""Weights of tokens for which gradients are far from the ends of float32."""
 
 
 def token_loss(
@@ -65,7 +69,7 @@ def token_loss(
     )
     token_weight, backend = CHECKS.number("token_weight", token_weight), CHECKS.backend(backend)
     fast = hidden.dtype != torch.float64 and bf16_operands(hidden.device)
-    if torch.is_autocast_enabled(hidden.device.type) and hidden.dtype in (torch.bfloat16, torch.float16):
+    if autocasts(hidden.device) and hidden.dtype in (torch.bfloat16, torch.float16):
         hidden = hidden.to(weight.dtype)
     if is_transformed():
         _check(hidden, weight, bias, targets)
@@ -230,10 +234,15 @@ def _token_loss_backward(
     if not gradients:
         raise ConfigError("token_loss: called without gradients, so backward has none; expected gradients=True")
     first = upstream[:1]
-    if upstream.shape[0] > 0 and token_weight != 0.0 and bool((upstream == first).all()):
+    if upstream.shape[0] > 0 and _divides(token_weight) and bool((upstream == first).all()):
         factor = first / token_weight
         return grad_hidden * factor, grad_weight * factor, grad_bias * factor
     return _run(hidden, weight, bias, targets, upstream, True, fast, backend or None)[1:]
+
+
+def _divides(token_weight: float) -> bool:
+    """Whether gradients for a weight, in float32, have kept what those for any other weight are made of."""
+    return RESCALABLE[0] <= abs(token_weight) <= RESCALABLE[1]
 
 
 def _token_loss_backward_shapes(

@@ -12,9 +12,11 @@ from torch import Tensor
 import svebm_ext.ops.token_loss as token_loss_op
 from svebm_ext.ops.arguments import (
     Arguments,
+    autocasts,
     derivatives_of_derivatives,
     gradients_with_derivatives,
     is_transformed,
+    without_autocast,
 )
 from svebm_ext.ops.native_products import bf16_operands
 
@@ -60,7 +62,7 @@ def document_loss(
         }
     )
     document_weight, backend = CHECKS.number("document_weight", document_weight), CHECKS.backend(backend)
-    if torch.is_autocast_enabled(hidden.device.type) and hidden.dtype in (torch.bfloat16, torch.float16):
+    if autocasts(hidden.device) and hidden.dtype in (torch.bfloat16, torch.float16):
         hidden = hidden.to(weight.dtype)
     _check(hidden, weight, bias, words, counts, offsets)
     fast = hidden.dtype != torch.float64 and bf16_operands(hidden.device)
@@ -98,7 +100,7 @@ def _in_plain_torch(
 ) -> Tensor:
     """The same with the [B, V] logits, for derivatives of derivatives and torch.func."""
     rows = _rows(offsets, words)
-    with torch.autocast(hidden.device.type, enabled=False):
+    with without_autocast(hidden.device):
         scores = F.linear(hidden, weight, bias)
         totals = counts.new_zeros(hidden.shape[0]).index_add(0, rows, counts)
         observed = counts * scores[rows, words]
@@ -108,7 +110,7 @@ def _in_plain_torch(
 class _DocumentLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Tensor:
-        with torch.autocast(arguments[0].device.type, enabled=False):
+        with without_autocast(arguments[0].device):
             return _forward(ctx, *arguments)
 
     @staticmethod
@@ -131,13 +133,14 @@ def _forward(
     needed = any(ctx.needs_input_grad[:3])
     rows = _rows(offsets, words)
     totals = counts.new_zeros(hidden.shape[0]).index_add(0, rows, counts)
-    first = torch.zeros(hidden.shape[0], dtype=torch.int64, device=hidden.device)
-    # the loss of word 0 is the normaliser but for that word's score
+    first = _first_words(words, offsets)
+    # the loss of a word is the normaliser but for that word's score
     loss, *gradients = token_loss_op._run(
         hidden, weight, bias, first, totals * document_weight if needed else 1.0, needed, fast, backend
     )
     bags, bag_bias = _bag(weight, bias, words, counts, offsets, rows)
-    normaliser = loss + hidden @ weight[0] + bias[0]
+    normaliser = loss + (hidden * weight[first]).sum(-1) + bias[first]
+    normaliser = normaliser.where(offsets[1:] > offsets[:-1], 0.0)
     ctx.gradients, ctx.options = gradients if needed else None, (document_weight, fast, backend)
     ctx.save_for_backward(hidden, weight, bias, words, counts, offsets, totals, bags)
     return totals * normaliser - (hidden * bags).sum(-1) - bag_bias
@@ -152,19 +155,29 @@ def _backward(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
         return tuple(found)
     gradients, ctx.gradients = ctx.gradients, None
     document_weight, fast, backend = ctx.options
+    first = _first_words(words, offsets)
     if gradients is None or not bool((given == given.new_tensor(document_weight)).all()):
-        first = torch.zeros(hidden.shape[0], dtype=torch.int64, device=hidden.device)
         gradients = token_loss_op._run(hidden, weight, bias, first, totals * given, True, fast, backend)[1:]
     grad_hidden, grad_weight, grad_bias = gradients
     scale = totals * given
-    grad_hidden += scale[:, None] * weight[0] - given[:, None] * bags
-    grad_weight[0] += scale @ hidden
-    grad_bias[0] += scale.sum()
+    grad_hidden += scale[:, None] * weight[first] - given[:, None] * bags
+    grad_weight.index_add_(0, first, scale[:, None] * hidden)
+    grad_bias.index_add_(0, first, scale)
     rows = _rows(offsets, words)
     each = counts * given[rows]
     grad_weight.index_add_(0, words, hidden[rows] * -each[:, None])
     grad_bias.index_add_(0, words, -each)
     return grad_hidden, grad_weight, grad_bias
+
+
+def _first_words(words: Tensor, offsets: Tensor) -> Tensor:
+    """A word of each document [B]; of one without words, any.
+
+    One that was observed: the score of another may be minus infinity, or so low that the difference to it is lost.
+    """
+    if words.shape[0] == 0:
+        return torch.zeros_like(offsets[:-1])
+    return words[offsets[:-1].clamp(max=words.shape[0] - 1)]
 
 
 def _rows(offsets: Tensor, words: Tensor) -> Tensor:
