@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from svebm_ext.former_names import keep_former_names
-
 __version__ = "0.1.0"
 __all__ = ["SVEBM", "__version__", "langevin", "load_corpus", "load_text", "preset"]
 
@@ -30,6 +28,3 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'svebm_ext' has no attribute {name!r}")
-
-
-keep_former_names()
