@@ -9,7 +9,8 @@ import math
 
 import torch
 
-from svebm_ext.evaluation import latent, likelihood
+from svebm_ext.evaluation import latent
+from svebm_ext.models import likelihood
 
 generator = torch.Generator().manual_seed(0)
 

@@ -7,10 +7,10 @@ import scipy.stats
 import torch
 
 from svebm_ext.data.synthetic import PointBatch
-from svebm_ext.evaluation.likelihood import importance_weighted_log_likelihood
 from svebm_ext.latents.gaussian import GaussianLatent
 from svebm_ext.models.importance import importance_samples
 from svebm_ext.models.latent_variable import LatentVariableModel
+from svebm_ext.models.likelihood import importance_weighted_log_likelihood
 
 #: Dimensions of z and of x.
 D, P = 80, 100

@@ -10,15 +10,16 @@ from torch import Tensor
 
 from svebm_ext.config import Config
 from svebm_ext.data.synthetic import PointBatch, log_density, mode_log_densities, sample_points
-from svebm_ext.evaluation import latent, likelihood
+from svebm_ext.evaluation import latent
 from svebm_ext.evaluation.collected import Evaluation
 from svebm_ext.evaluation.evaluator import LOG_Z_GAP, R_HAT
-from svebm_ext.evaluation.proposal import PROPOSAL_EXAMPLES, tightest_proposal_scale
 from svebm_ext.evaluation.two_sample import maximum_mean_discrepancy, modes_found_by_density, two_sample_test
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import GaussianLatent
+from svebm_ext.models import likelihood
 from svebm_ext.models.importance import importance_samples
 from svebm_ext.models.latent_variable import LatentVariableModel
+from svebm_ext.models.proposal import PROPOSAL_EXAMPLES, tightest_proposal_scale
 from svebm_ext.ops.philox import Stream, philox_normal
 from svebm_ext.prior.annealing import estimate_log_z
 from svebm_ext.prior.conditional import sample_in_steps

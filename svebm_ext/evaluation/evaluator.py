@@ -12,9 +12,8 @@ from torch import Tensor
 from svebm_ext.config import is_bag_of_words
 from svebm_ext.data.batching import evaluation_batches
 from svebm_ext.data.corpus import Corpus, Split
-from svebm_ext.evaluation import latent, likelihood
+from svebm_ext.evaluation import latent
 from svebm_ext.evaluation.agreement import agreement_with_labels
-from svebm_ext.evaluation.annealed_likelihood import annealed_likelihood, find_step_sizes
 from svebm_ext.evaluation.classification import (
     accuracy,
     expected_calibration_error,
@@ -22,11 +21,13 @@ from svebm_ext.evaluation.classification import (
     wilson_interval,
 )
 from svebm_ext.evaluation.collected import Evaluation
-from svebm_ext.evaluation.proposal import PROPOSAL_EXAMPLES, tightest_proposal_scale
 from svebm_ext.evaluation.verdict import FEW_TEXTS, symbol_warnings
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import GaussianLatent
+from svebm_ext.models import likelihood
+from svebm_ext.models.annealed_likelihood import annealed_likelihood, find_step_sizes
 from svebm_ext.models.importance import importance_samples
+from svebm_ext.models.proposal import PROPOSAL_EXAMPLES, tightest_proposal_scale
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.prior.annealing import estimate_log_z
 

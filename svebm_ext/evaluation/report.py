@@ -32,7 +32,7 @@ METRIC_DOCUMENTATION: dict[str, MetricDocumentation] = {
         "Burda et al. 2016; Eq. 4-6",
     ),
     "nll_proposal_scale": MetricDocumentation(
-        "ratio", "standard deviations of the samples behind nll, in those of q(z|x)", "evaluation.proposal"
+        "ratio", "standard deviations of the samples behind nll, in those of q(z|x)", "models.proposal"
     ),
     "ppl": MetricDocumentation("per token", "perplexity exp(NLL / tokens), ends of sentences counted", "of nll"),
     "bits_per_byte": MetricDocumentation(

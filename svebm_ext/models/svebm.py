@@ -25,6 +25,7 @@ from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.consensus import consensus
 from svebm_ext.models.importance import importance_samples
 from svebm_ext.models.latent_variable import LatentVariableModel, build_networks
+from svebm_ext.models.likelihood import importance_weighted_log_likelihood
 from svebm_ext.models.of_symbol import words_of_symbol
 from svebm_ext.ops.arguments import Arguments, shown
 
@@ -382,8 +383,6 @@ class SVEBM(nn.Module):
         Raises:
             ConfigError: the family has no likelihood, or log_z is missing.
         """  # fmt: skip
-        from svebm_ext.evaluation.likelihood import importance_weighted_log_likelihood
-
         if not self.networks.latent.has_prior:
             raise ConfigError("nll: an autoencoder has no likelihood")
         if log_z is None:

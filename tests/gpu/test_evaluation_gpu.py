@@ -7,8 +7,8 @@ import torch
 
 from svebm_ext.data import Vocabulary
 from svebm_ext.data.corpus import Corpus, Split
-from svebm_ext.evaluation.annealed_likelihood import annealed_likelihood, find_step_sizes
 from svebm_ext.evaluation.evaluate_sentences import SentenceEvaluator
+from svebm_ext.models.annealed_likelihood import annealed_likelihood, find_step_sizes
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.presets import preset
 

@@ -6,9 +6,9 @@ import pytest
 from linear_gaussian import LinearGaussian, P
 
 from svebm_ext.errors import ConfigError
-from svebm_ext.evaluation.proposal import PROPOSAL_SCALES, tightest_proposal_scale
 from svebm_ext.latents.categorical import CategoricalLatent
 from svebm_ext.models.importance import importance_samples
+from svebm_ext.models.proposal import PROPOSAL_SCALES, tightest_proposal_scale
 
 
 @pytest.mark.parametrize("factor", PROPOSAL_SCALES)

@@ -106,7 +106,7 @@ def nll_as_published(
 
     This is a reconstruction of what the program does, not its code: the program exponentiates before it divides, which
     can underflow, where this works with logarithms throughout. On an exactly solvable 40-dimensional linear-Gaussian
-    model it returns some 50 nats too little (tests/evaluation/test_likelihood.py). Nats a sentence, float64.
+    model it returns some 50 nats too little (tests/models/test_likelihood.py). Nats a sentence, float64.
 
     Args:
         log_likelihood: log p(x|z_m).

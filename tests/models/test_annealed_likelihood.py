@@ -7,10 +7,10 @@ import torch
 from linear_gaussian import LinearGaussian, P
 
 from svebm_ext.errors import ConfigError
-from svebm_ext.evaluation.annealed_likelihood import annealed_likelihood, find_step_sizes
-from svebm_ext.evaluation.likelihood import importance_weighted_log_likelihood
 from svebm_ext.latents.categorical import CategoricalLatent
+from svebm_ext.models.annealed_likelihood import annealed_likelihood, find_step_sizes
 from svebm_ext.models.importance import importance_samples
+from svebm_ext.models.likelihood import importance_weighted_log_likelihood
 
 
 def displaced(deviation, shift, **dimensions):

@@ -7,7 +7,7 @@ import scipy.stats
 import torch
 
 from svebm_ext.errors import DataError
-from svebm_ext.evaluation.likelihood import (
+from svebm_ext.models.likelihood import (
     bits_per_byte,
     diagonal_gaussian_log_density,
     effective_sample_size,

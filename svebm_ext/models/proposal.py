@@ -9,9 +9,9 @@ import torch
 from svebm_ext.data.batching import SentenceBatch
 from svebm_ext.data.documents import DocumentBatch
 from svebm_ext.data.synthetic import PointBatch
-from svebm_ext.evaluation.likelihood import importance_weighted_log_likelihood
 from svebm_ext.models.importance import importance_samples
 from svebm_ext.models.latent_variable import LatentVariableModel
+from svebm_ext.models.likelihood import importance_weighted_log_likelihood
 
 #: Factors on the standard deviations of q(z|x) that are tried.
 PROPOSAL_SCALES = (1.0, 1.2, 1.4, 1.6, 2.0)
