@@ -9,7 +9,7 @@ import math
 
 import torch
 
-from svebm_ext.evaluation import latent
+from svebm_ext.measures import latent
 from svebm_ext.models import likelihood
 
 generator = torch.Generator().manual_seed(0)

@@ -15,7 +15,7 @@ from svebm_ext import classify, evaluate, generate, train
 from svebm_ext.commands import run_command
 from svebm_ext.data.corpora import load_configured
 from svebm_ext.errors import ConfigError, DataError
-from svebm_ext.evaluation.report import CORE_METRICS, METRIC_DOCUMENTATION
+from svebm_ext.measures.documentation import CORE_METRICS, METRIC_DOCUMENTATION
 from svebm_ext.models.proposal import PROPOSAL_SCALES
 from svebm_ext.models.svebm import SVEBM
 

@@ -18,7 +18,7 @@ import pytest
 import svebm_ext
 from svebm_ext import classify, evaluate, experiments, explore, generate, train
 from svebm_ext.config import Config
-from svebm_ext.evaluation.report import CORE_METRICS, METRIC_DOCUMENTATION
+from svebm_ext.measures.documentation import CORE_METRICS, METRIC_DOCUMENTATION
 from svebm_ext.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parent.parent

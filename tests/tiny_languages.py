@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from svebm_ext.data import Vocabulary
-from svebm_ext.evaluation.language_model import FAST
+from svebm_ext.judges.language_model import FAST
 
 CPU = torch.device("cpu")
 NO_DROPOUT = {

@@ -1,1 +1,1 @@
-"""Measures, each a pure function with its definition in its docstring."""
+"""The evaluation of a trained model: its parts, in order, and the report."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from svebm_ext.evaluation.classification import ReliabilityBin
+from svebm_ext.measures.classification import ReliabilityBin
 
 
 @dataclass

@@ -10,9 +10,9 @@ import torch
 
 from svebm_ext.data.corpus import Split
 from svebm_ext.errors import DataError
-from svebm_ext.evaluation.diversity import copied, distinct, repeated, self_bleu
-from svebm_ext.evaluation.language_model import LanguageModel, perplexity
-from svebm_ext.evaluation.sentiment import Judge, control
+from svebm_ext.judges.language_model import LanguageModel, perplexity
+from svebm_ext.judges.sentiment import Judge, control
+from svebm_ext.measures.diversity import copied, distinct, repeated, self_bleu
 
 #: Sentences of each class that measures of diversity look at, since these depend on the number.
 DIVERSITY_SENTENCES = 500

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from svebm_ext.data.corpus import Split
 from svebm_ext.data.documents import DocumentBatch, DocumentSplit, collate_documents
-from svebm_ext.evaluation import latent
 from svebm_ext.evaluation.documents import top_word_lines
 from svebm_ext.evaluation.evaluator import Evaluator
+from svebm_ext.measures import latent
 
 
 class DocumentEvaluator(Evaluator):

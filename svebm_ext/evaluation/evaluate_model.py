@@ -13,13 +13,14 @@ from svebm_ext.config import is_bag_of_words, to_dict
 from svebm_ext.data.corpus import Corpus
 from svebm_ext.data.model_files import folder_is_gone
 from svebm_ext.errors import DataError
-from svebm_ext.evaluation.classification import ReliabilityBin
 from svebm_ext.evaluation.collected import Evaluation
 from svebm_ext.evaluation.evaluate_dialogs import DialogEvaluator
 from svebm_ext.evaluation.evaluate_documents import DocumentEvaluator
 from svebm_ext.evaluation.evaluate_sentences import SentenceEvaluator
 from svebm_ext.evaluation.evaluator import Evaluator
-from svebm_ext.evaluation.report import METRIC_DOCUMENTATION, ReportContext, metrics_document, write_document
+from svebm_ext.evaluation.report import ReportContext, metrics_document, write_document
+from svebm_ext.measures.classification import ReliabilityBin
+from svebm_ext.measures.documentation import METRIC_DOCUMENTATION
 from svebm_ext.models.svebm import SVEBM
 
 
@@ -44,7 +45,7 @@ def evaluate_run(
             costs no measures.
 
     Returns:
-        The content of metrics.json; its keys are documented in `evaluation.report.METRIC_DOCUMENTATION`.
+        The content of metrics.json; its keys are documented in `measures.documentation.METRIC_DOCUMENTATION`.
     """
     kind: type[Evaluator] = SentenceEvaluator
     if is_bag_of_words(model.config.model):

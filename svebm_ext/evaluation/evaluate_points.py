@@ -10,12 +10,12 @@ from torch import Tensor
 
 from svebm_ext.config import Config
 from svebm_ext.data.synthetic import PointBatch, log_density, mode_log_densities, sample_points
-from svebm_ext.evaluation import latent
 from svebm_ext.evaluation.collected import Evaluation
 from svebm_ext.evaluation.evaluator import LOG_Z_GAP, R_HAT
-from svebm_ext.evaluation.two_sample import maximum_mean_discrepancy, modes_found_by_density, two_sample_test
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import GaussianLatent
+from svebm_ext.measures import latent
+from svebm_ext.measures.two_sample import maximum_mean_discrepancy, modes_found_by_density, two_sample_test
 from svebm_ext.models import likelihood
 from svebm_ext.models.importance import importance_samples
 from svebm_ext.models.latent_variable import LatentVariableModel

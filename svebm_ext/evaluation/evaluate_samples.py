@@ -10,7 +10,7 @@ from torch import Tensor
 
 from svebm_ext.data.corpus import Corpus
 from svebm_ext.evaluation.collected import Evaluation
-from svebm_ext.evaluation.frequencies import word_frequency_divergence
+from svebm_ext.measures.frequencies import word_frequency_divergence
 from svebm_ext.models.svebm import SVEBM
 
 #: Samples that the language model of the reverse perplexity is validated on.
@@ -103,7 +103,7 @@ def _reverse_perplexities(
     say: Callable[[str], None],
 ) -> None:
     """Perplexity of the test set under a language model of the samples of each key."""
-    from svebm_ext.evaluation.language_model import FAST, PAPER, reverse_perplexity
+    from svebm_ext.judges.language_model import FAST, PAPER, reverse_perplexity
 
     for key, sentences in samples.items():
         if not any(sentences):

@@ -13,13 +13,13 @@ from svebm_ext.data.corpus import Split
 from svebm_ext.data.coverage import MANY_UNKNOWN, text_bytes, unknown_note, unknown_share
 from svebm_ext.data.dialogs import sentence_encoder
 from svebm_ext.data.documents import kept_labels
-from svebm_ext.evaluation import latent
-from svebm_ext.evaluation.bleu import corpus_bleu
 from svebm_ext.evaluation.evaluate_samples import measure_samples
 from svebm_ext.evaluation.evaluator import Evaluator
-from svebm_ext.evaluation.plain import evenly_spread, tfidf_kmeans, tfidf_logistic_regression
 from svebm_ext.evaluation.topics import IN_REPORT, IN_SUMMARY, find_topics, topic_lines, topic_sentences
 from svebm_ext.evaluation.verdict import accuracy_sentence, agreement_sentence
+from svebm_ext.judges.plain import evenly_spread, tfidf_kmeans, tfidf_logistic_regression
+from svebm_ext.measures import latent
+from svebm_ext.measures.bleu import corpus_bleu
 
 #: Corpora whose reports say whether the plain way is better, and show topics: others have their own tables.
 OWN_TEXT = ("lines", "assistant")

@@ -12,18 +12,19 @@ from torch import Tensor
 from svebm_ext.config import is_bag_of_words
 from svebm_ext.data.batching import evaluation_batches
 from svebm_ext.data.corpus import Corpus, Split
-from svebm_ext.evaluation import latent
-from svebm_ext.evaluation.agreement import agreement_with_labels
-from svebm_ext.evaluation.classification import (
+from svebm_ext.evaluation.collected import Evaluation
+from svebm_ext.evaluation.verdict import FEW_TEXTS, symbol_warnings
+from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.latents.gaussian import GaussianLatent
+from svebm_ext.measures import latent
+from svebm_ext.measures.agreement import agreement_with_labels
+from svebm_ext.measures.classification import (
     accuracy,
     expected_calibration_error,
     reliability,
     wilson_interval,
 )
-from svebm_ext.evaluation.collected import Evaluation
-from svebm_ext.evaluation.verdict import FEW_TEXTS, symbol_warnings
-from svebm_ext.latents.energy import EnergyLatent
-from svebm_ext.latents.gaussian import GaussianLatent
+from svebm_ext.measures.perplexity import bits_per_byte, perplexity
 from svebm_ext.models import likelihood
 from svebm_ext.models.annealed_likelihood import annealed_likelihood, find_step_sizes
 from svebm_ext.models.importance import importance_samples
@@ -169,10 +170,10 @@ class Evaluator:
                 sums["kl"] += float((drawn.log_posterior - drawn.log_prior).mean(0).sum())
         n = len(chosen)
         self.found.metrics.update({key: value / n for key, value in sums.items()})
-        self.found.metrics["ppl"] = likelihood.perplexity(sums["nll"], int(lengths.sum()))
+        self.found.metrics["ppl"] = perplexity(sums["nll"], int(lengths.sum()))
         n_bytes = self.n_bytes(chosen)
         if n_bytes:
-            self.found.metrics["bits_per_byte"] = likelihood.bits_per_byte(sums["nll"], n_bytes)
+            self.found.metrics["bits_per_byte"] = bits_per_byte(sums["nll"], n_bytes)
         self.found.metrics["nll_ess"] = float(torch.cat(sizes).median())
         self.found.metrics["nll_proposal_scale"] = scale
         self.found.counts["NLL sentences"], self.found.counts["NLL importance samples"] = n, M

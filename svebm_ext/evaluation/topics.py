@@ -12,9 +12,9 @@ from torch import Tensor
 from svebm_ext.config import has_subwords
 from svebm_ext.data.corpus import Split
 from svebm_ext.data.tokenize import tokenize
-from svebm_ext.evaluation.trigram import TrigramChain
-from svebm_ext.evaluation.words import characterising_words
+from svebm_ext.judges.trigram import TrigramChain
 from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.measures.words import characterising_words
 from svebm_ext.models.of_symbol import words_of_symbol
 from svebm_ext.models.svebm import SVEBM
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from svebm_ext.evaluation.classification import wilson_interval
+from svebm_ext.measures.classification import wilson_interval
 
 #: Accuracy on fewer labelled texts is given with its 95 % interval.
 FEW_TEXTS = 100

@@ -96,7 +96,7 @@ def write_table(
     title: str, columns: Mapping[str, tuple[Config, dict[str, Any]]], measures: Sequence[str], path: Path
 ) -> Path:
     """Write the measures of all rows as a Markdown table, with what each was measured on."""
-    from svebm_ext.evaluation.report import METRIC_DOCUMENTATION
+    from svebm_ext.measures.documentation import METRIC_DOCUMENTATION
     from svebm_ext.models.pretrained import write_atomically
 
     names = list(columns)

@@ -7,9 +7,9 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from svebm_ext.evaluation.diversity import copied, distinct
-from svebm_ext.evaluation.trigram import TrigramChain
 from svebm_ext.experiments.own_text_data import Texts
+from svebm_ext.judges.trigram import TrigramChain
+from svebm_ext.measures.diversity import copied, distinct
 from svebm_ext.models.of_symbol import words_of_symbol
 from svebm_ext.models.svebm import SVEBM
 

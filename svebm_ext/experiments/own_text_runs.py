@@ -17,13 +17,13 @@ import numpy as np
 import torch
 
 from svebm_ext.config import Config, to_dict
-from svebm_ext.evaluation.latent import cluster_agreement
 from svebm_ext.evaluation.report import METRICS, source_version
 from svebm_ext.experiments.measured import THREADS, Measured, last_line, run_measured
 from svebm_ext.experiments.own_text_data import Files, Texts, choose_labelled, one_line, read_files, write_lines
 from svebm_ext.experiments.own_text_generation import GENERATED, measure_generation
 from svebm_ext.experiments.own_text_plain import Array, Task, h_em, k_means, tfidf_k_means
 from svebm_ext.experiments.rows import Run
+from svebm_ext.measures.latent import cluster_agreement
 from svebm_ext.models.pretrained import CONFIG, read_json, write_atomically, write_json
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.presets import preset

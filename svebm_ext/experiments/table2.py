@@ -16,12 +16,12 @@ from typing import Any
 from svebm_ext.config import Config
 from svebm_ext.data.corpora import load_corpus
 from svebm_ext.data.corpus import Corpus, Split
-from svebm_ext.evaluation import surface
-from svebm_ext.evaluation.agreement import agreement_with_labels, question_marks
 from svebm_ext.evaluation.report import source_version
 from svebm_ext.experiments import table, table1
 from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Row
 from svebm_ext.experiments.table import Measure, report_row
+from svebm_ext.measures import surface
+from svebm_ext.measures.agreement import agreement_with_labels, question_marks
 from svebm_ext.models.pretrained import read_json, write_json
 from svebm_ext.presets import preset
 

@@ -20,16 +20,16 @@ from svebm_ext.data.corpora import load_corpus
 from svebm_ext.data.corpus import Corpus, Split, label_classes
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.evaluation.control import Samples, Yardstick, measure_control, mixed
-from svebm_ext.evaluation.language_model import (
+from svebm_ext.evaluation.report import source_version
+from svebm_ext.experiments.rows import Budget, Further, Place, Run
+from svebm_ext.judges.language_model import (
     FAST,
     LanguageModel,
     load_language_model,
     save_language_model,
     train_language_model,
 )
-from svebm_ext.evaluation.report import source_version
-from svebm_ext.evaluation.sentiment import Judge, train_judge
-from svebm_ext.experiments.rows import Budget, Further, Place, Run
+from svebm_ext.judges.sentiment import Judge, train_judge
 from svebm_ext.models.pretrained import read_json, write_json
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.terminal import say

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from svebm_ext.evaluation.words import Word
+from svebm_ext.measures.words import Word
 
 Pair = tuple[float, float]
 

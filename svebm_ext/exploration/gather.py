@@ -17,8 +17,7 @@ from svebm_ext.config import is_bag_of_words
 from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.evaluation.documents import top_words
-from svebm_ext.evaluation.report import METRIC_DOCUMENTATION, METRICS, read_document, source_version
-from svebm_ext.evaluation.words import characterising_words
+from svebm_ext.evaluation.report import METRICS, read_document, source_version
 from svebm_ext.exploration.content import (
     Example,
     Exploration,
@@ -35,6 +34,8 @@ from svebm_ext.exploration.content import (
 )
 from svebm_ext.exploration.projection import Projection, discriminants, principal_components
 from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.measures.documentation import METRIC_DOCUMENTATION
+from svebm_ext.measures.words import characterising_words
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.plots import read_metrics
 

@@ -80,7 +80,7 @@ def reliability_diagram(bins: Sequence[tuple[int, float, float]], out: Path, *, 
     """Draw accuracy against confidence, and how many predictions stand behind each point.
 
     Args:
-        bins: count, mean confidence and accuracy of each bin (see `evaluation.classification.reliability`).
+        bins: count, mean confidence and accuracy of each bin (see `measures.classification.reliability`).
         out: picture to write; its suffix chooses the format.
         title: line above the picture.
 

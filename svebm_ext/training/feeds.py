@@ -19,7 +19,7 @@ from svebm_ext.data.documents import DocumentBatch, DocumentSplit, collate_docum
 from svebm_ext.data.synthetic import PointBatch, sample_points
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import ConfigError, DataError
-from svebm_ext.evaluation.references import NaiveBayes, guessed_classes, naive_bayes_em
+from svebm_ext.judges.semi_supervised import NaiveBayes, guessed_classes, naive_bayes_em
 from svebm_ext.training.runtime import Runtime
 
 

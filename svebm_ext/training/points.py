@@ -113,7 +113,7 @@ def evaluate_points(
         show: receives the content of metrics.json before it is written.
 
     Returns:
-        The content of metrics.json; its keys are documented in `evaluation.report.METRIC_DOCUMENTATION`.
+        The content of metrics.json; its keys are documented in `measures.documentation.METRIC_DOCUMENTATION`.
 
     Raises:
         ModelFolderError: no run folder, a damaged one, or one whose training has not ended.

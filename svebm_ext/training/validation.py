@@ -14,9 +14,9 @@ from svebm_ext.data.batching import EncodedSplit, collate, evaluation_batches
 from svebm_ext.data.documents import DocumentSplit, collate_documents
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.evaluation.documents import top_word_lines
-from svebm_ext.evaluation.latent import mutual_information
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.measures.latent import mutual_information
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.objectives.categories import category_divergence
 from svebm_ext.prior.annealing import conditional_log_z, estimate_log_z

@@ -20,10 +20,10 @@ from svebm_ext.data import (
 from svebm_ext.data.documents import DocumentSplit, choose_labelled, document_vocabulary, keep_labels
 from svebm_ext.data.download import DOWNLOADS
 from svebm_ext.data.text_files import find_optional_file, read_text
-from svebm_ext.evaluation.agreement import question_marks
-from svebm_ext.evaluation.latent import cluster_agreement
-from svebm_ext.evaluation.references import naive_bayes_em
-from svebm_ext.evaluation.surface import first_words, last_marks, numbered, verbatim_share
+from svebm_ext.judges.semi_supervised import naive_bayes_em
+from svebm_ext.measures.agreement import question_marks
+from svebm_ext.measures.latent import cluster_agreement
+from svebm_ext.measures.surface import first_words, last_marks, numbered, verbatim_share
 
 ROOT = Path(os.environ.get("SVEBM_DATA_ROOT") or Path(__file__).parents[3] / "shared" / "data")
 

@@ -9,8 +9,8 @@ from tiny_runs import tiny_config, write_corpus
 from svebm_ext.data.corpora import load_configured
 from svebm_ext.data.documents import choose_labelled
 from svebm_ext.evaluation.evaluate_model import evaluate_run, print_summary
-from svebm_ext.evaluation.latent import cluster_agreement
-from svebm_ext.evaluation.plain import tfidf_kmeans, tfidf_logistic_regression
+from svebm_ext.judges.plain import tfidf_kmeans, tfidf_logistic_regression
+from svebm_ext.measures.latent import cluster_agreement
 from svebm_ext.training.run import train
 
 

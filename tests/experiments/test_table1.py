@@ -217,7 +217,7 @@ def test_a_wrong_data_root_ends_before_any_work(tmp_path, monkeypatch):
 
 
 def test_without_a_setting_there_is_no_language_model(monkeypatch):
-    monkeypatch.setitem(sys.modules, "svebm_ext.evaluation.language_model", None)
+    monkeypatch.setitem(sys.modules, "svebm_ext.judges.language_model", None)
     document = reference_rows(small_corpus(), EvaluationConfig(language_model="none"))
     assert document["null_reasons"]["rppl"] == "evaluation.language-model is none"
 

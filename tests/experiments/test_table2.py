@@ -11,10 +11,10 @@ from tiny_runs import write_daily_dialog
 from svebm_ext import experiments
 from svebm_ext.config import validate
 from svebm_ext.data.corpora import load_corpus
-from svebm_ext.evaluation import surface
 from svebm_ext.experiments import table2
 from svebm_ext.experiments.rows import Place
 from svebm_ext.experiments.table2 import CODES, PAPER, TABLE2, make_row, reference_document, sized
+from svebm_ext.measures import surface
 from svebm_ext.presets import PRESETS, preset
 
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 from html_pages import data_of, parsed
 
-from svebm_ext.evaluation.words import Word
 from svebm_ext.exploration.content import (
     Example,
     Exploration,
@@ -23,6 +22,7 @@ from svebm_ext.exploration.content import (
 )
 from svebm_ext.exploration.curves import panels, thin, ticks
 from svebm_ext.exploration.page import embedded_json, probability, render
+from svebm_ext.measures.words import Word
 
 HOSTILE = "</script><script>alert('x')</script> <unk> & \"quoted\" <!-- \u2028"
 

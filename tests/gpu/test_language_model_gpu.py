@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from svebm_ext.data import Vocabulary
-from svebm_ext.evaluation.language_model import PAPER, reverse_perplexity
-from svebm_ext.evaluation.language_model.network import AWDLSTM, Masks
+from svebm_ext.judges.language_model import PAPER, reverse_perplexity
+from svebm_ext.judges.language_model.network import AWDLSTM, Masks
 from svebm_ext.randomness import Draw
 
 SETTINGS = dataclasses.replace(PAPER, embedding_dim=24, hidden=40, batch_size=8, bptt=12, epochs=2)

@@ -10,8 +10,9 @@ from tiny_runs import tiny_config, write_corpus
 
 from svebm_ext.config import validate
 from svebm_ext.errors import ConfigError
-from svebm_ext.evaluation import evaluate_samples, language_model
+from svebm_ext.evaluation import evaluate_samples
 from svebm_ext.evaluation.evaluate_model import evaluate_run
+from svebm_ext.judges import language_model
 from svebm_ext.models.annealed_likelihood import annealed_likelihood, find_step_sizes
 from svebm_ext.models.importance import importance_samples, repeat_batch
 from svebm_ext.models.likelihood import importance_weighted_log_likelihood

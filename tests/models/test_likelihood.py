@@ -8,13 +8,11 @@ import torch
 
 from svebm_ext.errors import DataError
 from svebm_ext.models.likelihood import (
-    bits_per_byte,
     diagonal_gaussian_log_density,
     effective_sample_size,
     evidence_lower_bound,
     importance_weighted_log_likelihood,
     nll_as_published,
-    perplexity,
     standard_normal_log_density,
 )
 
@@ -210,16 +208,3 @@ def test_no_samples_is_an_error():
         importance_weighted_log_likelihood(empty, empty, empty)
     with pytest.raises(DataError, match="at least one"):
         effective_sample_size(empty)
-
-
-def test_bits_per_byte():
-    assert bits_per_byte(8 * 5 * math.log(2), 5) == pytest.approx(8)  # as many bits as bytes have: nothing is known
-    with pytest.raises(DataError, match="0 bytes"):
-        bits_per_byte(1.0, 0)
-
-
-def test_perplexity():
-    assert perplexity(10 * math.log(8), 10) == pytest.approx(8)
-    assert perplexity(1e9, 1) == math.inf
-    with pytest.raises(DataError, match="positive"):
-        perplexity(1.0, 0)

@@ -11,7 +11,7 @@ from svebm_ext.config import validate
 from svebm_ext.data.corpora import load_configured
 from svebm_ext.data.documents import collate_documents
 from svebm_ext.errors import ConfigError
-from svebm_ext.evaluation.references import count_matrix, guessed_classes, naive_bayes_em, self_training
+from svebm_ext.judges.semi_supervised import count_matrix, guessed_classes, naive_bayes_em, self_training
 from svebm_ext.models.document import WORD_STD, DocumentDecoder, DocumentEncoder
 from svebm_ext.objectives.elbo import Averager, collect_terms, total_loss
 from svebm_ext.training.feeds import DocumentFeed

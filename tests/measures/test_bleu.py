@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from svebm_ext.errors import DataError
-from svebm_ext.evaluation.bleu import corpus_bleu
+from svebm_ext.measures.bleu import corpus_bleu
 
 
 def bleu_by_definition(hypotheses, references):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from svebm_ext.evaluation.words import Word, characterising_words, log_odds
+from svebm_ext.measures.words import Word, characterising_words, log_odds
 
 
 def test_log_odds_by_hand():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svebm_ext.errors import DataError
-from svebm_ext.evaluation.frequencies import word_frequency_divergence
+from svebm_ext.measures.frequencies import word_frequency_divergence
 
 
 def test_worked_example_with_a_skipped_word():

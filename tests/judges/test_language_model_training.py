@@ -14,11 +14,11 @@ from tiny_languages import (
 )
 
 from svebm_ext.data import Vocabulary
-from svebm_ext.evaluation.language_model import train_language_model
-from svebm_ext.evaluation.language_model.averaging import IterateAverage, NonMonotonicTrigger
-from svebm_ext.evaluation.language_model.network import AWDLSTM
-from svebm_ext.evaluation.language_model.stream import NO_TARGET, columns, encode
-from svebm_ext.evaluation.language_model.train import HALF_WINDOWS, SHORTEST, _Training
+from svebm_ext.judges.language_model import train_language_model
+from svebm_ext.judges.language_model.averaging import IterateAverage, NonMonotonicTrigger
+from svebm_ext.judges.language_model.network import AWDLSTM
+from svebm_ext.judges.language_model.stream import NO_TARGET, columns, encode
+from svebm_ext.judges.language_model.train import HALF_WINDOWS, SHORTEST, _Training
 
 # The stream ------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from tiny_runs import write_documents
 from svebm_ext.data.documents import DocumentSplit, choose_labelled, document_vocabulary, keep_labels
 from svebm_ext.data.own_text import load_text
 from svebm_ext.errors import DataError
-from svebm_ext.evaluation.references import _maximise, count_matrix, naive_bayes_em, self_training
+from svebm_ext.judges.semi_supervised import _maximise, count_matrix, naive_bayes_em, self_training
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import sklearn.metrics
 import torch
 
 from svebm_ext.errors import DataError
-from svebm_ext.evaluation import surface
+from svebm_ext.measures import surface
 
 WORDS = {
     "sea": ["wave", "salt", "boat", "tide", "shore"],

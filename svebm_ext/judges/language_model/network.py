@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from svebm_ext.evaluation.language_model.settings import LanguageModelSettings
-from svebm_ext.evaluation.language_model.stream import NO_TARGET
+from svebm_ext.judges.language_model.settings import LanguageModelSettings
+from svebm_ext.judges.language_model.stream import NO_TARGET
 from svebm_ext.ops.philox import Stream, philox_uniform
 from svebm_ext.ops.token_loss import token_loss
 from svebm_ext.randomness import Draw

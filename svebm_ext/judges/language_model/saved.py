@@ -12,9 +12,9 @@ import torch
 from svebm_ext.data.model_files import parse_json
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import ModelFolderError
-from svebm_ext.evaluation.language_model.network import AWDLSTM
-from svebm_ext.evaluation.language_model.settings import LanguageModelSettings
-from svebm_ext.evaluation.language_model.train import LanguageModel
+from svebm_ext.judges.language_model.network import AWDLSTM
+from svebm_ext.judges.language_model.settings import LanguageModelSettings
+from svebm_ext.judges.language_model.train import LanguageModel
 from svebm_ext.models.tensor_files import check_kinds, kind_of, load_parameters, read_tensors, write_tensors
 
 FORMAT = "svebm_ext language model 1"

@@ -18,7 +18,7 @@ from tiny_languages import (
 
 from svebm_ext.data import Vocabulary, load_corpus
 from svebm_ext.errors import ConfigError, DataError, TrainingDivergedError
-from svebm_ext.evaluation.language_model import (
+from svebm_ext.judges.language_model import (
     FAST,
     PAPER,
     LanguageModel,
@@ -27,8 +27,8 @@ from svebm_ext.evaluation.language_model import (
     reverse_perplexity,
     train_language_model,
 )
-from svebm_ext.evaluation.language_model.network import AWDLSTM
-from svebm_ext.evaluation.language_model.stream import encode
+from svebm_ext.judges.language_model.network import AWDLSTM
+from svebm_ext.judges.language_model.stream import encode
 
 ROOT = Path(os.environ.get("SVEBM_DATA_ROOT") or Path(__file__).parents[3] / "shared" / "data")
 

@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from svebm_ext.errors import DataError
-from svebm_ext.evaluation.trigram import TrigramChain
+from svebm_ext.judges.trigram import TrigramChain
 
 SENTENCES = [["turn", "on", "light"], ["turn", "off", "light"], ["stop"], ["play", "on"], ["turn", "on", "music"]]
 SYMBOLS = [*sorted({word for sentence in SENTENCES for word in sentence}), None, "never seen"]

@@ -8,7 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from svebm_ext.data.corpus import Split
-from svebm_ext.evaluation import latent
+from svebm_ext.measures import latent
 
 #: Keys of metrics.json, and the attribute of `latent.ClusterAgreement` that each holds for every label.
 AGREEMENT = {

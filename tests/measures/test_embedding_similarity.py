@@ -7,7 +7,7 @@ import torch
 
 from svebm_ext.data.embeddings import WordVectors
 from svebm_ext.errors import DataError
-from svebm_ext.evaluation.embedding_similarity import best_match, embedding_similarity, extreme_values
+from svebm_ext.measures.embedding_similarity import best_match, embedding_similarity, extreme_values
 
 VECTORS = WordVectors(("east", "north", "west", "far"), torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [3.0, 4.0]]))
 

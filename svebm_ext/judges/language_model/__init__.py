@@ -10,9 +10,9 @@ import torch
 
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import DataError
-from svebm_ext.evaluation.language_model.saved import load_language_model, save_language_model
-from svebm_ext.evaluation.language_model.settings import FAST, PAPER, LanguageModelSettings
-from svebm_ext.evaluation.language_model.train import LanguageModel, perplexity, train_language_model
+from svebm_ext.judges.language_model.saved import load_language_model, save_language_model
+from svebm_ext.judges.language_model.settings import FAST, PAPER, LanguageModelSettings
+from svebm_ext.judges.language_model.train import LanguageModel, perplexity, train_language_model
 
 __all__ = [
     "FAST",

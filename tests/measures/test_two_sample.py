@@ -6,7 +6,7 @@ import scipy.stats
 import torch
 
 from svebm_ext.errors import ConfigError, DataError
-from svebm_ext.evaluation.two_sample import energy_distance, maximum_mean_discrepancy, modes_found, two_sample_test
+from svebm_ext.measures.two_sample import energy_distance, maximum_mean_discrepancy, modes_found, two_sample_test
 
 
 def normal(n, dim, seed, shift=0.0):
@@ -97,7 +97,7 @@ def test_empty_sets_are_errors():
 
 def test_modes_by_density():
     """Two normal modes on a line at 0 and 10, standard deviation 1, seen through their log densities."""
-    from svebm_ext.evaluation.two_sample import modes_found_by_density
+    from svebm_ext.measures.two_sample import modes_found_by_density
 
     def log_densities(x):
         return -0.5 * (x[:, None] - torch.tensor([0.0, 10.0])).square()

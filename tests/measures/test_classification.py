@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from svebm_ext.errors import DataError
-from svebm_ext.evaluation.classification import accuracy, expected_calibration_error, reliability, wilson_interval
+from svebm_ext.measures.classification import accuracy, expected_calibration_error, reliability, wilson_interval
 
 
 def test_accuracy_leaves_out_unlabelled_sentences():

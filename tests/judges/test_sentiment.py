@@ -10,7 +10,7 @@ from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import DataError, ModelFolderError
 from svebm_ext.evaluation import control as control_module
 from svebm_ext.evaluation.control import Yardstick, measure_control, mixed
-from svebm_ext.evaluation.language_model import (
+from svebm_ext.judges.language_model import (
     LanguageModel,
     LanguageModelSettings,
     load_language_model,
@@ -18,8 +18,8 @@ from svebm_ext.evaluation.language_model import (
     save_language_model,
     train_language_model,
 )
-from svebm_ext.evaluation.language_model.network import AWDLSTM
-from svebm_ext.evaluation.sentiment import Judge, control, train_judge
+from svebm_ext.judges.language_model.network import AWDLSTM
+from svebm_ext.judges.sentiment import Judge, control, train_judge
 
 TINY = LanguageModelSettings(embedding_dim=8, hidden=8, n_layers=1, batch_size=4, bptt=10, epochs=1)
 MARKS = {"negative": ["bad", "not good"], "positive": ["good", "not bad"]}

@@ -8,8 +8,8 @@ import torch
 
 from svebm_ext.data.corpus import Split
 from svebm_ext.errors import DataError
-from svebm_ext.evaluation.agreement import AGREEMENT, BEYOND, agreement_with_labels, question_marks
-from svebm_ext.evaluation.report import METRIC_DOCUMENTATION
+from svebm_ext.measures.agreement import AGREEMENT, BEYOND, agreement_with_labels, question_marks
+from svebm_ext.measures.documentation import METRIC_DOCUMENTATION
 
 ACTS = ["question", "question", "inform", "directive", "inform", "directive"]
 SENTENCES = [["who", "?"], ["why", "?", "tell", "me"], ["me"], ["go", "!"], ["you"], ["stop"]]

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from svebm_ext.errors import DataError
-from svebm_ext.evaluation.diversity import copied, distinct, repeated, self_bleu
+from svebm_ext.measures.diversity import copied, distinct, repeated, self_bleu
 
 
 def sentences_at_random(n, seed=0):

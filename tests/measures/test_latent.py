@@ -6,7 +6,7 @@ import sklearn.metrics
 import torch
 
 from svebm_ext.errors import DataError
-from svebm_ext.evaluation import latent
+from svebm_ext.measures import latent
 
 
 def one_hot_log(symbols, n_categories):

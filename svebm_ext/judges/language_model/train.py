@@ -13,10 +13,10 @@ from torch import Tensor
 
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import DataError, TrainingDivergedError
-from svebm_ext.evaluation.language_model.averaging import IterateAverage, NonMonotonicTrigger
-from svebm_ext.evaluation.language_model.network import AWDLSTM, Masks
-from svebm_ext.evaluation.language_model.settings import FAST, LanguageModelSettings
-from svebm_ext.evaluation.language_model.stream import Columns, columns, encode
+from svebm_ext.judges.language_model.averaging import IterateAverage, NonMonotonicTrigger
+from svebm_ext.judges.language_model.network import AWDLSTM, Masks
+from svebm_ext.judges.language_model.settings import FAST, LanguageModelSettings
+from svebm_ext.judges.language_model.stream import Columns, columns, encode
 from svebm_ext.ops.philox import Stream, philox_normal, philox_uniform
 from svebm_ext.randomness import Draw
 

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from tiny_languages import CPU, DROPOUT, random_words, settings
 
-from svebm_ext.evaluation.language_model.network import AWDLSTM, Masks
-from svebm_ext.evaluation.language_model.stream import NO_TARGET
+from svebm_ext.judges.language_model.network import AWDLSTM, Masks
+from svebm_ext.judges.language_model.stream import NO_TARGET
 from svebm_ext.randomness import Draw
 
 

@@ -3,9 +3,9 @@ import random
 import pytest
 
 from svebm_ext.errors import DataError
-from svebm_ext.evaluation import plain
-from svebm_ext.evaluation.latent import cluster_agreement
-from svebm_ext.evaluation.plain import evenly_spread, tfidf_kmeans, tfidf_logistic_regression
+from svebm_ext.judges import plain
+from svebm_ext.judges.plain import evenly_spread, tfidf_kmeans, tfidf_logistic_regression
+from svebm_ext.measures.latent import cluster_agreement
 
 TOPICS = {
     "light": ["lamp", "bright", "switch", "bulb", "dim"],

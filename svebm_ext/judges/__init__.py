@@ -1,0 +1,1 @@
+"""What is trained in order to measure or to guide: language model, sentiment, simple classifiers, trigram chain."""
