@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, DataError, ModelFolderError
-from ..files import write_whole
-from .model_files import read_small_json
+from ..files import read_json, write_whole
 
 #: Subwords that every tokenizer has: one for each byte.
 N_BYTES = 256
@@ -119,7 +118,7 @@ class Subwords:
             ModelFolderError: the file is missing, too large, not JSON, or another kind of tokenizer.
             ConfigError: the package tokenizers is not installed.
         """
-        content = read_small_json(Path(path))
+        content = read_json(Path(path))
         try:
             return cls(_merges(content))
         except DataError as error:

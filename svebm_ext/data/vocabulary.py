@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..errors import DataError, ModelFolderError
-from ..files import write_whole
-from .model_files import read_small_json
+from ..files import read_json, write_whole
 
 FORMAT = "svebm_ext.vocabulary"
 VERSION = 1
@@ -110,7 +109,7 @@ class Vocabulary:
             ModelFolderError: the file is missing, is not JSON, or is not a vocabulary; the message names the file.
         """
         path = Path(path)
-        tokens = _tokens(path, read_small_json(path))
+        tokens = _tokens(path, read_json(path))
         try:
             return cls(tokens[len(cls.SPECIAL) :])
         except DataError as error:

@@ -10,9 +10,8 @@ from typing import Literal
 
 from ..config import DataConfig, has_subwords
 from ..errors import DataError, ModelFolderError
-from ..files import write_whole
+from ..files import read_json, write_whole
 from .corpus import Corpus, Split
-from .model_files import read_small_json
 from .subwords import Subwords
 from .surface import Surface
 from .tokenize import Tokenization, tokenize
@@ -95,7 +94,7 @@ def load_writing(folder: Path, data: DataConfig, vocabulary: Vocabulary | None =
     path = folder / SURFACE
     if not path.exists() and not path.is_symlink():
         return None
-    content = read_small_json(path)
+    content = read_json(path)
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise ModelFolderError(f'{path}: expected a JSON object with "format": "{FORMAT}"')
     version = content.pop("version", None)

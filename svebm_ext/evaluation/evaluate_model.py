@@ -11,7 +11,6 @@ import torch
 from svebm_ext import terminal
 from svebm_ext.config import is_bag_of_words, to_dict
 from svebm_ext.data.corpus import Corpus
-from svebm_ext.data.model_files import folder_is_gone
 from svebm_ext.errors import DataError
 from svebm_ext.evaluation.collected import Evaluation
 from svebm_ext.evaluation.evaluate_dialogs import DialogEvaluator
@@ -19,6 +18,7 @@ from svebm_ext.evaluation.evaluate_documents import DocumentEvaluator
 from svebm_ext.evaluation.evaluate_sentences import SentenceEvaluator
 from svebm_ext.evaluation.evaluator import Evaluator
 from svebm_ext.evaluation.report import ReportContext, metrics_document, write_document
+from svebm_ext.files import folder_is_gone, write_whole
 from svebm_ext.measures.classification import ReliabilityBin
 from svebm_ext.measures.documentation import METRIC_DOCUMENTATION
 from svebm_ext.models.svebm import SVEBM
@@ -78,13 +78,13 @@ def evaluate_run(
 
 def _write(folder: Path, model: SVEBM, found: Evaluation, document: dict[str, Any], say: Callable[[str], None]) -> None:
     """What belongs to metrics.json and report.md."""
-    from svebm_ext.models.pretrained import CARD, model_card, write_atomically
+    from svebm_ext.models.pretrained import CARD, model_card
 
     if not folder.is_dir():
         raise folder_is_gone(folder)
     for name, page in found.pages.items():
-        write_atomically(folder / name, page)
-    write_atomically(folder / CARD, model_card(model, document))
+        write_whole(folder / name, page)
+    write_whole(folder / CARD, model_card(model, document))
     _plot(folder, found.reliability, say)
 
 

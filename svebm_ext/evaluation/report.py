@@ -9,8 +9,8 @@ from typing import Any
 
 import svebm_ext
 from svebm_ext.errors import ConfigError, ModelFolderError
+from svebm_ext.files import read_json, write_json, write_whole
 from svebm_ext.measures.documentation import CORE_METRICS, METRIC_DOCUMENTATION
-from svebm_ext.models.pretrained import read_json, write_atomically, write_json
 from svebm_ext.ops.native_library import read_build_record
 from svebm_ext.terminal import printable
 
@@ -144,7 +144,7 @@ def write_report(
 def write_document(folder: Path, document: dict[str, Any], context: ReportContext) -> None:
     """Write report.md, then metrics.json: who finds the latter finds all that belongs to it."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / REPORT, render_report(document, context))
+    write_whole(folder / REPORT, render_report(document, context))
     write_json(folder / METRICS, document)
 
 

@@ -20,7 +20,7 @@ from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.experiments import agnews_baselines as baselines
 from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Row, Run
 from svebm_ext.experiments.table import CURVES, PICTURE, REPORT, REPORT_JSON
-from svebm_ext.models.pretrained import write_atomically, write_json
+from svebm_ext.files import write_json, write_whole
 from svebm_ext.presets import preset
 
 #: Labels in all.
@@ -273,7 +273,7 @@ def report(results: Results) -> list[Path]:
     lines += [f"**Failed:** {label}: {reason}\n" for label, reason in results.failures.items()]
     lines += [f"**Left out:** {text}\n" for text in results.left_out]
     lines += ["## How the rows were made", "", *_origin_lines(rows)]
-    write_atomically(out / REPORT, "\n".join(lines).rstrip() + "\n")
+    write_whole(out / REPORT, "\n".join(lines).rstrip() + "\n")
     return [out / REPORT, out / REPORT_JSON, *pictures]
 
 

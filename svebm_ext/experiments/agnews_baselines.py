@@ -31,10 +31,11 @@ from svebm_ext.data.embeddings import load_word_vectors
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.evaluation.report import ReportContext, write_report
 from svebm_ext.experiments.rows import Run
+from svebm_ext.files import write_json
 from svebm_ext.judges.semi_supervised import count_matrix, naive_bayes_em, self_training
 from svebm_ext.measures.classification import accuracy, expected_calibration_error
 from svebm_ext.measures.documentation import CORE_METRICS
-from svebm_ext.models.pretrained import CONFIG, write_json
+from svebm_ext.models.pretrained import CONFIG
 from svebm_ext.presets import preset
 from svebm_ext.training.feeds import class_ids, training_label
 from svebm_ext.training.loggers import MetricsFile

@@ -96,8 +96,8 @@ def write_table(
     title: str, columns: Mapping[str, tuple[Config, dict[str, Any]]], measures: Sequence[str], path: Path
 ) -> Path:
     """Write the measures of all rows as a Markdown table, with what each was measured on."""
+    from svebm_ext.files import write_whole
     from svebm_ext.measures.documentation import METRIC_DOCUMENTATION
-    from svebm_ext.models.pretrained import write_atomically
 
     names = list(columns)
     lines = [f"# {title}", "", f"| measure | {' | '.join(names)} | unit |", "|" + "---|" * (len(names) + 2)]
@@ -114,7 +114,7 @@ def write_table(
             f"{about['device']}; {counts}. Configuration: config.json of the run's folder."
         )
         lines += [f"  **Warning:** {warning}" for warning in about["warnings"]]
-    write_atomically(path, "\n".join(lines) + "\n")
+    write_whole(path, "\n".join(lines) + "\n")
     return path
 
 

@@ -16,7 +16,7 @@ from svebm_ext.data.readers.news import TOPICS, clean_news
 from svebm_ext.data.splitting import shuffled
 from svebm_ext.data.text_files import find_file, read_filled_lines, read_json_lines
 from svebm_ext.errors import ConfigError, DataError
-from svebm_ext.models.pretrained import read_json, write_atomically, write_json
+from svebm_ext.files import read_json, write_json, write_whole
 
 #: A label and a text.
 Line = tuple[str, str]
@@ -170,7 +170,7 @@ def spread(lines: Sequence[Line], limit: int) -> list[Line]:
 
 def write_lines(path: Path, lines: Iterable[Line]) -> None:
     """label<TAB>text, each text in one line."""
-    write_atomically(path, "".join(f"{label}\t{one_line(text)}\n" for label, text in lines))
+    write_whole(path, "".join(f"{label}\t{one_line(text)}\n" for label, text in lines))
 
 
 def one_line(text: str) -> str:

@@ -21,10 +21,10 @@ from svebm_ext.data.corpora import load_configured
 from svebm_ext.data.corpus import Split
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.experiments.own_text_data import Files, Texts, choose_labelled, read_files
+from svebm_ext.files import write_json
 from svebm_ext.measures.classification import accuracy
 from svebm_ext.measures.latent import cluster_agreement
 from svebm_ext.models.features import WordFeatures
-from svebm_ext.models.pretrained import write_json
 from svebm_ext.presets import preset
 from svebm_ext.training.feeds import SentenceFeed
 from svebm_ext.training.guides import learn_features

@@ -11,7 +11,7 @@ from svebm_ext.evaluation.report import table_row
 from svebm_ext.experiments.own_text_data import PARTIAL, TITLES
 from svebm_ext.experiments.rows import Budget, Results
 from svebm_ext.experiments.table import REPORT, REPORT_JSON
-from svebm_ext.models.pretrained import write_atomically, write_json
+from svebm_ext.files import write_json, write_whole
 
 #: Names of methods for people; those without labels, and those from labels.
 METHODS = {
@@ -281,7 +281,7 @@ def report(results: Results) -> list[Path]:
     lines += ["## How the rows were made", *_table([["row", "seeds", "commit", "device"], *(
         [row["row"], str(row["seeds"]), row["commit"], row["device"]] for row in rows
     )])]  # fmt: skip
-    write_atomically(out / REPORT, "\n".join(lines).rstrip() + "\n")
+    write_whole(out / REPORT, "\n".join(lines).rstrip() + "\n")
     return [out / REPORT, out / REPORT_JSON]
 
 

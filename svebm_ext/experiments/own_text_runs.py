@@ -23,8 +23,9 @@ from svebm_ext.experiments.own_text_data import Files, Texts, choose_labelled, o
 from svebm_ext.experiments.own_text_generation import GENERATED, measure_generation
 from svebm_ext.experiments.own_text_plain import Array, Task, h_em, k_means, tfidf_k_means
 from svebm_ext.experiments.rows import Run
+from svebm_ext.files import read_json, write_json, write_whole
 from svebm_ext.measures.latent import cluster_agreement
-from svebm_ext.models.pretrained import CONFIG, read_json, write_atomically, write_json
+from svebm_ext.models.pretrained import CONFIG
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.presets import preset
 from svebm_ext.training.loop import LAST, Interrupted
@@ -101,7 +102,7 @@ def _training_command(run: Run, cell: Cell, files: Files, train: Texts) -> list[
         given |= {"data.train": run.folder / "unlabelled.txt", "data.labelled": run.folder / "labelled.tsv"}
         write_lines(given["data.labelled"], [line for row, line in enumerate(lines) if row in chosen])
         rest = [one_line(text) for row, (_, text) in enumerate(lines) if row not in chosen]
-        write_atomically(given["data.train"], "\n".join(rest) + "\n")
+        write_whole(given["data.train"], "\n".join(rest) + "\n")
     elif cell.labels < 0 and cell.method == "svebm-ib":
         given["model.n-categories"] = len(train.classes)
     given |= changed_options(run.config)

@@ -14,7 +14,8 @@ from typing import Any, Literal
 from svebm_ext.config import Config, to_dict
 from svebm_ext.errors import ConfigError, SvebmError
 from svebm_ext.evaluation.report import METRICS, REPORT, read_document
-from svebm_ext.models.pretrained import CARD, CONFIG, VOCABULARY, WEIGHTS, write_atomically
+from svebm_ext.files import write_whole
+from svebm_ext.models.pretrained import CARD, CONFIG, VOCABULARY, WEIGHTS
 from svebm_ext.training.loop import LAST, Interrupted
 from svebm_ext.training.points import SAMPLES
 from svebm_ext.training.run import FITTED, read_run_config
@@ -286,7 +287,7 @@ def run_all(
 def note_failure(folder: Path, error: Exception) -> str:
     """Keep where an error came from in a folder; returns it as one line."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / FAILURE, "".join(traceback.format_exception(error)))
+    write_whole(folder / FAILURE, "".join(traceback.format_exception(error)))
     lines = str(error).splitlines() or ["no message"]
     if isinstance(error, SvebmError):
         return lines[0]

@@ -14,7 +14,7 @@ from svebm_ext.evaluation.evaluate_dialogs import ACTIONS, RESPONSES
 from svebm_ext.experiments import table
 from svebm_ext.experiments.rows import Budget, Experiment, Results, Row
 from svebm_ext.experiments.table import Measure, report_row
-from svebm_ext.models.pretrained import write_atomically
+from svebm_ext.files import write_whole
 from svebm_ext.presets import preset
 
 #: Passes over the training dialogs of the budget `cpu`.
@@ -156,7 +156,7 @@ def report(results: Results) -> list[Path]:
     run = next((run for run, _ in results.documents if run.row.name == "svebm-ib"), None)
     for name, page in PAGES.items():
         if run is not None and (run.folder / page).exists():
-            write_atomically(results.place.out / name, (run.folder / page).read_text(encoding="utf-8"))
+            write_whole(results.place.out / name, (run.folder / page).read_text(encoding="utf-8"))
             paths.append(results.place.out / name)
     return paths
 

@@ -25,7 +25,7 @@ from typing import Any, Literal
 from svebm_ext import plots
 from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.experiments.rows import Budget, Results, Run, clock
-from svebm_ext.models.pretrained import write_atomically, write_json
+from svebm_ext.files import write_json, write_whole
 
 REPORT, REPORT_JSON = "report.md", "report.json"
 PICTURE, CURVES = "plots/measures.png", "plots/learning_curves.png"
@@ -327,7 +327,7 @@ def write_report(
         pictures, notes = [], [*notes, f"No pictures: {error}."]
     relative = [path.relative_to(out).as_posix() for path in pictures]
     text = render(title, rows, measures, further, notes, results, relative)
-    write_atomically(out / REPORT, text)
+    write_whole(out / REPORT, text)
     return [out / REPORT, out / REPORT_JSON, *pictures]
 
 

@@ -20,9 +20,9 @@ from svebm_ext.evaluation.report import source_version
 from svebm_ext.experiments import table, table1
 from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Row
 from svebm_ext.experiments.table import Measure, report_row
+from svebm_ext.files import read_json, write_json
 from svebm_ext.measures import surface
 from svebm_ext.measures.agreement import agreement_with_labels, question_marks
-from svebm_ext.models.pretrained import read_json, write_json
 from svebm_ext.presets import preset
 
 #: Passes over the training utterances of the budget `cpu`, and its batch: I(z, y) of a batch of 30 is at most 3.4 nats.

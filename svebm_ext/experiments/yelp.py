@@ -16,7 +16,7 @@ from svebm_ext.experiments import table
 from svebm_ext.experiments.rows import Budget, Experiment, Results, Row
 from svebm_ext.experiments.table import Measure, report_row
 from svebm_ext.experiments.yelp_control import CONTROL, REFERENCE, SETTINGS, Control, kept, make_reference, yelp
-from svebm_ext.models.pretrained import write_atomically
+from svebm_ext.files import write_whole
 from svebm_ext.presets import preset
 
 #: Sentences that the budget `cpu` counts its iterations by (60 % of the released training split), and passes over them.
@@ -194,7 +194,7 @@ def report(results: Results) -> list[Path]:
     written = table.write_report(
         "Table 6: sentiment control on Yelp", rows, MEASURES, FURTHER, notes(results), results, CURVES
     )
-    write_atomically(results.place.out / EXAMPLES, examples(results))
+    write_whole(results.place.out / EXAMPLES, examples(results))
     return [*written, results.place.out / EXAMPLES]
 
 

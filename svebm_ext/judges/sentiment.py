@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from svebm_ext.data.corpus import Split, label_classes
-from svebm_ext.data.model_files import parse_json
 from svebm_ext.errors import DataError, ModelFolderError
+from svebm_ext.files import parse_json
 from svebm_ext.models.tensor_files import check_finite, read_tensors, write_tensors
 
 FORMAT = "svebm_ext judge 1"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +9,10 @@ import torch
 
 from svebm_ext import __version__
 from svebm_ext.config import Config, from_dict, validate, validate_built
-from svebm_ext.data.model_files import read_small_json
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.data.writing import load_writing, save_writing
 from svebm_ext.errors import ConfigError, ModelFolderError
-from svebm_ext.files import write_whole
+from svebm_ext.files import read_json, write_json, write_whole
 from svebm_ext.models.tensor_files import Kind, kind_of, load_parameters, read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -27,25 +25,6 @@ CONFIG, WEIGHTS, VOCABULARY, METRICS, CARD = (
 TEXTS = "texts_sha256"
 
 
-def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part, also after a crash."""
-    write_whole(path, content)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically; not-a-number and infinities are not written (ValueError)."""
-    write_atomically(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """Read JSON.
-
-    Raises:
-        ModelFolderError: missing, no regular file, too large, or not JSON in UTF-8.
-    """
-    return read_small_json(path)
-
-
 def save_folder(folder: Path, model: SVEBM, metrics: dict[str, Any] | None = None) -> None:
     """Write a model folder; every file atomically, the weights last."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,7 +33,7 @@ def save_folder(folder: Path, model: SVEBM, metrics: dict[str, Any] | None = Non
     save_writing(model.writing, folder)
     if metrics is not None:
         write_json(folder / METRICS, metrics)
-    write_atomically(folder / CARD, model_card(model, metrics))
+    write_whole(folder / CARD, model_card(model, metrics))
     write_tensors(folder / WEIGHTS, model.networks.state_dict(), {"format": "pt", "svebm_ext": __version__})
 
 

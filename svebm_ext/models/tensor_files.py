@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from svebm_ext.data.model_files import check_regular
 from svebm_ext.errors import ModelFolderError
-from svebm_ext.files import write_whole
+from svebm_ext.files import check_regular, write_whole
 
 #: Entry of a file's metadata: a hash of everything else in it.
 CHECKSUM = "sha256"

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from svebm_ext.data.model_files import check_regular
 from svebm_ext.errors import DataError, ModelFolderError
+from svebm_ext.files import check_regular
 
 #: Bytes of a log at most; a run of a million logged iterations has 400 million.
 MAX_BYTES = 1_000_000_000

@@ -10,9 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from svebm_ext import __version__
-from svebm_ext.data.model_files import folder_is_gone, parse_json
 from svebm_ext.errors import ModelFolderError
-from svebm_ext.files import sync_folder
+from svebm_ext.files import folder_is_gone, parse_json, sync_folder
 from svebm_ext.models.tensor_files import Kind, check_kinds, listed, read_header, read_tensors, write_tensors
 
 FORMAT = "svebm_ext checkpoint 1"

@@ -9,9 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from svebm_ext.data.model_files import folder_is_gone
-from svebm_ext.files import append_line, sync_file
-from svebm_ext.models.pretrained import write_atomically
+from svebm_ext.files import append_line, folder_is_gone, sync_file, write_whole
 from svebm_ext.plots.series import damaged_lines, read_records
 from svebm_ext.terminal import printable, say
 
@@ -46,7 +44,7 @@ class MetricsFile:
             if damaged and step > 0:
                 self._say(f"{self.path}: {damaged_lines(damaged)}")
             kept = "".join(f"{line}\n" for _, line, record in records if record["step"] <= step) if step > 0 else ""
-        write_atomically(self.path, kept)
+        write_whole(self.path, kept)
 
     def write(self, record: dict[str, Any]) -> None:
         """Append one line; the file is complete up to here whenever the process dies.

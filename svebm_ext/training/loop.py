@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from svebm_ext.config import Config, to_dict
-from svebm_ext.data.model_files import HeldFolder, folder_is_gone
 from svebm_ext.errors import ConfigError, Interrupted, ModelFolderError, TrainingDivergedError
+from svebm_ext.files import HeldFolder, folder_is_gone
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.tensor_files import load_parameters

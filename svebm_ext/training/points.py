@@ -16,8 +16,9 @@ from svebm_ext.config import Config, EvaluationConfig, to_dict, validate
 from svebm_ext.errors import ConfigError, DataError, ModelFolderError
 from svebm_ext.evaluation.evaluate_points import PointEvaluator
 from svebm_ext.evaluation.report import ReportContext, metrics_document, write_document
+from svebm_ext.files import write_json
 from svebm_ext.models.latent_variable import LatentVariableModel, build_networks
-from svebm_ext.models.pretrained import CONFIG, WEIGHTS, expected_tensors, write_json
+from svebm_ext.models.pretrained import CONFIG, WEIGHTS, expected_tensors
 from svebm_ext.models.tensor_files import check_finite, load_parameters, read_tensors, write_tensors
 from svebm_ext.plots import PlaneDensities, can_draw, figure2, learning_curves
 from svebm_ext.terminal import flush_output, say

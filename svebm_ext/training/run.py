@@ -24,11 +24,12 @@ from svebm_ext.data.subwords import Subwords
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.data.writing import load_writing, save_writing
 from svebm_ext.errors import ConfigError, ModelFolderError, TrainingDivergedError
+from svebm_ext.files import read_json, write_json
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import GaussianPosterior
 from svebm_ext.models.document import WORD_STD, DocumentDecoder, DocumentEncoder
 from svebm_ext.models.latent_variable import LatentVariableModel
-from svebm_ext.models.pretrained import CONFIG, expected_tensors, read_json, write_json
+from svebm_ext.models.pretrained import CONFIG, expected_tensors
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.models.tensor_files import load_parameters
 from svebm_ext.prior.mixture_start import START_ITERATIONS, start_at_mixture

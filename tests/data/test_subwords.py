@@ -133,7 +133,7 @@ def test_files_that_are_missing_or_too_large(tmp_path, monkeypatch):
         Subwords.load(tmp_path / "none.json")
     with pytest.raises(ModelFolderError, match="not a regular file"):
         Subwords.load(tmp_path)
-    monkeypatch.setattr("svebm_ext.data.model_files.MAX_BYTES", 10)
+    monkeypatch.setattr("svebm_ext.files.MAX_BYTES", 10)
     (tmp_path / "large.json").write_text("[1, 2, 3, 4, 5]")
     with pytest.raises(ModelFolderError, match="larger than 10 bytes"):
         Subwords.load(tmp_path / "large.json")

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from svebm_ext.data.model_files import parse_json
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import ModelFolderError
+from svebm_ext.files import parse_json
 from svebm_ext.judges.language_model.network import AWDLSTM
 from svebm_ext.judges.language_model.settings import LanguageModelSettings
 from svebm_ext.judges.language_model.train import LanguageModel

@@ -6,9 +6,8 @@ import sys
 
 import pytest
 
-from svebm_ext.data.model_files import HeldFolder, parse_json, read_bounded, read_small_json
 from svebm_ext.errors import ModelFolderError
-from svebm_ext.files import write_whole
+from svebm_ext.files import HeldFolder, parse_json, read_bounded, read_json, write_whole
 
 
 def test_content_is_on_the_disk_before_its_name_and_the_name_before_the_call_returns(tmp_path, monkeypatch):
@@ -80,11 +79,11 @@ def test_depth_is_bounded(depth):
 def test_a_file_in_a_folder_that_is_none(tmp_path):
     (tmp_path / "file").write_text("{}")
     with pytest.raises(ModelFolderError, match=r"cannot be read|missing"):
-        read_small_json(tmp_path / "file" / "a.json")
+        read_json(tmp_path / "file" / "a.json")
     with pytest.raises(ModelFolderError, match="cannot be read"):
-        read_small_json(tmp_path / ("a" * 300))
+        read_json(tmp_path / ("a" * 300))
     with pytest.raises(ModelFolderError, match="cannot be read"):
-        read_small_json(tmp_path / "a\0b")
+        read_json(tmp_path / "a\0b")
 
 
 def test_a_held_folder_is_known_from_one_that_takes_its_name(tmp_path):
