@@ -7,7 +7,6 @@ import json
 import os
 import pkgutil
 import platform
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,11 +24,12 @@ def collect() -> dict[str, Any]:
     import torch
 
     from svebm_ext.ops import native_library
+    from svebm_ext.provenance import commit_of_clone
 
     library = native_library.native_library()
     return {
         "svebm_ext": svebm_ext.__version__,
-        "commit": _commit_of_sources() or library.build.get("commit", ""),
+        "commit": commit_of_clone() or library.build.get("commit", ""),
         "package": str(native_library.PACKAGE),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -95,20 +95,6 @@ def _op(name: str, device_type: str) -> dict[str, str | None]:
     if requested == "native" and reason:
         return {"backend": None, "reason": f"SVEBM_BACKEND=native forbids the reference, and {reason}"}
     return {"backend": "reference" if reason else "native", "reason": reason}
-
-
-def _commit_of_sources() -> str:
-    """Commit of the clone that this package is part of; empty for an installed package (its build recorded one)."""
-    from svebm_ext.ops import native_library
-
-    clone = native_library.PACKAGE.parent
-    if not (clone / ".git").exists():
-        return ""
-    try:
-        command = ("git", "-C", str(clone), "rev-parse", "HEAD")
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
 
 
 def _text(info: dict[str, Any]) -> str:

@@ -1,17 +1,15 @@
 """metrics.json and report.md of a run: what was measured, in which unit, and on what."""
 
 import math
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import svebm_ext
 from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.files import read_json, write_json, write_whole
 from svebm_ext.measures.documentation import CORE_METRICS, METRIC_DOCUMENTATION
-from svebm_ext.ops.native_library import read_build_record
+from svebm_ext.provenance import source_version
 from svebm_ext.terminal import printable
 
 METRICS, REPORT = "metrics.json", "report.md"
@@ -32,7 +30,7 @@ class ReportContext:
         paper: the paper's (or another reference's) value of a measure.
         summary: what was found, in plain sentences; indented lines belong to the one before.
         texts: lines to quote under a heading, such as samples and reconstructions.
-        commit: of the sources, see `source_version`.
+        commit: of the sources, see `svebm_ext.provenance.source_version`.
     """
 
     title: str
@@ -45,7 +43,7 @@ class ReportContext:
     paper: Mapping[str, float] = field(default_factory=dict)
     summary: Sequence[str] = ()
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    commit: str = field(default_factory=lambda: source_version())
+    commit: str = field(default_factory=source_version)
 
 
 def metrics_document(
@@ -166,37 +164,6 @@ def read_document(path: Path) -> dict[str, Any]:
     if not isinstance(document.get("null_reasons", {}), dict):
         raise ModelFolderError(f"{path}: null_reasons is not as evaluate writes it, expected an object")
     return document
-
-
-def source_version() -> str:
-    """Commit of the sources that run, `+changes` where files differ from it, and the package's version.
-
-    Of an installed package the commit that it was built from, where the build knew it.
-    """
-    package = Path(svebm_ext.__file__).resolve().parent
-    version = f"svebm_ext {svebm_ext.__version__}"
-    # An installed package may lie inside some other repository, whose commit says nothing about it.
-    top = _git(package, "rev-parse", "--show-toplevel")
-    tracked = _git(package, "ls-files", "__init__.py")
-    if top and tracked and Path(top).resolve() == package.parent:
-        commit = _git(package, "rev-parse", "--short=12", "HEAD")
-        if _git(package, "status", "--porcelain", "--untracked-files=no"):
-            commit += "+changes"
-    elif not (package.parent / ".git").exists():
-        built, *changed = str(read_build_record(package).get("commit", "")).split("+")
-        commit = "+".join([built[:12], *changed])
-    else:  # a clone, but no git
-        commit = ""
-    return f"{commit} ({version})" if commit else version
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return result.stdout.strip() if result.returncode == 0 else ""
 
 
 def _plain(name: str, value: Any, reason: str, null_reasons: dict[str, str]) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from svebm_ext.config import Config, to_dict
-from svebm_ext.evaluation.report import METRICS, source_version
+from svebm_ext.evaluation.report import METRICS
 from svebm_ext.experiments.measured import THREADS, Measured, last_line, run_measured
 from svebm_ext.experiments.own_text_data import Files, Texts, choose_labelled, one_line, read_files, write_lines
 from svebm_ext.experiments.own_text_generation import GENERATED, measure_generation
@@ -28,6 +28,7 @@ from svebm_ext.measures.latent import cluster_agreement
 from svebm_ext.models.pretrained import CONFIG
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.presets import preset
+from svebm_ext.provenance import source_version
 from svebm_ext.training.loop import LAST, Interrupted
 
 #: Folder of the model in that of a run; its command's output; answers of a plain method; runs of the command so far.

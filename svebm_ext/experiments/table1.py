@@ -12,7 +12,6 @@ from svebm_ext.config import Config, EvaluationConfig
 from svebm_ext.data.corpora import load_corpus
 from svebm_ext.data.corpus import Corpus
 from svebm_ext.data.vocabulary import Vocabulary
-from svebm_ext.evaluation.report import source_version
 from svebm_ext.experiments import table
 from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Row
 from svebm_ext.experiments.table import Measure, report_row
@@ -20,6 +19,7 @@ from svebm_ext.files import read_json, write_json
 from svebm_ext.judges import language_model as judge
 from svebm_ext.measures.frequencies import word_frequency_divergence
 from svebm_ext.presets import PRESETS, preset
+from svebm_ext.provenance import source_version
 from svebm_ext.training.runtime import Runtime
 
 #: Passes over the training text by budget.

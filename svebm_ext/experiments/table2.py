@@ -16,7 +16,6 @@ from typing import Any
 from svebm_ext.config import Config
 from svebm_ext.data.corpora import load_corpus
 from svebm_ext.data.corpus import Corpus, Split
-from svebm_ext.evaluation.report import source_version
 from svebm_ext.experiments import table, table1
 from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Row
 from svebm_ext.experiments.table import Measure, report_row
@@ -24,6 +23,7 @@ from svebm_ext.files import read_json, write_json
 from svebm_ext.measures import surface
 from svebm_ext.measures.agreement import agreement_with_labels, question_marks
 from svebm_ext.presets import preset
+from svebm_ext.provenance import source_version
 
 #: Passes over the training utterances of the budget `cpu`, and its batch: I(z, y) of a batch of 30 is at most 3.4 nats.
 EPOCHS_CPU, BATCH_CPU = 2, 64

@@ -20,7 +20,6 @@ from svebm_ext.data.corpora import load_corpus
 from svebm_ext.data.corpus import Corpus, Split, label_classes
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.evaluation.control import Samples, Yardstick, measure_control, mixed
-from svebm_ext.evaluation.report import source_version
 from svebm_ext.experiments.rows import Budget, Further, Place, Run
 from svebm_ext.files import read_json, write_json
 from svebm_ext.judges.language_model import (
@@ -32,6 +31,7 @@ from svebm_ext.judges.language_model import (
 )
 from svebm_ext.judges.sentiment import Judge, train_judge
 from svebm_ext.models.svebm import SVEBM
+from svebm_ext.provenance import source_version
 from svebm_ext.terminal import say
 from svebm_ext.training.runtime import Runtime
 

@@ -17,7 +17,7 @@ from svebm_ext.config import is_bag_of_words
 from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.evaluation.documents import top_words
-from svebm_ext.evaluation.report import METRICS, read_document, source_version
+from svebm_ext.evaluation.report import METRICS, read_document
 from svebm_ext.exploration.content import (
     Example,
     Exploration,
@@ -38,6 +38,7 @@ from svebm_ext.measures.documentation import METRIC_DOCUMENTATION
 from svebm_ext.measures.words import characterising_words
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.plots import read_metrics
+from svebm_ext.provenance import source_version
 
 #: Sentences that are shown for a symbol, in each list.
 EXAMPLES = 8

@@ -1,14 +1,11 @@
 import itertools
 import json
 import math
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
 import torch
 
-import svebm_ext
 from svebm_ext.errors import ConfigError
 from svebm_ext.evaluation import report
 from svebm_ext.measures.documentation import CORE_METRICS, METRIC_DOCUMENTATION
@@ -103,60 +100,6 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         report.write_report(tmp_path, {"nll": 2.0}, context())
     assert json.loads((tmp_path / "metrics.json").read_text())["nll"] == 1.0
-
-
-def copied_package(folder, monkeypatch):
-    package = folder / "svebm_ext"
-    package.mkdir(parents=True)
-    shutil.copy(svebm_ext.__file__, package / "__init__.py")
-    monkeypatch.setattr(svebm_ext, "__file__", str(package / "__init__.py"))
-    return package
-
-
-def git(folder, *arguments):
-    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"]
-    return subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
-
-
-@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-def test_source_version_is_the_commit_of_a_checkout(tmp_path, monkeypatch):
-    package = copied_package(tmp_path, monkeypatch)
-    git(tmp_path, "init")
-    git(tmp_path, "add", ".")
-    git(tmp_path, "commit", "-m", "first")
-    head = git(tmp_path, "rev-parse", "--short=12", "HEAD").strip()
-    assert report.source_version() == f"{head} (svebm_ext {svebm_ext.__version__})"
-    (package / "__init__.py").write_text("changed")
-    assert report.source_version().startswith(f"{head}+changes")
-
-
-@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-def test_source_version_ignores_a_repository_the_package_was_merely_installed_in(tmp_path, monkeypatch):
-    git(tmp_path, "init")
-    (tmp_path / "file").write_text("text")
-    git(tmp_path, "add", ".")
-    git(tmp_path, "commit", "-m", "somebody else's")
-    copied_package(tmp_path / ".venv", monkeypatch)
-    assert report.source_version() == f"svebm_ext {svebm_ext.__version__}"
-
-
-def test_source_version_without_git(tmp_path, monkeypatch):
-    package = copied_package(tmp_path, monkeypatch)
-    (tmp_path / ".git").mkdir()
-    (package / "_build.json").write_text('{"commit": "of some earlier build"}')
-    monkeypatch.setenv("PATH", "/nonexistent")
-    assert report.source_version() == f"svebm_ext {svebm_ext.__version__}"
-
-
-@pytest.mark.parametrize(
-    ("built", "found"),
-    [("c" * 40, "c" * 12 + " "), ("c" * 40 + "+changes", "c" * 12 + "+changes "), ("", "")],
-)
-def test_source_version_of_an_installed_package_is_the_commit_it_was_built_from(tmp_path, monkeypatch, built, found):
-    package = copied_package(tmp_path, monkeypatch)
-    (package / "_build.json").write_text(json.dumps({"commit": built}))
-    version = f"svebm_ext {svebm_ext.__version__}"
-    assert report.source_version() == (f"{found}({version})" if found else version)
 
 
 def test_the_summary_comes_first_and_indented_lines_are_one_block():
