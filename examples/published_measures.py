@@ -9,6 +9,7 @@ import math
 
 import torch
 
+from svebm_ext.densities import diagonal_gaussian_log_density, standard_normal_log_density
 from svebm_ext.measures import latent
 from svebm_ext.models import likelihood
 
@@ -36,8 +37,8 @@ z = mean + deviation * randn(M, n, D)
 log_likelihood = -0.5 * ((x - z @ weight.T).square().sum(-1) + P * math.log(2 * math.pi))
 correct = likelihood.importance_weighted_log_likelihood(
     log_likelihood,
-    likelihood.standard_normal_log_density(z),
-    likelihood.diagonal_gaussian_log_density(z, mean, log_variance),
+    standard_normal_log_density(z),
+    diagonal_gaussian_log_density(z, mean, log_variance),
 )
 published = likelihood.nll_as_published(log_likelihood, torch.zeros(M, n), z, mean, log_variance)
 found = (float(values.mean()) for values in (truth, correct, -published))

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from svebm_ext.densities import diagonal_gaussian_log_density, standard_normal_log_density
 from svebm_ext.errors import ConfigError
 from svebm_ext.latents.base import Latent
 from svebm_ext.ops.philox import Stream, philox_normal
@@ -79,13 +80,11 @@ class GaussianLatent(Latent):
 
     def log_posterior(self, z: Float[Tensor, "*M B D"], posterior: AnyGaussian) -> Float[Tensor, "*M B"]:
         """log N(z; mu, diag sigma^2)."""
-        mean, log_variance = posterior.mean, posterior.log_variance
-        squares = (z - mean).square() * torch.exp(-log_variance)
-        return -0.5 * (squares + log_variance + math.log(2 * math.pi)).sum(-1)
+        return diagonal_gaussian_log_density(z, posterior.mean, posterior.log_variance)
 
     def log_prior(self, z: Float[Tensor, "*M B D"]) -> Float[Tensor, "*M B"]:
         """log N(z; 0, I)."""
-        return -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
+        return standard_normal_log_density(z)
 
     def sample_prior(self, n: int, *, seed: int, symbol: int | None = None) -> Float[Tensor, "n D"]:
         """Standard normal vectors."""

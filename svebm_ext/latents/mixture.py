@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from svebm_ext.densities import diagonal_gaussian_log_density
 from svebm_ext.errors import ConfigError
 from svebm_ext.latents.base import Latent
 from svebm_ext.latents.categorical import uniform_categories
@@ -118,8 +119,7 @@ class MixtureLatent(Latent):
     def log_prior(self, z: Float[Tensor, "*M B D"]) -> Float[Tensor, "*M B"]:
         """log of the product of mixtures, components summed out."""
         points = z.unflatten(-1, (self.n_variables, 1, -1))
-        squares = (points - self.prior.mean).square() * torch.exp(-self.prior.log_variance)
-        log_density = -0.5 * (squares + self.prior.log_variance + math.log(2 * math.pi)).sum(-1)
+        log_density = diagonal_gaussian_log_density(points, self.prior.mean, self.prior.log_variance)
         return (log_density.logsumexp(-1) - math.log(self.n_classes)).sum(-1)
 
     def sample_prior(self, n: int, *, seed: int, symbol: int | None = None) -> Float[Tensor, "n D"]:

@@ -6,14 +6,13 @@ import pytest
 import scipy.stats
 import torch
 
+from svebm_ext.densities import diagonal_gaussian_log_density, standard_normal_log_density
 from svebm_ext.errors import DataError
 from svebm_ext.models.likelihood import (
-    diagonal_gaussian_log_density,
     effective_sample_size,
     evidence_lower_bound,
     importance_weighted_log_likelihood,
     nll_as_published,
-    standard_normal_log_density,
 )
 
 
@@ -74,21 +73,6 @@ def problem():
 
 def importance_terms(problem):
     return problem["log_likelihood"], problem["log_prior"], problem["log_posterior"]
-
-
-def test_gaussian_log_densities_equal_scipys():
-    generator = torch.Generator().manual_seed(1)
-    z, mean, log_variance = torch.randn(3, 5, 4, dtype=torch.double, generator=generator)
-    expected = scipy.stats.norm(mean.numpy(), (0.5 * log_variance).exp().numpy()).logpdf(z.numpy()).sum(-1)
-    torch.testing.assert_close(diagonal_gaussian_log_density(z, mean, log_variance), torch.from_numpy(expected))
-    expected = scipy.stats.multivariate_normal(cov=torch.eye(4).numpy()).logpdf(z.numpy())
-    torch.testing.assert_close(standard_normal_log_density(z), torch.from_numpy(expected))
-
-
-def test_moments_broadcast_over_importance_samples():
-    z, mean, log_variance = torch.randn(6, 2, 3), torch.randn(2, 3), torch.randn(2, 3)
-    together = diagonal_gaussian_log_density(z, mean, log_variance)
-    torch.testing.assert_close(together[4], diagonal_gaussian_log_density(z[4], mean, log_variance))
 
 
 def test_exact_posterior_gives_the_closed_form_without_any_variance(problem):
