@@ -167,16 +167,14 @@ def collect_run(run: Path) -> dict[str, Any]:
 
 def _iterations(log: Path) -> int | None:
     """The last iteration that a log tells of; None where it tells of none."""
+    from svebm_ext.errors import ModelFolderError
+    from svebm_ext.plots.series import read_records
+
     try:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
+        records, _ = read_records(log)
+    except (OSError, ModelFolderError):
         return None
-    for line in reversed(lines):
-        try:
-            return int(json.loads(line)["step"])
-        except (ValueError, TypeError, KeyError, RecursionError):
-            continue
-    return None
+    return records[-1][2]["step"] if records else None
 
 
 def _run_text(info: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -74,6 +75,31 @@ def test_family_without_symbols_refuses_their_weights():
     with pytest.raises(ConfigError, match="no symbols"):
         validate(config)
     validate(replace(config, objective=ObjectiveConfig()))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"training": {"patience": 1, "select": "last"}}, r"training\.patience: 1 given, but training\.select last"),
+        ({"training": {"patience": 1}, "objective": {"schedule": "cyclical"}}, r"training\.patience: 1 .* cyclical"),
+        ({"objective": {"group_by": "wording", "label_weight": 1.0}}, r"group-by: wording .* classes of the labels"),
+        ({"objective": {"group_by": "topics", "pseudo_label_weight": 0.0}}, r"group-by: topics .* find no symbols"),
+    ],
+)
+def test_options_that_could_do_nothing_are_refused(options, message):
+    config = preset("lines")
+    config = replace(config, data=replace(config.data, train=Path("mine.txt")))
+    validate(replace(config, objective=replace(config.objective, group_by="wording")))
+    for section, values in options.items():
+        config = replace(config, **{section: replace(getattr(config, section), **values)})
+    with pytest.raises(ConfigError, match=message):
+        validate(config)
+
+
+def test_points_have_nothing_to_wait_for():
+    config = preset("gaussians8")
+    with pytest.raises(ConfigError, match=r"training\.patience: 2 given, but points are not validated"):
+        validate(replace(config, training=replace(config.training, patience=2)))
 
 
 def test_family_without_a_vector_refuses_to_widen_it():

@@ -1,6 +1,7 @@
 """`python -m svebm_ext.info`: what it says must be what the ops do."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -70,3 +71,17 @@ def test_without_a_gpu_no_op_claims_cuda(capsys):
     told = json.loads(printed(capsys, "--json"))
     assert told["devices"] == ["cpu"]
     assert all(op["cuda"] == {"backend": None, "reason": "torch sees no CUDA device"} for op in told["ops"].values())
+
+
+def test_a_log_is_read_as_warily_as_everything_in_a_folder(tmp_path):
+    log = tmp_path / "metrics.jsonl"
+    assert info._iterations(log) is None
+    damaged = ['{"step": 1e999}', '{"step": true}', '{"step": -3}', '{"step": "9"}', "[" * 5000, "{"]
+    log.write_text('{"step": 20}\n' + "\n".join(damaged) + "\n")
+    assert info._iterations(log) == 20
+    log.unlink()
+    os.mkfifo(log)
+    assert info._iterations(log) is None
+    log.unlink()
+    log.symlink_to("/dev/zero")
+    assert info._iterations(log) is None

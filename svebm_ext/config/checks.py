@@ -156,6 +156,7 @@ def _validate_combinations(config: Config) -> None:
         raise ConfigError(f"chains.per-iteration: {config.chains.per_iteration} given, expected at least 0")
     if config.training.select == "last" and config.optimiser.schedule == "plateau":
         raise ConfigError("training.select: last given; optimiser.schedule plateau goes by the validation bound")
+    _validate_patience(config)
     _validate_prior_stages(config)
     _validate_labels(config)
     batch = config.training.batch_size + (config.training.labelled_batch_size if objective.labelled_bound else 0)
@@ -209,6 +210,21 @@ def _validate_dialogs(config: Config) -> None:
         raise ConfigError("chains.per-iteration: chains of dialogs belong to the batch's examples; set it to 0")
     if config.objective.label_weight > 0:
         raise ConfigError("objective.label-weight: dialogs are learnt without labels; set it to 0")
+
+
+def _validate_patience(config: Config) -> None:
+    """Runs that have nothing to wait for."""
+    patience = config.training.patience
+    for hindered, why in (
+        (config.model.kind == "points", "points are not validated"),
+        (config.training.select == "last", "training.select last takes each validation for the best one"),
+        (
+            config.objective.schedule == "cyclical",
+            "w of objective.schedule cyclical falls again",
+        ),
+    ):
+        if patience > 0 and hindered:
+            raise ConfigError(f"training.patience: {patience} given, but {why}; expected 0")
 
 
 def _validate_prior_stages(config: Config) -> None:
@@ -281,6 +297,16 @@ def _validate_guide(config: Config) -> None:
         raise ConfigError(
             f"model.sentence-features: {model.sentence_features} given for {model.kind} with the latent family "
             f"{model.latent}; expected none, or sentences with a latent variable"
+        )
+    if objective.group_by != "auto" and not (by_words and objective.pseudo_label_weight > 0):
+        raise ConfigError(
+            f"objective.group-by: {objective.group_by} given, but words find no symbols here (objective.pseudo-labels "
+            "words, objective.pseudo-label-weight above 0); expected auto"
+        )
+    if objective.group_by != "auto" and objective.label_weight > 0:
+        raise ConfigError(
+            f"objective.group-by: {objective.group_by} given, but symbols are the classes of the labels "
+            "(objective.label-weight above 0); expected auto"
         )
     if objective.pseudo_label_weight == 0:
         return

@@ -358,6 +358,11 @@ def is_sequence(model: ModelConfig) -> bool:
     return model.kind in ("sentences", "dialogs") or (model.kind == "documents" and model.encoder == "gru")
 
 
+def asked_iterations(config: Config) -> str:
+    """Iterations of a run in words; with patience it may have ended before."""
+    return f"{config.training.max_steps:,} iterations{' at most' if config.training.patience > 0 else ''}"
+
+
 def has_subwords(data: DataConfig) -> bool:
     """Whether texts are read as subwords that were learnt from them."""
     return data.corpus == "lines" and data.tokenization == "bpe"

@@ -2,7 +2,6 @@
 
 import os
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from .formats import Format, read_fasttext, recognise_format
 from .python_data import python_table
 from .records import read_json_lines, read_json_text, read_parquet
 from .tables import ABSENT, Choice, Table, choose_columns, is_missing
-from .tokenize import is_blank
+from .tokenize import is_blank, normalise
 
 EmptyLines = Literal["error", "skip"]
 _SPACE = re.compile(r"\s+")
@@ -231,8 +230,8 @@ def _label(value: Any, table: Table, index: int) -> str:
 
 
 def normalise_label(label: str) -> str:
-    """A label in Unicode form C, without white space around it and with single spaces inside."""
-    return unicodedata.normalize("NFC", _SPACE.sub(" ", label).strip())
+    """A label in Unicode form C, without format characters and white space around it, with single spaces inside."""
+    return _SPACE.sub(" ", normalise(label)).strip()
 
 
 def _question_labels(table: Table, choice: Choice, labels: list[str], notes: list[str]) -> None:

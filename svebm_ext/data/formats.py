@@ -20,15 +20,23 @@ _SAMPLE = 1000
 # Marks that corpora of sentences hold, and that are no markup: <unk>, <s> ... </s>.
 _TAGGED = re.compile(r"\s*<(?!/?(?:unk|s|bos|eos|pad)>)(?:/?[A-Za-z][\w:-]*(?:\s[^<>]*)?/?|!--.*)>.*")
 _RULE = re.compile(r"\s*\|?\s*:?-{3,}:?\s*(?:\|\s*:?-{3,}:?\s*)+\|?\s*")
+_FASTTEXT = re.compile(rf"(?:^|\s){FASTTEXT}\S")
+# What is made of lines and is no text: name, what some line has, what this share of the lines has at least.
+_OTHERS = (
+    ("YAML", re.compile(r"\s*-\s+[A-Za-z_][\w-]*:(?:\s|$)"), re.compile(r"\s+[A-Za-z_][\w-]*:(?:\s|$)"), 0.25),
+    ("SVMlight's numbers", re.compile(r""), re.compile(r"\s*[-+]?\d+(?:\.\d+)?(?:\s+\d+:[-+.\deE]+)+\s*"), 0.5),
+    ("subtitles", re.compile(r""), re.compile(r"(?:\d+:)?\d\d:\d\d[,.]\d{3}\s+-->\s.*"), 0.2),
+)
 _DOCUMENT = re.compile(r"\s*<(?:\?xml\b|!doctype\b|html\b)", re.IGNORECASE)
 
 
 def recognise_format(path: PathLike, lines: Sequence[str], name: str | None = None) -> Recognised:
     """Format of a text file: by its ending (.tsv, .csv, .jsonl, .ndjson, .json), else by its first 1,000 lines.
 
-    fastText where more than half of the lines begin with __label__; JSON where they are objects or an array; tsv where
-    more than half hold a tab, so that one line without it is an error and no sentence; csv where all lines are rows of
-    equal length, with names of columns, quotes or no space after any delimiter; one sentence a line otherwise.
+    fastText where more than half of the lines have a word that begins with __label__; JSON where they are objects or an
+    array; tsv where more than half hold a tab, so that one line without it is an error and no sentence; csv where all
+    lines are rows of equal length, with names of columns, quotes or no space after any delimiter; one sentence a line
+    otherwise.
 
     Args:
         path: its ending counts.
@@ -36,7 +44,7 @@ def recognise_format(path: PathLike, lines: Sequence[str], name: str | None = No
         name: what messages call it (default: the path).
 
     Raises:
-        DataError: markup (XML, HTML, a Markdown table), which is none of these.
+        DataError: markup (XML, HTML, a Markdown table), YAML, subtitles or SVMlight, which are none of these.
     """
     ending = text_ending(str(path))
     if ending in ENDINGS:
@@ -48,7 +56,7 @@ def recognise_format(path: PathLike, lines: Sequence[str], name: str | None = No
         return (
             "json" if filled[0].lstrip().startswith("[") or not _is_object(filled[0]) or len(filled) == 1 else "jsonl"
         )
-    if 2 * sum(line.lstrip().startswith(FASTTEXT) for line in filled) > len(filled):
+    if 2 * sum(bool(_FASTTEXT.search(line)) for line in filled) > len(filled):
         return "fasttext"
     structured = _recognise_json(lines, filled)
     if structured is not None:
@@ -65,6 +73,12 @@ def recognise_format(path: PathLike, lines: Sequence[str], name: str | None = No
             f"{name or name_of(path)}: a Markdown table; save it as CSV, or, for lines as they stand, set "
             "--data.format lines"
         )
+    for what, beginning, pattern, share in _OTHERS:
+        if beginning.match(filled[0]) and sum(bool(pattern.match(line)) for line in filled) > share * len(filled):
+            raise DataError(
+                f"{name or name_of(path)}: {what} in place of text: {filled[0].strip()[:60]!r}. Write its texts one a "
+                "line, or as CSV or JSON lines; for lines as they stand, set --data.format lines"
+            )
     if 2 * sum("\t" in line for line in filled) > len(filled):
         return "tsv"
     return "csv" if find_delimiter(lines) else "lines"

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from svebm_ext.config import is_bag_of_words
+from svebm_ext.config import asked_iterations, is_bag_of_words
 from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.evaluation.documents import top_words
@@ -351,7 +351,7 @@ def facts(model: SVEBM, corpus: Corpus, encoded: Encoded, settings: Settings) ->
         ("latent family", sizes),
         ("vocabulary", f"{len(model.vocabulary):,} words"),
         ("parameters", f"{n_parameters:,}"),
-        ("training", f"{config.training.max_steps:,} iterations of {config.training.batch_size}, seed {config.seed}"),
+        ("training", f"{asked_iterations(config)} of {config.training.batch_size}, seed {config.seed}"),
         ("looked at", f"{len(encoded.words):,} of {len(getattr(corpus, settings.split)):,} sentences, "
                       f"{settings.split} split, seed {settings.seed}"),
         ("page made", f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, by {source_version()}"),

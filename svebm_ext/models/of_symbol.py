@@ -14,8 +14,9 @@ from svebm_ext.latents.energy import EnergyLatent
 if TYPE_CHECKING:
     from svebm_ext.models.svebm import SVEBM
 
-#: Rounds at most, and sentences of each at least. Their seeds are far apart, so that users' seeds do not meet them.
-ROUNDS, LEAST_OF_ROUND = 16, 16
+#: Rounds at most, and sentences of the first at least. Each draws twice as many as the one before: many chains cost
+#: little more than one. Seeds of rounds are far apart, so that users' seeds do not meet them.
+ROUNDS, LEAST_OF_ROUND = 4, 16
 SEEDS_BETWEEN_ROUNDS = 1 << 24
 #: p(y|x) from which on the model is sure.
 SURE = 0.8
@@ -44,7 +45,7 @@ def words_of_symbol(
     others: list[tuple[float, list[str]]] = []
     for number in range(ROUNDS):
         own_seed = (seed + number * SEEDS_BETWEEN_ROUNDS) % (1 << 64)
-        z = latent.sample_prior(max(n, LEAST_OF_ROUND), seed=own_seed, symbol=symbol)
+        z = latent.sample_prior(max(n, LEAST_OF_ROUND) * 2**number, seed=own_seed, symbol=symbol)
         made = [words for words in model.decode_words(z, seed=own_seed, **options) if words]
         scored = list(zip(model.symbol_probabilities(made)[:, symbol].tolist(), made, strict=True))
         kept += [words for probability, words in scored if probability >= SURE]

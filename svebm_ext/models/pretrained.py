@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from svebm_ext import __version__
-from svebm_ext.config import Config, from_dict, validate, validate_built
+from svebm_ext.config import Config, asked_iterations, from_dict, validate, validate_built
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.data.writing import load_writing, save_writing
 from svebm_ext.errors import ConfigError, ModelFolderError
@@ -124,8 +124,7 @@ def model_card(model: SVEBM, metrics: dict[str, Any] | None) -> str:
         f"Latent family `{config.model.latent}`, D = {config.model.latent_dim}, "
         f"K = {config.model.n_categories if config.model.latent == 'energy' else 'none'}, "
         f"{len(model.vocabulary)} words, {sum(p.numel() for p in model.parameters()):,} parameters.",
-        f"Trained on `{config.data.corpus}` for {config.training.max_steps:,} iterations"
-        f"{' at most' if config.training.patience > 0 else ''} of "
+        f"Trained on `{config.data.corpus}` for {asked_iterations(config)} of "
         f"{config.training.batch_size}, seed {config.seed}, with svebm_ext {__version__}.",
         "",
         "```python",

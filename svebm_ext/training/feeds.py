@@ -262,7 +262,7 @@ def training_label(corpus: Corpus, config: Config) -> tuple[str | None, tuple[st
     """Name of the label to learn from and the names of its classes; (None, ()) when learning is unsupervised.
 
     Raises:
-        ConfigError: the corpus has no such label, or more classes than the model has symbols.
+        ConfigError: the corpus has no such label, one class of it, or more than the model has symbols.
     """
     if config.objective.label_weight == 0.0:
         return None, ()
@@ -278,6 +278,11 @@ def training_label(corpus: Corpus, config: Config) -> tuple[str | None, tuple[st
             f"data.label: {name!r} is no label of corpus {corpus.name}; it has {', '.join(known) or 'none'}"
         )
     classes = tuple(label_classes([corpus.train], name))
+    if len(classes) == 1:
+        raise ConfigError(
+            f"data.label: all labelled training texts have the {name} {classes[0]!r}; expected at least two classes to "
+            "learn from, or objective.label-weight 0, which learns without labels"
+        )
     if config.model.latent == "mixture":
         if len(classes) > config.model.n_classes:
             raise ConfigError(

@@ -255,6 +255,11 @@ class Trainer:
         board = tensorboard_writer(self.out / "tensorboard") if main and training.tensorboard else None
         progress = Progress(training.max_steps, self.step, enabled=main)
         self._say = progress.say
+        if self.has_ended and self.step < training.max_steps:
+            progress.say(
+                f"the run has ended at iteration {self.step}, {self.waited} validations after its best one; it goes on "
+                f"with --training.patience 0, or above {self.waited}"
+            )
         begin = time.monotonic() - self.seconds
         tokens, lap = 0, time.monotonic()
         try:

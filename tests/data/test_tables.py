@@ -196,6 +196,9 @@ def test_structure_that_cannot_be_read_is_no_text(tmp_path):
         ('[{"text": "a"},\n {"text": "b"\n', r"a\.txt:\d: not JSON: .*--data\.format lines"),
         ("<html>\n<p>one</p>\n", r"a\.txt: markup \(XML or HTML\) in place of text: '<html>'.*--data\.format lines"),
         ("<doc>\n<item>one</item>\n</doc>\n", r"a\.txt: markup"),
+        ("- text: one\n  label: a\n- text: two\n  label: b\n", r"a\.txt: YAML in place of text: '- text: one'"),
+        ("1 1:0.5 7:3.2\n-1 2:1e-3\n+1 3:2\n", r"a\.txt: SVMlight's numbers in place of text"),
+        ("1\n00:00:01,000 --> 00:00:02,500\nhello\n2\n01:01.000 --> 01:02.500 X1:5\nyes\n", r"a\.txt: subtitles"),
         ("label,text\na,one\nb,two,three\n", r"a\.txt:3: 3 columns, expected 2"),
         ("| text | label |\n|---|:---|\n| one | a |\n", r"a\.txt: a Markdown table; .*--data\.format lines"),
         ("{'text': 'a'}\n{'text': 'b'}\n", r"a\.txt:1: not JSON: .*--data\.format lines"),
@@ -204,6 +207,12 @@ def test_structure_that_cannot_be_read_is_no_text(tmp_path):
         with pytest.raises(DataError, match=message):
             read(path)
         assert read(path, format="lines")[0] == content.splitlines()
+    with pytest.raises(DataError, match=r"a\.txt: subtitles"):  # and no advice on empty lines
+        read(
+            write(
+                tmp_path, "a.txt", "1\n00:00:01,000 --> 00:00:02,500\nhello\n\n2\n00:00:03,000 --> 00:00:04,500\nyes\n"
+            )
+        )
 
 
 def test_labels_that_are_none(tmp_path):
@@ -282,17 +291,29 @@ def test_escapes_of_json_are_checked(tmp_path):
 def test_fasttext(tmp_path):
     content = "__label__tech  the router stopped\nno label here\nat the end __label__post\n__label__a-b x\n"
     path = write(tmp_path, "a.txt", content)
-    assert recognise_format(path, content.splitlines()) == "lines"  # half of the lines only
+    assert recognise_format(path, content.splitlines()) == "fasttext"
+    assert recognise_format(path, [*content.splitlines(), "none", "none"]) == "lines"  # half of the lines only
     assert read(path, format="fasttext") == (
         ["the router stopped", "no label here", "at the end", "x"], ["tech", "", "post", "a-b"], [],
     )  # fmt: skip
     assert read(write(tmp_path, "a.txt", "__label__a one\n__label__b two\n"))[:2] == (["one", "two"], ["a", "b"])
+    at_the_end = "play some music __label__play\nstop it __label__stop\n"
+    assert read(write(tmp_path, "a.txt", at_the_end)) == (["play some music", "stop it"], ["play", "stop"], [])
+    spoken = "- ann: hello\n- bob: hi\n- ann: 12:30 then\n"
+    assert read(write(tmp_path, "a.txt", spoken))[0] == spoken.splitlines()  # a list of what was said is text
     write(tmp_path, "a.txt", "__label__a __label__b one\n")
     with pytest.raises(DataError, match=r"a\.txt:1: 2 labels \(__label__a __label__b\), expected one a line"):
         read(path)
     write(tmp_path, "a.txt", "__label__a\n")
     with pytest.raises(DataError, match=r"a\.txt:1: empty line"):
         read(path)
+
+
+def test_what_cannot_be_seen_makes_no_class_of_its_own(tmp_path):
+    """Zero-width and soft characters, marks of direction, decomposed letters, spaces of any width."""
+    forms = ["café au lait", "cafe\u0301 au lait", "caf\u00ade\u0301 au\u2003lait", "\u202acafé au  lait\u202c\ufeff"]
+    content = "".join(f"{form}\tone {number}\n" for number, form in enumerate(forms))
+    assert read(write(tmp_path, "a.tsv", content))[1] == ["café au lait"] * 4
 
 
 def test_the_line_by_which_excel_names_the_delimiter():

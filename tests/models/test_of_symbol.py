@@ -50,6 +50,18 @@ def test_kept_sentences_are_read_as_the_symbol(model, symbol):
     assert set(read(model, model.generate(12, symbol=symbol, read_back=True, **SAMPLED))) == {symbol}
 
 
+def test_each_round_draws_twice_as_many_as_the_one_before(model, symbol, monkeypatch):
+    drawn = []
+    latent = model.networks.latent
+    sample = type(latent).sample_prior
+    monkeypatch.setattr(
+        type(latent), "sample_prior", lambda self, n, **given: drawn.append(n) or sample(self, n, **given)
+    )
+    monkeypatch.setattr(of_symbol, "SURE", 2.0)  # nothing is sure enough
+    assert len(words_of_symbol(model, symbol, 20, read_back=True, **SAMPLED)) == 20
+    assert drawn == [20, 40, 80, 160]
+
+
 def test_without_reading_back_they_are_those_of_the_prior(model, symbol):
     z = model.networks.latent.sample_prior(12, seed=3, symbol=symbol)
     plain = model.decode_words(z, seed=3, greedy=False)

@@ -88,3 +88,14 @@ def test_wrong_combinations_are_refused(tmp_path):
     apart = {"label_at": "sample", "labelled_bound": False}
     with pytest.raises(ConfigError, match="label-at: sample needs labelled examples in the bound"):
         validate(labelled_config(tmp_path, objective=apart, training={"labelled_batch_size": 4}))
+
+
+def test_one_class_is_refused_before_training(tmp_path):
+    path = tmp_path / "one.tsv"
+    path.write_text("".join(f"x\t{line}\n" for line in write_corpus(tmp_path).read_text().splitlines()))
+    config = tiny_config(path, objective={"label_weight": 1.0})
+    with pytest.raises(
+        ConfigError, match=r"data\.label: all labelled training texts have the label 'x'; expected at least"
+    ):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

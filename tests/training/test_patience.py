@@ -77,7 +77,7 @@ def test_an_interrupted_run_waits_on(config, tmp_path, monkeypatch):
     assert all(torch.equal(tensor, whole[name]) for name, tensor in tensors.items())
 
 
-def test_a_run_that_has_ended_early_has_nothing_left_to_do(config, tmp_path):
+def test_a_run_that_has_ended_early_has_nothing_left_to_do(config, tmp_path, capsys):
     """Resumed, it writes the same model again, and goes on only where it is given more patience."""
     config, counts = config
     run.train(with_patience(config, 2), tmp_path / "run")
@@ -86,6 +86,8 @@ def test_a_run_that_has_ended_early_has_nothing_left_to_do(config, tmp_path):
     run.train(with_patience(config, 2), tmp_path / "run", resume=True)
     after = load_file(tmp_path / "run" / "model.safetensors")
     assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+    said = "the run has ended at iteration 8, 2 validations after its best one; it goes on with --training.patience 0"
+    assert said in capsys.readouterr().err
     run.train(with_patience(config, 0), tmp_path / "run", resume=True)
     assert load_checkpoint(tmp_path / "run" / LAST)[1]["step"] == 20
 
