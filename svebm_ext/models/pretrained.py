@@ -49,7 +49,8 @@ def load_folder(folder: Path, cls: type[SVEBM]) -> SVEBM:
     vocabulary = Vocabulary.load(folder / VOCABULARY)
     expected = expected_tensors(config, len(vocabulary), folder)
     tensors, _ = read_tensors(folder / WEIGHTS, expected)
-    model = cls(config, vocabulary, names, load_writing(folder, config.data, vocabulary))
+    with torch.device("cpu"):  # where the tensors are, whatever torch's default device is
+        model = cls(config, vocabulary, names, load_writing(folder, config.data, vocabulary))
     model.texts_sha256 = description.get(TEXTS)
     model.networks.float()  # what torch's default type is does not matter to what a folder holds
     load_parameters(model.networks, tensors, str(folder / WEIGHTS))

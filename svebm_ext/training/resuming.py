@@ -54,6 +54,16 @@ def check_unchanged(before: Config, now: Config, out: Path) -> str | None:
     return f"{out} goes on with {', '.join(changed)}" if changed else None
 
 
+def check_tokenization(before: Config, now: Config, out: Path) -> None:
+    """Refuse another way to cut texts into words than that of the run; to be asked before texts are read.
+
+    Raises:
+        ConfigError: names both.
+    """
+    if now.data.tokenization != before.data.tokenization:
+        raise ConfigError(_refusal("data.tokenization", before.data.tokenization, now.data.tokenization, out))
+
+
 def _is_fixed(section: str, name: str) -> bool:
     """Whether an option stays; of the networks only dropout may change, which is no part of them."""
     return name in FIXED.get(section, ()) or (section == "model" and not name.endswith("_dropout"))

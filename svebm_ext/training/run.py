@@ -41,7 +41,7 @@ from svebm_ext.training.feeds import DialogFeed, DocumentFeed, SentenceFeed, tra
 from svebm_ext.training.guides import guide_by_all_labels, guide_symbols, is_guided, learn_features
 from svebm_ext.training.lock import only_training
 from svebm_ext.training.loop import BEST, LAST, Trainer, resumable
-from svebm_ext.training.resuming import check_unchanged
+from svebm_ext.training.resuming import check_tokenization, check_unchanged
 from svebm_ext.training.runtime import Runtime
 from svebm_ext.training.saved_state import Fields
 from svebm_ext.training.sizes import fit_to_corpus, told_sizes
@@ -100,9 +100,11 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
 
 def _train(config: Config, out: Path, resume: bool, runtime: Runtime) -> tuple[SVEBM, Corpus]:
     """`train` in a folder that no other training is at work in."""
-    if resume and config.model.n_categories == 0:  # the run has chosen it
-        chosen = read_run_config(out).model.n_categories
-        config = replace(config, model=replace(config.model, n_categories=chosen))
+    if resume:
+        before = read_run_config(out)
+        check_tokenization(before, config, out)
+        if config.model.n_categories == 0:  # the run has chosen it
+            config = replace(config, model=replace(config.model, n_categories=before.model.n_categories))
     corpus = load_configured(config.data, load_writing(out, config.data) if resume else None)
     asked, config = config, fit_to_corpus(with_categories(config, corpus), corpus)
     told = told_sizes(asked, config) if not resume else check_unchanged(read_run_config(out), config, out)

@@ -187,6 +187,16 @@ def test_the_default_type_around_a_model_changes_nothing(run, dtype):
     assert found == (expected.classify(texts), expected.reconstruct(texts), expected.interpolate(*texts, n=3))
 
 
+def test_the_default_device_around_a_folder_changes_nothing(run):
+    """A folder's model lies on the device that is asked for, the CPU where none is."""
+    expected = SVEBM.from_pretrained(run)
+    with torch.device("meta"):
+        model = SVEBM.from_pretrained(run)
+    assert {p.device.type for p in model.parameters()} == {"cpu"}
+    assert sentences(model) == sentences(expected)
+    assert torch.equal(model.encode(["nobody forgets it"]), expected.encode(["nobody forgets it"]))
+
+
 def test_a_model_in_float64(run):
     single, double = SVEBM.from_pretrained(run), SVEBM.from_pretrained(run).double()
     texts = ["the cat sees the moon", "nobody forgets it"]

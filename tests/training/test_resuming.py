@@ -40,6 +40,8 @@ def resumed(trained, tmp_path, *options):
         ("--seed", "5", "0"),
         ("--data.seed", "1", "0"),
         ("--data.lowercase", "False", "True"),
+        ("--data.tokenization", "bpe", "words"),
+        ("--data.tokenization", "whitespace", "words"),
         ("--data.max-tokens", "9", "12"),
         ("--model.latent-dim", "5", "4"),
         ("--model.prior-activation", "tanh", "gelu"),
