@@ -218,10 +218,7 @@ def _validate_patience(config: Config) -> None:
     for hindered, why in (
         (config.model.kind == "points", "points are not validated"),
         (config.training.select == "last", "training.select last takes each validation for the best one"),
-        (
-            config.objective.schedule == "cyclical",
-            "w of objective.schedule cyclical falls again",
-        ),
+        (config.objective.schedule == "cyclical", "w of objective.schedule cyclical falls again"),
     ):
         if patience > 0 and hindered:
             raise ConfigError(f"training.patience: {patience} given, but {why}; expected 0")

@@ -21,7 +21,7 @@ _SAMPLE = 1000
 _TAGGED = re.compile(r"\s*<(?!/?(?:unk|s|bos|eos|pad)>)(?:/?[A-Za-z][\w:-]*(?:\s[^<>]*)?/?|!--.*)>.*")
 _RULE = re.compile(r"\s*\|?\s*:?-{3,}:?\s*(?:\|\s*:?-{3,}:?\s*)+\|?\s*")
 _FASTTEXT = re.compile(rf"(?:^|\s){FASTTEXT}\S")
-# What is made of lines and is no text: name, what some line has, what this share of the lines has at least.
+# What is made of lines and is no text: name, what the first line begins with, what more than a share of lines are.
 _OTHERS = (
     ("YAML", re.compile(r"\s*-\s+[A-Za-z_][\w-]*:(?:\s|$)"), re.compile(r"\s+[A-Za-z_][\w-]*:(?:\s|$)"), 0.25),
     ("SVMlight's numbers", re.compile(r""), re.compile(r"\s*[-+]?\d+(?:\.\d+)?(?:\s+\d+:[-+.\deE]+)+\s*"), 0.5),

@@ -94,7 +94,7 @@ class Progress:
             left = self._max_steps - step
             seconds = (time.monotonic() - self._timed_from) / TIMED * left
             if left > TIMED:
-                self.say(f"about {int(seconds) // 60}:{int(seconds) % 60:02d} for the other {left:,} iterations")
+                self.say(f"about {_minutes(seconds)} for the other {left:,} iterations")
 
     def update(self, step: int, text: str, *, force: bool = False) -> None:
         """Show the state after `step` iterations."""
@@ -103,7 +103,7 @@ class Progress:
         elif self._enabled and (force or time.monotonic() - self._last >= QUIET_INTERVAL):
             self._last = time.monotonic()
             left = (self._last - self._start_time) / max(1, step - self._begin) * (self._max_steps - step)
-            say(f"{step}/{self._max_steps}  {text}  {int(left) // 60}:{int(left) % 60:02d} left")
+            say(f"{step}/{self._max_steps}  {text}  {_minutes(left)} left")
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
@@ -116,6 +116,11 @@ class Progress:
         """Take the bar away."""
         if self._bar is not None:
             self._bar.stop()
+
+
+def _minutes(seconds: float) -> str:
+    """Minutes and seconds, m:ss."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def tensorboard_writer(folder: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,8 @@ Array = Any
 SMOOTHING = 0.1
 #: Sentences that symbols are found from, at most; the others are told their symbol.
 MAX_SENTENCES = 20_000
+#: Iterations of k-means.
+KMEANS_ITERATIONS = 25
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,10 @@ class Bags:
 
     def __getitem__(self, rows: Any) -> Bags:
         return Bags(self.words[rows], self.features[rows], self.tfidf[rows])
+
+    def at_most(self, n: int) -> Bags:
+        """Evenly spread sentences, no more than n."""
+        return self[:: max(1, -(-len(self) // n))]
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,17 @@ def log_softmax(scores: Array) -> Array:
     """Normalised logarithms along rows."""
     shifted = scores - scores.max(1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+
+
+def k_means(inputs: Array, n: int, seed: int, n_starts: int) -> Any:
+    """scikit-learn's k-means of rows, the best of `n_starts`."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        # fewer distinct sentences than clusters, or not settled yet
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return KMeans(n, n_init=n_starts, max_iter=KMEANS_ITERATIONS, random_state=seed % 2**32).fit(inputs)
 
 
 def word_scores(words: Array, shares: Array) -> Array:

@@ -34,7 +34,7 @@ def choose_n_symbols(bags: Bags, *, seed: int, say: Callable[[str], None]) -> in
     from sklearn.metrics import adjusted_mutual_info_score
     from threadpoolctl import threadpool_limits
 
-    bags = bags[:: max(1, -(-len(bags) // STABILITY_SENTENCES))]
+    bags = bags.at_most(STABILITY_SENTENCES)
     candidates = [n for n in CANDIDATES if n * LEAST_PER_SYMBOL <= len(bags)] or [max(1, min(2, len(bags) // 2))]
     agreement = {}
     with threadpool_limits(1):

@@ -9,7 +9,6 @@ Ghosh, Cluster Ensembles, JMLR 3, 2002), and taught once more.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Literal
 
@@ -22,14 +21,15 @@ from svebm_ext.training.guides.bags import (
     Bags,
     Guide,
     expectation_maximisation,
+    k_means,
     log_softmax,
     word_scores,
 )
 from svebm_ext.training.guides.merging import merged
 from svebm_ext.training.guides.wording import by_wording, is_worded
 
-#: Starts of either kind, their iterations of k-means, and rounds of EM of each; how many of either kind vote.
-STARTS, START_ITERATIONS, EM_ROUNDS, VOTERS = 3, 25, 15, 2
+#: Starts of either kind, and rounds of EM of each; how many of either kind vote.
+STARTS, EM_ROUNDS, VOTERS = 3, 15, 2
 #: Clusters that are merged: so many for each symbol, and at least so many.
 FINE_PER_SYMBOL, LEAST_FINE = 2, 100
 #: Rounds of teaching before and after the vote, and of EM in each of these.
@@ -44,15 +44,7 @@ SCALE, DROPOUT, ITERATIONS, BATCH, RATE, DECAY = 4.0, 0.5, 200, 1024, 0.02, 1e-3
 
 def clusters(features: Array, n: int, seed: int, n_starts: int = 1) -> Array:
     """One-hot shares [N, n] of k-means of the features, the best of `n_starts`."""
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", ConvergenceWarning
-        )  # fewer distinct sentences than clusters, or not settled yet
-        found = KMeans(n, n_init=n_starts, max_iter=START_ITERATIONS, random_state=seed % 2**32).fit(features)
-    return np.eye(n, dtype=np.float32)[found.labels_]
+    return np.eye(n, dtype=np.float32)[k_means(features, n, seed, n_starts).labels_]
 
 
 def without_empty(features: Array, shares: Array, seed: int) -> Array:
@@ -108,7 +100,7 @@ def find_symbols(
     """
     from threadpoolctl import threadpool_limits
 
-    bags = bags[:: max(1, -(-len(bags) // MAX_SENTENCES))]
+    bags = bags.at_most(MAX_SENTENCES)
     with threadpool_limits(1):  # sums of several threads end differently each time; a resumed run must not
         if group_by == "wording" or (
             group_by == "auto"

@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from svebm_ext.training.guides.bags import Array, Bags, Guide, log_softmax
+from svebm_ext.training.guides.bags import Array, Bags, Guide, k_means, log_softmax
 
 #: Sentences that are looked at, and pairs of halves of them for either kind.
 SENTENCES, WORDING_PAIRS, TOPIC_PAIRS = 8000, 4, 2
 #: Agreement by wording, as a multiple of that by topics, from which on wording is taken. Of twelve corpora the one with
 #: classes of wording has 1.4; those with topics have 0 to 1.13.
 PREFERRED = 1.25
-#: Starts of k-means, of which the best counts, and their iterations.
-STARTS, ITERATIONS = 3, 25
+#: Starts of k-means, of which the best counts.
+STARTS = 3
 #: Mean probability of the likeliest symbol, that the guide is as certain as the one of topics.
 CERTAINTY = 0.9
 
@@ -33,15 +33,7 @@ def by_wording(bags: Bags, n_symbols: int, seed: int) -> Guide:
         n_symbols: K, at most as many as there are sentences.
         seed: of k-means.
     """
-    import warnings
-
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct sentences than symbols
-        learner = KMeans(n_symbols, n_init=STARTS, max_iter=ITERATIONS, random_state=seed % 2**32).fit(bags.tfidf)
-    centres = learner.cluster_centers_.astype(np.float32)
+    centres = k_means(bags.tfidf, n_symbols, seed, STARTS).cluster_centers_.astype(np.float32)
     bias = -0.5 * (centres**2).sum(1)
     scores = bags.tfidf @ centres.T + bias
     sharpness = 1.0
@@ -71,7 +63,7 @@ def is_worded(
     Source: the stability of Lange, Roth, Braun & Buhmann, Stability-Based Validation of Clustering Solutions, Neural
     Computation 16, 2004.
     """
-    bags = bags[:: max(1, -(-len(bags) // SENTENCES))]
+    bags = bags.at_most(SENTENCES)
     if n_symbols < 2 or len(bags) < 4 * n_symbols:
         return False
     wording = agreement(bags, WORDING_PAIRS, lambda part, start: by_wording(part, n_symbols, start), seed)
