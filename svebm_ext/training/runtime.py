@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from importlib import import_module
 
 import torch
 import torch.distributed as dist
@@ -170,6 +171,9 @@ def _join(backend: str, world_size: int) -> None:
             f"WORLD_SIZE: {world_size} processes in the environment, but no {', '.join(missing)}; start them with "
             "torchrun, or unset WORLD_SIZE to train with one process"
         )
+    # This module of torch, which the optimisers import, keeps the group of that moment as default arguments. The group
+    # and its threads would outlive stop(), and now and again such a thread aborts the process at its end.
+    import_module("torch.distributed.nn.functional")
     try:
         dist.init_process_group(backend)
     except (RuntimeError, ValueError) as error:

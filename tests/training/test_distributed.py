@@ -24,6 +24,8 @@ config = from_dict(json.loads(Path(sys.argv[1]).read_text()))
 runtime = Runtime.start("cpu")
 train(config, Path(sys.argv[2]), runtime=runtime)
 runtime.stop()
+threads = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+assert not [name for name in threads if "gloo" in name], threads  # one left can abort the process at its end
 """
 
 
@@ -68,9 +70,14 @@ def together(arguments, world_size):
         }
         command = [sys.executable, "-W", "ignore", *arguments]
         processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
-    for process in processes:
-        _, error = process.communicate(timeout=180)
-        assert process.returncode == 0, error
+    try:
+        for process in processes:
+            _, error = process.communicate(timeout=180)
+            assert process.returncode == 0, error
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
 
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch was built without distributed")
