@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ class Arguments:
 
     data: DataConfig
     evaluation: EvaluationConfig
+    all: bool = False
+    """Print every measure, not only those that are read first."""
     json: bool = False
     """Print metrics.json instead of a table."""
     seed: int = 0
@@ -53,7 +56,8 @@ def main(arguments: Sequence[str]) -> None:
     check_numbers(options, seed=(0, LARGEST_SEED))
     run = Path(given)
     config = read_run_config(run)
-    show_document = show_as_json if options.json else print_document
+    in_groups = functools.partial(print_document, all_measures=options.all)
+    show_document: Callable[[dict[str, Any]], None] = show_as_json if options.json else in_groups
     if config.model.kind == "points":
         if options.data != config.data:
             raise ConfigError(f"--data: {run} is a model of points, which are generated; expected no options of data")
@@ -84,11 +88,11 @@ def show_as_json(document: dict[str, Any]) -> None:
     show(printable_json(json.dumps(document, indent=2)))
 
 
-def print_document(document: dict[str, Any]) -> None:
+def print_document(document: dict[str, Any], *, all_measures: bool = False) -> None:
     """Print metrics.json as a table."""
-    from svebm_ext.evaluation.evaluate_model import print_summary
+    from svebm_ext.evaluation.summary import print_summary
 
-    print_summary(document)
+    print_summary(document, all_measures=all_measures)
 
 
 if __name__ == "__main__":

@@ -157,7 +157,8 @@ def _train_text(config: Config, options: Arguments, out: Path, runtime: Runtime)
         return
     show(f"{config.preset}: trained, in {out}")
     if options.evaluate:
-        from svebm_ext.evaluation.evaluate_model import evaluate_run, print_summary
+        from svebm_ext.evaluation.evaluate_model import evaluate_run
+        from svebm_ext.evaluation.summary import print_summary
 
         evaluate_run(out, model, corpus, show=print_summary)
 

@@ -32,6 +32,12 @@ COMMANDS = {
     "experiments": experiments,
 }
 
+#: Titles of corpora, by the name that a configuration has for them.
+CORPORA = {
+    "assistant": "Requests to an assistant: the embedded corpus", "lines": "Text of your own", "ptb": "Penn Treebank",
+    "dd": "DailyDialog", "smd": "Stanford multi-domain dialogs", "yelp": "Yelp", "agnews": "AG News",
+    "the plane": "Densities of the plane",
+}  # fmt: skip
 #: Options of other programs that the pages mention.
 FOREIGN_OPTIONS = {
     "--help", "--json", "--smoke", "--nproc-per-node", "--no-deps", "--force-reinstall", "--build", "--test-dir",
@@ -118,11 +124,16 @@ def metrics_table():
 
 
 def presets_table():
-    rows = ["| preset | what it trains |", "|---|---|"]
-    return "\n".join([*rows, *(f"| `{name}` | {text} |" for name, (text, _) in PRESETS.items())])
+    """Presets by corpus, each corpus under a heading of its own."""
+    groups: dict[str, list[str]] = {}
+    for name, (text, config) in PRESETS.items():
+        corpus = "the plane" if config.model.kind == "points" else config.data.corpus
+        groups.setdefault(CORPORA.get(corpus, corpus), []).append(f"| `{name}` | {text} |")
+    pages = [[f"## {title}", "", "| preset | what it trains |", "|---|---|", *rows, ""] for title, rows in groups.items()]
+    return "\n".join(line for page in pages for line in page).strip()
 
 
-TABLES = {"metrics": ("docs/metrics.md", metrics_table), "presets": ("README.md", presets_table)}
+TABLES = {"metrics": ("docs/metrics.md", metrics_table), "presets": ("docs/presets.md", presets_table)}
 
 
 def between_marks(text, name):

@@ -11,7 +11,7 @@ import pytest
 
 import svebm_ext
 from svebm_ext import terminal
-from svebm_ext.evaluation.evaluate_model import print_summary
+from svebm_ext.evaluation.summary import print_summary
 from svebm_ext.evaluation.report import ReportContext, metrics_document, render_report
 from svebm_ext.training.loggers import Progress
 

@@ -1,4 +1,4 @@
-"""All measures of a trained text model on a test split, in order; what `python -m svebm_ext.evaluate` prints."""
+"""All measures of a trained text model on a test split, in order; what `python -m svebm_ext.evaluate` does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from svebm_ext.evaluation.evaluator import Evaluator
 from svebm_ext.evaluation.report import ReportContext, metrics_document, write_document
 from svebm_ext.files import folder_is_gone, write_whole
 from svebm_ext.measures.classification import ReliabilityBin
-from svebm_ext.measures.documentation import METRIC_DOCUMENTATION
 from svebm_ext.models.svebm import SVEBM
 
 
@@ -86,30 +85,6 @@ def _write(folder: Path, model: SVEBM, found: Evaluation, document: dict[str, An
         write_whole(folder / name, page)
     write_whole(folder / CARD, model_card(model, document))
     _plot(folder, found.reliability, say)
-
-
-def print_summary(document: dict[str, Any]) -> None:
-    """Print what was found in plain sentences, then the measures as a table of name, value, unit."""
-    for line in document["about"]["summary"]:
-        terminal.show(line)
-    if document["about"]["summary"]:
-        terminal.show()
-    for key, value in document.items():
-        if key not in METRIC_DOCUMENTATION:
-            continue
-        rows = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value}
-        for name, number in rows.items():
-            terminal.show(f"{name:48s} {_number(number):>12s}  {METRIC_DOCUMENTATION[key].unit}")
-    for warning in document["about"]["warnings"]:
-        terminal.show(f"warning: {warning}")
-    for note in document["about"]["notes"]:
-        terminal.show(f"note: {note}")
-
-
-def _number(value: Any) -> str:
-    if isinstance(value, list):
-        return " to ".join(map(_number, value))
-    return "–" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def _plot(folder: Path, reliability: Sequence[ReliabilityBin], say: Callable[[str], None] = terminal.say) -> None:

@@ -1,12 +1,13 @@
 """`python -m svebm_ext.experiments EXPERIMENT`: train and measure the rows of a table or figure of the paper.
 
 A row is a configuration and a run folder. Rows that are finished are kept, and a row that was interrupted is taken up
-where it stopped: give the same command again. One file an experiment: `table1`, `ablation`, `table2`, `smd`, `yelp`,
-`agnews`, `figure2`, `own-text`; what they share is in `rows` (how runs are made) and `table` (what is made of them).
+where it stopped: give the same command again. One file an experiment; what they share is in `rows` (how runs are made)
+and `table` (what is made of them). `index` makes the overview of results/.
 """
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,17 @@ from svebm_ext.experiments.ablation import ABLATION
 from svebm_ext.experiments.agnews import AGNEWS
 from svebm_ext.experiments.figure2 import FIGURE2
 from svebm_ext.experiments.own_text import OWN_TEXT
-from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Run, finished, note_failure, run_all
+from svebm_ext.experiments.rows import (
+    Budget,
+    Experiment,
+    Place,
+    Results,
+    Run,
+    finished,
+    note_failure,
+    run_all,
+    write_rows,
+)
 from svebm_ext.experiments.smd import TABLE3
 from svebm_ext.experiments.table1 import TABLE1
 from svebm_ext.experiments.table2 import TABLE2
@@ -29,14 +40,23 @@ from svebm_ext.files import check_folder_takes_files
 from svebm_ext.terminal import flush_output, say, show
 
 EXPERIMENTS: dict[str, Experiment] = {
-    "ptb": TABLE1,
-    "ptb-ablation": ABLATION,
-    "dd": TABLE2,
-    "smd": TABLE3,
-    "yelp": YELP,
-    "agnews": AGNEWS,
+    "table1-ptb": TABLE1,
+    "table1-ptb-ablation": ABLATION,
+    "table2-dailydialog": TABLE2,
+    "table3-smd": TABLE3,
+    "table6-yelp": YELP,
+    "table8-agnews": AGNEWS,
     "figure2": FIGURE2,
     "own-text": OWN_TEXT,
+}
+#: Names that experiments had before 0.2.0; they go on working.
+FORMER_NAMES = {
+    "ptb": "table1-ptb",
+    "ptb-ablation": "table1-ptb-ablation",
+    "dd": "table2-dailydialog",
+    "smd": "table3-smd",
+    "yelp": "table6-yelp",
+    "agnews": "table8-agnews",
 }
 
 
@@ -56,7 +76,8 @@ class Arguments:
     """Rows, or groups of rows, to make (default: all). The report shows all finished rows of the folder."""
     budget: Budget = "cpu"
     """smoke: a few iterations of small networks, to see that it works; cpu: sized for two cores; long: four times the
-    iterations of cpu (ptb), or all lines (own-text); paper: the paper's."""
+    iterations of cpu (table1-ptb), or all lines (own-text); 30-epochs: as preset ptb (table1-ptb); paper: the
+    paper's."""
     seeds: int = 1
     """Training seeds of every row: SEED, SEED + 1, and so on, this many."""
     seed: int = 0
@@ -85,10 +106,13 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[str, Arguments]:
         prog="python -m svebm_ext.experiments EXPERIMENT",
         description=f"Train and measure the rows of a table or figure.\n\nExperiments and their rows:\n{listed}",
     )
+    name = FORMER_NAMES.get(name or "", name)
     if name not in EXPERIMENTS:
         raise ConfigError(f"EXPERIMENT: {name!r} given; expected one of {', '.join(EXPERIMENTS)}")
     known, groups = _names(EXPERIMENTS[name]), EXPERIMENTS[name].groups
-    options = replace(options, rows=tuple(row for given in options.rows for row in groups.get(given, (given,))))
+    # Rows were once called w-.5, and are w-0.5.
+    given = [row if row in known else re.sub(r"-\.(?=\d)", "-0.", row) for row in options.rows]
+    options = replace(options, rows=tuple(row for one in given for row in groups.get(one, (one,))))
     unknown = [row for row in options.rows if row not in known]
     if unknown:
         raise ConfigError(
@@ -202,6 +226,8 @@ def write(
                 found.append((run, document))
     results = Results(budget, place, found, failures, left_out, final=show)
     paths = experiment.report(results)
+    if found:
+        paths.append(write_rows(results))
     if show:
         if experiment.show is not None:
             experiment.show(results)

@@ -41,6 +41,8 @@ MEASURES = (
     "adjusted_mutual_information", "homogeneity", "homogeneity_chance", "adjusted_rand_index", "symbols_used",
     "nll_per_token", "accuracy", "seconds", "peak_mib", "n_symbols", "classes",
 )  # fmt: skip
+#: What somebody has written about these runs; where the folder has it, the report shows it below its own notes.
+REMARKS = "remarks.md"
 #: What is told of generated sentences, by the sentences: most probable words, sampled words, a trigram chain.
 MADE = {
     "greedy": "most probable words",
@@ -271,6 +273,8 @@ def report(results: Results) -> list[Path]:
     corpora = [corpus for corpus in TITLES if any(row["corpus"] == corpus for row in rows)]
     lines = ["# Text of one's own", ""]
     lines += [text for note in notes(results.budget, corpora) for text in (note, "")]
+    if (out / REMARKS).exists():
+        lines += [(out / REMARKS).read_text(encoding="utf-8").strip(), ""]
     compared = comparison_cells(rows)
     if len(compared) > 1:
         lines += ["## SVEBM-IB beside the best plain row", *_table(compared)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import time
 import traceback
@@ -21,10 +22,12 @@ from svebm_ext.training.points import SAMPLES
 from svebm_ext.training.run import FITTED, read_run_config
 from svebm_ext.training.runtime import Runtime
 
-Budget = Literal["smoke", "cpu", "long", "paper"]
+Budget = Literal["smoke", "cpu", "long", "30-epochs", "paper"]
 
-#: Options that say where a run is made, not what it is: a row may be taken up with others.
-PLACE = ("data.root", "training.device")
+#: Options that say where a run is made, or what it is called, not what it is: a row may be taken up with others.
+PLACE = ("data.root", "training.device", "preset")
+#: All finished rows of a folder, one line each: what each is, and what was measured.
+ROWS = "rows.jsonl"
 #: Left in the folder of a run that failed: what was raised, and where.
 FAILURE = "failure.txt"
 
@@ -282,6 +285,30 @@ def run_all(
             (run.folder / FAILURE).unlink(missing_ok=True)
         after(failures)
     return failures
+
+
+def write_rows(results: Results) -> Path:
+    """Write rows.jsonl: a line for each finished run, with its configuration and all that was measured.
+
+    Keys of a line: `row`, `seed`, `budget`, `config` (as in config.json, without where data and device were) and
+    `measures` (metrics.json).
+    """
+    lines = []
+    for run, document in results.documents:
+        config = to_dict(run.config)
+        config["data"]["root"], config["training"]["device"] = None, "auto"
+        for name in ("train", "test"):
+            if config["data"][name] is not None:
+                config["data"][name] = Path(config["data"][name]).name
+        line = {"row": run.row.name, "seed": run.config.seed, "budget": results.budget}
+        lines.append(json.dumps(line | {"config": config, "measures": document}, ensure_ascii=False))
+    write_whole(results.place.out / ROWS, "".join(f"{line}\n" for line in lines))
+    return results.place.out / ROWS
+
+
+def read_rows(folder: Path) -> list[dict[str, Any]]:
+    """Lines of a folder's rows.jsonl, see `write_rows`."""
+    return [json.loads(line) for line in (folder / ROWS).read_text(encoding="utf-8").splitlines()]
 
 
 def note_failure(folder: Path, error: Exception) -> str:

@@ -51,6 +51,8 @@ FURTHER = (
     Measure("homogeneity.speaker", "speaker", 3),
     Measure("homogeneity_chance.speaker", "speaker, chance", 3),
 )
+#: Measures of the overview of all results.
+INDEXED = (*MEASURES[:4], MEASURES[5])
 #: The paper's Table 3: figures of PUBLISHED by row.
 PUBLISHED = tuple(measure.key for measure in MEASURES if measure.published)
 PAPER = {

@@ -1,5 +1,6 @@
 """What the evaluation of text of one's own says: beside the plain way, in plain sentences first."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -8,8 +9,10 @@ from tiny_runs import tiny_config, write_corpus
 
 from svebm_ext.data.corpora import load_configured
 from svebm_ext.data.documents import choose_labelled
-from svebm_ext.evaluation.evaluate_model import evaluate_run, print_summary
+from svebm_ext.evaluation.evaluate_model import evaluate_run
+from svebm_ext.evaluation.summary import print_summary, summary_lines
 from svebm_ext.judges.plain import tfidf_kmeans, tfidf_logistic_regression
+from svebm_ext.measures.documentation import METRIC_DOCUMENTATION
 from svebm_ext.measures.latent import cluster_agreement
 from svebm_ext.training.run import train
 
@@ -124,16 +127,44 @@ def test_sentences_of_each_topic_are_of_model_and_chain(unlabelled):
     assert all(chain and set(chain) <= words for chain in chains)
 
 
-def test_the_summary_is_printed_before_the_table(unlabelled, classified, capsys):
+def test_the_summary_is_printed_before_the_groups(unlabelled, classified, capsys):
     for document, *_ in (unlabelled, classified):
         print_summary(document)
         lines = capsys.readouterr().out.splitlines()
         summary = document["about"]["summary"]
-        assert lines[: len(summary) + 1] == [*summary, ""]
-        assert lines[len(summary) + 1].split()[0] == "nll"
+        assert lines[: len(summary) + 2] == [*summary, "", "likelihood"]
+        table = [line for line in lines[len(summary) + 1 :] if not line.startswith(("warning", "note"))]
+        assert len(table) <= 25 and max(map(len, table)) <= 80
+        shown = [line.split()[0] for line in table if line.startswith("  ")]
+        (rest,) = (int(line.split()[0]) for line in table if " more with evaluate --all" in line)
+        measured = [key for key in METRIC_DOCUMENTATION if document.get(key) is not None]
+        assert len(shown) + rest == len(measured) and {"nll", "bleu", "symbols_used", "wkl"} <= set(shown)
     low, high = document["accuracy_interval"]
-    (row,) = (line for line in lines if line.startswith("accuracy_interval"))
-    assert row.split() == ["accuracy_interval", f"{low:.4f}", "to", f"{high:.4f}", "share"]
+    (row,) = (line for line in lines if line.startswith("  accuracy_interval"))
+    assert row.split() == ["accuracy_interval", f"{low:.4g}", "to", f"{high:.4g}", "share"]
+
+
+def test_all_measures_are_printed_if_asked(classified, capsys):
+    document, *_ = classified
+    print_summary(document, all_measures=True)
+    lines = capsys.readouterr().out.splitlines()
+    for key in METRIC_DOCUMENTATION:
+        found = [line for line in lines if re.match(rf"{key}(\.\S+)? ", line)]
+        assert bool(found) == (key in document), key
+
+
+def test_labels_share_a_line_where_they_fit_and_have_one_each_where_not():
+    def lines(homogeneity):
+        about = {"summary": [], "warnings": ["w"], "notes": ["n"]}
+        return summary_lines({"homogeneity": homogeneity, "nll": 13.248, "about": about})
+
+    name = "homogeneity"
+    assert lines({"act": 0.5})[3].split() == [name, "0.5", "0-1"]
+    assert lines({"act": 0.51234, "domain": None})[3].split(maxsplit=1) == [name, "act 0.5123, domain –"]
+    long = lines({"a" * 20: 0.1, "b" * 20: 0.2})
+    assert [line.split()[:2] for line in long[3:5]] == [[f"{name}.{'a' * 20}", "0.1"], [f"{name}.{'b' * 20}", "0.2"]]
+    assert long[:3] == ["likelihood", "  nll                                      13.25  nats/sentence", "symbols"]
+    assert long[5:] == ["warning: w", "note: n"]
 
 
 def test_topics_are_shown_of_test_texts_where_there_are_enough(tmp_path, monkeypatch):

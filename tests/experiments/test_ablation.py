@@ -42,6 +42,6 @@ def test_from_the_command_to_the_report(tmp_path):
     place = ["--data.root", str(tmp_path), "--out", str(out), "--device", "cpu"]
     experiments.main(["ptb-ablation", "--budget", "smoke", "--rows", "vae", "w-.5", *place])
     rows = json.loads((out / "report.json").read_text())
-    assert [row["row"] for row in rows] == ["w-.5", "vae"]
+    assert [row["row"] for row in rows] == ["w-0.5", "vae"]
     assert all(row["nll"] > 0 for row in rows) and rows[1]["mi"] is None
-    assert "| w-.5 |" in (out / "report.md").read_text()
+    assert "| w-0.5 |" in (out / "report.md").read_text()
