@@ -8,8 +8,11 @@ import dataclasses
 import functools
 import importlib
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 import typing
 from pathlib import Path
 
@@ -129,11 +132,57 @@ def presets_table():
     for name, (text, config) in PRESETS.items():
         corpus = "the plane" if config.model.kind == "points" else config.data.corpus
         groups.setdefault(CORPORA.get(corpus, corpus), []).append(f"| `{name}` | {text} |")
-    pages = [[f"## {title}", "", "| preset | what it trains |", "|---|---|", *rows, ""] for title, rows in groups.items()]
+    heading = ["", "| preset | what it trains |", "|---|---|"]
+    pages = [[f"## {title}", *heading, *rows, ""] for title, rows in groups.items()]
     return "\n".join(line for page in pages for line in page).strip()
 
 
-TABLES = {"metrics": ("docs/metrics.md", metrics_table), "presets": ("docs/presets.md", presets_table)}
+def measured_speed(report, case):
+    """Times as fast as the fastest plain PyTorch: (fp32, rounded operands), of the last such case of a report."""
+    milliseconds = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+    ours = {"native": 0, "this package": 0, "native fast": 1, "native, bf16": 1, "this package, bf16": 1}
+    times: dict[str, float] = {}
+    for line in (ROOT / "bench" / "results" / report).read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if cells[0].startswith(case) and len(cells) > 2:
+            number, unit = cells[2].split()
+            times[cells[1]] = float(number) * milliseconds[unit]
+    others = {*ours, "jax", "packed, reference ops", "plain PyTorch, bf16"}
+    rivals = [name for name in times if name not in others]
+    plain = min(times[name] for name in rivals)
+    return tuple(plain / times[name] for place in (0, 1) for name in times if ours.get(name) == place)
+
+
+#: Lines of the table of speed: what, and its name in the reports of a CPU and of a GPU.
+SPEED = (
+    ("60 Langevin steps, 512 chains", "langevin, {}, 40x200x20-gelu-512"),
+    ("40 greedy words, 32 sentences", "gru_decode, {}, B32 greedy"),
+    ("training step, 32 sentences", "training step, {}, batch 32:"),
+)
+
+
+def speed_table():
+    lines = ["| | 2 CPU cores (Zen 4) | H200 |", "|---|---|---|"]
+    for title, case in SPEED:
+        cells = []
+        for report, device in (("cpu-epyc-2-cores.md", "cpu"), ("gpu-h200.md", "cuda")):
+            cells.append(" / ".join(f"{ratio:.1f}" for ratio in measured_speed(report, case.format(device))))
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def results_table():
+    from svebm_ext.experiments.index import headline_table
+
+    return headline_table(ROOT / "results")
+
+
+TABLES = {
+    "metrics": ("docs/metrics.md", metrics_table),
+    "presets": ("docs/presets.md", presets_table),
+    "results": ("README.md", results_table),
+    "speed": ("README.md", speed_table),
+}
 
 
 def between_marks(text, name):
@@ -285,6 +334,123 @@ def test_own_metrics_are_named_nowhere_else():
 def test_versions_agree():
     assert f"version: {svebm_ext.__version__}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f"## [{svebm_ext.__version__}]" in text_of(ROOT / "CHANGELOG.md")
+
+
+# The front door --------------------------------------------------------------------------------------------------
+
+README = ROOT / "README.md"
+
+
+def prose(text):
+    """Text without code, targets of links and tables made from sources."""
+    for name in ("results", "speed"):
+        text = text.replace(between_marks(text, name)[0], "")
+    text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    text = re.sub(r"^    .*$|^\[[^]]+\]: .*$", "", text, flags=re.MULTILINE)
+    return re.sub(r"`[^`]*`|\]\([^)]*\)", "", text)
+
+
+def numbers(text):
+    return re.findall(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?", text)
+
+
+#: Numbers of README's prose, and where each comes from.
+SOURCES = {
+    "2021": lambda: text_of(ROOT / "CITATION.cff"),
+    "3.10": lambda: text_of(ROOT / "pyproject.toml"),
+    "2.4": lambda: text_of(ROOT / "pyproject.toml"),
+    "0": lambda: "p(y, z) has N(z; 0, I)",
+}
+
+
+def test_the_readme_is_short():
+    lines = text_of(README).splitlines()
+    assert len(lines) <= 130 and max(map(len, lines)) <= 120
+    visible = re.sub(r"```.*?```", "", text_of(README), flags=re.DOTALL)
+    visible = re.sub(r"^    .*$|^\[[^]]+\]: .*$|`[^`]*`|\]\([^)]*\)", "", visible, flags=re.MULTILINE)
+    assert len(numbers(visible)) <= 60
+
+
+def test_numbers_of_the_readme_have_a_source():
+    """Tables are compared with what they are made of above; what is left is in SOURCES."""
+    for number in numbers(prose(text_of(README))):
+        assert number in SOURCES, number
+        assert number in SOURCES[number](), number
+
+
+def console(text):
+    """(command, lines of output) of blocks that show a terminal."""
+    found = []
+    for block in code_blocks(text, "console"):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                found.append((line[2:], []))
+            else:
+                found[-1][1].append(line)
+    return found
+
+
+def shape(line):
+    """A line of output without its numbers, of which another machine has others."""
+    return re.sub(r"\d[\d,.]*", "#", " ".join(line.split()))
+
+
+def follows(shown, printed):
+    """Whether printed lines have the shown ones in their order; `...` stands for lines or for the end of one."""
+    printed = iter([shape(line) for line in printed])
+    for line in shown:
+        start = shape(line.removesuffix("..."))
+        if start and not any(one.startswith(start) if line.endswith("...") else one == start for one in printed):
+            return False
+    return True
+
+
+def test_lines_that_do_not_follow_are_noticed():
+    printed = ["a 1.5", "b", "c and more"]
+    assert follows(["a 2", "...", "c ..."], printed) and follows(["b"], printed)
+    assert not follows(["b", "a 1.5"], printed) and not follows(["c"], printed) and not follows(["d ..."], printed)
+
+
+def test_output_in_the_readme_is_what_the_commands_print(tmp_path, monkeypatch):
+    """The commands run as they stand, except that the training is a short one: words are compared, numbers are not."""
+    short = (
+        " --training.max-steps 20 --training.validate-every 20 --training.prior-steps 10 --training.sample-every 0"
+        " --evaluation.max-sentences 20 --evaluation.importance-samples 2 --evaluation.frequency-samples 100"
+        " --evaluation.log-z-chains 32 --evaluation.log-z-temperatures 10"
+    )
+    commands = console(text_of(README))
+    assert len(commands) >= 4
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    for command, shown in commands:
+        command = command.replace("python ", f"{shlex.quote(sys.executable)} ")
+        whole = command + short if "svebm_ext.train" in command else command
+        done = subprocess.run(
+            ["bash", "-c", whole], cwd=tmp_path, env=environment, text=True, timeout=300, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if "explore" in command else None,
+        )  # fmt: skip
+        assert done.returncode == 0
+        printed = done.stdout.splitlines()
+        if "generate" in command:  # sentences of another model
+            assert len(printed) == len(shown) and all(printed)
+        else:
+            assert follows(shown, printed), (command, printed)
+
+
+def test_python_in_the_readme_runs(tmp_path, monkeypatch, capsys):
+    """With a model in the place of the run; shapes and lengths are compared where they are printed."""
+    from tiny_runs import tiny_config, write_corpus
+
+    from svebm_ext.training.run import train as train_run
+
+    (block,) = code_blocks(text_of(README))
+    train_run(tiny_config(write_corpus(tmp_path)), tmp_path / "runs/assistant-seed0")
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    exec(compile(block.replace("symbol=10", "symbol=1"), "README.md", "exec"), {})
+    shown = [line.removeprefix("# ") for line in block.splitlines() if line.startswith("# ")]
+    printed = capsys.readouterr().out.splitlines()
+    kinds = [re.sub(r"'[^']*'|[\d.]+", "_", line) for line in shown]
+    assert all(kind in [re.sub(r"'[^']*'|\"[^\"]*\"|[\d.]+", "_", line) for line in printed] for kind in kinds), printed
 
 
 def rewrite_tables():

@@ -11,8 +11,8 @@ import pytest
 
 import svebm_ext
 from svebm_ext import terminal
-from svebm_ext.evaluation.summary import print_summary
 from svebm_ext.evaluation.report import ReportContext, metrics_document, render_report
+from svebm_ext.evaluation.summary import print_summary
 from svebm_ext.training.loggers import Progress
 
 HOSTILE = "\x1b]0;owned\x07\x1b[31m a\x9bb\x7f \u202ex\u2066"

@@ -48,27 +48,44 @@ def print_summary(document: Mapping[str, Any], *, all_measures: bool = False) ->
 def _group_lines(document: Mapping[str, Any]) -> list[str]:
     lines, shown = [], 0
     for title, keys in GROUPS.items():
-        own = [line for key in keys if document.get(key) is not None for line in _lines(key, document[key])]
-        shown += sum(document.get(key) is not None for key in keys)
-        lines += [title, *own] if own else []
+        own = {key: document[key] for key in keys if document.get(key) is not None}
+        shown += len(own)
+        lines += [title, *_lines(own)] if own else []
     others = sum(key in METRIC_DOCUMENTATION and value is not None for key, value in document.items()) - shown
     if others:
         lines.append(f"{others} more with evaluate --all, and in report.md with their meaning")
     return lines
 
 
-def _lines(key: str, value: Any) -> list[str]:
-    """A measure in one line, those of several labels after each other."""
-    unit = METRIC_DOCUMENTATION[key].unit
-    if not isinstance(value, Mapping):
-        return [f"  {key:{NAME}s} {_number(value):>10s}  {unit}"]
-    numbers = {name: _number(number) for name, number in value.items()}
-    if len(numbers) == 1:
-        return [f"  {key:{NAME}s} {next(iter(numbers.values())):>10s}  {unit}"]
-    text = ", ".join(f"{name} {number}" for name, number in numbers.items())
-    if NAME + 3 + len(text) <= WIDTH:
-        return [f"  {key:{NAME}s} {text}"]
-    return [f"  {f'{key}.{name}':{NAME}s} {number:>10s}  {unit}" for name, number in numbers.items()]
+def _lines(measures: Mapping[str, Any]) -> list[str]:
+    """A line a measure; those of several labels are a table below the others, a column a label, where it fits."""
+    plain: dict[str, Any] = {}
+    by_label: dict[str, Mapping[str, Any]] = {}
+    for key, value in measures.items():
+        if isinstance(value, Mapping) and len(value) > 1:
+            by_label[key] = value
+        else:
+            plain[key] = next(iter(value.values()), None) if isinstance(value, Mapping) else value
+    lines = [_line(key, value, METRIC_DOCUMENTATION[key].unit) for key, value in plain.items()]
+    labels = list(dict.fromkeys(label for value in by_label.values() for label in value))
+    columns = [max(len(label), 10) for label in labels]
+    if NAME + 2 + sum(width + 1 for width in columns) > WIDTH:
+        return lines + [
+            _line(f"{key}.{label}", number, METRIC_DOCUMENTATION[key].unit)
+            for key, value in by_label.items()
+            for label, number in value.items()
+        ]
+    rows = {"": dict(zip(labels, labels, strict=True))} if by_label else {}
+    for key, value in by_label.items():
+        rows[key] = {label: _number(value.get(label)) for label in labels}
+    for key, cells in rows.items():
+        row = " ".join(f"{cells[label]:>{width}s}" for label, width in zip(labels, columns, strict=True))
+        lines.append(f"  {key:{NAME}s} {row}")
+    return lines
+
+
+def _line(key: str, value: Any, unit: str) -> str:
+    return f"  {key:{NAME}s} {_number(value):>10s}  {unit}"
 
 
 def _every_line(document: Mapping[str, Any]) -> list[str]:

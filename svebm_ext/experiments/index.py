@@ -304,25 +304,25 @@ class Headline:
 _PTB, _DD, _SMD, _YELP, _AGNEWS = (table.places[0] for table in TABLES.values())
 HEADLINES = (
     Headline(
-        "Table 1, Penn Treebank", _PTB, OURS, {"rPPL ↓": table1.MEASURES[0], "BLEU ↑": table1.MEASURES[1]},
-        ("table1-ptb/long", "vae-w-0.5", "VAE of the same weight"),
+        "Table 1", _PTB, OURS, {"rPPL": table1.MEASURES[0], "BLEU": table1.MEASURES[1]},
+        ("table1-ptb/long", "vae-w-0.5", "VAE"),
         uncontrolled=("rppl",),  # the control's is by the small language model
     ),
     Headline(
-        "Table 2, DailyDialog", _DD, OURS, {"homogeneity of acts ↑": table2.MEASURES[2]},
-        ("table2-dailydialog", "k-means", "k-means of TF-IDF"),
+        "Table 2", _DD, OURS, {"homogeneity of acts": table2.MEASURES[2]},
+        ("table2-dailydialog", "k-means", "k-means"),
     ),
     Headline(
-        "Tables 3 to 5, dialogs", _SMD, OURS, {"BLEU, consensus ↑": smd.INDEXED[4]},
+        "Table 3", _SMD, OURS, {"BLEU of responses": smd.INDEXED[4]},
         ("table3-smd", "dgm-vae-i", "DGM-VAE + I"), ("response_bleu",),
     ),
     Headline(
-        "Tables 6 and 7, Yelp", _YELP, OURS, {"control, % ↑": yelp.MEASURES[0]},
+        "Table 6", _YELP, OURS, {"sentiment as asked, %": yelp.MEASURES[0]},
         ("table6-yelp", "dgm-vae-i", "DGM-VAE + I"),
     ),
     Headline(
-        "Table 8, AG News", _AGNEWS, "svebm-ib-guided-200", {"accuracy, 200 labels, % ↑": ACCURACIES[0]},
-        ("table8-agnews", "nb-em-200", "naive Bayes + EM"),
+        "Table 8", _AGNEWS, "svebm-ib-guided-200", {"accuracy, 200 labels, %": ACCURACIES[0]},
+        ("table8-agnews", "nb-em-200", "naive Bayes"),
     ),
 )  # fmt: skip
 
@@ -367,15 +367,15 @@ def headline_table(results: Path) -> str:
             if measure.key in one.uncontrolled:
                 control = None
             plain.append("–" if control is None else f"{control.value:.{measure.digits}f}")
-        words = command.removeprefix("python -m svebm_ext.experiments ").replace(" --data.root DIR", "")
+        words = re.sub(r" --(data\.root|seeds) \S+", "", command.removeprefix("python -m svebm_ext.experiments "))
         lines.append(
             table_row(
                 [
-                    f"[{one.title}](results/{one.place.folder}/{REPORT})",
+                    one.title,
                     ", ".join(one.measures),
                     ", ".join(theirs),
                     ", ".join(ours),
-                    f"{', '.join(plain)} ({one.control[2]})",
+                    f"{', '.join(plain)} {one.control[2]}",
                     f"`{words}`",
                 ]
             )
@@ -387,12 +387,16 @@ def headline_table(results: Path) -> str:
     lines.append(
         table_row(
             [
-                f"[Text of one's own](results/own-text/{REPORT})", f"AMI ↑, mean of {len(unlabelled)} corpora", "–",
-                f"{ours_mean:.3f}", f"{plain_mean:.3f} (the best of five)", "`own-text`",
+                "own text", f"AMI, mean of {len(unlabelled)} corpora", "–",
+                f"{ours_mean:.3f}", f"{plain_mean:.3f} best of five", "`own-text`",
             ]
         )
     )  # fmt: skip
-    return "\n".join(lines)
+    links = [f"[{one.title}](results/{one.place.folder})" for one in HEADLINES]
+    links.append("[own text](results/own-text)")
+    half = len(links) // 2
+    folders = [f"Folders: {', '.join(links[:half])},", f"{', '.join(links[half:])}."]
+    return "\n".join([*lines, "", *folders])
 
 
 # Notes ----------------------------------------------------------------------------------------------------------

@@ -34,9 +34,9 @@ JOINT = Config(
     optimiser=OptimiserConfig(prior_learning_rate=3e-4, schedule="plateau"),
     training=TrainingConfig(batch_size=30, max_steps=84_120, validate_every=1402),
 )
-# The energy after the networks: a VAE with w = 0.5 first, to whose z symbols and F are then fitted. Beside JOINT that is
-# better in likelihood and drawn samples, level in the rest, and cannot diverge (results/notes, ptb-12-epochs). 30
-# epochs in batches of 60; the last model is taken, since greedy samples go on getting better when the bound does not
+# The energy after the networks: a VAE with w = 0.5 first, to whose z symbols and F are then fitted. Beside JOINT that
+# is better in likelihood and drawn samples, level in the rest, and cannot diverge (results/notes, ptb-12-epochs).
+# 30 epochs in batches of 60; the last model is taken, since greedy samples go on getting better when the bound does not
 # (results/notes, ptb-30-epochs).
 PTB = replace(
     JOINT,

@@ -153,18 +153,20 @@ def test_all_measures_are_printed_if_asked(classified, capsys):
         assert bool(found) == (key in document), key
 
 
-def test_labels_share_a_line_where_they_fit_and_have_one_each_where_not():
+def test_several_labels_are_columns_where_they_fit():
     def lines(homogeneity):
         about = {"summary": [], "warnings": ["w"], "notes": ["n"]}
         return summary_lines({"homogeneity": homogeneity, "nll": 13.248, "about": about})
 
     name = "homogeneity"
-    assert lines({"act": 0.5})[3].split() == [name, "0.5", "0-1"]
-    assert lines({"act": 0.51234, "domain": None})[3].split(maxsplit=1) == [name, "act 0.5123, domain –"]
-    long = lines({"a" * 20: 0.1, "b" * 20: 0.2})
-    assert [line.split()[:2] for line in long[3:5]] == [[f"{name}.{'a' * 20}", "0.1"], [f"{name}.{'b' * 20}", "0.2"]]
-    assert long[:3] == ["likelihood", "  nll                                      13.25  nats/sentence", "symbols"]
-    assert long[5:] == ["warning: w", "note: n"]
+    one = lines({"act": 0.5})
+    assert one[:3] == ["likelihood", "  nll                                      13.25  nats/sentence", "symbols"]
+    assert one[3].split() == [name, "0.5", "0-1"] and one[4:] == ["warning: w", "note: n"]
+    two = lines({"act": 0.51234, "domain": None})
+    assert [line.split() for line in two[3:5]] == [["act", "domain"], [name, "0.5123", "–"]]
+    assert len(two[3]) == len(two[4]) and two[3].index("act") + 3 == two[4].index("0.5123") + 6
+    long = lines({"a" * 25: 0.1, "b" * 25: 0.2})
+    assert [line.split()[:2] for line in long[3:5]] == [[f"{name}.{'a' * 25}", "0.1"], [f"{name}.{'b' * 25}", "0.2"]]
 
 
 def test_topics_are_shown_of_test_texts_where_there_are_enough(tmp_path, monkeypatch):
