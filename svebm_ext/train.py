@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from svebm_ext.commands import describe, expanded, parse, run_command
 from svebm_ext.config import Config, validate, with_absolute_paths
 from svebm_ext.errors import ConfigError, Interrupted, RunStoppedError, SvebmError
-from svebm_ext.presets import PRESETS, preset
+from svebm_ext.presets import PRESETS, is_preset, preset
 from svebm_ext.terminal import show
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _positional(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     words: list[str] = []
     while rest and (rest[0] == "-" or not rest[0].startswith("-")):
         words.append(rest.pop(0))
-    if words and words[0] not in PRESETS and _is_file_name(words[0]):
+    if words and not is_preset(words[0]) and _is_file_name(words[0]):
         words.insert(0, "lines")
     if len(words) > 2:
         raise ConfigError(f"{words[2]!r}: expected a preset, one file and options; a further file is an option's value")

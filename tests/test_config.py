@@ -18,7 +18,7 @@ from svebm_ext.config import (
     validate,
 )
 from svebm_ext.errors import ConfigError
-from svebm_ext.presets import PRESETS, preset
+from svebm_ext.presets import FORMER_NAMES, PRESETS, is_preset, preset
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -33,6 +33,17 @@ def test_presets_are_valid_and_survive_json(name):
     else:
         with pytest.raises(ConfigError, match=r"data\.train"):
             validate(config)
+
+
+def test_former_names_of_presets_are_those_of_the_rows():
+    assert not FORMER_NAMES.keys() & PRESETS.keys() and set(FORMER_NAMES.values()) <= PRESETS.keys()
+    for former, name in {
+        "ptb": "ptb-svebm-ib", "ptb-joint": "ptb-svebm-ib-joint", "dd": "dailydialog-svebm-ib",
+        "dd-gm-vae-i": "dailydialog-gm-vae-i", "dd-svebm": "dailydialog-svebm", "smd-paper": "smd-svebm-ib-paper",
+        "yelp-released": "yelp-svebm-ib-released", "agnews-gru": "agnews-svebm-ib-gru",
+    }.items():  # fmt: skip
+        assert is_preset(former) and is_preset(name) and preset(former) == preset(name) and preset(name).preset == name
+    assert not is_preset("ptbb")
 
 
 def test_unknown_preset_lists_the_known():

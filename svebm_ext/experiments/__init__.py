@@ -76,7 +76,7 @@ class Arguments:
     """Rows, or groups of rows, to make (default: all). The report shows all finished rows of the folder."""
     budget: Budget = "cpu"
     """smoke: a few iterations of small networks, to see that it works; cpu: sized for two cores; long: four times the
-    iterations of cpu (table1-ptb), or all lines (own-text); 30-epochs: as preset ptb (table1-ptb); paper: the
+    iterations of cpu (table1-ptb), or all lines (own-text); 30-epochs: as preset ptb-svebm-ib (table1-ptb); paper: the
     paper's."""
     seeds: int = 1
     """Training seeds of every row: SEED, SEED + 1, and so on, this many."""

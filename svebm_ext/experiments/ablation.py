@@ -95,7 +95,7 @@ NOTES = (
 
 def base() -> Config:
     """SVEBM-IB of Table 1 at the small fixed budget."""
-    config = replace(preset("ptb-joint"), preset="ptb")
+    config = preset("ptb-svebm-ib-joint")
     return replace(
         config,
         model=replace(config.model, embedding_dim=256, encoder_hidden=256, decoder_hidden=256),

@@ -104,9 +104,9 @@ def split_name(name: str) -> tuple[str, int]:
 def make_row(name: str, budget: Budget) -> Row:
     """A row of Table 8."""
     system, count = split_name(name)
-    config = preset("agnews-gru") if system == "svebm-ib-gru" else _changed(preset("agnews"), CHANGES[system])
-    suffix = "" if system == "svebm-ib" else f"-{system}"
-    config = replace(config, preset=f"agnews{suffix}", data=replace(config.data, n_labelled=count))
+    sequences = system == "svebm-ib-gru"
+    config = preset("agnews-svebm-ib-gru") if sequences else _changed(preset("agnews-svebm-ib"), CHANGES[system])
+    config = replace(config, preset=f"agnews-{system}", data=replace(config.data, n_labelled=count))
     figures = PAPER[system]
     paper = {"accuracy": None if figures is None else figures[COUNTS.index(count)]}
     row = Row(name, sized(config, budget, system), paper, data_seed=True)

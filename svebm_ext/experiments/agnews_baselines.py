@@ -88,7 +88,7 @@ Answer = tuple[Tensor, Curve]
 @functools.lru_cache(maxsize=1)
 def read_documents(data: DataConfig) -> Documents:
     """The corpus of AG News's preset with other data, every label known; kept for the runs that share it."""
-    config = replace(preset("agnews"), data=data)
+    config = replace(preset("agnews-svebm-ib"), data=data)
     corpus = load_configured(data)
     label, classes = training_label(corpus, config)
     vocabulary = build_vocabulary(corpus, config)

@@ -70,7 +70,7 @@ def make_row(name: str, budget: Budget) -> Row:
     Raises:
         ConfigError: its preset is missing.
     """
-    config = preset("smd" if name == "svebm-ib" else f"smd-{name}")
+    config = preset(f"smd-{name}")
     return Row(name, sized(config, budget), dict(zip(PUBLISHED, PAPER[name], strict=True)))
 
 

@@ -173,16 +173,14 @@ def _is_joint(budget: Budget, control: Control | None) -> bool:
 def _preset_of(row: str, *, joint: bool) -> Config:
     """Preset of a row; `joint`: where there is one, that of energy and networks learnt together, as in the paper, and
     for as long as the other systems."""
-    name = "ptb" if row == "svebm-ib" else f"ptb-{row}"
-    if joint and f"{name}-joint" in PRESETS:
-        return replace(preset(f"{name}-joint"), preset=name)
-    return preset(name)
+    name = f"ptb-{row}"
+    return preset(f"{name}-joint" if joint and f"{name}-joint" in PRESETS else name)
 
 
 def sized(config: Config, budget: Budget) -> Config:
     """A preset's configuration at a budget.
 
-    30-epochs: as preset ptb, whose own budget this is.
+    30-epochs: as preset ptb-svebm-ib, whose own budget this is.
     cpu, long: the preset's networks on a shorter schedule. The baselines' sigmoid weight needs thousands of iterations
     to leave 0, so that a linear warm-up over half of the run takes its place; the learning rate falls along a cosine.
     """
@@ -233,8 +231,8 @@ def sized(config: Config, budget: Budget) -> Config:
 
 
 def _thirty_epochs(config: Config) -> Config:
-    """Batches, schedules and choice of the model as those of preset ptb; a second stage only where the row has one."""
-    ours = preset("ptb")
+    """Batches, schedules and choice of the model as those of preset ptb-svebm-ib; the row keeps its second stage."""
+    ours = preset("ptb-svebm-ib")
     training = replace(
         ours.training, prior_steps=config.training.prior_steps, prior_stage=config.training.prior_stage, sample_every=0
     )
@@ -342,9 +340,9 @@ def notes(budget: Budget) -> list[str]:
     budgets = {
         "smoke": "Budget smoke: networks of 64 units and 20 iterations, to see that everything runs. The numbers mean "
         "nothing.",
-        "30-epochs": "Budget 30-epochs: every row on the schedule of preset ptb, 30 epochs in batches of 60, bf16, w "
-        "rising linearly over the first quarter, cosine learning rate, the last model. Presets ptb and ptb-svebm learn "
-        "a VAE first and its energy afterwards. Controls are named after what they change.",
+        "30-epochs": "Budget 30-epochs: every row on the schedule of preset ptb-svebm-ib, 30 epochs in batches of 60, "
+        "bf16, w rising linearly over the first quarter, cosine learning rate, the last model. Presets ptb-svebm-ib "
+        "and ptb-svebm learn a VAE first and its energy afterwards. Controls are named after what they change.",
         "paper": "Budget paper: the presets as they are; controls (*-w-*) are rows with another final w.",
     }
     if budget in EPOCHS:

@@ -108,7 +108,7 @@ NOTES = (
 
 def make_row(name: str, budget: Budget) -> Row:
     """A row of Table 2."""
-    config = preset("dd" if name == "svebm-ib" else f"dd-{name}")
+    config = preset(f"dailydialog-{name}")
     incomparable = ("homogeneity.act", "homogeneity.emotion") if name.startswith("svebm") else ()
     return Row(name, sized(config, budget), dict(zip(PUBLISHED, PAPER[name], strict=True)), incomparable)
 

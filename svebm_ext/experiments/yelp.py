@@ -57,7 +57,7 @@ FURTHER = (
 
 def make_row(name: str, budget: Budget) -> Row:
     """A row of Table 6."""
-    config = preset("yelp" if name == "svebm-ib" else f"yelp-{name}")
+    config = preset(f"yelp-{name}")
     return Row(name, sized(config, budget), dict(zip(PUBLISHED, PAPER[name], strict=True)))
 
 

@@ -17,13 +17,36 @@ PRESETS: dict[str, Preset] = {
     **points.PRESETS,
 }
 
+#: Names that presets had before they were called after the rows of the tables; they go on working.
+FORMER_NAMES = {
+    **{
+        f"{old}{end}": f"{corpus}-svebm-ib{end}"
+        for old, corpus in (("ptb", "ptb"), ("dd", "dailydialog"), ("smd", "smd"), ("yelp", "yelp"))
+        for end in ("", "-paper", "-released")
+    },
+    **{
+        name.replace("dailydialog", "dd"): name
+        for name in daily_dialog.PRESETS
+        if not name.startswith("dailydialog-svebm-ib")
+    },
+    "ptb-joint": "ptb-svebm-ib-joint",
+    "agnews": "agnews-svebm-ib",
+    "agnews-gru": "agnews-svebm-ib-gru",
+}
+
+
+def is_preset(name: str) -> bool:
+    """Whether a preset has that name, or had it once."""
+    return name in PRESETS or name in FORMER_NAMES
+
 
 def preset(name: str) -> Config:
-    """Configuration of a preset.
+    """Configuration of a preset, by its name or a former one.
 
     Raises:
         ConfigError: no preset of that name.
     """
+    name = FORMER_NAMES.get(name, name)
     if name not in PRESETS:
         raise ConfigError(f"preset: no preset {name!r}; there are {', '.join(PRESETS)}")
     return PRESETS[name][1]

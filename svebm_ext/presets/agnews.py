@@ -21,7 +21,7 @@ from svebm_ext.presets.schemes import Preset
 # with a table of class words, a small D and a faster prior, with which 1,000 iterations reach more (one seed). With 200
 # labels lambda 10 costs a point of accuracy against lambda 2 (one seed); with little of it the prior needs the penalty.
 AGNEWS = Config(
-    preset="agnews",
+    preset="agnews-svebm-ib",
     data=DataConfig(corpus="agnews", vocabulary_size=30_000, remove_stop_words=True, n_labelled=200),
     model=ModelConfig(
         kind="documents", latent_dim=16, n_categories=4, prior_activation="leaky_relu", document_hidden=100,
@@ -42,7 +42,7 @@ AGNEWS = Config(
 # tell them; the encoder's features are the mean of its states. Settings of one trial, not a search.
 AGNEWS_GRU = replace(
     AGNEWS,
-    preset="agnews-gru",
+    preset="agnews-svebm-ib-gru",
     data=replace(AGNEWS.data, vocabulary_size=10_000, remove_stop_words=False, max_tokens=64),
     model=ModelConfig(
         kind="documents", encoder="gru", latent_dim=32, n_categories=4, prior_activation="leaky_relu",
@@ -56,6 +56,9 @@ AGNEWS_GRU = replace(
 )  # fmt: skip
 
 PRESETS: dict[str, Preset] = {
-    "agnews": ("SVEBM-IB on AG News with 200 labels: bags of words (Table 8)", AGNEWS),
-    "agnews-gru": ("SVEBM-IB on AG News with 200 labels: sequences of words, bidirectional GRU encoder", AGNEWS_GRU),
+    "agnews-svebm-ib": ("SVEBM-IB on AG News with 200 labels: bags of words (Table 8)", AGNEWS),
+    "agnews-svebm-ib-gru": (
+        "SVEBM-IB on AG News with 200 labels: sequences of words, bidirectional GRU encoder",
+        AGNEWS_GRU,
+    ),
 }

@@ -22,7 +22,7 @@ from svebm_ext.presets.schemes import PAPER, RELEASED, Preset, paper, released
 # bag-of-words loss in the warm-up lets them settle on what a sentence says; a small penalty keeps F of 125 symbols
 # near 0. Symbols are regrouped halfway: the mutual information by itself uses 23 of them (docs/reproducing.md).
 DAILY_DIALOG = Config(
-    preset="dd",
+    preset="dailydialog-svebm-ib",
     data=DataConfig(corpus="daily_dialog"),
     model=ModelConfig(latent_dim=32, n_categories=125),
     chains=ChainConfig(n_chains=1000, n_steps=40),
@@ -48,7 +48,7 @@ def _dialog_baseline(name: str, latent: Any, **objective: Any) -> Config:
     """Row of Table 2 with three discrete variables of 5 classes (125 joint codes) and 5-dimensional z of each."""
     return replace(
         DAILY_DIALOG,
-        preset=f"dd-{name}",
+        preset=f"dailydialog-{name}",
         model=replace(DAILY_DIALOG.model, latent=latent, latent_dim=15, n_variables=3, n_classes=5),
         objective=ObjectiveConfig(**{"schedule": "sigmoid", **objective}),
     )
@@ -63,42 +63,45 @@ _LSTM = replace(
 )  # fmt: skip
 
 PRESETS: dict[str, Preset] = {
-    "dd": ("SVEBM-IB on the utterances of DailyDialog (Table 2)", DAILY_DIALOG),
-    "dd-paper": (f"SVEBM-IB on DailyDialog, {PAPER}", paper(DAILY_DIALOG, _DIALOG_OPTIMISER)),
-    "dd-released": (
+    "dailydialog-svebm-ib": ("SVEBM-IB on the utterances of DailyDialog (Table 2)", DAILY_DIALOG),
+    "dailydialog-svebm-ib-paper": (f"SVEBM-IB on DailyDialog, {PAPER}", paper(DAILY_DIALOG, _DIALOG_OPTIMISER)),
+    "dailydialog-svebm-ib-released": (
         f"SVEBM-IB on DailyDialog with LSTM cells, {RELEASED}",
         released(_LSTM, _DIALOG_OPTIMISER, ObjectiveConfig(schedule="cyclical", kl_weight=0.5)),
     ),
-    "dd-svebm": (
+    "dailydialog-svebm": (
         "SVEBM on DailyDialog: SVEBM-IB without the mutual information (Table 2)",
         replace(
             DAILY_DIALOG,
-            preset="dd-svebm",
+            preset="dailydialog-svebm",
             objective=replace(DAILY_DIALOG.objective, mutual_information=0.0, regroup_at=0.0),
         ),
     ),
-    "dd-di-vae": (
+    "dailydialog-di-vae": (
         "DI-VAE on DailyDialog: discrete, KL of the batch's mean posterior (Table 2)",
         _dialog_baseline("di-vae", "categorical", schedule="constant", category_information=False),
     ),
-    "dd-semi-vae": (
+    "dailydialog-semi-vae": (
         "semi-VAE on DailyDialog: vector and discrete variables (Table 2)",
         _dialog_baseline("semi-vae", "semi"),
     ),
-    "dd-semi-vae-i": (
+    "dailydialog-semi-vae-i": (
         "semi-VAE + I(x, y) on DailyDialog (Table 2)",
         _dialog_baseline("semi-vae-i", "semi", category_information=False),
     ),
-    "dd-gm-vae": ("GM-VAE on DailyDialog: mixtures of Gaussians (Table 2)", _dialog_baseline("gm-vae", "mixture")),
-    "dd-gm-vae-i": (
+    "dailydialog-gm-vae": (
+        "GM-VAE on DailyDialog: mixtures of Gaussians (Table 2)",
+        _dialog_baseline("gm-vae", "mixture"),
+    ),
+    "dailydialog-gm-vae-i": (
         "GM-VAE + I(x, y) on DailyDialog (Table 2)",
         _dialog_baseline("gm-vae-i", "mixture", category_information=False),
     ),
-    "dd-dgm-vae": (
+    "dailydialog-dgm-vae": (
         "DGM-VAE on DailyDialog: dispersed mixtures (Table 2)",
         _dialog_baseline("dgm-vae", "mixture", dispersion=_DIALOG_DISPERSION),
     ),
-    "dd-dgm-vae-i": (
+    "dailydialog-dgm-vae-i": (
         "DGM-VAE + I(x, y) on DailyDialog (Table 2)",
         _dialog_baseline("dgm-vae-i", "mixture", dispersion=_DIALOG_DISPERSION, category_information=False),
     ),

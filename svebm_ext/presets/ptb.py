@@ -24,7 +24,7 @@ from svebm_ext.presets.schemes import PAPER, RELEASED, Preset, paper, released
 # more and more (docs/reproducing.md). As they go less far, fewer chains, each of which has its turn more often: 1,000
 # fell behind.
 JOINT = Config(
-    preset="ptb-joint",
+    preset="ptb-svebm-ib-joint",
     data=DataConfig(corpus="ptb"),
     model=ModelConfig(latent_dim=40, n_categories=20),
     chains=ChainConfig(n_chains=200, n_steps=40, step_size=0.02),
@@ -40,7 +40,7 @@ JOINT = Config(
 # (results/notes, ptb-30-epochs).
 PTB = replace(
     JOINT,
-    preset="ptb",
+    preset="ptb-svebm-ib",
     objective=replace(JOINT.objective, schedule="linear", zero_fraction=0.0, ramp_fraction=0.25),
     optimiser=replace(JOINT.optimiser, schedule="cosine"),
     training=replace(
@@ -49,7 +49,7 @@ PTB = replace(
     ),
 )  # fmt: skip
 #: With the paper's chains.
-_COARSE = replace(JOINT, preset="ptb", chains=ChainConfig(n_chains=1000, n_steps=40))
+_COARSE = replace(JOINT, preset="ptb-svebm-ib", chains=ChainConfig(n_chains=1000, n_steps=40))
 
 
 def _baseline(name: str, latent: Any, **objective: Any) -> Config:
@@ -66,10 +66,10 @@ def _baseline(name: str, latent: Any, **objective: Any) -> Config:
 DISPERSION = 0.2
 
 PRESETS: dict[str, Preset] = {
-    "ptb": ("SVEBM-IB on Penn Treebank: a VAE, then its energy (Table 1)", PTB),
-    "ptb-joint": ("SVEBM-IB on Penn Treebank, energy and networks learnt together (Table 1)", JOINT),
-    "ptb-paper": (f"SVEBM-IB on Penn Treebank, {PAPER}", paper(_COARSE, OptimiserConfig())),
-    "ptb-released": (
+    "ptb-svebm-ib": ("SVEBM-IB on Penn Treebank: a VAE, then its energy (Table 1)", PTB),
+    "ptb-svebm-ib-joint": ("SVEBM-IB on Penn Treebank, energy and networks learnt together (Table 1)", JOINT),
+    "ptb-svebm-ib-paper": (f"SVEBM-IB on Penn Treebank, {PAPER}", paper(_COARSE, OptimiserConfig())),
+    "ptb-svebm-ib-released": (
         f"SVEBM-IB on Penn Treebank, {RELEASED}",
         released(_COARSE, OptimiserConfig(), ObjectiveConfig(schedule="cyclical", kl_weight=0.5)),
     ),

@@ -22,7 +22,7 @@ from svebm_ext.presets.schemes import PAPER, RELEASED, Preset, paper, released
 # .125 take even a restarted one most of the way. Lambda 5, with which z carries more that the generator uses; symbols
 # are regrouped once, since the mutual information alone keeps 16 of them in use.
 SMD = Config(
-    preset="smd",
+    preset="smd-svebm-ib",
     data=DataConfig(corpus="smd", speaker_marks=True),
     model=ModelConfig(
         kind="dialogs", latent_dim=32, n_categories=125, embedding_dropout=0.2, output_dropout=0.2
@@ -56,9 +56,9 @@ def _smd_baseline(name: str, latent_dim: int, latent: Any, **objective: Any) -> 
 _RELEASED_OPTIMISER = replace(SMD.optimiser, prior_learning_rate=1e-4, schedule="constant")
 
 PRESETS: dict[str, Preset] = {
-    "smd": ("SVEBM-IB on Stanford multi-domain dialogs: responses given their context (Tables 3-5)", SMD),
-    "smd-paper": (f"SVEBM-IB on SMD, {PAPER}", paper(SMD, _RELEASED_OPTIMISER)),
-    "smd-released": (
+    "smd-svebm-ib": ("SVEBM-IB on Stanford multi-domain dialogs: responses given their context (Tables 3-5)", SMD),
+    "smd-svebm-ib-paper": (f"SVEBM-IB on SMD, {PAPER}", paper(SMD, _RELEASED_OPTIMISER)),
+    "smd-svebm-ib-released": (
         f"SVEBM-IB on SMD, {RELEASED}",
         released(SMD, _RELEASED_OPTIMISER, SMD.objective),
     ),

@@ -20,7 +20,7 @@ from svebm_ext.presets.schemes import PAPER, RELEASED, Preset, paper, released
 # Released: 84,000 iterations, lambda 50, short-run chains, cyclical w up to 1 with free bits, labels of all sentences.
 # Here: the same networks, batches and cycles with persistent chains and lambda 5; labels give z the sentiment anyway.
 YELP = Config(
-    preset="yelp",
+    preset="yelp-svebm-ib",
     data=DataConfig(corpus="yelp", label="sentiment"),
     model=ModelConfig(latent_dim=40, n_categories=2),
     chains=ChainConfig(n_chains=1000, n_steps=60),
@@ -50,9 +50,9 @@ YELP_DGM_VAE_I = replace(
 )
 
 PRESETS: dict[str, Preset] = {
-    "yelp": ("SVEBM-IB on Yelp reviews, symbols learnt from sentiment labels (Tables 6, 7)", YELP),
-    "yelp-paper": (f"SVEBM-IB on Yelp reviews, {PAPER}", paper(YELP, OptimiserConfig(), label_weight=20.0)),
-    "yelp-released": (
+    "yelp-svebm-ib": ("SVEBM-IB on Yelp reviews, symbols learnt from sentiment labels (Tables 6, 7)", YELP),
+    "yelp-svebm-ib-paper": (f"SVEBM-IB on Yelp reviews, {PAPER}", paper(YELP, OptimiserConfig(), label_weight=20.0)),
+    "yelp-svebm-ib-released": (
         f"SVEBM-IB on Yelp reviews, {RELEASED}",
         released(YELP, OptimiserConfig(), YELP.objective),
     ),

@@ -32,7 +32,7 @@ def test_rows_are_valid_and_differ_in_what_they_name(name):
 
 
 def test_there_is_no_paper_budget():
-    with pytest.raises(ConfigError, match=r"--budget: ptb-ablation has no budget 'paper'; it has smoke, cpu"):
+    with pytest.raises(ConfigError, match=r"--budget: table1-ptb-ablation has no budget 'paper'; it has smoke, cpu"):
         experiments.main(["ptb-ablation", "--budget", "paper"])
 
 

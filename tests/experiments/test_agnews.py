@@ -42,15 +42,15 @@ def test_budgets_give_valid_configurations(budget):
         row = make_row(name, budget)
         validate(row.config)
         assert (row.make is None) == name.startswith("svebm") and row.data_seed
-        assert (row.config.preset == "agnews") == (split_name(name)[0] == "svebm-ib")
+        assert (row.config.preset == "agnews-svebm-ib") == (split_name(name)[0] == "svebm-ib")
     with_ib, without = make_row("svebm-ib-200", budget).config, make_row("svebm-200", budget).config
     assert without.objective.mutual_information == 0.0 < with_ib.objective.mutual_information
-    same = replace(without, preset="agnews", objective=with_ib.objective)
+    same = replace(without, preset="agnews-svebm-ib", objective=with_ib.objective)
     assert same == with_ib
 
 
 def test_budget_cpu_is_the_preset_but_for_evaluation_and_what_is_printed():
-    base, config = preset("agnews"), make_row("svebm-ib-200", "cpu").config
+    base, config = preset("agnews-svebm-ib"), make_row("svebm-ib-200", "cpu").config
     assert (config.model, config.objective, config.chains) == (base.model, base.objective, base.chains)
     assert config.training == replace(base.training, sample_every=0, checkpoint_every=500)
     assert make_row("svebm-ib-200", "paper").config.training.max_steps == 48_843  # 201 epochs of 48,459 by 200
@@ -61,7 +61,7 @@ def test_the_row_of_sequences_shares_prior_labels_and_batches_of_labels_with_the
     assert sequences.preset == "agnews-svebm-ib-gru" and is_sequence(sequences.model) and not is_sequence(bags.model)
     assert sequences.data.n_labelled == 500 and sequences.chains == bags.chains
     assert sequences.objective == replace(bags.objective, bag_of_words=1.0)
-    assert sequences.training == replace(preset("agnews-gru").training, sample_every=0, checkpoint_every=500)
+    assert sequences.training == replace(preset("agnews-svebm-ib-gru").training, sample_every=0, checkpoint_every=500)
     assert make_row("svebm-ib-gru-500", "paper").config.training.max_steps == 15_000
 
 
@@ -130,7 +130,7 @@ def test_groups_stand_for_their_rows_and_what_is_not_there_is_skipped(tmp_path, 
     assert made == ["nb-em-200-seed0", "nb-em-500-seed0", "nb-em-2500-seed0", "nb-em-10000-seed0", "glove-id-500-seed0"]
     assert "glove-od-10000: skipped, no glove/glove.6B.50d.txt" in capsys.readouterr().out
     assert "**Left out:** glove-od-200: skipped" in (tmp_path / "out" / "report.md").read_text()
-    with pytest.raises(ConfigError, match="--rows: agnews has no row 'glove'; it has nb-em, self-training-lr"):
+    with pytest.raises(ConfigError, match="--rows: table8-agnews has no row 'glove'; it has nb-em, self-training-lr"):
         experiments.main([*command, "--rows", "glove"])
 
 

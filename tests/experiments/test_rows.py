@@ -217,7 +217,9 @@ def test_wrong_options_end_before_any_work(letters, monkeypatch, tmp_path):
         experiments.main([*command, "--rows", "a", "d"])
     with pytest.raises(ConfigError, match="--seeds: 0 given"):
         experiments.main([*command, "--seeds", "0"])
-    with pytest.raises(ConfigError, match="EXPERIMENT: 'numbers' given; expected one of ptb, ptb-ablation, "):
+    with pytest.raises(
+        ConfigError, match="EXPERIMENT: 'numbers' given; expected one of table1-ptb, table1-ptb-ablation, "
+    ):
         experiments.main(["numbers"])
     (tmp_path / "corpus.txt").unlink()
     with pytest.raises(DataError, match="corpus"):

@@ -23,13 +23,13 @@ def test_rows_are_those_of_the_paper_in_its_order():
     row = make_row("svebm-ib", "paper")
     assert row.paper == {"mi": 2.42, "bleu": 10.04, "homogeneity.act": 0.59, "homogeneity.emotion": 0.56}
     assert row.incomparable == ("homogeneity.act", "homogeneity.emotion") == make_row("svebm", "cpu").incomparable
-    assert make_row("dgm-vae-i", "paper").incomparable == () and row.config.preset == "dd"
+    assert make_row("dgm-vae-i", "paper").incomparable == () and row.config.preset == "dailydialog-svebm-ib"
     assert set(TABLE2.references) == set(CODES)
 
 
 @pytest.mark.parametrize("name", PAPER)
 def test_all_rows_have_125_codes_and_the_same_networks(name):
-    config, base = make_row(name, "paper").config, preset("dd")
+    config, base = make_row(name, "paper").config, preset("dailydialog-svebm-ib")
     model = config.model
     codes = model.n_categories if model.latent == "energy" else model.n_classes**model.n_variables
     assert codes == 125
@@ -42,7 +42,7 @@ def test_all_rows_have_125_codes_and_the_same_networks(name):
 
 
 @pytest.mark.parametrize("budget", ["smoke", "cpu", "paper"])
-@pytest.mark.parametrize("name", [name for name in PRESETS if name.startswith("dd")])
+@pytest.mark.parametrize("name", [name for name in PRESETS if name.startswith("dailydialog")])
 def test_budgets_give_valid_configurations(name, budget):
     base, config = preset(name), sized(preset(name), budget)
     validate(config)
@@ -59,7 +59,7 @@ def test_budgets_give_valid_configurations(name, budget):
 
 def test_systems_differ_at_a_budget_in_what_their_presets_differ_in():
     """The budget may not favour a row: what it changes, it changes alike."""
-    first, second = sized(preset("dd-dgm-vae"), "cpu"), sized(preset("dd"), "cpu")
+    first, second = sized(preset("dailydialog-dgm-vae"), "cpu"), sized(preset("dailydialog-svebm-ib"), "cpu")
     assert first.training == second.training and first.evaluation == second.evaluation
     assert first.optimiser == second.optimiser
     assert (first.objective.schedule, first.objective.ramp_fraction) == ("linear", 0.5)

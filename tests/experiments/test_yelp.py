@@ -51,7 +51,7 @@ def test_rows_are_those_of_the_paper():
 
 
 def test_systems_differ_in_the_prior_alone():
-    svebm, dgm, released = preset("yelp"), preset("yelp-dgm-vae-i"), preset("yelp-released")
+    svebm, dgm, released = preset("yelp-svebm-ib"), preset("yelp-dgm-vae-i"), preset("yelp-svebm-ib-released")
     assert svebm.training == dgm.training == released.training and svebm.optimiser == dgm.optimiser
     same = {"mutual_information": 5.0, "dispersion": 1.0, "category_information": True, "label_at": "sample"}
     assert replace(dgm.objective, **same) == svebm.objective
@@ -59,7 +59,7 @@ def test_systems_differ_in_the_prior_alone():
     # the released table: four cycles of .2 / .2 / .6 up to w = 1
     cycles = released.objective
     assert (cycles.n_cycles, cycles.zero_fraction, cycles.ramp_fraction, cycles.kl_weight) == (4, 0.2, 0.2, 1.0)
-    for name in ("yelp", "yelp-paper", "yelp-released", "yelp-dgm-vae-i", "yelp-cgan"):
+    for name in ("yelp-svebm-ib", "yelp-svebm-ib-paper", "yelp-svebm-ib-released", "yelp-dgm-vae-i", "yelp-cgan"):
         validate(preset(name))
 
 
