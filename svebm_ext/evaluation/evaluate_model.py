@@ -77,7 +77,8 @@ def evaluate_run(
 
 def _write(folder: Path, model: SVEBM, found: Evaluation, document: dict[str, Any], say: Callable[[str], None]) -> None:
     """What belongs to metrics.json and report.md."""
-    from svebm_ext.models.pretrained import CARD, model_card
+    from svebm_ext.models.card import model_card
+    from svebm_ext.models.pretrained import CARD
 
     if not folder.is_dir():
         raise folder_is_gone(folder)

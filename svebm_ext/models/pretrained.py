@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from svebm_ext import __version__
-from svebm_ext.config import Config, asked_iterations, from_dict, validate, validate_built
+from svebm_ext.config import Config, from_dict, validate, validate_built
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.data.writing import load_writing, save_writing
 from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.files import read_json, write_json, write_whole
+from svebm_ext.models.card import model_card
 from svebm_ext.models.tensor_files import Kind, kind_of, load_parameters, read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -114,28 +115,3 @@ def expected_tensors(config: Config, n_words: int, folder: Path) -> dict[str, Ki
         raise ModelFolderError(f"{folder / CONFIG}: no networks can be built from it ({error!s:.200})") from error
     finally:
         torch.set_default_dtype(default)
-
-
-def model_card(model: SVEBM, metrics: dict[str, Any] | None) -> str:
-    """MODEL_CARD.md: what the model is, what it was trained on, what was measured."""
-    config = model.config
-    lines = [
-        f"# {config.preset}",
-        "",
-        f"Latent family `{config.model.latent}`, D = {config.model.latent_dim}, "
-        f"K = {config.model.n_categories if config.model.latent == 'energy' else 'none'}, "
-        f"{len(model.vocabulary)} words, {sum(p.numel() for p in model.parameters()):,} parameters.",
-        f"Trained on `{config.data.corpus}` for {asked_iterations(config)} of "
-        f"{config.training.batch_size}, seed {config.seed}, with svebm_ext {__version__}.",
-        "",
-        "```python",
-        "from svebm_ext import SVEBM",
-        'model = SVEBM.from_pretrained("this folder")',
-        "model.generate(5)",
-        "```",
-        "",
-    ]
-    if metrics:
-        lines += ["| measure | value |", "|---|---|"]
-        lines += [f"| {name} | {value} |" for name, value in metrics.items() if not isinstance(value, (dict, list))]
-    return "\n".join(lines) + "\n"

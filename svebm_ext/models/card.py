@@ -1,0 +1,80 @@
+"""MODEL_CARD.md of a model folder: what the model is, what it was trained on, what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from svebm_ext import __version__
+from svebm_ext.config import asked_iterations
+from svebm_ext.measures.documentation import METRIC_DOCUMENTATION
+from svebm_ext.terminal import printable
+
+if TYPE_CHECKING:
+    from svebm_ext.models.svebm import SVEBM
+
+#: Labels of symbols that the card names; a model of more has them in config.json.
+SHOWN_LABELS = 50
+
+
+def model_card(model: SVEBM, document: Mapping[str, Any] | None) -> str:
+    """Content of MODEL_CARD.md.
+
+    Args:
+        model: trained.
+        document: content of metrics.json; None where nothing was measured.
+    """
+    config = model.config
+    symbols = f", {config.model.n_categories} symbols" if config.model.latent == "energy" else ""
+    lines = [
+        f"# {config.preset}",
+        "",
+        "A text model with a continuous vector z and a discrete symbol y (SVEBM, Pang & Wu, ICML 2021), made with "
+        f"svebm_ext {__version__}.",
+        "",
+        f"Latent family `{config.model.latent}`: z of {config.model.latent_dim} numbers{symbols}. "
+        f"{len(model.vocabulary):,} words, {sum(p.numel() for p in model.parameters()):,} parameters.",
+        f"Trained on `{config.data.corpus}` for {asked_iterations(config)} of {config.training.batch_size}, seed "
+        f"{config.seed}. It knows what these texts say, with their errors and their bias, and nothing else.",
+        "",
+    ]
+    if model.label_names:
+        names = ", ".join(model.label_names[:SHOWN_LABELS])
+        more = len(model.label_names) - SHOWN_LABELS
+        lines += [f"Classes: {names}{f' and {more} more' if more > 0 else ''}.", ""]
+    lines += [
+        "```python",
+        "from svebm_ext import SVEBM",
+        "",
+        'model = SVEBM.from_pretrained("this folder")',
+        "model.generate(5)",
+        "```",
+        "",
+    ]
+    if document:
+        lines += _measured(document)
+    return printable("\n".join(lines).rstrip("\n") + "\n", "\n")
+
+
+def _measured(document: Mapping[str, Any]) -> list[str]:
+    """What was found in sentences, then every number with its unit; meanings are in report.md."""
+    about = document.get("about", {})
+    lines = [text for sentence in about.get("summary", []) if not sentence.startswith(" ") for text in (sentence, "")]
+    lines += [_row("measure", "value", "unit"), "|---|---:|---|"]
+    for name, value in document.items():
+        if name not in METRIC_DOCUMENTATION or value is None or isinstance(value, list):
+            continue
+        rows = (
+            {f"{name}.{label}": item for label, item in value.items()} if isinstance(value, Mapping) else {name: value}
+        )
+        lines += [_row(key, _rounded(item), METRIC_DOCUMENTATION[name].unit) for key, item in rows.items()]
+    return [*lines, *(f"\nWarning: {warning}" for warning in about.get("warnings", []))]
+
+
+def _row(*cells: str) -> str:
+    """Row of a Markdown table; bars and line breaks inside a cell do not break it."""
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def _rounded(value: Any) -> str:
+    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) and abs(value) < 1e4 else str(value)
