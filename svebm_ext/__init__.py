@@ -6,10 +6,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["SVEBM", "__version__", "langevin", "load_corpus", "load_text", "preset"]
+__all__ = ["SVEBM", "TextModel", "__version__", "langevin", "load_corpus", "load_text", "preset"]
 
 if TYPE_CHECKING:
     from svebm_ext.data import load_corpus, load_text
+    from svebm_ext.estimator import TextModel
     from svebm_ext.models.svebm import SVEBM
     from svebm_ext.ops.langevin import langevin
     from svebm_ext.presets import preset
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 # Imported where first used: `import svebm_ext` costs next to nothing, and one command loads only what it needs.
 _HOMES = {
     "SVEBM": "svebm_ext.models.svebm",
+    "TextModel": "svebm_ext.estimator",
     "langevin": "svebm_ext.ops.langevin",
     "load_corpus": "svebm_ext.data",
     "load_text": "svebm_ext.data",

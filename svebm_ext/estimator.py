@@ -1,0 +1,402 @@
+"""`TextModel`: SVEBM by scikit-learn's conventions, texts in and symbols, classes, vectors and texts out."""
+
+from __future__ import annotations
+
+import json
+import math
+import numbers
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.exceptions import NotFittedError
+
+from svebm_ext.config import Config
+from svebm_ext.errors import ConfigError, DataError, ModelFolderError
+from svebm_ext.files import read_json, write_json, write_whole
+from svebm_ext.models.svebm import SVEBM
+from svebm_ext.presets import preset
+
+#: Beside the files of a model folder: what `TextModel.load` needs to be the estimator that was saved.
+ESTIMATOR = "estimator.json"
+#: Texts that probabilities and examples are worked out for by `examples`, at most.
+MOST_EXAMPLES = 20_000
+
+
+class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
+    """Symbols, classes, vectors and new texts, learnt from short texts (SVEBM-IB, Pang & Wu, ICML 2021).
+
+    Without labels `fit` finds symbols, and `predict` gives their numbers. With labels, also with a few, it learns the
+    classes, and `predict` gives these. The estimator can be cloned, searched over and put into a Pipeline. Of the
+    texts it holds out a tenth, and at most 1,000, to choose the model by, and as many for `evaluate`.
+
+    Args:
+        n_symbols: symbols without labels; "auto" chooses by the stability of halves of the texts. With labels there
+            are as many as classes.
+        max_iter: iterations; None: as many as the texts need.
+        random_state: seed of everything that is random.
+        options: further options by their names on the command line, such as {"objective.kl_weight": 0.25}.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        folder: run folder of the training, which can be looked at with `explore`; None: a temporary one.
+
+    Attributes:
+        model_: the trained `svebm_ext.SVEBM`.
+        classes_: classes in the order of `predict_proba`'s columns; without labels the numbers of the symbols.
+        labels_: without labels, the symbol of each text that it was fitted to.
+        n_iter_: iterations that were asked for.
+
+    Example:
+        >>> topics = TextModel(n_symbols=20).fit(texts)  # doctest: +SKIP
+        >>> topics.predict(["play some jazz"]), topics.generate(3, symbol=7)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        n_symbols: int | str = "auto",
+        *,
+        max_iter: int | None = None,
+        random_state: int = 0,
+        options: Mapping[str, Any] | None = None,
+        device: str = "auto",
+        folder: str | Path | None = None,
+    ) -> None:
+        self.n_symbols = n_symbols
+        self.max_iter = max_iter
+        self.random_state = random_state
+        self.options = options
+        self.device = device
+        self.folder = folder
+
+    # Learning -------------------------------------------------------------------------------------------------------
+
+    def fit(self, X: Iterable[object], y: Any = None) -> TextModel:
+        """Learn from texts.
+
+        Args:
+            X: N texts.
+            y: None, or N labels; a text whose label is None, NaN or the number -1 has none (as in
+                `sklearn.semi_supervised`).
+
+        Raises:
+            DataError, ConfigError: texts, labels or options that cannot be used; both are ValueErrors.
+            TrainingDivergedError: a guard has stopped the training.
+        """
+        from svebm_ext.training.run import train
+
+        texts = _texts(X)
+        labels = None if y is None else _labels(y, len(texts))
+        by_name = _by_name(labels or ())
+        with tempfile.TemporaryDirectory(prefix="svebm-") as temporary:
+            config = self._config(texts, labels, Path(temporary))
+            run = Path(self.folder) if self.folder is not None else Path(temporary) / "run"
+            self.model_, _ = train(config, run)
+        self._texts = texts
+        self._log_z: float | None = None
+        self.n_iter_ = self.model_.config.training.max_steps
+        if labels is None:
+            self.classes_ = np.arange(self.model_.config.model.n_categories)
+            self.labels_ = self.predict(texts)
+        else:
+            self.classes_ = _array([by_name[name] for name in self.model_.label_names])
+            self._order()
+        return self
+
+    def fit_predict(self, X: Iterable[object], y: Any = None) -> np.ndarray:
+        """`fit`, then `predict` of the same texts."""
+        texts = _texts(X)
+        return self.fit(texts, y).predict(texts)
+
+    def _config(self, texts: list[str], labels: list[Any] | None, folder: Path) -> Config:
+        """Configuration of the run, whose files are written to a folder."""
+        config = preset("lines" if labels is None else "lines-labelled")
+        if not (self.n_symbols == "auto" or (isinstance(self.n_symbols, numbers.Integral) and self.n_symbols >= 1)):
+            raise ConfigError(f"n_symbols: {self.n_symbols!r} given, expected 'auto' or a number of at least 1")
+        if labels is None:
+            k = 0 if self.n_symbols == "auto" else int(self.n_symbols)
+            config = replace(config, model=replace(config.model, n_categories=k))
+        train, labelled = folder / "texts.jsonl", None
+        if labels is not None and all(label is not None for label in labels):
+            _write(train, [{"text": text, "label": str(label)} for text, label in zip(texts, labels, strict=True)])
+        elif labels is not None:
+            pairs = list(zip(texts, labels, strict=True))
+            labelled = folder / "labelled.jsonl"
+            _write(labelled, [{"text": text, "label": str(label)} for text, label in pairs if label is not None])
+            _write(train, [{"text": text} for text, label in pairs if label is None])
+        else:
+            _write(train, [{"text": text} for text in texts])
+        training = replace(config.training, device=self.device, sample_every=0)
+        if self.max_iter is not None:
+            training = replace(training, max_steps=int(self.max_iter))
+        data = replace(config.data, train=train, labelled=labelled)
+        config = replace(config, data=data, training=training, seed=int(self.random_state))
+        return _with_options(config, self.options or {})
+
+    def _order(self) -> None:
+        """Put classes into the order that scikit-learn has them in, where they can be sorted."""
+        order = np.argsort(self.classes_, kind="stable") if self.classes_.dtype != object else np.arange(
+            len(self.classes_)
+        )  # fmt: skip
+        self._columns = torch.as_tensor(order.copy())
+        self.classes_ = self.classes_[order]
+
+    # Answers ----------------------------------------------------------------------------------------------------
+
+    def predict(self, X: Iterable[object]) -> np.ndarray:
+        """Most probable class of each text [N]; without labels the number of its symbol."""
+        columns = self.predict_proba(X).argmax(-1)
+        return self.classes_[columns]
+
+    def predict_proba(self, X: Iterable[object]) -> np.ndarray:
+        """p(y|x) of each text [N, K] (Eq. 3), columns as `classes_`."""
+        found = self._fitted().symbol_probabilities(_texts(X)).double().cpu()
+        columns = getattr(self, "_columns", None)
+        return (found if columns is None else found[:, columns]).numpy()
+
+    def transform(self, X: Iterable[object]) -> np.ndarray:
+        """Posterior means of z [N, D], float32."""
+        return self._fitted().encode(_texts(X)).float().cpu().numpy()
+
+    def score_samples(self, X: Iterable[object]) -> np.ndarray:
+        """log p(x) of each text in nats [N], by 100 importance samples; a higher one is less of a surprise."""
+        return -self._fitted().nll(_texts(X), log_z=self.log_z(), seed=0).cpu().numpy()
+
+    def score(self, X: Iterable[object], y: Any = None, sample_weight: Any = None) -> float:
+        """With y: accuracy of a model of labels; adjusted mutual information of symbols with y otherwise.
+
+        Without y: mean log p(x) in nats a text.
+        """
+        texts = _texts(X)
+        if y is None:
+            return float(np.average(self.score_samples(texts), weights=sample_weight))
+        if self._fitted().label_names:
+            return float(super().score(texts, y, sample_weight))
+        from sklearn.metrics import adjusted_mutual_info_score
+
+        return float(adjusted_mutual_info_score(np.asarray(y), self.predict(texts)))
+
+    def log_z(self) -> float:
+        """Log normaliser of the prior, the upper end of an annealing of 600 chains; worked out once."""
+        from svebm_ext.latents.energy import EnergyLatent
+        from svebm_ext.prior.annealing import estimate_log_z
+
+        latent = self._fitted().networks.latent
+        if not isinstance(latent, EnergyLatent):
+            return 0.0
+        if self._log_z is None:
+            evaluation = self.model_.config.evaluation
+            self._log_z = estimate_log_z(
+                latent.prior, latent.latent_dim, n_chains=evaluation.log_z_chains,
+                n_temperatures=evaluation.log_z_temperatures, seed=0,
+            ).upper  # fmt: skip
+        return self._log_z
+
+    # What symbols are -------------------------------------------------------------------------------------------
+
+    def generate(self, n: int = 1, *, symbol: Any = None, seed: int = 0, **options: Any) -> list[str]:
+        """New texts.
+
+        Args:
+            n: how many.
+            symbol: a class of `classes_`, such as the number of a symbol; None: of all.
+            seed: of z and of sampled words.
+            options: as of `SVEBM.generate`: greedy, temperature, top_k, top_p, read_back.
+
+        Raises:
+            ConfigError: no such class.
+        """
+        return self._fitted().generate(n, symbol=self._symbol(symbol), seed=seed, **options)
+
+    def top_words(self, symbol: Any, n: int = 10) -> list[str]:
+        """Words that tell texts of a class from the others, most telling first, of the texts it was fitted to."""
+        from svebm_ext.data.tokenize import tokenize
+        from svebm_ext.measures.words import characterising_words
+
+        texts, column = self._known_texts("top_words"), self._column(symbol)
+        groups = torch.as_tensor(self.predict_proba(texts)).argmax(-1)
+        found = characterising_words(list(map(tokenize, texts)), groups, len(self.classes_), 4 * n)[column]
+        return [one.word for one in found if any(map(str.isalnum, one.word))][:n]
+
+    def examples(self, symbol: Any, n: int = 5) -> list[str]:
+        """Texts that it was fitted to which are most surely of a class, each once."""
+        texts = self._known_texts("examples")
+        probability = self.predict_proba(texts)[:, self._column(symbol)]
+        order = np.argsort(-probability, kind="stable")
+        return list(dict.fromkeys(texts[i] for i in order))[:n]
+
+    def _known_texts(self, what: str) -> list[str]:
+        texts: list[str] | None = getattr(self, "_texts", None)
+        if self._fitted() is not None and texts is None:
+            raise ConfigError(f"{what}: a loaded model does not keep the texts that it was fitted to")
+        assert texts is not None
+        return texts[:MOST_EXAMPLES]
+
+    def _column(self, symbol: Any) -> int:
+        found = [i for i, name in enumerate(self.classes_.tolist()) if name == symbol]
+        if not found:
+            names = ", ".join(map(repr, self.classes_.tolist()[:20]))
+            raise ConfigError(f"symbol: {symbol!r} given, expected one of {names}{', ...' * (len(self.classes_) > 20)}")
+        return found[0]
+
+    def _symbol(self, symbol: Any) -> int | None:
+        """Number of the model's symbol of a class."""
+        if symbol is None:
+            return None
+        column = self._column(symbol)
+        columns = getattr(self, "_columns", None)
+        return column if columns is None else int(columns[column])
+
+    # Folders ----------------------------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> None:
+        """Write a model folder, which every command reads, with what `load` needs beside it."""
+        self._fitted().save_pretrained(folder)
+        parameters = {name: value for name, value in self.get_params().items() if name != "folder"}
+        columns = getattr(self, "_columns", None)
+        content = {
+            "parameters": parameters,
+            "classes": self.classes_.tolist(),
+            "columns": None if columns is None else columns.tolist(),
+            "log_z": self._log_z,
+        }
+        try:
+            write_json(Path(folder) / ESTIMATOR, content)
+        except TypeError as error:
+            raise ConfigError(
+                f"{folder}: classes and options have to be text or numbers to be saved ({error})"
+            ) from error
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str = "cpu") -> TextModel:
+        """Estimator of a folder that `save` or a training has left.
+
+        Raises:
+            ModelFolderError: as `SVEBM.from_pretrained`, or a damaged estimator.json.
+        """
+        model = SVEBM.from_pretrained(folder, device)
+        path = Path(folder) / ESTIMATOR
+        content = read_json(path) if path.exists() else {}
+        classes: list[Any] = [*model.label_names] or [*range(model.config.model.n_categories)]
+        try:
+            parameters = dict(content.get("parameters", {}))
+            names, columns = content.get("classes", classes), content.get("columns")
+            log_z = content.get("log_z")
+            estimator = cls(**parameters)
+            valid = len(names) == len(classes) and (columns is None or sorted(columns) == list(range(len(classes))))
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ModelFolderError(f"{path}: damaged ({error})") from error
+        if not valid or not (log_z is None or isinstance(log_z, (int, float))):
+            raise ModelFolderError(f"{path}: its classes are not those of the model")
+        estimator.model_, estimator.classes_, estimator._log_z = model, _array(names), log_z
+        estimator._texts = None  # type: ignore[assignment]
+        estimator.n_iter_ = model.config.training.max_steps
+        if columns is not None:
+            estimator._columns = torch.as_tensor(columns)
+        return estimator
+
+    # scikit-learn -------------------------------------------------------------------------------------------------
+
+    def _fitted(self) -> SVEBM:
+        if not hasattr(self, "model_"):
+            raise NotFittedError("this TextModel is not fitted yet; call fit with texts first")
+        return self.model_
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string, tags.input_tags.two_d_array = True, False
+        tags.target_tags.required = False
+        tags.no_validation = True
+        return tags
+
+
+def _texts(X: Iterable[object]) -> list[str]:
+    """Texts of anything that has some.
+
+    Raises:
+        DataError: one text in place of many, or something among them that is no text; the message names its place.
+    """
+    if isinstance(X, (str, bytes)) or not isinstance(X, Iterable):
+        raise DataError(f"X: {type(X).__name__} given, expected a list of texts")
+    texts: list[str] = X.tolist() if hasattr(X, "tolist") else list(X)  # type: ignore[arg-type]
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise DataError(f"X: text {number} is {type(text).__name__}, expected a string")
+        if not text.strip():
+            raise DataError(f"X: text {number} is empty, expected at least one word")
+    return texts
+
+
+def _labels(y: Any, n: int) -> list[Any] | None:
+    """Labels, None where a text has none; None where no text has one.
+
+    Raises:
+        DataError: another number of them, or one class only.
+    """
+    values = y.tolist() if hasattr(y, "tolist") else list(y)
+    if len(values) != n:
+        raise DataError(f"y: {len(values)} labels for {n} texts, expected one for each")
+    labels = [None if _is_missing(value) else value for value in values]
+    if all(label is None for label in labels):
+        return None
+    classes = {label for label in labels if label is not None}
+    if len(classes) < 2:
+        raise DataError(f"y: all labels are {classes.pop()!r}, expected two classes or more")
+    return labels
+
+
+def _is_missing(value: Any) -> bool:
+    if isinstance(value, bool):
+        return False
+    return value is None or value == -1 or (isinstance(value, float) and math.isnan(value))
+
+
+def _by_name(labels: Sequence[Any]) -> dict[str, Any]:
+    """Classes by the text that stands for each in a file.
+
+    Raises:
+        DataError: two classes of one text, such as 1 and "1".
+    """
+    found: dict[str, Any] = {}
+    for label in labels:
+        if label is not None and found.setdefault(str(label), label) != label:
+            raise DataError(
+                f"y: {label!r} and {found[str(label)]!r} are two classes of one name, expected different ones"
+            )
+    return found
+
+
+def _array(classes: Sequence[Any]) -> np.ndarray:
+    """Classes as scikit-learn has them: numbers or texts; objects where they are of several kinds."""
+    kinds = {type(name) for name in classes}
+    return (
+        np.array(classes) if len(kinds) == 1 and kinds <= {str, int, float, bool} else np.array(classes, dtype=object)
+    )
+
+
+def _write(path: Path, records: Sequence[Mapping[str, str]]) -> None:
+    write_whole(path, "".join(json.dumps(record) + "\n" for record in records))
+
+
+def _with_options(config: Config, options: Mapping[str, Any]) -> Config:
+    """The configuration with options by their names on the command line.
+
+    Raises:
+        ConfigError: no such option.
+    """
+    for name, value in options.items():
+        section, _, option = str(name).replace("-", "_").partition(".")
+        known = {field.name for field in fields(config)}
+        held = getattr(config, section) if section in known else None
+        if not option or held is None or option not in {field.name for field in fields(held)}:
+            raise ConfigError(
+                f"options: no option {name!r}; names are those of train --help, such as training.batch_size"
+            )
+        config = replace(config, **{section: replace(held, **{option: value})})
+    return config
