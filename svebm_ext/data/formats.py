@@ -27,6 +27,11 @@ _OTHERS = (
     ("SVMlight's numbers", re.compile(r""), re.compile(r"\s*[-+]?\d+(?:\.\d+)?(?:\s+\d+:[-+.\deE]+)+\s*"), 0.5),
     ("subtitles", re.compile(r""), re.compile(r"(?:\d+:)?\d\d:\d\d[,.]\d{3}\s+-->\s.*"), 0.2),
 )
+# A word and its tags in each line: names (B-PER, O), parts of speech (NN), or the ten columns of CoNLL-U.
+_WORD_WITH_TAGS = re.compile(
+    r"(?:\S+[ \t]+)+(?:O|[BILUES]-\S+)\s*|\S+[ \t]+[A-Z]{1,5}\$?(?:[ \t]+\S+)*\s*"
+    r"|\d+(?:[-.]\d+)?\t(?:[^\t]*\t){8}[^\t]*"
+)
 _DOCUMENT = re.compile(r"\s*<(?:\?xml\b|!doctype\b|html\b)", re.IGNORECASE)
 
 
@@ -73,6 +78,12 @@ def recognise_format(path: PathLike, lines: Sequence[str], name: str | None = No
             f"{name or name_of(path)}: a Markdown table; save it as CSV, or, for lines as they stand, set "
             "--data.format lines"
         )
+    if _is_vertical(lines):
+        raise DataError(
+            f"{name or name_of(path)}: a word with its tags in each line (CoNLL) in place of text: "
+            f"{filled[0].strip()[:60]!r}. Write each sentence in one line; for lines as they stand, set --data.format "
+            "lines"
+        )
     for what, beginning, pattern, share in _OTHERS:
         if beginning.match(filled[0]) and sum(bool(pattern.match(line)) for line in filled) > share * len(filled):
             raise DataError(
@@ -82,6 +93,16 @@ def recognise_format(path: PathLike, lines: Sequence[str], name: str | None = No
     if 2 * sum("\t" in line for line in filled) > len(filled):
         return "tsv"
     return "csv" if find_delimiter(lines) else "lines"
+
+
+def _is_vertical(lines: Sequence[str]) -> bool:
+    """Whether lines are words with their tags, as many columns in each, and empty lines part sentences."""
+    sample = [line for line in lines[:_SAMPLE] if not line.startswith(("#", "-DOCSTART-"))]
+    filled = [line for line in sample if line.strip()]
+    if len(filled) < 3 or not any(not line.strip() for line in sample[1:-1]):
+        return False
+    columns = {len(line.split("\t") if "\t" in line else line.split()) for line in filled}
+    return len(columns) == 1 and columns != {1} and all(_WORD_WITH_TAGS.fullmatch(line) for line in filled)
 
 
 def _recognise_json(lines: Sequence[str], filled: list[str]) -> Literal["jsonl", "json"] | None:

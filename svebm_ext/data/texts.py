@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import DataError
@@ -21,6 +21,11 @@ def checked_texts(texts: object) -> list[str | list[str]]:
         raise DataError("texts: one string given, expected a list of texts; write [text]")
     if isinstance(texts, bytes | bytearray | memoryview):
         raise DataError(f"texts: {type(texts).__name__} given, expected a list of texts; decode them, write [text]")
+    if isinstance(texts, Mapping | set | frozenset):
+        raise DataError(
+            f"texts: {type(texts).__name__} given, expected a list of texts, whose order the answers have; of a "
+            "dictionary give its values, list(texts.values())"
+        )
     if not isinstance(texts, Iterable):
         raise DataError(f"texts: {type(texts).__name__} given, expected a list of texts")
     return [_checked(number, text) for number, text in enumerate(texts)]

@@ -215,6 +215,39 @@ def test_structure_that_cannot_be_read_is_no_text(tmp_path):
         )
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "-DOCSTART- -X- O O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\nGerman JJ B-NP B-MISC\n\nPeter NNP B-NP B-PER\n",
+        "Peter B-PER\nsings O\n\nnobody O\nhears O\n",
+        "Peter\tB-PER\nsings\tO\n\nnobody\tO\nhears\tO\n",
+        "the DT\ncat NN\n\nhis PRP$\ndog NN\n",
+        "# text = Dogs bark\n1\tDogs\tdog\tNOUN\tNNS\t_\t2\tnsubj\t_\t_\n2\tbark\tbark\tVERB\tVBP\t_\t0\troot\t_\t_\n\n"
+        "1\tYes\tyes\tINTJ\tUH\t_\t0\troot\t_\t_\n",
+    ],
+    ids=["names in four columns", "names", "names, tabs", "parts of speech", "CoNLL-U"],
+)
+def test_words_with_tags_are_no_texts(tmp_path, content):
+    path = write(tmp_path, "a.txt", content)
+    with pytest.raises(DataError, match=r"a\.txt: a word with its tags in each line \(CoNLL\).*--data\.format lines"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "GO HOME\nCOME BACK\nDO IT\n",
+        "go home\n\ncome back\n\ndo it\n",
+        "GO AND SEE\n\nDO IT\n\nNO WAY\n",
+        "good\tPOS\nbad\tNEG\n",
+    ],
+    ids=["no empty line", "no tags", "other lengths", "labels"],
+)
+def test_short_texts_are_no_words_with_tags(tmp_path, content):
+    texts, *_ = read(write(tmp_path, "a.txt", content), empty_lines="skip")
+    assert len(texts) == len(content.split("\n")) - 1 - content.count("\n\n")
+
+
 def test_labels_that_are_none(tmp_path):
     keys = [f"k{i}" for i in range(60)]
     path = write(tmp_path, "a.tsv", rows("\t", keys, [f"some text {i}" for i in range(60)]))

@@ -102,6 +102,9 @@ def test_likelihood_of_a_sentence_is_the_importance_weighted_one(model):
 
 
 def test_user_errors_are_named(model):
+    for unordered in ({"a": TEXTS[0]}, {TEXTS[0]}, frozenset(TEXTS)):
+        with pytest.raises(DataError, match=r"given, expected a list of texts, whose order the answers have"):
+            model.classify(unordered)
     with pytest.raises(DataError, match="one string given"):
         model.classify("the cat")
     with pytest.raises(DataError, match="text 1"):
