@@ -47,7 +47,7 @@ SvebmGruDecodeArguments read_arguments(const py::dict& dictionary) {
   a.top_k = fields.number<int32_t>("top_k");
   a.top_p = fields.number<float>("top_p");
   a.seed = static_cast<uint64_t>(fields.number<int64_t>("seed"));
-  a.seed_pointer = fields.optional_pointer<const uint64_t>("seed_pointer");
+  a.seed_tensor = fields.optional_pointer<const uint64_t>("seed_tensor");
   a.stream = fields.number<uint32_t>("stream");
   a.tokens = fields.pointer<int64_t>("tokens");
   a.lengths = fields.pointer<int64_t>("lengths");

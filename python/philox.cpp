@@ -10,7 +10,7 @@
 namespace {
 
 SvebmPhiloxArguments make_arguments(std::uintptr_t chain_ids, std::uintptr_t numbers, int64_t n_chains, int64_t dim,
-                                    int64_t first_step, int64_t n_steps, int64_t seed, std::uintptr_t seed_pointer,
+                                    int64_t first_step, int64_t n_steps, int64_t seed, std::uintptr_t seed_tensor,
                                     uint32_t stream, bool normal) {
   if (n_chains < 1 || dim < 1 || n_steps < 1) throw std::invalid_argument("philox: nothing to compute");
   SvebmPhiloxArguments arguments{};
@@ -21,26 +21,26 @@ SvebmPhiloxArguments make_arguments(std::uintptr_t chain_ids, std::uintptr_t num
   arguments.first_step = first_step;
   arguments.n_steps = n_steps;
   arguments.seed = static_cast<uint64_t>(seed);
-  arguments.seed_pointer = pointer_from<const uint64_t>(seed_pointer, "seed_pointer", true);
+  arguments.seed_tensor = pointer_from<const uint64_t>(seed_tensor, "seed_tensor", true);
   arguments.stream = stream;
   arguments.normal = normal ? 1 : 0;
   return arguments;
 }
 
 void philox_cpu(std::uintptr_t chain_ids, std::uintptr_t numbers, int64_t n_chains, int64_t dim, int64_t first_step,
-                int64_t n_steps, int64_t seed, std::uintptr_t seed_pointer, uint32_t stream, bool normal,
+                int64_t n_steps, int64_t seed, std::uintptr_t seed_tensor, uint32_t stream, bool normal,
                 int n_threads) {
   svebm::philox_cpu(
-      make_arguments(chain_ids, numbers, n_chains, dim, first_step, n_steps, seed, seed_pointer, stream, normal),
+      make_arguments(chain_ids, numbers, n_chains, dim, first_step, n_steps, seed, seed_tensor, stream, normal),
       n_threads);
 }
 
 void philox_cuda(std::uintptr_t chain_ids, std::uintptr_t numbers, int64_t n_chains, int64_t dim, int64_t first_step,
-                 int64_t n_steps, int64_t seed, std::uintptr_t seed_pointer, uint32_t stream, bool normal, int device,
+                 int64_t n_steps, int64_t seed, std::uintptr_t seed_tensor, uint32_t stream, bool normal, int device,
                  std::uintptr_t cuda_stream) {
   static const auto launch = svebm::cuda_function<decltype(svebm_philox_cuda)>("svebm_philox_cuda");
   const SvebmPhiloxArguments arguments =
-      make_arguments(chain_ids, numbers, n_chains, dim, first_step, n_steps, seed, seed_pointer, stream, normal);
+      make_arguments(chain_ids, numbers, n_chains, dim, first_step, n_steps, seed, seed_tensor, stream, normal);
   const int error = launch(&arguments, device, reinterpret_cast<void*>(cuda_stream));
   if (error != 0) throw std::runtime_error("philox: CUDA reports: " + svebm::cuda_error(error));
 }

@@ -3,8 +3,13 @@
 
 #include <cuda_runtime.h>
 
+#include <atomic>
 #include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <type_traits>
 
+#include "common/cuda_plan.h"
 #include "common/device_limits.h"
 
 namespace svebm {
@@ -32,6 +37,43 @@ inline cudaError_t read_limits(int device, DeviceLimits& limits) {
 
 inline unsigned n_blocks_for(int64_t n_threads, int block_size) {
   return static_cast<unsigned>((n_threads + block_size - 1) / block_size);
+}
+
+// Lets a kernel use all the shared memory that the device gives a block. Done once for each device, and allowed while a
+// graph is captured. Each kernel has one of these, static.
+class SharedMemory {
+ public:
+  template <typename Kernel>
+  cudaError_t allow(Kernel* kernel, int device, const DeviceLimits& limits) {
+    const uint64_t bit = uint64_t{1} << (device % 64);
+    if (device < 64 && (allowed_.load() & bit) != 0) return cudaSuccess;
+    const cudaError_t error =
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, limits.shared_bytes);
+    if (error == cudaSuccess) allowed_.fetch_or(bit);
+    return error;
+  }
+
+ private:
+  std::atomic<uint64_t> allowed_{0};
+};
+
+// An op's own part of a plan, written by the first of its two functions and read by the second.
+template <typename Own>
+void keep_plan(const Own& own, int64_t workspace_bytes, SvebmCudaPlan& plan) {
+  static_assert(std::is_trivially_copyable<Own>::value && sizeof(Own) <= sizeof plan.own, "plans are plain data");
+  plan.workspace_bytes = workspace_bytes;
+  std::memcpy(plan.own, &own, sizeof own);
+}
+
+template <typename Own>
+Own kept_plan(const SvebmCudaPlan& plan) {
+  Own own;
+  std::memcpy(&own, plan.own, sizeof own);
+  return own;
+}
+
+inline void keep_reason(const char* reason, SvebmCudaPlan& plan) {
+  std::snprintf(plan.reason, sizeof plan.reason, "%s", reason);
 }
 
 }  // namespace svebm

@@ -86,7 +86,7 @@ SVEBM_DEVICE GruKey best_of_panels(const GruDecode& d, const GruTurn& turn, GruC
 }
 
 SVEBM_DEVICE float uniform_of(const GruDecode& d, const GruTurn& turn) {
-  const uint64_t seed = d.a.seed_pointer != nullptr ? *d.a.seed_pointer : d.a.seed;
+  const uint64_t seed = d.a.seed_tensor != nullptr ? *d.a.seed_tensor : d.a.seed;
   const PhiloxWords words =
       philox4x32_10(philox_counter(d.a.ids[turn.row], static_cast<uint32_t>(turn.step), 0, d.a.stream),
                     static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));

@@ -29,14 +29,14 @@ struct SvebmGruDecodeArguments {
   int32_t begin, end, pad;  // first input; the word that ends a sentence; what stands behind it in `tokens`
   const int64_t* excluded;  // [n_excluded] words that never come
   int32_t n_excluded;
-  int32_t greedy;                // 1: the best word, the lowest index among equals; the fields below are not used
-  float temperature;             // > 0, divides the scores
-  int32_t top_k;                 // draw among the k best words only (0: all)
-  float top_p;                   // ... and among the fewest best words that have this probability together (1: all)
-  uint64_t seed;                 // Philox key
-  const uint64_t* seed_pointer;  // read instead of `seed` where not null (CUDA: device memory)
-  uint32_t stream;               // Philox stream; the uniform number of step t is dimension 0 at (id, t)
-  int32_t fast;                  // 1: weights and states may be rounded to 16 bits in products
+  int32_t greedy;               // 1: the best word, the lowest index among equals; the fields below are not used
+  float temperature;            // > 0, divides the scores
+  int32_t top_k;                // draw among the k best words only (0: all)
+  float top_p;                  // ... and among the fewest best words that have this probability together (1: all)
+  uint64_t seed;                // Philox key
+  const uint64_t* seed_tensor;  // read instead of `seed` where not null (CUDA: device memory)
+  uint32_t stream;              // Philox stream; the uniform number of step t is dimension 0 at (id, t)
+  int32_t fast;                 // 1: weights and states may be rounded to 16 bits in products
 
   // results
   int64_t* tokens;           // [B, T], `end` included, then `pad`

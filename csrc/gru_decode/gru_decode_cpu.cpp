@@ -228,7 +228,7 @@ void scores_again(const SvebmGruDecodeArguments& a, const GruDecodeMemory& m, in
 }
 
 SVEBM_INLINE float uniform_of(const SvebmGruDecodeArguments& a, int64_t row, int64_t step) {
-  const uint64_t seed = a.seed_pointer != nullptr ? *a.seed_pointer : a.seed;
+  const uint64_t seed = a.seed_tensor != nullptr ? *a.seed_tensor : a.seed;
   const PhiloxWords words = philox4x32_10(philox_counter(a.ids[row], static_cast<uint32_t>(step), 0, a.stream),
                                           static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
   return uniform_from_word(words.w0);

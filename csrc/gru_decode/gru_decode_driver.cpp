@@ -188,7 +188,7 @@ void keep_candidates(const SvebmGruDecodeArguments& a, const float* scores, std:
 
 void choose_from_scores(const SvebmGruDecodeArguments& a, const GruDecodeMemory& m, int64_t padded, int64_t begin,
                         int64_t end) {
-  const uint64_t seed = a.seed_pointer != nullptr ? *a.seed_pointer : a.seed;
+  const uint64_t seed = a.seed_tensor != nullptr ? *a.seed_tensor : a.seed;
   std::vector<Candidate> kept;
   for (int64_t i = begin; i < end; ++i) {
     const int64_t row = m.active[i], at = row * a.max_tokens + m.step;

@@ -53,7 +53,7 @@ SVEBM_DEVICE int element(const TilePlan& plan, int dimension, int chain) {
 
 SVEBM_DEVICE PhiloxWords random_words(const SvebmLangevinArguments& a, int64_t chain_id, int64_t step, int block,
                                       uint32_t stream) {
-  const uint64_t seed = a.seed_pointer != nullptr ? *a.seed_pointer : a.seed;
+  const uint64_t seed = a.seed_tensor != nullptr ? *a.seed_tensor : a.seed;
   const PhiloxWords counter =
       philox_counter(chain_id, static_cast<uint32_t>(a.first_step + step), static_cast<uint32_t>(block), stream);
   return philox4x32_10(counter, static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
@@ -64,7 +64,7 @@ SVEBM_DEVICE float step_size_of(const SvebmLangevinArguments& a, int64_t step) {
 }
 
 SVEBM_DEVICE float temper_of(const SvebmLangevinArguments& a, int64_t step) {
-  return a.tempers != nullptr ? a.tempers[step] : 1.0f;
+  return a.temper != nullptr ? a.temper[step] : 1.0f;
 }
 
 // Evaluations of the gradient in a call: with Metropolis also that of the last proposal.
@@ -72,7 +72,7 @@ SVEBM_DEVICE int64_t n_evaluations(const SvebmLangevinArguments& a) { return a.n
 
 SVEBM_DEVICE int64_t state_row(const Tile& tile, int chain) {
   const int64_t n = tile.first_chain + chain;
-  return tile.a.indices != nullptr ? tile.a.indices[n] : n;
+  return tile.a.bank_indices != nullptr ? tile.a.bank_indices[n] : n;
 }
 
 // Reads the states, with zeros up to `padded_dimensions`; `store(dimension, chain, x)` gets them too, for a copy in
@@ -94,7 +94,7 @@ SVEBM_DEVICE void store_states(const Tile& tile) {
   const int D = tile.a.widths[0];
   if (!has_chain(tile) || tile.chain >= tile.n_valid) return;
   float* const out = tile.a.z + (tile.first_chain + tile.chain) * D;
-  float* const back = tile.a.indices != nullptr ? tile.a.states + state_row(tile, tile.chain) * D : nullptr;
+  float* const back = tile.a.bank_indices != nullptr ? tile.a.states + state_row(tile, tile.chain) * D : nullptr;
   bool finite = true;
   for (int d = tile.part; d < D; d += tile.plan.n_parts) {
     const float x = tile.memory[tile.plan.x + element(tile.plan, d, tile.chain)];

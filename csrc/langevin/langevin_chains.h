@@ -15,7 +15,7 @@ struct Step {
 
 SVEBM_INLINE Step step_of(const SvebmLangevinArguments& a, int64_t t) {
   const float s = a.step_sizes != nullptr ? a.step_sizes[t] : a.step_size;
-  return {s, a.tempers != nullptr ? a.tempers[t] : 1.0f, a.temper_changes != nullptr ? a.temper_changes[t] : 0.0f,
+  return {s, a.temper != nullptr ? a.temper[t] : 1.0f, a.temper_changes != nullptr ? a.temper_changes[t] : 0.0f,
           a.noise_scale * __builtin_sqrtf(2.0f * s)};
 }
 
@@ -37,7 +37,7 @@ class ChainBlock {
   }
 
  private:
-  int64_t row(int lane) const { return a.indices != nullptr ? a.indices[first_ + lane] : first_ + lane; }
+  int64_t row(int lane) const { return a.bank_indices != nullptr ? a.bank_indices[first_ + lane] : first_ + lane; }
 
   void gather() {
     for (int lane = 0; lane < kLanes; ++lane) {
@@ -49,14 +49,14 @@ class ChainBlock {
       id_high_[lane] = counter.w1;
       b.log_weight[lane] = 0.0f;
     }
-    if (a.context != nullptr) gather_rows(b.context, a.widths[1], a.context, nullptr);
+    if (a.context_shift != nullptr) gather_rows(b.context_shift, a.widths[1], a.context_shift, nullptr);
     if (a.labels != nullptr) {
       const int last = last_layer(a);
       gather_rows(b.label_weight, a.widths[last], a.weights[last], a.labels);
       gather_rows(b.label_bias, 1, a.biases[last], a.labels);
-      if (last == 0 && a.context != nullptr) {
+      if (last == 0 && a.context_shift != nullptr) {
         for (int lane = 0; lane < n_; ++lane) {
-          b.label_bias[lane] += a.context[(first_ + lane) * a.widths[1] + a.labels[first_ + lane]];
+          b.label_bias[lane] += a.context_shift[(first_ + lane) * a.widths[1] + a.labels[first_ + lane]];
         }
       }
     }
@@ -79,7 +79,7 @@ class ChainBlock {
         to[d] = b.z[d * kLanes + lane];
         finite = finite && to[d] - to[d] == 0.0f;
       }
-      if (a.indices != nullptr) std::memcpy(a.states + row(lane) * D, to, sizeof(float) * D);
+      if (a.bank_indices != nullptr) std::memcpy(a.states + row(lane) * D, to, sizeof(float) * D);
       if (a.log_weights != nullptr) a.log_weights[first_ + lane] = b.log_weight[lane];
     }
     if (!finite) __atomic_store_n(a.non_finite, 1, __ATOMIC_RELAXED);

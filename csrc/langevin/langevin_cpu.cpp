@@ -69,7 +69,7 @@ int64_t worker_bytes(const SvebmLangevinArguments& a, int lanes) {
 
 template <typename Kind, int kLanes>
 void run_blocks(const SvebmLangevinArguments& a, const Plan& plan, const Buffers& buffers, int64_t begin, int64_t end) {
-  const uint64_t seed = a.seed_pointer != nullptr ? *a.seed_pointer : a.seed;
+  const uint64_t seed = a.seed_tensor != nullptr ? *a.seed_tensor : a.seed;
   for (int64_t block = begin; block < end; ++block) {
     ChainBlock<Kind, kLanes>(a, plan, buffers, seed, block * kLanes).run();
   }

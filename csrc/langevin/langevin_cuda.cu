@@ -23,7 +23,6 @@
 // (above); wgmma (the 64 rows it wants are 64 chains, which leaves half of the device idle at 4,096).
 #include <cuda_runtime.h>
 
-#include <atomic>
 #include <cstdio>
 
 #include "common/launch.cuh"
@@ -63,18 +62,19 @@ __global__ void __launch_bounds__(svebm::kFastMostThreads, 1)
   svebm::fast_block(arguments, plan, workspace);
 }
 
-struct Plan {
+struct LangevinPlan {
+  DeviceLimits limits;
   bool fast = false;
   FastPlan with_tensor_cores;
   Fp32Plan fp32;
 };
 
 // Returns false where the shapes are out of reach.
-bool make_plan(const SvebmLangevinArguments& arguments, DeviceLimits limits, Plan& plan) {
+bool make_plan(const SvebmLangevinArguments& arguments, LangevinPlan& plan) {
   constexpr int64_t kMostBlocks = 0x7FFFFFFF;  // of a grid
-  plan.fast = arguments.fast != 0 && svebm::plan_fast(arguments, limits, plan.with_tensor_cores) &&
+  plan.fast = arguments.fast != 0 && svebm::plan_fast(arguments, plan.limits, plan.with_tensor_cores) &&
               plan.with_tensor_cores.n_blocks <= kMostBlocks;
-  return plan.fast || (svebm::plan_fp32(arguments, limits, plan.fp32) && plan.fp32.n_blocks <= kMostBlocks);
+  return plan.fast || (svebm::plan_fp32(arguments, plan.limits, plan.fp32) && plan.fp32.n_blocks <= kMostBlocks);
 }
 
 void write_reason(const SvebmLangevinArguments& arguments, DeviceLimits limits, char* reason, int64_t size) {
@@ -89,23 +89,11 @@ void write_reason(const SvebmLangevinArguments& arguments, DeviceLimits limits, 
                 widths, static_cast<int>(limits.shared_bytes / 1024));
 }
 
-// Lets a kernel use all the shared memory that the device gives a block. Done once for each device, and allowed while a
-// graph is captured.
-template <int kKernel, typename Kernel>
-cudaError_t allow_shared_memory(Kernel* kernel, int device, DeviceLimits limits) {
-  static std::atomic<uint64_t> allowed{0};
-  const uint64_t bit = uint64_t{1} << (device % 64);
-  if (device < 64 && (allowed.load() & bit) != 0) return cudaSuccess;
-  const cudaError_t error =
-      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, limits.shared_bytes);
-  if (error == cudaSuccess) allowed.fetch_or(bit);
-  return error;
-}
-
 template <int kChains>
 cudaError_t launch_fp32(const SvebmLangevinArguments& arguments, const Fp32Plan& plan, float* workspace, int device,
                         DeviceLimits limits, cudaStream_t stream) {
-  const cudaError_t error = allow_shared_memory<kChains>(&langevin_fp32_kernel<kChains>, device, limits);
+  static svebm::SharedMemory memory;
+  const cudaError_t error = memory.allow(&langevin_fp32_kernel<kChains>, device, limits);
   if (error != cudaSuccess) return error;
   langevin_pack_fp32_kernel<<<svebm::n_blocks_for(plan.workspace_floats, kPackThreads), kPackThreads, 0, stream>>>(
       arguments, plan, workspace);
@@ -117,7 +105,8 @@ cudaError_t launch_fp32(const SvebmLangevinArguments& arguments, const Fp32Plan&
 
 cudaError_t launch_fast(const SvebmLangevinArguments& arguments, const FastPlan& plan, unsigned char* workspace,
                         int device, DeviceLimits limits, cudaStream_t stream) {
-  const cudaError_t error = allow_shared_memory<0>(&langevin_fast_kernel, device, limits);
+  static svebm::SharedMemory memory;
+  const cudaError_t error = memory.allow(&langevin_fast_kernel, device, limits);
   if (error != cudaSuccess) return error;
   langevin_pack_fast_kernel<<<svebm::n_blocks_for(plan.resident_bytes / 4, kPackThreads), kPackThreads, 0, stream>>>(
       arguments, plan, workspace);
@@ -129,29 +118,28 @@ cudaError_t launch_fast(const SvebmLangevinArguments& arguments, const FastPlan&
 
 }  // namespace
 
-extern "C" int svebm_langevin_cuda_workspace(const SvebmLangevinArguments* arguments, int device, int64_t* bytes,
-                                             char* reason, int64_t reason_size) {
-  DeviceLimits limits{};
-  *bytes = 0;
-  if (reason_size > 0) reason[0] = '\0';
-  const cudaError_t error = svebm::read_limits(device, limits);
+extern "C" int svebm_langevin_cuda_plan(const SvebmLangevinArguments* arguments, int device, SvebmCudaPlan* plan) {
+  *plan = {};
+  LangevinPlan own{};
+  const cudaError_t error = svebm::read_limits(device, own.limits);
   if (error != cudaSuccess) return error;
-  Plan plan;
-  if (make_plan(*arguments, limits, plan)) {
-    *bytes = plan.fast ? plan.with_tensor_cores.resident_bytes : plan.fp32.workspace_floats * int64_t{sizeof(float)};
-  } else if (reason_size > 0) {
-    write_reason(*arguments, limits, reason, reason_size);
+  if (make_plan(*arguments, own)) {
+    const int64_t bytes =
+        own.fast ? own.with_tensor_cores.resident_bytes : own.fp32.workspace_floats * int64_t{sizeof(float)};
+    svebm::keep_plan(own, bytes, *plan);
+  } else {
+    write_reason(*arguments, own.limits, plan->reason, sizeof plan->reason);
   }
   return cudaSuccess;
 }
 
-extern "C" int svebm_langevin_cuda(const SvebmLangevinArguments* arguments, void* workspace, int device, void* stream) {
-  DeviceLimits limits{};
-  cudaError_t error = svebm::begin_launch(device);
-  if (error == cudaSuccess) error = svebm::read_limits(device, limits);
+extern "C" int svebm_langevin_cuda(const SvebmLangevinArguments* arguments, const SvebmCudaPlan* kept, void* workspace,
+                                   int device, void* stream) {
+  if (kept->reason[0] != '\0') return cudaErrorInvalidValue;
+  const cudaError_t error = svebm::begin_launch(device);
   if (error != cudaSuccess) return error;
-  Plan plan;
-  if (!make_plan(*arguments, limits, plan)) return cudaErrorInvalidValue;
+  const auto plan = svebm::kept_plan<LangevinPlan>(*kept);
+  const DeviceLimits& limits = plan.limits;
   const cudaStream_t on = static_cast<cudaStream_t>(stream);
   if (plan.fast) {
     return launch_fast(*arguments, plan.with_tensor_cores, static_cast<unsigned char*>(workspace), device, limits, on);

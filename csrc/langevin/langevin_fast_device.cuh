@@ -167,11 +167,11 @@ SVEBM_DEVICE void add_offsets(const Tile& tile, const Group& group, int layer, i
   sums[2] += bias.x;
   sums[3] += bias.y;
   const int width = tile.a.widths[1], chain = group.lane / 4;
-  if (tile.a.context == nullptr || layer != 0) return;
+  if (tile.a.context_shift == nullptr || layer != 0) return;
   SVEBM_UNROLL
   for (int i = 0; i < 4; ++i) {
     const int row = chain + i / 2 * 8, at = column + i % 2;
-    if (row < tile.n_valid && at < width) sums[i] += tile.a.context[(tile.first_chain + row) * width + at];
+    if (row < tile.n_valid && at < width) sums[i] += tile.a.context_shift[(tile.first_chain + row) * width + at];
   }
 }
 

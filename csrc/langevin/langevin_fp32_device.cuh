@@ -175,8 +175,8 @@ SVEBM_DEVICE float4 preactivation(const Tile& tile, const Product& p, const floa
   const float bias = biases[p.bias + column];
   float4 result = make_float4(sum.x + bias, sum.y + bias, sum.z + bias, sum.w + bias);
   const int width = tile.a.widths[1];
-  if (tile.a.context == nullptr || p.layer != 0 || column >= width) return result;
-  const float* const context = tile.a.context + (tile.first_chain + chain) * width + column;
+  if (tile.a.context_shift == nullptr || p.layer != 0 || column >= width) return result;
+  const float* const context = tile.a.context_shift + (tile.first_chain + chain) * width + column;
   if (chain < tile.n_valid) result.x += context[0];
   if (chain + 1 < tile.n_valid) result.y += context[width];
   if (chain + 2 < tile.n_valid) result.z += context[2 * width];

@@ -23,7 +23,7 @@ struct Plan {
 struct Buffers {
   float *z, *gradient, *noise, *tile, *state_operand, *logits, *logit_operand;
   float *hidden[2], *derivative[2];     // of hidden layer l: operand of the next product, derivative
-  float *context, *label_weight;        // first layer's shift; row of the last layer that belongs to the label
+  float *context_shift, *label_weight;  // first layer's shift; row of the last layer that belongs to the label
   float *proposal, *proposal_gradient;  // of Metropolis
   float *energy, *proposal_energy, *log_weight, *label_bias;  // one row each
 };
@@ -58,7 +58,7 @@ static int64_t lay_out(const SvebmLangevinArguments& a, float* memory, int lanes
     b.hidden[l] = allocate.rows(l < last ? a.widths[l + 1] : 0);
     b.derivative[l] = allocate.rows(l < last ? a.widths[l + 1] : 0);
   }
-  b.context = allocate.rows(a.context != nullptr ? a.widths[1] : 0);
+  b.context_shift = allocate.rows(a.context_shift != nullptr ? a.widths[1] : 0);
   b.label_weight = allocate.rows(a.labels != nullptr ? input_of_last : 0);
   b.proposal = allocate.rows(a.metropolis != 0 ? D : 0);
   b.proposal_gradient = allocate.rows(a.metropolis != 0 ? D : 0);
@@ -171,7 +171,7 @@ void evaluate(const SvebmLangevinArguments& a, const Plan& plan, const Buffers& 
   for (int l = 0; l < last; ++l) {
     float* const summed = label_energy && l == last - 1 ? energy : nullptr;
     multiply<Kind, kLanes>(plan.forward[l], operand, b.tile, [&](int first, int n_rows, float* tile) {
-      if (l == 0 && a.context != nullptr) add_rows(tile, b.context + first * kLanes, n_rows * kLanes);
+      if (l == 0 && a.context_shift != nullptr) add_rows(tile, b.context_shift + first * kLanes, n_rows * kLanes);
       activate<Kind, kLanes>(a, b, l, first, n_rows, tile, summed);
     });
     operand = b.hidden[l];
@@ -205,8 +205,8 @@ void evaluate(const SvebmLangevinArguments& a, const Plan& plan, const Buffers& 
   } else {
     const float scale = 1.0f / a.temperature;
     multiply<Kind, kLanes>(plan.forward[last], operand, b.tile, [&](int first, int n_rows, float* tile) {
-      const bool shifted = last == 0 && a.context != nullptr;
-      if (shifted) add_rows(tile, b.context + first * kLanes, n_rows * kLanes);
+      const bool shifted = last == 0 && a.context_shift != nullptr;
+      if (shifted) add_rows(tile, b.context_shift + first * kLanes, n_rows * kLanes);
       for (int i = 0; i < n_rows * kLanes; i += kWidth) store(b.logits + first * kLanes + i, load(tile + i) * scale);
     });
     softmax<kLanes>(b.logits, n_categories(a), a.temperature, energy);

@@ -15,7 +15,7 @@ struct SvebmPhiloxArguments {
   int64_t first_step;
   int64_t n_steps;
   uint64_t seed;
-  const uint64_t* seed_pointer;  // read instead of `seed` where not null (CUDA: device memory, for captured calls)
+  const uint64_t* seed_tensor;  // read instead of `seed` where not null (CUDA: device memory, for captured calls)
   uint32_t stream;
   int32_t normal;  // 1: standard normal, 0: uniform
 };

@@ -68,7 +68,7 @@ void write(const SvebmPhiloxArguments& a, int64_t blocks, int64_t first_counter,
 
 void philox_range(const SvebmPhiloxArguments& a, int64_t begin, int64_t end) {
   const int64_t blocks = (a.dim + 3) / 4;
-  const uint64_t seed = a.seed_pointer != nullptr ? *a.seed_pointer : a.seed;
+  const uint64_t seed = a.seed_tensor != nullptr ? *a.seed_tensor : a.seed;
   Batch batch;
   for (int64_t counter = begin; counter < end; counter += kBatch) {
     const int count = static_cast<int>(end - counter < kBatch ? end - counter : kBatch);

@@ -32,7 +32,7 @@ SVEBM_DEVICE void philox_thread(const SvebmPhiloxArguments& a, int64_t first_cha
   if (index >= n_chains * blocks) return;
   const uint32_t chain = index / blocks, block = index - chain * blocks;
   const int64_t step = first_step + blockIdx.y;
-  const uint64_t seed = a.seed_pointer != nullptr ? *a.seed_pointer : a.seed;
+  const uint64_t seed = a.seed_tensor != nullptr ? *a.seed_tensor : a.seed;
 
   const PhiloxWords counter =
       philox_counter(a.chain_ids[first_chain + chain], static_cast<uint32_t>(a.first_step + step), block, a.stream);
