@@ -58,23 +58,6 @@ class Fields {
     return n;
   }
 
-  template <typename T>
-  T number(const char* name) const {
-    return fields_[name].cast<T>();
-  }
-
-  template <typename T>
-  T* pointer(const char* name) const {
-    return pointer_from<T>(fields_[name].cast<std::uintptr_t>(), name);
-  }
-
-  template <typename T>
-  T* optional_pointer(const char* name) const {
-    T* field = nullptr;
-    read_optional(name, field);
-    return field;
-  }
-
  private:
   const pybind11::dict& fields_;
 };

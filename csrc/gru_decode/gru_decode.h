@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "common/cpu_variant.h"
+#include "common/cuda_plan.h"
 
 // Also the C ABI of libsvebm_cuda.so: plain data only. All arrays are contiguous, on the device that runs the kernel.
 struct SvebmGruDecodeArguments {
@@ -60,9 +61,9 @@ bool gru_decode_cpu(const SvebmGruDecodeArguments& arguments, const void* packed
 
 }  // namespace svebm
 
-// In libsvebm_cuda.so; as the functions of langevin.h: a cudaError_t, a reason where the shapes are out of reach, no
-// allocation and no waiting.
-extern "C" int svebm_gru_decode_cuda_workspace(const struct SvebmGruDecodeArguments* arguments, int device,
-                                               int64_t* bytes, char* reason, int64_t reason_size);
-extern "C" int svebm_gru_decode_cuda(const struct SvebmGruDecodeArguments* arguments, void* workspace, int device,
-                                     void* stream);
+// In libsvebm_cuda.so; as the functions of langevin.h: a cudaError_t, a plan or a reason where the shapes are out of
+// reach, no allocation and no waiting.
+extern "C" int svebm_gru_decode_cuda_plan(const struct SvebmGruDecodeArguments* arguments, int device,
+                                          struct SvebmCudaPlan* plan);
+extern "C" int svebm_gru_decode_cuda(const struct SvebmGruDecodeArguments* arguments, const struct SvebmCudaPlan* plan,
+                                     void* workspace, int device, void* stream);

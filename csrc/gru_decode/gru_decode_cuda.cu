@@ -27,9 +27,6 @@
 // quarter of a gate tile that is empty (4 % of all rows).
 #include <cuda_runtime.h>
 
-#include <atomic>
-#include <cstdio>
-
 #include "common/launch.cuh"
 #include "gru_decode/gru_persistent_device.cuh"
 #include "gru_decode/gru_tiles_device.cuh"
@@ -90,18 +87,10 @@ __global__ void __launch_bounds__(svebm::kGruChooseThreads)
   svebm::choose_block({arguments, plan, workspace}, step);
 }
 
-// Lets a kernel use all the shared memory that the device gives a block. Done once for each device, and allowed while a
-// graph is captured.
-template <int kKernel, typename Kernel>
-cudaError_t allow_shared_memory(Kernel* kernel, int device, const DeviceLimits& limits) {
-  static std::atomic<uint64_t> allowed{0};
-  const uint64_t bit = uint64_t{1} << (device % 64);
-  if (device < 64 && (allowed.load() & bit) != 0) return cudaSuccess;
-  const cudaError_t error =
-      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, limits.shared_bytes);
-  if (error == cudaSuccess) allowed.fetch_or(bit);
-  return error;
-}
+struct PlanForDevice {
+  DeviceLimits limits;
+  GruPlan plan;
+};
 
 // The plan, without the persistent kernel where its blocks would not all run at a time.
 cudaError_t make_plan(const SvebmGruDecodeArguments& arguments, int device, DeviceLimits& limits, GruPlan& plan) {
@@ -109,7 +98,8 @@ cudaError_t make_plan(const SvebmGruDecodeArguments& arguments, int device, Devi
   if (error != cudaSuccess) return error;
   plan = svebm::plan_gru(arguments, limits);
   if (!plan.persistent) return cudaSuccess;
-  error = allow_shared_memory<0>(&gru_persistent_kernel, device, limits);
+  static svebm::SharedMemory memory;
+  error = memory.allow(&gru_persistent_kernel, device, limits);
   if (error != cudaSuccess) return error;
   int n_blocks = 0;
   error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&n_blocks, &gru_persistent_kernel, svebm::kGruThreads,
@@ -149,8 +139,9 @@ cudaError_t launch_steps(const SvebmGruDecodeArguments& arguments, const GruPlan
                          int device, const DeviceLimits& limits, cudaStream_t stream) {
   using Gates = svebm::GruTile<kFast, true>;
   using Scores = svebm::GruTile<kFast, false>;
-  cudaError_t error = allow_shared_memory<kFast ? 1 : 2>(&gru_gates_kernel<kFast>, device, limits);
-  if (error == cudaSuccess) error = allow_shared_memory<kFast ? 3 : 4>(&gru_scores_kernel<kFast>, device, limits);
+  static svebm::SharedMemory of_gates, of_scores;
+  cudaError_t error = of_gates.allow(&gru_gates_kernel<kFast>, device, limits);
+  if (error == cudaSuccess) error = of_scores.allow(&gru_scores_kernel<kFast>, device, limits);
   if (error != cudaSuccess) return error;
   const auto gate_blocks = static_cast<unsigned>(svebm::gru_gate_blocks(arguments));
   const auto score_blocks = static_cast<unsigned>(svebm::gru_score_blocks(arguments, plan));
@@ -169,29 +160,25 @@ cudaError_t launch_steps(const SvebmGruDecodeArguments& arguments, const GruPlan
 
 }  // namespace
 
-extern "C" int svebm_gru_decode_cuda_workspace(const SvebmGruDecodeArguments* arguments, int device, int64_t* bytes,
-                                               char* reason, int64_t reason_size) {
-  DeviceLimits limits{};
-  GruPlan plan{};
-  *bytes = 0;
-  if (reason_size > 0) reason[0] = '\0';
+extern "C" int svebm_gru_decode_cuda_plan(const SvebmGruDecodeArguments* arguments, int device, SvebmCudaPlan* plan) {
+  *plan = {};
+  PlanForDevice own{};
   cudaError_t error = svebm::begin_launch(device);
-  if (error == cudaSuccess) error = make_plan(*arguments, device, limits, plan);
+  if (error == cudaSuccess) error = make_plan(*arguments, device, own.limits, own.plan);
   if (error != cudaSuccess) return error;
-  const char* const against = reason_against(*arguments, plan);
-  if (reason_size > 0) std::snprintf(reason, static_cast<size_t>(reason_size), "%s", against);
-  if (against[0] == '\0') *bytes = plan.workspace_bytes;
+  svebm::keep_reason(reason_against(*arguments, own.plan), *plan);
+  if (plan->reason[0] == '\0') svebm::keep_plan(own, own.plan.workspace_bytes, *plan);
   return cudaSuccess;
 }
 
-extern "C" int svebm_gru_decode_cuda(const SvebmGruDecodeArguments* arguments, void* workspace, int device,
-                                     void* stream) {
-  DeviceLimits limits{};
-  GruPlan plan{};
+extern "C" int svebm_gru_decode_cuda(const SvebmGruDecodeArguments* arguments, const SvebmCudaPlan* kept,
+                                     void* workspace, int device, void* stream) {
+  if (kept->reason[0] != '\0') return cudaErrorInvalidValue;
   cudaError_t error = svebm::begin_launch(device);
-  if (error == cudaSuccess) error = make_plan(*arguments, device, limits, plan);
   if (error != cudaSuccess) return error;
-  if (reason_against(*arguments, plan)[0] != '\0') return cudaErrorInvalidValue;
+  const auto own = svebm::kept_plan<PlanForDevice>(*kept);
+  const DeviceLimits& limits = own.limits;
+  const GruPlan& plan = own.plan;
   const cudaStream_t on = static_cast<cudaStream_t>(stream);
   auto* const memory = static_cast<unsigned char*>(workspace);
   const unsigned prepare_blocks = 4 * static_cast<unsigned>(limits.n_multiprocessors);

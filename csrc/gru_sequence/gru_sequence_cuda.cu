@@ -16,8 +16,6 @@
 // 16 bits, at sizes where the meeting takes longer).
 #include <cuda_runtime.h>
 
-#include <cstdio>
-
 #include "common/launch.cuh"
 #include "gru_sequence/gru_sequence_device.cuh"
 
@@ -26,6 +24,8 @@ namespace {
 using svebm::DeviceLimits;
 using svebm::GruSequence;
 using svebm::GruSequencePlan;
+
+constexpr int64_t kWorkspaceBytes = 256;  // of either pass: counters of meetings
 
 template <bool kBackward>
 __global__ void __launch_bounds__(svebm::kGruSequenceThreads, 1)
@@ -46,7 +46,8 @@ cudaError_t make_plan(const SvebmGruSequenceCudaArguments& arguments, int device
   plan = svebm::plan_gru_sequence(arguments, limits, kBackward);
   if (plan.reason[0] != '\0') return cudaSuccess;
   auto* const kernel = &gru_sequence_kernel<kBackward>;
-  error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, limits.shared_bytes);
+  static svebm::SharedMemory memory;
+  error = memory.allow(kernel, device, limits);
   if (error != cudaSuccess) return error;
   int n_blocks = 0;
   error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&n_blocks, kernel, svebm::kGruSequenceThreads,
@@ -56,16 +57,29 @@ cudaError_t make_plan(const SvebmGruSequenceCudaArguments& arguments, int device
 }
 
 template <bool kBackward>
-cudaError_t run(const SvebmGruSequenceCudaArguments& arguments, void* workspace, int device, cudaStream_t stream) {
+cudaError_t write_plan(const SvebmGruSequenceCudaArguments& arguments, int device, SvebmCudaPlan& plan) {
+  plan = {};
+  GruSequencePlan own{};
+  cudaError_t error = svebm::begin_launch(device);
+  if (error == cudaSuccess) error = make_plan<kBackward>(arguments, device, own);
+  if (error != cudaSuccess) return error;
+  svebm::keep_reason(own.reason, plan);
+  svebm::keep_plan(own, kWorkspaceBytes, plan);
+  return cudaSuccess;
+}
+
+template <bool kBackward>
+cudaError_t run(const SvebmGruSequenceCudaArguments& arguments, const SvebmCudaPlan& plan, void* workspace, int device,
+                cudaStream_t stream) {
+  if (plan.reason[0] != '\0') return cudaErrorInvalidValue;
   GruSequence sequence{};
   cudaError_t error = svebm::begin_launch(device);
-  if (error == cudaSuccess) error = make_plan<kBackward>(arguments, device, sequence.plan);
   if (error != cudaSuccess) return error;
-  if (sequence.plan.reason[0] != '\0') return cudaErrorInvalidValue;
+  sequence.plan = svebm::kept_plan<GruSequencePlan>(plan);
   sequence.a = arguments;
   sequence.counters = static_cast<unsigned*>(workspace);
   for (int t = 0; t < arguments.n_steps; ++t) sequence.sizes[t] = static_cast<uint16_t>(arguments.batch_sizes[t]);
-  error = cudaMemsetAsync(workspace, 0, kGruSequenceWorkspace, stream);
+  error = cudaMemsetAsync(workspace, 0, kWorkspaceBytes, stream);
   for (int d = 0; d < arguments.n_directions && error == cudaSuccess; d += sequence.plan.at_once) {
     sequence.first_direction = d;
     void* parameters[] = {&sequence};
@@ -78,24 +92,22 @@ cudaError_t run(const SvebmGruSequenceCudaArguments& arguments, void* workspace,
 
 }  // namespace
 
-extern "C" int svebm_gru_sequence_cuda_reason(const SvebmGruSequenceCudaArguments* arguments, int device, char* reason,
-                                              int64_t reason_size) {
-  GruSequencePlan forward{}, backward{};
-  cudaError_t error = svebm::begin_launch(device);
-  if (error == cudaSuccess) error = make_plan<false>(*arguments, device, forward);
-  if (error == cudaSuccess) error = make_plan<true>(*arguments, device, backward);
-  if (error != cudaSuccess) return error;
-  const char* const found = forward.reason[0] != '\0' ? forward.reason : backward.reason;
-  if (reason_size > 0) std::snprintf(reason, static_cast<size_t>(reason_size), "%s", found);
-  return cudaSuccess;
+extern "C" int svebm_gru_sequence_cuda_plan(const SvebmGruSequenceCudaArguments* arguments, int device,
+                                            SvebmCudaPlan* plan) {
+  return write_plan<false>(*arguments, device, *plan);
 }
 
-extern "C" int svebm_gru_sequence_cuda(const SvebmGruSequenceCudaArguments* arguments, void* workspace, int device,
-                                       void* stream) {
-  return run<false>(*arguments, workspace, device, static_cast<cudaStream_t>(stream));
+extern "C" int svebm_gru_sequence_cuda(const SvebmGruSequenceCudaArguments* arguments, const SvebmCudaPlan* plan,
+                                       void* workspace, int device, void* stream) {
+  return run<false>(*arguments, *plan, workspace, device, static_cast<cudaStream_t>(stream));
 }
 
-extern "C" int svebm_gru_sequence_backward_cuda(const SvebmGruSequenceCudaArguments* arguments, void* workspace,
-                                                int device, void* stream) {
-  return run<true>(*arguments, workspace, device, static_cast<cudaStream_t>(stream));
+extern "C" int svebm_gru_sequence_backward_cuda_plan(const SvebmGruSequenceCudaArguments* arguments, int device,
+                                                     SvebmCudaPlan* plan) {
+  return write_plan<true>(*arguments, device, *plan);
+}
+
+extern "C" int svebm_gru_sequence_backward_cuda(const SvebmGruSequenceCudaArguments* arguments,
+                                                const SvebmCudaPlan* plan, void* workspace, int device, void* stream) {
+  return run<true>(*arguments, *plan, workspace, device, static_cast<cudaStream_t>(stream));
 }

@@ -22,7 +22,6 @@ from svebm_ext.ops import native_library
 from svebm_ext.ops.native_call import Unsupported
 
 Backend = Literal["native", "reference"]
-Inputs = TypeVar("Inputs")
 Planned = TypeVar("Planned")
 CHOICES = ("auto", "native", "reference")
 
@@ -76,25 +75,20 @@ def resolve(op: str, device: torch.device, requested: str | None = None) -> Back
 
 
 def planned_or_none(
-    op: str,
-    device: torch.device,
-    requested: str | None,
-    plan: Callable[[Inputs], Planned | Unsupported],
-    inputs: Inputs,
+    op: str, device: torch.device, requested: str | None, plan: Callable[[], Planned | Unsupported]
 ) -> Planned | None:
     """Ask the native backend, once, for what will serve a call; None leaves it to the reference.
 
     Args:
         op, device, requested: as `resolve`.
-        plan: of the op: what is ready to run, or the reason why the kernels cannot serve the call.
-        inputs: what `plan` is asked for.
+        plan: what is ready to run, or the reason why the kernels cannot serve the call.
 
     Raises:
         BackendUnavailableError, ConfigError: as `resolve`.
     """
     if resolve(op, device, requested) == "reference":
         return None
-    planned = plan(inputs)
+    planned = plan()
     if isinstance(planned, Unsupported):
         fall_back(op, device, planned.reason, requested, quiet=planned.quiet)
         return None

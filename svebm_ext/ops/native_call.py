@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from svebm_ext.errors import BackendUnavailableError
 from svebm_ext.ops.native_library import native_module
 from svebm_ext.ops.schema import native_fields
 from svebm_ext.ops.threads import kernel_threads
@@ -63,8 +64,20 @@ def plan_native(kernel: str, device: torch.device, values: dict[str, Any]) -> Na
     return Unsupported(plan.reason) if plan.reason else NativeCall(plan, device, kept)
 
 
+def run_native(kernel: str, device: torch.device, values: dict[str, Any]) -> None:
+    """Plan and run a kernel that serves every call; arguments as `plan_native`.
+
+    Raises:
+        BackendUnavailableError: it does not.
+    """
+    call = plan_native(kernel, device, values)
+    if isinstance(call, Unsupported):
+        raise BackendUnavailableError(f"{kernel} has no native backend on {device}: {call.reason}")
+    call.run()
+
+
 def aligned(n_bytes: int) -> Tensor:
     """Memory on the CPU whose address is a multiple of a cache line."""
     memory = torch.empty(n_bytes + ALIGNMENT, dtype=torch.uint8, device="cpu")
     start = -memory.data_ptr() % ALIGNMENT
-    return memory[start : start + n_bytes] if start else memory
+    return memory[start : start + n_bytes]

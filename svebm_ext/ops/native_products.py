@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from svebm_ext.ops.arguments import autocasts
-from svebm_ext.ops.native_library import native_module
-from svebm_ext.ops.threads import kernel_threads
+from svebm_ext.ops.native_call import run_native
 
 
 def multiply(
@@ -39,20 +36,24 @@ def multiply(
             out.copy_(out.new_zeros(m, 1) if row_bias is None else row_bias[:, None])
         return
     a, b = one_stride(a), one_stride(b)
-    bias = 0 if row_bias is None else row_bias.data_ptr()
-    native, n_threads = native_module(), kernel_threads()
-    arguments = native.GemmArguments(
-        *(a.data_ptr(), *a.stride(), b.data_ptr(), *b.stride()),
-        *(out.data_ptr(), out.stride(0), bias, m, n, k, add, fast),
-    )
-    run(native.gemm_cpu, native.gemm_cpu_workspace, arguments, n_threads)
-
-
-def run(kernel: Any, workspace_size: Any, arguments: Any, n_threads: int) -> None:
-    """Call a kernel with the workspace that it needs."""
-    workspace = torch.empty(workspace_size(arguments, n_threads) + 64, dtype=torch.uint8, device="cpu")
-    start = workspace.data_ptr()
-    kernel(arguments, start + -start % 64, n_threads)
+    # views: their numbers are found by the strides
+    fields = {
+        "a": a.data_ptr(),
+        "a_row_stride": a.stride(0),
+        "a_k_stride": a.stride(1),
+        "b": b.data_ptr(),
+        "b_k_stride": b.stride(0),
+        "b_column_stride": b.stride(1),
+        "c": out.data_ptr(),
+        "c_stride": out.stride(0),
+        "row_bias": row_bias,
+        "m": m,
+        "n": n,
+        "k": k,
+        "add": add,
+        "fast": fast,
+    }
+    run_native("gemm", out.device, fields)
 
 
 def one_stride(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:

@@ -65,15 +65,15 @@ class Op(Generic[Inputs]):
         _library.define(self.schema)
         _library.impl(name, lambda *values: compute(inputs(*values)), "CompositeExplicitAutograd")
         torch.library.register_fake(f"svebm::{name}", lambda *values: shapes(inputs(*values)), lib=_library)
-        self._call = getattr(torch.ops.svebm, name).default
+        self.call = getattr(torch.ops.svebm, name).default
 
     def arguments(self, **values: Any) -> list[Any]:
         """The op's arguments in their order; every field is given, by its name."""
         return [values[field] for field in self.fields]
 
     def __call__(self, **values: Any) -> Any:
-        """Call the op through torch's dispatcher."""
-        return self._call(*[values[field] for field in self.fields])
+        """Call the op through torch's dispatcher; `call` does so with the arguments in their order."""
+        return self.call(*[values[field] for field in self.fields])
 
     def register_autograd(self, backward: Callable[..., Any], setup_context: Callable[..., None]) -> None:
         """Register the gradient; arguments as those of `torch.library.register_autograd`."""

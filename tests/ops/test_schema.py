@@ -137,14 +137,14 @@ class Counted:
 
 
 @needs_native
-@pytest.mark.parametrize("name", [name for name in CALLS if name.startswith(("langevin-",))])
+@pytest.mark.parametrize("name", [name for name in CALLS if name.startswith(("langevin-", "gru_decode", "philox"))])
 def test_a_call_is_planned_once(name, monkeypatch):
     call = CALLS[name]
     tensors = call.tensors(0, torch.float32)
     counted = Counted(native_module())
     monkeypatch.setattr("svebm_ext.ops.native_call.native_module", lambda: counted)
     call.run(tensors, "native")
-    assert counted.plans == ["plan_langevin_cpu"]
+    assert counted.plans == [f"plan_{name.split('-')[0].removesuffix('_normal').removesuffix('_uniform')}_cpu"]
 
 
 # ---- a call that torch's dispatcher need not see

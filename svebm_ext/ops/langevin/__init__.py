@@ -203,7 +203,7 @@ def _run(inputs: LangevinInputs) -> LangevinResult:
     device, requested = inputs.states.device, inputs.backend or None
     if inputs.n_chains == 0:  # of which the reference gives empty results of the right shapes
         resolve("langevin", device, requested)
-    elif planned := planned_or_none("langevin", device, requested, native.plan, inputs):
+    elif planned := planned_or_none("langevin", device, requested, lambda: native.plan(inputs)):
         return planned.run()
     # The call's own choice holds for the reference's random numbers too.
     with contextlib.nullcontext() if requested is None else use_backend(requested):
