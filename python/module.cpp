@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "ceiling/ceiling.h"
-#include "common/cpu_variant.h"
-#include "common/cuda_loader.h"
+#include "bench/native/ceiling.h"
+#include "common/cpu/variant.h"
+#include "common/cuda/loader.h"
 #include "common/version.h"
 #include "ops.h"
 #include "planned_call.h"

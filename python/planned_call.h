@@ -10,8 +10,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "common/cuda_loader.h"
-#include "common/cuda_plan.h"
+#include "common/cuda/loader.h"
+#include "common/cuda/plan.h"
 
 struct PlannedCall {
   int64_t workspace_bytes = 0;

@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-#include "common/cpu_variant.h"
-#include "common/cuda_plan.h"
+#include "common/cpu/variant.h"
+#include "common/cuda/plan.h"
 
 // Also the C ABI of libsvebm_cuda.so: plain data only. All arrays are contiguous, on the device that runs the kernel.
 struct SvebmGruDecodeArguments {

@@ -11,8 +11,8 @@
 
 #include <cstdint>
 
-#include "common/cpu_variant.h"
-#include "common/cuda_plan.h"
+#include "common/cpu/variant.h"
+#include "common/cuda/plan.h"
 
 struct SvebmGruSequenceArguments {
   int64_t n;                   // packed positions

@@ -8,8 +8,8 @@
 
 #include <stdint.h>
 
-#include "common/cpu_variant.h"
-#include "common/cuda_plan.h"
+#include "common/cpu/variant.h"
+#include "common/cuda/plan.h"
 
 // Codes of `activation`, in the order of svebm_ext.ops.langevin.options.ACTIVATIONS.
 enum SvebmActivation { kSvebmGelu = 0, kSvebmLeakyRelu = 1, kSvebmSilu = 2, kSvebmTanh = 3 };

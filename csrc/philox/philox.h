@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "common/cpu_variant.h"
+#include "common/cpu/variant.h"
 
 // Also the C ABI of libsvebm_cuda.so: plain data only.
 struct SvebmPhiloxArguments {

@@ -1,12 +1,12 @@
-// Launches the decoding kernels on the emulator, as csrc/gru_decode/gru_decode_cuda.cu does on a device.
+// Launches the decoding kernels on the emulator, as csrc/gru_decode/cuda/gru_decode.cu does on a device.
 #pragma once
 
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 
-#include "gru_decode/gru_persistent_device.cuh"
-#include "gru_decode/gru_tiles_device.cuh"
+#include "gru_decode/cuda/persistent.cuh"
+#include "gru_decode/cuda/tiles.cuh"
 #include "gru_decode_cases.h"
 
 namespace on_host {

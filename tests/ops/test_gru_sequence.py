@@ -214,7 +214,7 @@ for a, b in zip(found, expected, strict=True):
 
 
 def kernel_in_torch(kernel, inputs, arrays):
-    """What csrc/gru_sequence/gru_sequence_cuda.cu writes, by the definition and autograd, in the arrays' type."""
+    """What csrc/gru_sequence/cuda/gru_sequence.cu writes, by the definition and autograd, in the arrays' type."""
     H, batch_sizes = inputs.hidden, inputs.batch_sizes
     for d in range(inputs.n_directions):
         _, w_hh, _, b_hh = inputs.layer(d)
