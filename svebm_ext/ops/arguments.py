@@ -185,6 +185,14 @@ def autocasts(device: torch.device) -> bool:
     return device.type != "meta" and torch.is_autocast_enabled(device.type)
 
 
+def bf16_operands(device: torch.device) -> bool:
+    """Whether products may round their operands to bfloat16: under autocast to it, or where torch's own may."""
+    autocast = autocasts(device) and torch.get_autocast_dtype(device.type) == torch.bfloat16
+    if autocast or torch.compiler.is_compiling():  # which cannot ask for the setting
+        return autocast
+    return torch.get_float32_matmul_precision() == "medium"
+
+
 def without_autocast(device: torch.device) -> contextlib.AbstractContextManager[Any]:
     """Autocast is off in a block."""
     return contextlib.nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)

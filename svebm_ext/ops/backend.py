@@ -27,6 +27,7 @@ CHOICES = ("auto", "native", "reference")
 
 NATIVE_KERNELS: dict[str, tuple[str, ...]] = {
     "checksum": ("cpu",),
+    "gemm": ("cpu",),
     "gru_decode": ("cpu", "cuda"),
     "gru_sequence": ("cpu", "cuda"),
     "langevin": ("cpu", "cuda"),

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svebm_ext.ops.arguments import Arguments, derivatives_of_derivatives, is_transformed, shown
+from svebm_ext.ops.arguments import Arguments, bf16_operands, derivatives_of_derivatives, is_transformed, shown
 from svebm_ext.ops.backend import fall_back, resolve
 from svebm_ext.ops.gru_sequence import cuda, native, reference
 from svebm_ext.ops.gru_sequence.options import (
@@ -18,7 +18,6 @@ from svebm_ext.ops.gru_sequence.options import (
     GruSequenceInputs,
     GruSequenceOutputs,
 )
-from svebm_ext.ops.native_products import bf16_operands
 from svebm_ext.ops.schema import Op
 
 __all__ = ["gru_sequence", "prefers_torch"]

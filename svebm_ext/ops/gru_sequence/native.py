@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from svebm_ext.ops.gemm.native import gemm, one_stride
 from svebm_ext.ops.gru_sequence.options import (
     GruSequenceBackwardInputs,
     GruSequenceGradients,
@@ -18,7 +19,6 @@ from svebm_ext.ops.gru_sequence.options import (
     padded,
 )
 from svebm_ext.ops.native_call import run_native
-from svebm_ext.ops.native_products import multiply, one_stride
 
 
 def forward(inputs: GruSequenceInputs) -> GruSequenceOutputs:
@@ -28,7 +28,7 @@ def forward(inputs: GruSequenceInputs) -> GruSequenceOutputs:
     x = one_stride(inputs.inputs)
     for d in range(n_directions):
         w_ih, _, b_ih, _ = inputs.layer(d)
-        multiply(w_ih, x.t(), saved.gates[d, :, :n], row_bias=b_ih.contiguous(), fast=fast)
+        gemm(w_ih, x.t(), saved.gates[d, :, :n], row_bias=b_ih.contiguous(), fast=fast)
     states, final = _numbers(n, n_directions * H), _numbers(n_directions, int(inputs.batch_sizes[0]), H)
     values = {**inputs.sizes(), **saved._asdict(), "stride": padded(n), "states": states, "final_states": final}
     run_native("gru_sequence", x.device, values)
@@ -56,11 +56,11 @@ def backward(inputs: GruSequenceBackwardInputs) -> GruSequenceGradients:
     for d in range(given.n_directions):
         w_ih, w_hh, _, _ = given.layer(d)
         of_gates, of_q, before = grad_gates[d, :, :n], grad_recurrent[d, :, :n], saved.before[d, :, :n]
-        multiply(of_gates.t(), w_ih, grad_inputs, add=d > 0, fast=fast)
+        gemm(of_gates.t(), w_ih, grad_inputs, add=d > 0, fast=fast)
         grad_w_ih, grad_w_hh = _numbers(*w_ih.shape), _numbers(*w_hh.shape)
-        multiply(of_gates, x, grad_w_ih, fast=fast)
-        multiply(of_gates[: 2 * H], before.t(), grad_w_hh[: 2 * H], fast=fast)
-        multiply(of_q, before.t(), grad_w_hh[2 * H :], fast=fast)
+        gemm(of_gates, x, grad_w_ih, fast=fast)
+        gemm(of_gates[: 2 * H], before.t(), grad_w_hh[: 2 * H], fast=fast)
+        gemm(of_q, before.t(), grad_w_hh[2 * H :], fast=fast)
         grad_b_ih = of_gates.sum(1)
         gradients += [grad_w_ih, grad_w_hh, grad_b_ih, torch.cat((grad_b_ih[: 2 * H], of_q.sum(1)))]
     return GruSequenceGradients(grad_inputs, grad_initial, gradients)

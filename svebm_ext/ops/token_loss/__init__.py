@@ -12,12 +12,12 @@ from svebm_ext.errors import ConfigError
 from svebm_ext.ops.arguments import (
     Arguments,
     autocasts,
+    bf16_operands,
     derivatives_of_derivatives,
     gradients_with_derivatives,
     is_transformed,
 )
 from svebm_ext.ops.backend import fall_back, resolve
-from svebm_ext.ops.native_products import bf16_operands
 from svebm_ext.ops.schema import Op
 from svebm_ext.ops.token_loss import native, reference
 from svebm_ext.ops.token_loss.options import (
