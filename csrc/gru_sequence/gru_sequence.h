@@ -11,6 +11,7 @@
 
 #include <cstdint>
 
+#include "common/arena.h"
 #include "common/cpu/variant.h"
 #include "common/cuda/plan.h"
 
@@ -72,6 +73,9 @@ struct GruMemory {
   const int64_t* starts;   // [T] first position of each step
   bool backward, pairs;
 };
+
+// Numbers of the packed biases of one direction: those of three gates, and what the last panel reads beyond its end.
+SVEBM_INLINE int64_t gru_bias_numbers(int64_t hidden) { return round_up(3 * hidden + 16, 16); }
 
 // Parts of the calls below for one thread: numbers of packed weights of one direction, panels of one direction, numbers
 // a worker needs, packing of panels, and the recurrence of blocks of `lanes` rows (16 or 32) in the order (block,

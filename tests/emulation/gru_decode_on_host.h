@@ -38,7 +38,7 @@ void launch_steps(const SvebmGruDecodeArguments& a, const svebm::GruPlan& plan, 
     emulation::launch(
         {score_blocks, 1, 1}, svebm::kGruThreads, svebm::GruTile<kFast, false>::kSharedBytes, options,
         [&] { kFast ? svebm::half_scores_block(decode, step) : svebm::float_scores_block(decode, step); });
-    emulation::launch({static_cast<unsigned>(a.n_rows), 1, 1}, svebm::kGruChooseThreads, sizeof(svebm::GruChoice),
+    emulation::launch({static_cast<unsigned>(a.n_rows), 1, 1}, svebm::kGruChooseThreads, sizeof(svebm::GruChoiceMemory),
                       options, [&] { svebm::choose_block(decode, step); });
   }
 }

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #endif
 
+#include "common/arena.h"
 #include "common/cpu/thread_pool.h"
 #include "common/philox.h"
 #include "gru_decode/cpu/memory.h"
@@ -40,18 +41,6 @@ int64_t padded_hidden(const SvebmGruDecodeArguments& a, const GruDecodePhases& p
 
 int64_t n_word_panels(const SvebmGruDecodeArguments& a) { return (a.vocabulary + kWordPanel - 1) / kWordPanel; }
 
-// Hands out parts of the workspace, each aligned to 64 bytes; counts only where there is no memory yet.
-struct Allocator {
-  char* memory;
-  int64_t used = 0;
-  template <typename T>
-  T* take(int64_t n) {
-    T* const here = memory != nullptr ? reinterpret_cast<T*>(memory + used) : nullptr;
-    used += (n * static_cast<int64_t>(sizeof(T)) + 63) / 64 * 64;
-    return here;
-  }
-};
-
 struct Workspace {
   GruDecodeMemory memory;
   int32_t* active;
@@ -66,30 +55,30 @@ bool limited(const SvebmGruDecodeArguments& a) { return a.greedy == 0 && (a.top_
 
 int64_t lay_out(const SvebmGruDecodeArguments& a, const GruDecodePhases& phases, void* start, int n_threads,
                 Workspace& w) {
-  Allocator allocate{static_cast<char*>(start)};
+  Arena arena(64, start);
   GruDecodeMemory& m = w.memory;
   const int64_t B = a.n_rows, padded = padded_hidden(a, phases), panels = n_word_panels(a);
   m.choice = a.greedy != 0 ? kBestWord : limited(a) ? kFromScores : kDrawnWord;
   const bool drawn = m.choice == kDrawnWord;
   m.keep_sums = drawn || (m.choice == kBestWord && a.log_probabilities != nullptr);
   m.keep_plain_sums = drawn && a.log_probabilities != nullptr && a.temperature != 1.0f;
-  m.active = w.active = allocate.take<int32_t>(B);
-  m.word = allocate.take<int32_t>(B);
-  m.state = allocate.take<float>(B * padded);
-  m.next_state = allocate.take<float>(B * padded);
-  m.packed_state = allocate.take<float>(B * a.hidden);
-  m.score_bias = w.score_bias = allocate.take<float>(panels * kWordPanel);
-  m.gate_bias = w.gate_bias = allocate.take<float>(3 * padded);
-  m.best = allocate.take<float>(m.choice == kBestWord ? n_threads * B * 16 : 0);
-  m.best_word = allocate.take<int32_t>(m.choice == kBestWord ? n_threads * B * 16 : 0);
+  m.active = w.active = arena.take<int32_t>(B);
+  m.word = arena.take<int32_t>(B);
+  m.state = arena.take<float>(B * padded);
+  m.next_state = arena.take<float>(B * padded);
+  m.packed_state = arena.take<float>(B * a.hidden);
+  m.score_bias = w.score_bias = arena.take<float>(panels * kWordPanel);
+  m.gate_bias = w.gate_bias = arena.take<float>(3 * padded);
+  m.best = arena.take<float>(m.choice == kBestWord ? n_threads * B * 16 : 0);
+  m.best_word = arena.take<int32_t>(m.choice == kBestWord ? n_threads * B * 16 : 0);
   const int64_t n_sums = m.keep_sums ? B * panels : 0, n_plain_sums = m.keep_plain_sums ? B * panels : 0;
-  m.panel_max = allocate.take<float>(n_sums);
-  m.panel_sum = allocate.take<float>(n_sums);
-  m.plain_panel_sum = allocate.take<float>(n_plain_sums);
-  m.scores = allocate.take<float>(m.choice == kFromScores ? B * panels * kWordPanel : 0);
+  m.panel_max = arena.take<float>(n_sums);
+  m.panel_sum = arena.take<float>(n_sums);
+  m.plain_panel_sum = arena.take<float>(n_plain_sums);
+  m.scores = arena.take<float>(m.choice == kFromScores ? B * panels * kWordPanel : 0);
   w.tile_size = gru_tile_size(phases, a.hidden);
-  w.tiles = allocate.take<float>(n_threads * w.tile_size);
-  return allocate.used;
+  w.tiles = arena.take<float>(n_threads * w.tile_size);
+  return arena.used();
 }
 
 void fill(const SvebmGruDecodeArguments& a, const GruDecodePhases& phases, Workspace& w) {

@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "common/arena.h"
 #include "gru_decode/gru_decode.h"
 
 namespace svebm {
@@ -11,12 +12,12 @@ namespace svebm {
 enum { kWordPanel = 32 };
 
 // How words are chosen.
-enum GruChoice { kBestWord, kDrawnWord, kFromScores };
+enum GruChoiceRule { kBestWord, kDrawnWord, kFromScores };
 
 struct GruDecodeMemory {
   const void* packed_gates;   // [unit panels][k][3][width]
   const void* packed_output;  // [word panels][k][kWordPanel]
-  GruChoice choice;
+  GruChoiceRule choice;
   bool keep_sums;        // panels' sums of exponentials are kept: for drawing, or for log probabilities
   bool keep_plain_sums;  // ... at temperature 1 beside those at `temperature`
   int n_active;          // rows that have not ended
@@ -58,7 +59,7 @@ struct GruDecodePhases {
 SVEBM_DECLARE_VARIANTS(GruDecodePhases gru_decode_phases(bool fast))
 
 inline int64_t gru_tile_size(const GruDecodePhases& phases, int hidden) {
-  return int64_t{phases.group} * kWordPanel + (hidden + 63) / 64 * 64;
+  return int64_t{phases.group} * kWordPanel + round_up(hidden, 64);
 }
 
 }  // namespace svebm

@@ -9,7 +9,7 @@ namespace svebm {
 
 // In shared memory. Each place is written once for a word, and two barriers at least lie between that and the next
 // word: so calls may follow each other without a barrier.
-struct GruChoice {
+struct GruChoiceMemory {
   double warp_sums[16];
   double passed;  // before the panel
   GruKey warp_keys[16];
@@ -18,7 +18,7 @@ struct GruChoice {
   int warp_first[16], warp_last[16];
   int panel;
 };
-static_assert(sizeof(GruChoice) <= 1024, "the plan has room for so much");
+static_assert(sizeof(GruChoiceMemory) <= 1024, "the plan has room for so much");
 
 SVEBM_DEVICE int n_block_warps() { return static_cast<int>(blockDim.x) / 32; }
 
@@ -52,7 +52,7 @@ SVEBM_DEVICE float panel_share(float2 sum, float largest) {
 }
 
 // log of the sum of e^score over all words, for thread 0.
-SVEBM_DEVICE float log_sum_of_panels(const GruDecode& d, const GruTurn& turn, GruChoice& choice) {
+SVEBM_DEVICE float log_sum_of_panels(const GruDecode& d, const GruTurn& turn, GruChoiceMemory& choice) {
   const float2* const sums =
       place<float2>(d, d.plan.keep_plain_sums ? d.plan.plain_sums : d.plan.sums) + turn.row * d.plan.n_panels;
   const float largest = largest_of_panels(d, sums, choice.warp_largest[1]);
@@ -70,7 +70,7 @@ SVEBM_DEVICE float log_sum_of_panels(const GruDecode& d, const GruTurn& turn, Gr
   return largest + logf(total);
 }
 
-SVEBM_DEVICE GruKey best_of_panels(const GruDecode& d, const GruTurn& turn, GruChoice& choice) {
+SVEBM_DEVICE GruKey best_of_panels(const GruDecode& d, const GruTurn& turn, GruChoiceMemory& choice) {
   const GruKey* const keys = place<GruKey>(d, d.plan.keys) + turn.row * d.plan.n_panels;
   GruKey best = 0;
   for (int p = static_cast<int>(threadIdx.x); p < d.plan.n_panels; p += static_cast<int>(blockDim.x)) {
@@ -94,7 +94,7 @@ SVEBM_DEVICE float uniform_of(const GruDecode& d, const GruTurn& turn) {
 }
 
 // What the words of all threads before this one have together, each thread having `own`; the block's total as well.
-SVEBM_DEVICE double sum_before(double own, GruChoice& choice, double& total) {
+SVEBM_DEVICE double sum_before(double own, GruChoiceMemory& choice, double& total) {
   const int lane = lane_of_thread(), warp = warp_of_thread();
   double before = 0.0, all = own;
   SVEBM_UNROLL
@@ -115,7 +115,7 @@ SVEBM_DEVICE double sum_before(double own, GruChoice& choice, double& total) {
 }
 
 // The first thread for which `reaches` holds, or where there is none the last that can have the word; -1 without any.
-SVEBM_DEVICE int choose_thread(bool possible, bool reaches, GruChoice& choice) {
+SVEBM_DEVICE int choose_thread(bool possible, bool reaches, GruChoiceMemory& choice) {
   constexpr unsigned kNone = 1u << 20;
   unsigned first = reaches ? threadIdx.x : kNone, last = possible ? threadIdx.x + 1 : 0;
   SVEBM_UNROLL
@@ -140,7 +140,7 @@ SVEBM_DEVICE int choose_thread(bool possible, bool reaches, GruChoice& choice) {
 
 // The panel in which the distribution function reaches the target, and what it is before it, in choice.panel and
 // choice.passed. Returns false where the sums are not finite.
-SVEBM_DEVICE bool draw_panel(const GruDecode& d, const GruTurn& turn, GruChoice& choice, float& largest,
+SVEBM_DEVICE bool draw_panel(const GruDecode& d, const GruTurn& turn, GruChoiceMemory& choice, float& largest,
                              double& target) {
   const float2* const sums = place<float2>(d, d.plan.sums) + turn.row * d.plan.n_panels;
   largest = largest_of_panels(d, sums, choice.warp_largest[0]);
@@ -170,7 +170,7 @@ SVEBM_DEVICE bool draw_panel(const GruDecode& d, const GruTurn& turn, GruChoice&
 }
 
 // Scores of the drawn panel once more, and each word's share.
-SVEBM_DEVICE void panel_again(const GruDecode& d, const GruTurn& turn, GruChoice& choice, float largest) {
+SVEBM_DEVICE void panel_again(const GruDecode& d, const GruTurn& turn, GruChoiceMemory& choice, float largest) {
   const float scale = d.plan.scale;
   const int first = choice.panel * d.plan.panel;
   const int64_t state = turn.row * d.plan.depth;
@@ -192,7 +192,7 @@ SVEBM_DEVICE void panel_again(const GruDecode& d, const GruTurn& turn, GruChoice
 
 // The word at which the distribution function, in the order of the vocabulary, reaches the uniform number, for thread
 // 0; -1 where the sums are not finite.
-SVEBM_DEVICE int draw_word(const GruDecode& d, const GruTurn& turn, GruChoice& choice, float& score) {
+SVEBM_DEVICE int draw_word(const GruDecode& d, const GruTurn& turn, GruChoiceMemory& choice, float& score) {
   float largest;
   double target;
   if (!draw_panel(d, turn, choice, largest, target)) return -1;
@@ -226,7 +226,7 @@ SVEBM_DEVICE int write_word(const GruDecode& d, const GruTurn& turn, int word, f
 }
 
 // All threads of a block; thread 0 returns the word. (Greedy without log probabilities: once for a block.)
-SVEBM_DEVICE int choose_word(const GruDecode& d, const GruTurn& turn, GruChoice& choice) {
+SVEBM_DEVICE int choose_word(const GruDecode& d, const GruTurn& turn, GruChoiceMemory& choice) {
   float score = 0.0f, log_sum = 0.0f;
   int word;
   if (d.a.log_probabilities != nullptr) log_sum = log_sum_of_panels(d, turn, choice);

@@ -151,8 +151,8 @@ cudaError_t launch_steps(const SvebmGruDecodeArguments& arguments, const GruPlan
         <<<gate_blocks, svebm::kGruThreads, Gates::kSharedBytes, stream>>>(arguments, plan, workspace, step);
     gru_scores_kernel<kFast>
         <<<score_blocks, svebm::kGruThreads, Scores::kSharedBytes, stream>>>(arguments, plan, workspace, step);
-    gru_choose_kernel<<<n_rows, svebm::kGruChooseThreads, sizeof(svebm::GruChoice), stream>>>(arguments, plan,
-                                                                                              workspace, step);
+    gru_choose_kernel<<<n_rows, svebm::kGruChooseThreads, sizeof(svebm::GruChoiceMemory), stream>>>(arguments, plan,
+                                                                                                    workspace, step);
     error = svebm::end_launch();
   }
   return error;

@@ -246,7 +246,7 @@ SVEBM_DEVICE void publish_best(const GruResident& r, int step, const BestKeys& b
 
 // Sentences are dealt out to the blocks.
 SVEBM_DEVICE void choose_words(const GruResident& r, int step) {
-  auto& choice = *shared_place<GruChoice>(r, r.plan.choice);
+  auto& choice = *shared_place<GruChoiceMemory>(r, r.plan.choice);
   for (int slot = r.block; slot < r.n_active; slot += r.plan.n_blocks) {
     choose_word(r.d, {shared_place<int>(r, r.plan.rows)[slot], step, 0}, choice);
   }

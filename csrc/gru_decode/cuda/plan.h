@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "common/arena.h"
 #include "common/cuda/device_limits.h"
 #include "gru_decode/gru_decode.h"
 
@@ -19,8 +20,6 @@ constexpr int kGruThreads = 256;
 constexpr int kGruWarps = kGruThreads / 32;
 constexpr int kGruChooseThreads = 128;
 constexpr int kGruMostSlots = 64;  // sentences of the persistent kernel
-
-inline int64_t gru_round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 // Shared memory of a block of the persistent kernel: offsets in bytes.
 struct GruPersistentPlan {
@@ -52,15 +51,6 @@ struct GruPlan {
   int64_t workspace_bytes;
 };
 
-struct GruAllocator {
-  int64_t used = 0;
-  int64_t take(int64_t bytes) {
-    const int64_t offset = used;
-    used += gru_round_up(bytes, 256);
-    return offset;
-  }
-};
-
 inline int32_t gru_power_of_two(int64_t n) {
   int32_t result = 1;
   while (result < n) result *= 2;
@@ -79,15 +69,11 @@ inline bool plan_gru_persistent(const SvebmGruDecodeArguments& a, DeviceLimits l
   p.local_tiles = (p.n_tiles + p.n_blocks - 1) / p.n_blocks;
   p.local_gate_tiles = (p.n_gate_tiles + p.n_blocks - 1) / p.n_blocks;
   p.tile_bytes = kGruTile * plan.depth * (plan.fast ? 2 : 4);
-  p.slots = plan.fast ? static_cast<int32_t>(gru_round_up(a.n_rows, 8)) : gru_power_of_two(a.n_rows);
+  p.slots = plan.fast ? static_cast<int32_t>(round_up(a.n_rows, 8)) : gru_power_of_two(a.n_rows);
   // rows of 8 more than a multiple of 32: fragments then lie on different banks
-  p.stride = static_cast<int32_t>(gru_round_up(p.slots > 8 ? p.slots - 8 : 0, 32)) + 8;
-  int64_t used = 0;
-  const auto take = [&](int64_t bytes) {
-    const int64_t offset = used;
-    used += gru_round_up(bytes, 128);
-    return static_cast<int32_t>(offset);
-  };
+  p.stride = static_cast<int32_t>(round_up(p.slots > 8 ? p.slots - 8 : 0, 32)) + 8;
+  Arena shared(128);
+  const auto take = [&](int64_t bytes) { return static_cast<int32_t>(shared.take_bytes(bytes)); };
   const int64_t tile_sums = int64_t{4} * kGruTile * p.stride;
   if (int64_t{p.local_tiles} * kGruTile * 4 + p.local_gate_tiles * tile_sums > limits.shared_bytes) return false;
   p.states = take(int64_t{p.slots} * plan.depth * (plan.fast ? 2 : 4));
@@ -98,10 +84,10 @@ inline bool plan_gru_persistent(const SvebmGruDecodeArguments& a, DeviceLimits l
   p.rows = take(int64_t{4} * p.slots);
   p.words = take(int64_t{4} * p.slots);
   p.choice = take(1024);
-  if (used > limits.shared_bytes) return false;
-  const int64_t left = (limits.shared_bytes - used) / p.tile_bytes;
+  if (shared.used() > limits.shared_bytes) return false;
+  const int64_t left = (limits.shared_bytes - shared.used()) / p.tile_bytes;
   p.resident_tiles = static_cast<int32_t>(left < p.local_tiles ? left : p.local_tiles);
-  p.weights = static_cast<int32_t>(used);
+  p.weights = static_cast<int32_t>(shared.used());
   p.shared_bytes = p.weights + p.resident_tiles * p.tile_bytes;
   return true;
 }
@@ -109,27 +95,27 @@ inline bool plan_gru_persistent(const SvebmGruDecodeArguments& a, DeviceLimits l
 inline bool gru_aligned(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % 16 == 0; }
 
 inline void plan_gru_workspace(const SvebmGruDecodeArguments& a, GruPlan& plan) {
-  GruAllocator memory;
+  Arena memory(256);
   const int64_t B = a.n_rows, n_results = B * plan.n_panels;
-  plan.counter = memory.take(4);
-  plan.n_active = memory.take(4 * (int64_t{a.max_tokens} + 1));
-  for (int64_t& active : plan.active) active = memory.take(4 * B);
-  plan.word = memory.take(4 * B);
-  plan.bad = memory.take(4 * B);
-  plan.keys = memory.take(plan.one_key ? 16 * B : plan.keep_keys ? 8 * n_results : 0);
-  plan.sums = memory.take(plan.keep_sums ? 8 * n_results : 0);
-  plan.plain_sums = memory.take(plan.keep_plain_sums ? 8 * n_results : 0);
-  for (int64_t& state : plan.state) state = memory.take(4 * B * plan.depth);
-  for (int64_t& state : plan.half_state) state = memory.take(plan.fast ? 2 * B * plan.depth : 0);
-  plan.score_bias = memory.take(int64_t{4} * plan.n_words);
+  plan.counter = memory.take_bytes(4);
+  plan.n_active = memory.take_bytes(4 * (int64_t{a.max_tokens} + 1));
+  for (int64_t& active : plan.active) active = memory.take_bytes(4 * B);
+  plan.word = memory.take_bytes(4 * B);
+  plan.bad = memory.take_bytes(4 * B);
+  plan.keys = memory.take_bytes(plan.one_key ? 16 * B : plan.keep_keys ? 8 * n_results : 0);
+  plan.sums = memory.take_bytes(plan.keep_sums ? 8 * n_results : 0);
+  plan.plain_sums = memory.take_bytes(plan.keep_plain_sums ? 8 * n_results : 0);
+  for (int64_t& state : plan.state) state = memory.take_bytes(4 * B * plan.depth);
+  for (int64_t& state : plan.half_state) state = memory.take_bytes(plan.fast ? 2 * B * plan.depth : 0);
+  plan.score_bias = memory.take_bytes(int64_t{4} * plan.n_words);
   if (plan.fast) {
-    plan.gates = memory.take(int64_t{2} * plan.n_gate_rows * plan.depth);
-    plan.output = memory.take(int64_t{2} * plan.n_words * plan.depth);
+    plan.gates = memory.take_bytes(int64_t{2} * plan.n_gate_rows * plan.depth);
+    plan.output = memory.take_bytes(int64_t{2} * plan.n_words * plan.depth);
   } else {
-    plan.gates = memory.take(plan.direct ? 0 : int64_t{12} * a.hidden * plan.depth);
-    plan.output = memory.take(plan.direct ? 0 : int64_t{4} * a.vocabulary * plan.depth);
+    plan.gates = memory.take_bytes(plan.direct ? 0 : int64_t{12} * a.hidden * plan.depth);
+    plan.output = memory.take_bytes(plan.direct ? 0 : int64_t{4} * a.vocabulary * plan.depth);
   }
-  plan.workspace_bytes = memory.used;
+  plan.workspace_bytes = memory.used();
 }
 
 inline GruPlan plan_gru(const SvebmGruDecodeArguments& a, DeviceLimits limits) {
@@ -140,11 +126,11 @@ inline GruPlan plan_gru(const SvebmGruDecodeArguments& a, DeviceLimits limits) {
   plan.scale = drawn ? 1.0f / a.temperature : 1.0f;
   plan.keep_sums = drawn || a.log_probabilities != nullptr;
   plan.keep_plain_sums = drawn && a.log_probabilities != nullptr && a.temperature != 1.0f;
-  plan.depth = static_cast<int32_t>(gru_round_up(a.hidden, kGruDepth));
+  plan.depth = static_cast<int32_t>(round_up(a.hidden, kGruDepth));
   plan.direct = !plan.fast && a.hidden == plan.depth && gru_aligned(a.weight) && gru_aligned(a.output);
   plan.one_key = !plan.keep_sums;
   plan.panel = kGruTile;
-  plan.n_words = static_cast<int32_t>(gru_round_up(a.vocabulary, kGruTile));
+  plan.n_words = static_cast<int32_t>(round_up(a.vocabulary, kGruTile));
   plan.n_panels = plan.n_words / kGruTile;
   plan.persistent = plan_gru_persistent(a, limits, plan, plan.resident);
   if (plan.persistent) {
@@ -152,9 +138,9 @@ inline GruPlan plan_gru(const SvebmGruDecodeArguments& a, DeviceLimits limits) {
   } else {
     plan.one_key = false;
     plan.panel = kGruScorePanel;
-    plan.n_words = static_cast<int32_t>(gru_round_up(a.vocabulary, kGruBlockWords));
+    plan.n_words = static_cast<int32_t>(round_up(a.vocabulary, kGruBlockWords));
     plan.n_panels = plan.n_words / kGruScorePanel;
-    plan.n_gate_rows = static_cast<int32_t>(gru_round_up(a.hidden, kGruGateUnits)) * 3;
+    plan.n_gate_rows = static_cast<int32_t>(round_up(a.hidden, kGruGateUnits)) * 3;
   }
   plan_gru_workspace(a, plan);
   return plan;
@@ -164,12 +150,12 @@ inline GruPlan plan_gru(const SvebmGruDecodeArguments& a, DeviceLimits limits) {
 constexpr int kGruGateBlockRows = 64, kGruScoreBlockRows = 128;
 
 inline int64_t gru_gate_blocks(const SvebmGruDecodeArguments& a) {
-  return gru_round_up(a.n_rows, kGruGateBlockRows) / kGruGateBlockRows *
-         (gru_round_up(a.hidden, kGruGateUnits) / kGruGateUnits);
+  return round_up(a.n_rows, kGruGateBlockRows) / kGruGateBlockRows *
+         (round_up(a.hidden, kGruGateUnits) / kGruGateUnits);
 }
 
 inline int64_t gru_score_blocks(const SvebmGruDecodeArguments& a, const GruPlan& plan) {
-  return gru_round_up(a.n_rows, kGruScoreBlockRows) / kGruScoreBlockRows * (plan.n_words / kGruBlockWords);
+  return round_up(a.n_rows, kGruScoreBlockRows) / kGruScoreBlockRows * (plan.n_words / kGruBlockWords);
 }
 
 }  // namespace svebm

@@ -312,7 +312,7 @@ SVEBM_DEVICE void choose_block(const GruDecode& d, int step) {
   int* const n_active = place<int>(d, d.plan.n_active) + step;
   if (slot >= n_active[0]) return;
   const int row = place<int>(d, d.plan.active[step % 2])[slot];
-  auto& choice = *reinterpret_cast<GruChoice*>(shared_memory());
+  auto& choice = *reinterpret_cast<GruChoiceMemory*>(shared_memory());
   const int word = choose_word(d, {row, step, (step + 1) % 2}, choice);
   if (threadIdx.x != 0 || word == d.a.end) return;
   place<int>(d, d.plan.active[(step + 1) % 2])[atomic_add(n_active + 1, 1)] = row;

@@ -34,7 +34,7 @@ void pack_gru_panel(const SvebmGruSequenceArguments& a, const GruMemory& memory,
   const auto row = [&](int lane) { return lane % 3 * H + first + lane / 3; };
   pack_rows<Kind>([&](int lane) { return weight + row(lane) * H; }, n_rows, H, to + panel * panel_numbers(H),
                   kGateRows);
-  float* const bias = memory.biases + direction * ((3 * H + 16 + 15) / 16 * 16) + panel * kGateRows;
+  float* const bias = memory.biases + direction * gru_bias_numbers(H) + panel * kGateRows;
   for (int lane = 0; lane < kGateRows; ++lane) bias[lane] = lane < n_rows ? a.bias[direction][row(lane)] : 0.0f;
 }
 
@@ -189,7 +189,7 @@ struct GruBlock {
     float *state = b.state, *next = b.other;
     const int64_t at = (direction * a.n_rows + first_row) * H;
     read_rows(a.initial + (a.initial != nullptr ? at : 0), H, a.initial != nullptr ? n_rows() : 0, state);
-    const float* const bias = memory.biases + direction * ((3 * H + 16 + 15) / 16 * 16);
+    const float* const bias = memory.biases + direction * gru_bias_numbers(H);
     for (int64_t s = 0; s < a.n_steps; ++s) {
       const int64_t t = direction == 0 ? s : a.n_steps - 1 - s, position = memory.starts[t] + first_row;
       const int active = n_active(t);

@@ -15,7 +15,7 @@ int64_t gru_panels(const SvebmGruSequenceArguments& a, bool backward) {
 
 int64_t gru_weight_numbers(const SvebmGruSequenceArguments& a, bool backward) {
   // pairs take half of it
-  return (gru_panels(a, backward) * panel_numbers(backward ? 3 * a.hidden : a.hidden) + 15) / 16 * 16;
+  return round_up(gru_panels(a, backward) * panel_numbers(backward ? 3 * a.hidden : a.hidden), 16);
 }
 
 int64_t gru_worker_numbers(const SvebmGruSequenceArguments& a) {
@@ -94,9 +94,17 @@ int choose_lanes(int64_t n_rows, int n_directions, int n_threads) {
   return time(16, 0.57) < time(32, 1.0) ? 16 : 32;
 }
 
-int64_t rounded(int64_t numbers) { return (numbers + 15) / 16 * 16; }
-
-int64_t bias_numbers(const SvebmGruSequenceArguments& a) { return rounded(3 * a.hidden + 16); }
+// Lays the workspace of a pass out, or only counts where there is no memory; returns its bytes.
+int64_t lay_out(const SvebmGruSequenceArguments& a, bool backward, void* workspace, int n_threads, GruMemory& memory,
+                int64_t*& starts) {
+  Arena arena(64, workspace);
+  memory.worker_numbers = SVEBM_CHOOSE_VARIANT(gru_worker_numbers)(a);
+  starts = arena.take<int64_t>(a.n_steps);
+  memory.biases = arena.take<float>(a.n_directions * gru_bias_numbers(a.hidden));
+  memory.weights = arena.take<float>(a.n_directions * SVEBM_CHOOSE_VARIANT(gru_weight_numbers)(a, backward));
+  memory.workers = arena.take<float>(n_threads * memory.worker_numbers);
+  return arena.used();
+}
 
 void run(const SvebmGruSequenceArguments& a, bool backward, void* workspace, int n_threads) {
   const auto pack = SVEBM_CHOOSE_VARIANT(gru_pack);
@@ -104,16 +112,13 @@ void run(const SvebmGruSequenceArguments& a, bool backward, void* workspace, int
   GruMemory memory{};
   memory.backward = backward;
   memory.pairs = a.fast != 0 && cpu_variant() == CpuVariant::kAvx512Bf16;
-  auto* const starts = static_cast<int64_t*>(workspace);
+  int64_t* starts = nullptr;
+  lay_out(a, backward, workspace, n_threads, memory, starts);
   for (int64_t t = 0, start = 0; t < a.n_steps; ++t) {
     starts[t] = start;
     start += a.batch_sizes[t];
   }
   memory.starts = starts;
-  memory.biases = static_cast<float*>(workspace) + rounded(2 * a.n_steps);
-  memory.weights = memory.biases + a.n_directions * bias_numbers(a);
-  memory.workers = memory.weights + a.n_directions * SVEBM_CHOOSE_VARIANT(gru_weight_numbers)(a, backward);
-  memory.worker_numbers = SVEBM_CHOOSE_VARIANT(gru_worker_numbers)(a);
   const int64_t n_panels = SVEBM_CHOOSE_VARIANT(gru_panels)(a, backward);
   parallel_for(n_threads, a.n_directions * n_panels, 4,
                [&](int64_t begin, int64_t end) { pack(a, memory, begin, end); });
@@ -126,10 +131,10 @@ void run(const SvebmGruSequenceArguments& a, bool backward, void* workspace, int
 }  // namespace
 
 int64_t gru_sequence_cpu_workspace(const SvebmGruSequenceArguments& a, int n_threads) {
-  const auto weights = SVEBM_CHOOSE_VARIANT(gru_weight_numbers);
-  const int64_t each = bias_numbers(a) + std::max(weights(a, false), weights(a, true));
-  return sizeof(float) *
-         (rounded(2 * a.n_steps) + a.n_directions * each + n_threads * SVEBM_CHOOSE_VARIANT(gru_worker_numbers)(a));
+  GruMemory memory{};
+  int64_t* starts = nullptr;
+  return std::max(lay_out(a, false, nullptr, n_threads, memory, starts),
+                  lay_out(a, true, nullptr, n_threads, memory, starts));
 }
 
 void gru_sequence_cpu(const SvebmGruSequenceArguments& a, void* workspace, int n_threads) {

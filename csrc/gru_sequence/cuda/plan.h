@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "common/arena.h"
 #include "common/cuda/device_limits.h"
 #include "gru_sequence/gru_sequence.h"
 
@@ -27,17 +28,13 @@ struct GruSequencePlan {
   int32_t operand, sums, shared_bytes;  // offsets in bytes; weights come first
 };
 
-inline int32_t gru_sequence_round_up(int64_t n, int64_t multiple) {
-  return static_cast<int32_t>((n + multiple - 1) / multiple * multiple);
-}
-
 // With the blocks of `at_once` directions running together; false where there is no room.
 inline bool plan_gru_sequence(const SvebmGruSequenceCudaArguments& a, const DeviceLimits& limits, bool backward,
                               int at_once, GruSequencePlan& p) {
   const int64_t H = a.hidden, most_blocks = limits.n_multiprocessors / at_once;
   if (most_blocks < 1) return false;
   p.at_once = at_once;
-  p.units = gru_sequence_round_up((H + most_blocks - 1) / most_blocks, kGruSequenceUnits);
+  p.units = static_cast<int32_t>(round_up((H + most_blocks - 1) / most_blocks, kGruSequenceUnits));
   p.n_blocks = static_cast<int32_t>((H + p.units - 1) / p.units);
   p.depth = static_cast<int32_t>(backward ? 3 * H : H);
   for (p.slots = 32; p.slots >= kGruSequenceStates; p.slots /= 2) {

@@ -23,9 +23,9 @@ SVEBM_INLINE Step step_of(const SvebmLangevinArguments& a, int64_t t) {
 template <typename Kind, int kLanes>
 class ChainBlock {
  public:
-  ChainBlock(const SvebmLangevinArguments& arguments, const Plan& plan, const Buffers& buffers, uint64_t seed,
-             int64_t first_chain)
-      : a(arguments), plan_(plan), b(buffers), seed_(seed), first_(first_chain), D(arguments.widths[0]) {
+  ChainBlock(const SvebmLangevinArguments& arguments, const PackedNetwork& network, const Buffers& buffers,
+             uint64_t seed, int64_t first_chain)
+      : a(arguments), network_(network), b(buffers), seed_(seed), first_(first_chain), D(arguments.widths[0]) {
     const int64_t left = a.n_chains - first_;
     n_ = left < kLanes ? static_cast<int>(left) : kLanes;
   }
@@ -148,7 +148,7 @@ class ChainBlock {
   void move_unadjusted() {
     for (int64_t t = 0; t < a.n_steps; ++t) {
       const Step step = step_of(a, t);
-      evaluate<Kind, kLanes>(a, plan_, b, b.z, b.gradient, needs_energy() ? b.energy : nullptr);
+      evaluate<Kind, kLanes>(a, network_, b, b.z, b.gradient, needs_energy() ? b.energy : nullptr);
       if (needs_energy()) record(t, step);
       const bool noisy = step.noise != 0.0f;
       if (noisy) draw_noise(t);
@@ -162,7 +162,7 @@ class ChainBlock {
   }
 
   void move_adjusted() {
-    evaluate<Kind, kLanes>(a, plan_, b, b.z, b.gradient, b.energy);
+    evaluate<Kind, kLanes>(a, network_, b, b.z, b.gradient, b.energy);
     for (int64_t t = 0; t < a.n_steps; ++t) {
       const Step step = step_of(a, t);
       record(t, step);
@@ -171,7 +171,7 @@ class ChainBlock {
         const Floats mean = fma(drift_at(b.z, b.gradient, step, i), step.size, load(b.z + i));
         store(b.proposal + i, fma(load(b.noise + i), step.noise, mean));
       }
-      evaluate<Kind, kLanes>(a, plan_, b, b.proposal, b.proposal_gradient, b.proposal_energy);
+      evaluate<Kind, kLanes>(a, network_, b, b.proposal, b.proposal_gradient, b.proposal_energy);
       decide(t, step);
     }
   }
@@ -206,7 +206,7 @@ class ChainBlock {
   }
 
   const SvebmLangevinArguments& a;
-  const Plan& plan_;
+  const PackedNetwork& network_;
   const Buffers& b;
   const uint64_t seed_;
   const int64_t first_;

@@ -11,56 +11,44 @@ namespace svebm {
 namespace SVEBM_VARIANT {
 namespace {
 
-constexpr int64_t kAlignment = 64;
-
-// Parts of the workspace: the plan, packed weights, then each worker's buffers.
-struct Workspace {
-  char* memory;
-  int64_t used = 0;
-  void* take(int64_t bytes) {
-    void* const here = memory != nullptr ? memory + used : nullptr;  // null where bytes are only counted
-    used += (bytes + kAlignment - 1) / kAlignment * kAlignment;
-    return here;
-  }
-};
+constexpr int kAlignment = 64;
 
 template <typename Kind>
-Panels pack_layer(const SvebmLangevinArguments& a, int layer, bool transposed, Workspace& workspace, bool write) {
+Panels pack_layer(const SvebmLangevinArguments& a, int layer, bool transposed, Arena& workspace, bool write) {
   const int in = a.widths[layer], out = a.widths[layer + 1];
   const int rows = transposed ? in : out, k = transposed ? out : in;
   const float* const bias = transposed ? nullptr : a.biases[layer];
-  void* const data = workspace.take(sizeof(float) * packed_elements<Kind>(rows, k));
-  auto* const packed_bias =
-      static_cast<float*>(workspace.take(sizeof(float) * choose_panels(rows, Kind::kPairs).packed_rows()));
+  void* const data = workspace.take<float>(packed_elements<Kind>(rows, k));
+  auto* const packed_bias = workspace.take<float>(choose_panels(rows, Kind::kPairs).packed_rows());
   if (!write) return Panels{};
   return pack_panels<Kind>(a.weights[layer], transposed ? 1 : in, transposed ? in : 1, bias, rows, k, data,
                            packed_bias);
 }
 
-// Packs the weights into the workspace, or only counts what they take.
+// Packs the weights into the workspace, or only counts what they take; each worker's buffers lie behind them.
 template <typename Kind>
-void pack(const SvebmLangevinArguments& a, Workspace& workspace, bool write) {
-  auto* const plan = static_cast<Plan*>(workspace.take(sizeof(Plan)));
+void pack(const SvebmLangevinArguments& a, Arena& workspace, bool write) {
+  auto* const network = workspace.take<PackedNetwork>(1);
   for (int l = 0; l < a.n_layers; ++l) {
     if (l == last_layer(a) && a.labels != nullptr) break;  // its row of the label is all that is used
     const Panels forward = pack_layer<Kind>(a, l, false, workspace, write);
     const Panels backward = pack_layer<Kind>(a, l, true, workspace, write);
     if (!write) continue;
-    plan->forward[l] = forward;
-    plan->backward[l] = backward;
+    network->forward[l] = forward;
+    network->backward[l] = backward;
   }
 }
 
 int64_t pack(const SvebmLangevinArguments& a, void* memory, bool write) {
-  Workspace workspace{static_cast<char*>(memory)};
+  Arena workspace(kAlignment, memory);
 #if defined(__AVX512BF16__)
   if (a.fast != 0) {
     pack<Bf16Pairs>(a, workspace, write);
-    return workspace.used;
+    return workspace.used();
   }
 #endif
   pack<Single>(a, workspace, write);
-  return workspace.used;
+  return workspace.used();
 }
 
 int64_t worker_bytes(const SvebmLangevinArguments& a, int lanes) {
@@ -69,10 +57,11 @@ int64_t worker_bytes(const SvebmLangevinArguments& a, int lanes) {
 }
 
 template <typename Kind, int kLanes>
-void run_blocks(const SvebmLangevinArguments& a, const Plan& plan, const Buffers& buffers, int64_t begin, int64_t end) {
+void run_blocks(const SvebmLangevinArguments& a, const PackedNetwork& network, const Buffers& buffers, int64_t begin,
+                int64_t end) {
   const uint64_t seed = a.seed_tensor != nullptr ? *a.seed_tensor : a.seed;
   for (int64_t block = begin; block < end; ++block) {
-    ChainBlock<Kind, kLanes>(a, plan, buffers, seed, block * kLanes).run();
+    ChainBlock<Kind, kLanes>(a, network, buffers, seed, block * kLanes).run();
   }
 }
 
@@ -100,18 +89,18 @@ void langevin_prepare(const SvebmLangevinArguments& a, void* workspace) { pack(a
 void langevin_blocks(const SvebmLangevinArguments& a, void* weights, void* memory, int lanes, int64_t begin,
                      int64_t end) {
   [[maybe_unused]] const FlushDenormals flush;
-  const Plan& plan = *static_cast<const Plan*>(weights);
+  const auto& network = *static_cast<const PackedNetwork*>(weights);
   Buffers buffers;
   lay_out(a, static_cast<float*>(memory), lanes, buffers);
 #if defined(__AVX512BF16__)
   if (a.fast != 0) {
-    lanes == 16 ? run_blocks<Bf16Pairs, 16>(a, plan, buffers, begin, end)
-                : run_blocks<Bf16Pairs, 32>(a, plan, buffers, begin, end);
+    lanes == 16 ? run_blocks<Bf16Pairs, 16>(a, network, buffers, begin, end)
+                : run_blocks<Bf16Pairs, 32>(a, network, buffers, begin, end);
     return;
   }
 #endif
-  lanes == 16 ? run_blocks<Single, 16>(a, plan, buffers, begin, end)
-              : run_blocks<Single, 32>(a, plan, buffers, begin, end);
+  lanes == 16 ? run_blocks<Single, 16>(a, network, buffers, begin, end)
+              : run_blocks<Single, 32>(a, network, buffers, begin, end);
 }
 
 }  // namespace SVEBM_VARIANT

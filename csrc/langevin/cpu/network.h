@@ -5,6 +5,7 @@
 // their own. What a product is followed by is done tile by tile, while the tile is in the first-level cache.
 #pragma once
 
+#include "common/arena.h"
 #include "common/cpu/panel.h"
 #include "common/cpu/vector_math.h"
 #include "common/math.h"
@@ -15,7 +16,7 @@ namespace SVEBM_VARIANT {
 namespace {
 
 // Packed weights of a call. backward[l] is the transpose of layer l.
-struct Plan {
+struct PackedNetwork {
   Panels forward[3], backward[3];
 };
 
@@ -28,45 +29,34 @@ struct Buffers {
   float *energy, *proposal_energy, *log_weight, *label_bias;  // one row each
 };
 
-// Hands out rows of a worker's memory; counts only where there is none yet.
-struct RowAllocator {
-  float* memory;
-  int64_t lanes;
-  int64_t used = 0;
-  float* rows(int64_t n) {
-    float* const here = memory != nullptr ? memory + used : nullptr;
-    used += n * lanes;
-    return here;
-  }
-};
-
 SVEBM_INLINE int last_layer(const SvebmLangevinArguments& a) { return a.n_layers - 1; }
 SVEBM_INLINE int n_categories(const SvebmLangevinArguments& a) { return a.widths[a.n_layers]; }
 
 // Lays a worker's rows out and returns how many numbers they take.
 static int64_t lay_out(const SvebmLangevinArguments& a, float* memory, int lanes, Buffers& b) {
-  RowAllocator allocate{memory, lanes};
+  Arena arena(sizeof(float), memory);
+  const auto rows = [&](int64_t n) { return arena.take<float>(n * lanes); };
   const int D = a.widths[0], last = last_layer(a), input_of_last = a.widths[last];
-  b.z = allocate.rows(D);
-  b.gradient = allocate.rows(D);
-  b.noise = allocate.rows((D + 3) / 4 * 4);
-  b.tile = allocate.rows(kMostRows);
-  b.state_operand = allocate.rows((D + 1) / 2);
-  b.logits = allocate.rows(a.labels == nullptr ? n_categories(a) : 0);
-  b.logit_operand = allocate.rows(a.labels == nullptr ? (n_categories(a) + 1) / 2 : 0);
+  b.z = rows(D);
+  b.gradient = rows(D);
+  b.noise = rows(round_up(D, 4));
+  b.tile = rows(kMostRows);
+  b.state_operand = rows((D + 1) / 2);
+  b.logits = rows(a.labels == nullptr ? n_categories(a) : 0);
+  b.logit_operand = rows(a.labels == nullptr ? (n_categories(a) + 1) / 2 : 0);
   for (int l = 0; l < 2; ++l) {
-    b.hidden[l] = allocate.rows(l < last ? a.widths[l + 1] : 0);
-    b.derivative[l] = allocate.rows(l < last ? a.widths[l + 1] : 0);
+    b.hidden[l] = rows(l < last ? a.widths[l + 1] : 0);
+    b.derivative[l] = rows(l < last ? a.widths[l + 1] : 0);
   }
-  b.context_shift = allocate.rows(a.context_shift != nullptr ? a.widths[1] : 0);
-  b.label_weight = allocate.rows(a.labels != nullptr ? input_of_last : 0);
-  b.proposal = allocate.rows(a.metropolis != 0 ? D : 0);
-  b.proposal_gradient = allocate.rows(a.metropolis != 0 ? D : 0);
-  b.energy = allocate.rows(1);
-  b.proposal_energy = allocate.rows(1);
-  b.log_weight = allocate.rows(1);
-  b.label_bias = allocate.rows(1);
-  return allocate.used;
+  b.context_shift = rows(a.context_shift != nullptr ? a.widths[1] : 0);
+  b.label_weight = rows(a.labels != nullptr ? input_of_last : 0);
+  b.proposal = rows(a.metropolis != 0 ? D : 0);
+  b.proposal_gradient = rows(a.metropolis != 0 ? D : 0);
+  b.energy = rows(1);
+  b.proposal_energy = rows(1);
+  b.log_weight = rows(1);
+  b.label_bias = rows(1);
+  return arena.used() / static_cast<int64_t>(sizeof(float));
 }
 
 // Writes transform(number, row, lane) of a tile's rows where the next product reads them; rows count from the tile's
@@ -158,8 +148,8 @@ void softmax(float* logits, int n_categories, float temperature, float* energy) 
 
 // G (where `energy` is not null) and grad G of every chain at z [D][kLanes]; rows of `energy` and `gradient` likewise.
 template <typename Kind, int kLanes>
-void evaluate(const SvebmLangevinArguments& a, const Plan& plan, const Buffers& b, const float* z, float* gradient,
-              float* energy) {
+void evaluate(const SvebmLangevinArguments& a, const PackedNetwork& network, const Buffers& b, const float* z,
+              float* gradient, float* energy) {
   const int last = last_layer(a);
   const float* operand = z;
   if constexpr (Kind::kPairs) {
@@ -170,7 +160,7 @@ void evaluate(const SvebmLangevinArguments& a, const Plan& plan, const Buffers& 
   if (label_energy) std::memcpy(energy, b.label_bias, sizeof(float) * kLanes);
   for (int l = 0; l < last; ++l) {
     float* const summed = label_energy && l == last - 1 ? energy : nullptr;
-    multiply<Kind, kLanes>(plan.forward[l], operand, b.tile, [&](int first, int n_rows, float* tile) {
+    multiply<Kind, kLanes>(network.forward[l], operand, b.tile, [&](int first, int n_rows, float* tile) {
       if (l == 0 && a.context_shift != nullptr) add_rows(tile, b.context_shift + first * kLanes, n_rows * kLanes);
       activate<Kind, kLanes>(a, b, l, first, n_rows, tile, summed);
     });
@@ -185,7 +175,7 @@ void evaluate(const SvebmLangevinArguments& a, const Plan& plan, const Buffers& 
                                 [&](Floats v, int r, int i) { return v * load(derivative + r * kLanes + i); });
   };
   const auto backward = [&](int l, const float* v) {
-    multiply<Kind, kLanes>(plan.backward[l], v, b.tile, [&](int first, int n_rows, float* tile) {
+    multiply<Kind, kLanes>(network.backward[l], v, b.tile, [&](int first, int n_rows, float* tile) {
       if (l > 0) return pass_down(l - 1, tile, first, n_rows);
       std::memcpy(gradient + first * kLanes, tile, sizeof(float) * n_rows * kLanes);
     });
@@ -204,7 +194,7 @@ void evaluate(const SvebmLangevinArguments& a, const Plan& plan, const Buffers& 
     pass_down(last - 1, b.label_weight, 0, a.widths[last]);
   } else {
     const float scale = 1.0f / a.temperature;
-    multiply<Kind, kLanes>(plan.forward[last], operand, b.tile, [&](int first, int n_rows, float* tile) {
+    multiply<Kind, kLanes>(network.forward[last], operand, b.tile, [&](int first, int n_rows, float* tile) {
       const bool shifted = last == 0 && a.context_shift != nullptr;
       if (shifted) add_rows(tile, b.context_shift + first * kLanes, n_rows * kLanes);
       for (int i = 0; i < n_rows * kLanes; i += kWidth) store(b.logits + first * kLanes + i, load(tile + i) * scale);

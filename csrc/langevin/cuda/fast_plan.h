@@ -42,13 +42,13 @@ inline bool plan_fast_groups(const SvebmLangevinArguments& a, DeviceLimits limit
     plan.widths[l] = round_up(a.widths[l], 16);
     if (plan.widths[l] > widest) widest = plan.widths[l];
   }
-  Allocator resident, group;
+  Arena resident(kSharedAlignment), group(kSharedAlignment);
   for (int l = 0; l < a.n_layers; ++l) {
     plan.strides[l] = plan.widths[l] + 8;
-    plan.weights[l] = 4 * resident.take(plan.widths[l + 1] * plan.strides[l] / 2);
+    plan.weights[l] = 4 * take_floats(resident, plan.widths[l + 1] * plan.strides[l] / 2);
   }
-  for (int l = 0; l < a.n_layers; ++l) plan.biases[l] = 4 * resident.take(plan.widths[l + 1]);
-  plan.resident_bytes = 4 * resident.n_floats;
+  for (int l = 0; l < a.n_layers; ++l) plan.biases[l] = 4 * take_floats(resident, plan.widths[l + 1]);
+  plan.resident_bytes = 4 * n_floats(resident);
 
   // rows of eight floats more than a multiple of 32: chains and fragments' rows spread over the banks
   plan.tile.n_chains = kFastChains;
@@ -59,12 +59,12 @@ inline bool plan_fast_groups(const SvebmLangevinArguments& a, DeviceLimits limit
   plan.tile.chain_stride = round_to_remainder(plan.n_dimensions, 32, 8);
   plan_tile(a, kFastChains * plan.tile.chain_stride, group, plan.tile);
   plan.logits_stride = round_to_remainder(plan.n_logits, 32, 8);
-  plan.logits = group.take(kFastChains * plan.logits_stride);
+  plan.logits = take_floats(group, kFastChains * plan.logits_stride);
   plan.input_stride = widest + 8;
-  for (int32_t& input : plan.inputs) input = 4 * group.take(kFastChains * plan.input_stride / 2);
+  for (int32_t& input : plan.inputs) input = 4 * take_floats(group, kFastChains * plan.input_stride / 2);
   plan.derivative_tiles = (plan.widths[1] / 8 + n_warps - 1) / n_warps;
-  plan.derivatives = 4 * group.take(a.n_layers == 3 ? 64 * n_warps * plan.derivative_tiles : 0);
-  plan.group_bytes = 4 * group.n_floats;
+  plan.derivatives = 4 * take_floats(group, a.n_layers == 3 ? 64 * n_warps * plan.derivative_tiles : 0);
+  plan.group_bytes = 4 * n_floats(group);
   const int64_t bytes = plan.resident_bytes + static_cast<int64_t>(n_groups) * plan.group_bytes;
   plan.shared_bytes = static_cast<int32_t>(bytes);
   const int64_t block_chains = static_cast<int64_t>(n_groups) * kFastChains;

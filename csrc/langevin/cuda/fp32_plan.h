@@ -72,7 +72,7 @@ inline bool plan_fp32_tile(const SvebmLangevinArguments& a, DeviceLimits limits,
                            Fp32Plan& plan) {
   plan = {};
   if (!widths_in_range(a)) return false;
-  Allocator memory;
+  Arena memory(kSharedAlignment);
   const int32_t stride = fp32_row_stride(n_chains), last = a.n_layers - 1;
   plan.tile.n_chains = n_chains;
   plan.tile.n_threads = kFp32Threads;
@@ -80,11 +80,11 @@ inline bool plan_fp32_tile(const SvebmLangevinArguments& a, DeviceLimits limits,
   plan.tile.chain_stride = 1;
   plan_tile(a, round_up(a.widths[0], 8) * stride, memory, plan.tile);
   plan.n_logits = round_up(a.widths[a.n_layers], 8);
-  plan.logits = memory.take(plan.n_logits * stride);
+  plan.logits = take_floats(memory, plan.n_logits * stride);
   int32_t activations[kMostLayers], derivatives[kMostLayers];
   for (int l = 0; l < last; ++l) {
-    activations[l] = memory.take(round_up(a.widths[l + 1], 8) * stride);
-    derivatives[l] = memory.take(round_up(a.widths[l + 1], 8) * stride);
+    activations[l] = take_floats(memory, round_up(a.widths[l + 1], 8) * stride);
+    derivatives[l] = take_floats(memory, round_up(a.widths[l + 1], 8) * stride);
   }
   for (int l = 0; l <= last; ++l) {
     Product& p = plan.products[plan.n_products++] = fp32_product(a, true, l);
@@ -99,12 +99,12 @@ inline bool plan_fp32_tile(const SvebmLangevinArguments& a, DeviceLimits limits,
     p.input = l == last ? plan.logits : derivatives[l];
     p.output = l == 0 ? plan.tile.gradient : derivatives[l - 1];
   }
-  plan.biases = memory.take(plan.n_biases);
+  plan.biases = take_floats(memory, plan.n_biases);
   plan.chunk_floats = chunk_floats;
   // threads without a column read on behind the last row, up to the columns of a whole warp
   plan.stage_floats = chunk_floats + 8 * fp32_column_threads(n_chains);
-  plan.chunks = memory.take(kFp32Stages * plan.stage_floats);
-  plan.shared_floats = memory.n_floats;
+  plan.chunks = take_floats(memory, kFp32Stages * plan.stage_floats);
+  plan.shared_floats = n_floats(memory);
   bool fits = plan.shared_floats <= limits.shared_bytes / 4;
   for (int i = 0; i < plan.n_products; ++i) {
     Product& p = plan.products[i];

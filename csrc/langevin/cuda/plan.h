@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "common/arena.h"
 #include "common/cuda/device_limits.h"
 #include "langevin/langevin.h"
 
@@ -11,8 +12,6 @@ namespace svebm {
 
 constexpr int kMostLayers = 3;
 constexpr int kMostWidth = 16384;  // beyond, nothing fits anyway, and 32-bit offsets could overflow
-
-inline int32_t round_up(int32_t n, int32_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 // The smallest n' >= n with n' mod `modulus` = remainder, 0 < remainder < modulus.
 inline int32_t round_to_remainder(int32_t n, int32_t modulus, int32_t remainder) {
@@ -42,15 +41,13 @@ struct TilePlan {
   int32_t energy, records;        // [chains], [kSvebmPartials][chains]
 };
 
-// Gives out consecutive parts of shared memory, each on a multiple of 16 bytes.
-struct Allocator {
-  int32_t n_floats = 0;
-  int32_t take(int32_t count) {
-    const int32_t offset = n_floats;
-    n_floats += round_up(count, 4);
-    return offset;
-  }
-};
+constexpr int kSharedAlignment = 16;  // bytes: what cp.async copies at a time
+
+// Floats from the start of an arena's memory to a part of `count` floats, and floats given out so far.
+inline int32_t take_floats(Arena& memory, int32_t count) {
+  return static_cast<int32_t>(memory.take_bytes(4 * int64_t{count}) / 4);
+}
+inline int32_t n_floats(const Arena& memory) { return static_cast<int32_t>(memory.used() / 4); }
 
 inline int32_t log2_of(int32_t power_of_two) {
   int32_t result = 0;
@@ -60,17 +57,16 @@ inline int32_t log2_of(int32_t power_of_two) {
 
 // Fills the offsets for arrays of `array_floats` each, and what follows from n_chains, n_threads and the strides, which
 // are there already.
-inline void plan_tile(const SvebmLangevinArguments& arguments, int32_t array_floats, Allocator& memory,
-                      TilePlan& tile) {
+inline void plan_tile(const SvebmLangevinArguments& arguments, int32_t array_floats, Arena& memory, TilePlan& tile) {
   tile.log2_chains = log2_of(tile.n_chains);
   tile.n_parts = tile.n_threads / tile.n_chains < 32 ? tile.n_threads / tile.n_chains : 32;
-  tile.x = memory.take(array_floats);
-  tile.gradient = memory.take(array_floats);
-  tile.noise = memory.take(array_floats);
-  tile.kept_x = arguments.metropolis != 0 ? memory.take(array_floats) : tile.x;
-  tile.kept_gradient = arguments.metropolis != 0 ? memory.take(array_floats) : tile.gradient;
-  tile.energy = memory.take(tile.n_chains);
-  tile.records = memory.take(kSvebmPartials * tile.n_chains);
+  tile.x = take_floats(memory, array_floats);
+  tile.gradient = take_floats(memory, array_floats);
+  tile.noise = take_floats(memory, array_floats);
+  tile.kept_x = arguments.metropolis != 0 ? take_floats(memory, array_floats) : tile.x;
+  tile.kept_gradient = arguments.metropolis != 0 ? take_floats(memory, array_floats) : tile.gradient;
+  tile.energy = take_floats(memory, tile.n_chains);
+  tile.records = take_floats(memory, kSvebmPartials * tile.n_chains);
 }
 
 }  // namespace svebm

@@ -260,6 +260,7 @@ void token_loss_grad_weight(const TokenLossPlan& plan, int64_t begin, int64_t en
 #include <cstring>
 #include <limits>
 
+#include "common/arena.h"
 #include "common/cpu/thread_pool.h"
 
 namespace svebm {
@@ -267,35 +268,25 @@ namespace {
 
 constexpr int64_t kColumnGroup = 64;  // columns of grad_hidden that are one item of work
 
-// Hands out parts of the workspace, or only counts.
-struct Memory {
-  float* start;
-  int64_t used = 0;
-  float* take(int64_t numbers) {
-    float* const here = start != nullptr ? start + used : nullptr;
-    used += (numbers + 15) / 16 * 16;
-    return here;
-  }
-};
-
-int64_t lay_out(const SvebmTokenLossArguments& a, int n_threads, float* memory, TokenLossPlan& plan) {
+// Lays the workspace out, or only counts where there is no memory; returns its bytes.
+int64_t lay_out(const SvebmTokenLossArguments& a, int n_threads, void* memory, TokenLossPlan& plan) {
   plan.a = a;
   plan.pairs = a.fast != 0 && cpu_variant() == CpuVariant::kAvx512Bf16;
   plan.n_workers = n_threads;
-  plan.padded_words = (a.v + kTokenLossWords - 1) / kTokenLossWords * kTokenLossWords;
+  plan.padded_words = round_up(a.v, kTokenLossWords);
   plan.n_segments = (plan.padded_words + kTokenLossSegment - 1) / kTokenLossSegment;
   const int64_t blocks = (std::min(a.n, kTokenChunk) + 31) / 32, column_blocks = a.h / 32 + 1;
-  Memory parts{memory};
-  plan.hidden = parts.take(blocks * 32 * a.h + 32);
-  plan.logits = parts.take(blocks * 32 * plan.padded_words);
-  plan.largest = parts.take(n_threads * kTokenChunk);
-  plan.sums = parts.take(blocks * 32 * plan.n_segments);
-  plan.targets = parts.take(kTokenChunk);
-  plan.coefficients = parts.take(kTokenChunk);
-  plan.scaled = parts.take(a.grad_hidden != nullptr ? column_blocks * 32 * blocks * 32 : 0);
-  plan.buffer = (std::max<int64_t>(12 * (a.h + 1) + 16, kColumnGroup * 512) + 15) / 16 * 16;
-  plan.buffers = parts.take(n_threads * plan.buffer);
-  return parts.used;
+  Arena arena(64, memory);
+  plan.hidden = arena.take<float>(blocks * 32 * a.h + 32);
+  plan.logits = arena.take<float>(blocks * 32 * plan.padded_words);
+  plan.largest = arena.take<float>(n_threads * kTokenChunk);
+  plan.sums = arena.take<float>(blocks * 32 * plan.n_segments);
+  plan.targets = arena.take<float>(kTokenChunk);
+  plan.coefficients = arena.take<float>(kTokenChunk);
+  plan.scaled = arena.take<float>(a.grad_hidden != nullptr ? column_blocks * 32 * blocks * 32 : 0);
+  plan.buffer = round_up(std::max<int64_t>(12 * (a.h + 1) + 16, kColumnGroup * 512), 16);
+  plan.buffers = arena.take<float>(n_threads * plan.buffer);
+  return arena.used();
 }
 
 float* logit(const TokenLossPlan& plan, int64_t token, int64_t word) {
@@ -368,12 +359,12 @@ void run_chunk(const TokenLossPlan& plan, int n_threads) {
 
 int64_t token_loss_cpu_workspace(const SvebmTokenLossArguments& arguments, int n_threads) {
   TokenLossPlan plan;
-  return sizeof(float) * lay_out(arguments, n_threads, nullptr, plan);
+  return lay_out(arguments, n_threads, nullptr, plan);
 }
 
 void token_loss_cpu(const SvebmTokenLossArguments& arguments, void* workspace, int n_threads) {
   TokenLossPlan plan;
-  lay_out(arguments, n_threads, static_cast<float*>(workspace), plan);
+  lay_out(arguments, n_threads, workspace, plan);
   for (plan.first = 0; plan.first < arguments.n; plan.first += kTokenChunk) {
     plan.n = std::min(kTokenChunk, arguments.n - plan.first);
     plan.n_blocks = (plan.n + 31) / 32;
