@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from svebm_ext.ops.arguments import (
     gradients_with_derivatives,
     is_transformed,
 )
-from svebm_ext.ops.backend import fall_back, resolve
+from svebm_ext.ops.backend import planned_or_none, resolve
 from svebm_ext.ops.schema import Op
 from svebm_ext.ops.token_loss import native, reference
 from svebm_ext.ops.token_loss.options import (
@@ -181,17 +182,14 @@ def _run(
     gradients: bool,
     fast: bool,
     requested: str | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, ...]:
     _check(hidden, weight, bias, targets)
     _check_targets(targets, weight.shape[0])
-    backend = resolve("token_loss", hidden.device, requested)
-    if backend == "native" and hidden.dtype != torch.float32:
-        reason = f"the kernel computes in float32, and hidden is {hidden.dtype}"
-        backend = fall_back("token_loss", hidden.device, reason, requested, quiet=True)
-    if hidden.shape[0] == 0:
-        backend = "reference"
-    chosen = native if backend == "native" else reference
-    return chosen.by_chunks(hidden, weight, bias, targets, token_weights, gradients=gradients, fast=fast)
+    call = functools.partial(native.plan, hidden, weight, bias, targets, token_weights, gradients=gradients, fast=fast)
+    planned = planned_or_none("token_loss", hidden.device, requested, call)
+    if planned is not None:
+        return planned.run()
+    return reference.by_chunks(hidden, weight, bias, targets, token_weights, gradients=gradients, fast=fast)
 
 
 def _token_loss(inputs: TokenLossInputs) -> TokenLossOutputs:
