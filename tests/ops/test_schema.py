@@ -1,6 +1,8 @@
 """The declaration of an op's inputs, and what is derived from it: schema, order, fake kernel, fields of the binding."""
 
+import contextlib
 import dataclasses
+import types
 from typing import NamedTuple
 
 import pytest
@@ -8,6 +10,7 @@ import torch
 from op_calls import CALLS
 from torch import Tensor
 
+from svebm_ext.ops import native_call
 from svebm_ext.ops.arguments import dispatched
 from svebm_ext.ops.backend import unavailable_reason
 from svebm_ext.ops.langevin import LANGEVIN, LANGEVIN_BANK, langevin
@@ -185,3 +188,39 @@ def test_a_profiler_names_the_op():
     with torch.profiler.profile() as profile:
         langevin(z, layers, n_steps=1, step_size=0.1, seed=1)
     assert "svebm::langevin" in {event.key for event in profile.key_averages()}
+
+
+# ---- a call on CUDA, without a device
+
+
+class Plan:
+    workspace_bytes = 100
+
+    def __init__(self, fields, device, reason):
+        self.asked, self.reason, self.ran = (fields, device), reason, []
+
+    def run(self, workspace, queue):
+        self.ran.append((workspace, queue))
+
+
+@pytest.mark.parametrize("reason", ["", "too large"])
+def test_a_call_on_cuda_runs_what_was_planned(reason, monkeypatch):
+    plans, memory = [], torch.zeros(100, dtype=torch.uint8)
+
+    def plan(fields, device):
+        plans.append(Plan(fields, device, reason))
+        return plans[-1]
+
+    monkeypatch.setattr(native_call, "native_module", lambda: types.SimpleNamespace(plan_thing_cuda=plan))
+    monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: types.SimpleNamespace(cuda_stream=77))
+    monkeypatch.setattr(native_call.torch, "empty", lambda n_bytes, dtype, device: memory[:n_bytes])
+    numbers = torch.ones(4)
+    call = native_call.plan_native("thing", torch.device("cuda", 3), {"numbers": numbers, "n": 4})
+    assert [plan.asked for plan in plans] == [({"numbers": numbers.data_ptr(), "n": 4}, 3)]
+    if reason:
+        assert call == native_call.Unsupported(reason)
+        return
+    call.run()
+    assert len(plans) == 1 and plans[0].ran == [(memory.data_ptr(), 77)]
