@@ -59,6 +59,9 @@ class LangevinShape:
 
 
 # dimension, hidden units and categories for Penn Treebank, dialogues, AG News, and points of the plane
+CALL = (4, (2, 3, 3, 2))
+"""Chains and widths of a call whose numbers take no time."""
+
 NETWORKS = [(40, 200, 20), (32, 200, 125), (100, 200, 4), (2, 200, 8)]
 LANGEVIN_SHAPES = [
     *(LangevinShape(*network, n_chains) for network in NETWORKS for n_chains in (64, 512, 4096)),

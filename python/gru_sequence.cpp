@@ -1,151 +1,102 @@
 #include "gru_sequence/gru_sequence.h"
 
-#include <pybind11/stl.h>
-
 #include <cstdint>
+#include <memory>
 #include <stdexcept>
 #include <string>
-#include <vector>
 
-#include "checks.h"
-#include "common/cuda_loader.h"
 #include "fields.h"
 #include "ops.h"
+#include "planned_call.h"
 
 namespace {
 
-using Addresses = std::vector<std::uintptr_t>;
+using pybind11::dict;
 
-// The pointers of SvebmGruSequenceArguments in their order from `initial` on; absent ones are 0.
-SvebmGruSequenceArguments make_arguments(const std::vector<int64_t>& sizes, std::uintptr_t batch_sizes,
-                                         const Addresses& weights, const Addresses& biases, const Addresses& arrays,
-                                         bool fast) {
-  if (sizes.size() != 5 || arrays.size() != 11 || weights.empty() || weights.size() > 2 ||
-      biases.size() != weights.size()) {
-    throw std::invalid_argument("gru_sequence: 5 sizes, 1 or 2 directions and 11 arrays are expected");
+// Weights and biases of each direction: of one, or of two.
+template <typename Arguments>
+void read_directions(const Fields& fields, Arguments& a) {
+  a.n_directions = fields.read_list("weight", a.weight, 2);
+  if (a.n_directions < 1 || fields.read_list("bias", a.bias, 2) != a.n_directions) {
+    throw std::invalid_argument("gru_sequence: weights and biases of 1 or 2 directions are expected");
   }
-  SvebmGruSequenceArguments a{};
-  a.n = sizes[0];
-  a.n_steps = sizes[1];
-  a.n_rows = sizes[2];
-  a.hidden = sizes[3];
-  a.stride = sizes[4];
+}
+
+// What both devices have, of either pass.
+template <typename Arguments>
+void read_shared(const Fields& fields, bool backward, Arguments& a) {
+  fields.read("n", a.n);
+  fields.read("n_steps", a.n_steps);
+  fields.read("n_rows", a.n_rows);
+  fields.read("hidden", a.hidden);
+  fields.read("batch_sizes", a.batch_sizes);
+  read_directions(fields, a);
+  fields.read_optional("initial", a.initial);
+  fields.read("gates", a.gates);
+  fields.read("recurrent", a.recurrent);
+  fields.read("before", a.before);
+  if (backward) {
+    fields.read_optional("grad_states", a.grad_states);
+    fields.read_optional("grad_final", a.grad_final);
+    fields.read("grad_gates", a.grad_gates);
+    fields.read("grad_initial", a.grad_initial);
+  } else {
+    fields.read("states", a.states);
+    fields.read("final_states", a.final_states);
+  }
   if (a.n < 1 || a.n_steps < 1 || a.n_rows < 1 || a.hidden < 1) {
     throw std::invalid_argument("gru_sequence: nothing to compute");
   }
+}
+
+template <bool kBackward>
+PlannedCall plan_on_cpu(const dict& dictionary, int n_threads) {
+  SvebmGruSequenceArguments a{};
+  const Fields fields(dictionary);
+  read_shared(fields, kBackward, a);
+  fields.read("stride", a.stride);
+  fields.read("fast", a.fast);
+  if (kBackward) fields.read("grad_recurrent", a.grad_recurrent);
   if (a.stride < a.n + 32) throw std::invalid_argument("gru_sequence: rows have no room for a whole vector at the end");
-  a.batch_sizes = pointer_from<const int64_t>(batch_sizes, "batch_sizes");
-  a.n_directions = static_cast<int32_t>(weights.size());
-  for (size_t d = 0; d < weights.size(); ++d) {
-    a.weight[d] = pointer_from<const float>(weights[d], "weight");
-    a.bias[d] = pointer_from<const float>(biases[d], "bias");
-  }
-  a.initial = pointer_from<const float>(arrays[0], "initial", true);
-  a.gates = pointer_from<float>(arrays[1], "gates");
-  a.recurrent = pointer_from<float>(arrays[2], "recurrent");
-  a.before = pointer_from<float>(arrays[3], "before");
-  a.states = pointer_from<float>(arrays[4], "states", true);
-  a.final_states = pointer_from<float>(arrays[5], "final_states", true);
-  a.grad_states = pointer_from<const float>(arrays[6], "grad_states", true);
-  a.grad_final = pointer_from<const float>(arrays[7], "grad_final", true);
-  a.grad_gates = pointer_from<float>(arrays[8], "grad_gates", true);
-  a.grad_recurrent = pointer_from<float>(arrays[9], "grad_recurrent", true);
-  a.grad_initial = pointer_from<float>(arrays[10], "grad_initial", true);
-  a.fast = fast ? 1 : 0;
-  return a;
+  return {svebm::gru_sequence_cpu_workspace(a, n_threads), "", [=](void* workspace, void*) {
+            if (kBackward) {
+              svebm::gru_sequence_backward_cpu(a, workspace, n_threads);
+            } else {
+              svebm::gru_sequence_cpu(a, workspace, n_threads);
+            }
+          }};
 }
 
-void forward(const SvebmGruSequenceArguments& arguments, std::uintptr_t workspace, int n_threads) {
-  if (arguments.states == nullptr || arguments.final_states == nullptr) {
-    throw std::invalid_argument("gru_sequence: no memory for the states");
-  }
-  svebm::gru_sequence_cpu(arguments, pointer_from<void*>(workspace, "workspace"), n_threads);
-}
-
-void backward(const SvebmGruSequenceArguments& arguments, std::uintptr_t workspace, int n_threads) {
-  if (arguments.grad_gates == nullptr || arguments.grad_recurrent == nullptr || arguments.grad_initial == nullptr) {
-    throw std::invalid_argument("gru_sequence: no memory for the gradients");
-  }
-  svebm::gru_sequence_backward_cpu(arguments, pointer_from<void*>(workspace, "workspace"), n_threads);
-}
-
-SvebmGruSequenceCudaArguments read_sizes(const Fields& fields) {
+template <bool kBackward>
+PlannedCall plan_on_cuda(const dict& dictionary, int device) {
   SvebmGruSequenceCudaArguments a{};
-  a.n_steps = fields.number<int32_t>("n_steps");
-  a.n_rows = fields.number<int32_t>("n_rows");
-  a.hidden = fields.number<int32_t>("hidden");
-  a.n_directions = fields.number<int32_t>("n_directions");
+  const Fields fields(dictionary);
+  read_shared(fields, kBackward, a);
+  if (kBackward) fields.read("grad_hidden", a.grad_hidden);
+  return plan_cuda(kBackward ? "gru_sequence_backward" : "gru_sequence", a, device);
+}
+
+// Why the kernels cannot serve both passes of a layer of these sizes; empty where they can.
+std::string cuda_reason(const dict& dictionary, int device) {
+  SvebmGruSequenceCudaArguments a{};
+  const Fields fields(dictionary);
+  fields.read("n_steps", a.n_steps);
+  fields.read("n_rows", a.n_rows);
+  fields.read("hidden", a.hidden);
+  fields.read("n_directions", a.n_directions);
   if (a.n_steps < 1 || a.n_rows < 1 || a.hidden < 1 || a.n_directions < 1 || a.n_directions > 2) {
     throw std::invalid_argument("gru_sequence: nothing to compute");
   }
-  return a;
-}
-
-SvebmGruSequenceCudaArguments read_cuda_arguments(const Fields& fields) {
-  constexpr const char* kWeights[] = {"weight_0", "weight_1"};
-  constexpr const char* kBiases[] = {"bias_0", "bias_1"};
-  SvebmGruSequenceCudaArguments a = read_sizes(fields);
-  a.n = fields.number<int64_t>("n");
-  a.batch_sizes = fields.pointer<const int64_t>("batch_sizes");
-  for (int d = 0; d < a.n_directions; ++d) {
-    a.weight[d] = fields.pointer<const float>(kWeights[d]);
-    a.bias[d] = fields.pointer<const float>(kBiases[d]);
-  }
-  a.initial = fields.optional_pointer<const float>("initial");
-  a.gates = fields.pointer<float>("gates");
-  a.recurrent = fields.pointer<float>("recurrent");
-  a.before = fields.pointer<float>("before");
-  return a;
-}
-
-void check_cuda(int error) {
-  if (error != 0) throw std::runtime_error("gru_sequence: CUDA reports: " + svebm::cuda_error(error));
-}
-
-// Empty where the kernels can serve calls of these sizes.
-std::string cuda_reason(const pybind11::dict& fields, int device) {
-  static const auto query =
-      svebm::cuda_function<decltype(svebm_gru_sequence_cuda_reason)>("svebm_gru_sequence_cuda_reason");
-  const SvebmGruSequenceCudaArguments arguments = read_sizes(Fields(fields));
-  char reason[256] = "";
-  check_cuda(query(&arguments, device, reason, sizeof reason));
-  return reason;
-}
-
-void forward_cuda(const pybind11::dict& dictionary, std::uintptr_t workspace, int device, std::uintptr_t stream) {
-  static const auto launch = svebm::cuda_function<decltype(svebm_gru_sequence_cuda)>("svebm_gru_sequence_cuda");
-  const Fields fields(dictionary);
-  SvebmGruSequenceCudaArguments a = read_cuda_arguments(fields);
-  a.states = fields.pointer<float>("states");
-  a.final_states = fields.pointer<float>("final_states");
-  const pybind11::gil_scoped_release without_gil;
-  check_cuda(launch(&a, reinterpret_cast<void*>(workspace), device, reinterpret_cast<void*>(stream)));
-}
-
-void backward_cuda(const pybind11::dict& dictionary, std::uintptr_t workspace, int device, std::uintptr_t stream) {
-  static const auto launch =
-      svebm::cuda_function<decltype(svebm_gru_sequence_backward_cuda)>("svebm_gru_sequence_backward_cuda");
-  const Fields fields(dictionary);
-  SvebmGruSequenceCudaArguments a = read_cuda_arguments(fields);
-  a.grad_states = fields.optional_pointer<const float>("grad_states");
-  a.grad_final = fields.optional_pointer<const float>("grad_final");
-  a.grad_gates = fields.pointer<float>("grad_gates");
-  a.grad_hidden = fields.pointer<float>("grad_hidden");
-  a.grad_initial = fields.pointer<float>("grad_initial");
-  const pybind11::gil_scoped_release without_gil;
-  check_cuda(launch(&a, reinterpret_cast<void*>(workspace), device, reinterpret_cast<void*>(stream)));
+  const std::string reason = plan_cuda("gru_sequence", a, device).reason;
+  return reason.empty() ? plan_cuda("gru_sequence_backward", a, device).reason : reason;
 }
 
 }  // namespace
 
 void bind_gru_sequence(pybind11::module_& module) {
-  const pybind11::call_guard<pybind11::gil_scoped_release> without_gil;
-  pybind11::class_<SvebmGruSequenceArguments>(module, "GruSequenceArguments").def(pybind11::init(&make_arguments));
-  module.def("gru_sequence_cpu_workspace", &svebm::gru_sequence_cpu_workspace);
-  module.def("gru_sequence_cpu", &forward, without_gil);
-  module.def("gru_sequence_backward_cpu", &backward, without_gil);
-  module.attr("gru_sequence_cuda_workspace") = kGruSequenceWorkspace;
+  module.def("plan_gru_sequence_cpu", &plan_on_cpu<false>);
+  module.def("plan_gru_sequence_backward_cpu", &plan_on_cpu<true>);
+  module.def("plan_gru_sequence_cuda", &plan_on_cuda<false>);
+  module.def("plan_gru_sequence_backward_cuda", &plan_on_cuda<true>);
   module.def("gru_sequence_cuda_reason", &cuda_reason);
-  module.def("gru_sequence_cuda", &forward_cuda);
-  module.def("gru_sequence_backward_cuda", &backward_cuda);
 }

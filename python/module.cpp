@@ -6,11 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "ceiling/ceiling.h"
-#include "common/cpu_variant.h"
-#include "common/cuda_loader.h"
+#include "bench/native/ceiling.h"
+#include "common/cpu/variant.h"
+#include "common/cuda/loader.h"
 #include "common/version.h"
 #include "ops.h"
+#include "planned_call.h"
 
 namespace {
 
@@ -42,6 +43,7 @@ PYBIND11_MODULE(_native, module) {
              pybind11::arg("bf16") = false, pybind11::call_guard<pybind11::gil_scoped_release>());
   module.def("load_cuda", &svebm::load_cuda, pybind11::call_guard<pybind11::gil_scoped_release>());
   module.def("cuda_device_reason", &svebm::cuda_device_reason, pybind11::call_guard<pybind11::gil_scoped_release>());
+  bind_planned_call(module);
   bind_checksum(module);
   bind_gemm(module);
   bind_gru_decode(module);

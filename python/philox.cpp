@@ -3,52 +3,44 @@
 #include <cstdint>
 #include <stdexcept>
 
-#include "checks.h"
-#include "common/cuda_loader.h"
+#include "fields.h"
 #include "ops.h"
+#include "planned_call.h"
 
 namespace {
 
-SvebmPhiloxArguments make_arguments(std::uintptr_t chain_ids, std::uintptr_t numbers, int64_t n_chains, int64_t dim,
-                                    int64_t first_step, int64_t n_steps, int64_t seed, std::uintptr_t seed_pointer,
-                                    uint32_t stream, bool normal) {
-  if (n_chains < 1 || dim < 1 || n_steps < 1) throw std::invalid_argument("philox: nothing to compute");
-  SvebmPhiloxArguments arguments{};
-  arguments.chain_ids = pointer_from<const int64_t>(chain_ids, "chain_ids");
-  arguments.numbers = pointer_from<float>(numbers, "numbers");
-  arguments.n_chains = n_chains;
-  arguments.dim = dim;
-  arguments.first_step = first_step;
-  arguments.n_steps = n_steps;
-  arguments.seed = static_cast<uint64_t>(seed);
-  arguments.seed_pointer = pointer_from<const uint64_t>(seed_pointer, "seed_pointer", true);
-  arguments.stream = stream;
-  arguments.normal = normal ? 1 : 0;
-  return arguments;
+SvebmPhiloxArguments read_arguments(const pybind11::dict& dictionary) {
+  SvebmPhiloxArguments a{};
+  const Fields fields(dictionary);
+  fields.read("chain_ids", a.chain_ids);
+  fields.read("numbers", a.numbers);
+  fields.read("n_chains", a.n_chains);
+  fields.read("dim", a.dim);
+  fields.read("first_step", a.first_step);
+  fields.read("n_steps", a.n_steps);
+  fields.read_seed("seed", a.seed);
+  fields.read_optional("seed_tensor", a.seed_tensor);
+  fields.read("stream", a.stream);
+  fields.read("normal", a.normal);
+  if (a.n_chains < 1 || a.dim < 1 || a.n_steps < 1) throw std::invalid_argument("philox: nothing to compute");
+  return a;
 }
 
-void philox_cpu(std::uintptr_t chain_ids, std::uintptr_t numbers, int64_t n_chains, int64_t dim, int64_t first_step,
-                int64_t n_steps, int64_t seed, std::uintptr_t seed_pointer, uint32_t stream, bool normal,
-                int n_threads) {
-  svebm::philox_cpu(
-      make_arguments(chain_ids, numbers, n_chains, dim, first_step, n_steps, seed, seed_pointer, stream, normal),
-      n_threads);
+PlannedCall plan_philox_cpu(const pybind11::dict& fields, int n_threads) {
+  const SvebmPhiloxArguments arguments = read_arguments(fields);
+  return {0, "", [=](void*, void*) { svebm::philox_cpu(arguments, n_threads); }};
 }
 
-void philox_cuda(std::uintptr_t chain_ids, std::uintptr_t numbers, int64_t n_chains, int64_t dim, int64_t first_step,
-                 int64_t n_steps, int64_t seed, std::uintptr_t seed_pointer, uint32_t stream, bool normal, int device,
-                 std::uintptr_t cuda_stream) {
+// Its kernel serves every call, and needs no plan.
+PlannedCall plan_philox_cuda(const pybind11::dict& fields, int device) {
   static const auto launch = svebm::cuda_function<decltype(svebm_philox_cuda)>("svebm_philox_cuda");
-  const SvebmPhiloxArguments arguments =
-      make_arguments(chain_ids, numbers, n_chains, dim, first_step, n_steps, seed, seed_pointer, stream, normal);
-  const int error = launch(&arguments, device, reinterpret_cast<void*>(cuda_stream));
-  if (error != 0) throw std::runtime_error("philox: CUDA reports: " + svebm::cuda_error(error));
+  const SvebmPhiloxArguments arguments = read_arguments(fields);
+  return {0, "", [=](void*, void* queue) { check_cuda("philox", launch(&arguments, device, queue)); }};
 }
 
 }  // namespace
 
 void bind_philox(pybind11::module_& module) {
-  const pybind11::call_guard<pybind11::gil_scoped_release> without_gil;
-  module.def("philox_cpu", &philox_cpu, without_gil);
-  module.def("philox_cuda", &philox_cuda, without_gil);
+  module.def("plan_philox_cpu", &plan_philox_cpu);
+  module.def("plan_philox_cuda", &plan_philox_cuda);
 }

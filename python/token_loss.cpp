@@ -3,47 +3,43 @@
 #include <cstdint>
 #include <stdexcept>
 
-#include "checks.h"
+#include "fields.h"
 #include "ops.h"
+#include "planned_call.h"
 
 namespace {
 
-SvebmTokenLossArguments make_arguments(std::uintptr_t hidden, int64_t hidden_stride, std::uintptr_t weight,
-                                       int64_t weight_stride, std::uintptr_t bias, std::uintptr_t targets,
-                                       std::uintptr_t token_weights, float token_weight, int64_t n, int64_t h,
-                                       int64_t v, std::uintptr_t loss, std::uintptr_t grad_hidden,
-                                       std::uintptr_t grad_weight, std::uintptr_t grad_bias, bool fast) {
-  if (n < 1 || h < 1 || v < 1) throw std::invalid_argument("token_loss: nothing to compute");
-  SvebmTokenLossArguments arguments{};
-  arguments.hidden = pointer_from<const float>(hidden, "hidden");
-  arguments.hidden_stride = hidden_stride;
-  arguments.weight = pointer_from<const float>(weight, "weight");
-  arguments.weight_stride = weight_stride;
-  arguments.bias = pointer_from<const float>(bias, "bias", true);
-  arguments.targets = pointer_from<const int64_t>(targets, "targets");
-  arguments.token_weights = pointer_from<const float>(token_weights, "token_weights", true);
-  arguments.token_weight = token_weight;
-  arguments.n = n;
-  arguments.h = h;
-  arguments.v = v;
-  arguments.loss = pointer_from<float>(loss, "loss", true);
-  arguments.grad_hidden = pointer_from<float>(grad_hidden, "grad_hidden", true);
-  arguments.grad_weight = pointer_from<float>(grad_weight, "grad_weight", grad_hidden == 0);
-  arguments.grad_bias = pointer_from<float>(grad_bias, "grad_bias", grad_hidden == 0 || bias == 0);
-  arguments.fast = fast ? 1 : 0;
-  return arguments;
+SvebmTokenLossArguments read_arguments(const pybind11::dict& dictionary) {
+  SvebmTokenLossArguments a{};
+  const Fields fields(dictionary);
+  fields.read("hidden", a.hidden);
+  fields.read("hidden_stride", a.hidden_stride);
+  fields.read("weight", a.weight);
+  fields.read("weight_stride", a.weight_stride);
+  fields.read_optional("bias", a.bias);
+  fields.read("targets", a.targets);
+  fields.read_optional("token_weights", a.token_weights);
+  fields.read("token_weight", a.token_weight);
+  fields.read("n", a.n);
+  fields.read("h", a.h);
+  fields.read("v", a.v);
+  fields.read("fast", a.fast);
+  fields.read_optional("loss", a.loss);
+  fields.read_optional("grad_hidden", a.grad_hidden);
+  if (a.grad_hidden != nullptr) {
+    fields.read("grad_weight", a.grad_weight);
+    if (a.bias != nullptr) fields.read("grad_bias", a.grad_bias);
+  }
+  if (a.n < 1 || a.h < 1 || a.v < 1) throw std::invalid_argument("token_loss: nothing to compute");
+  return a;
+}
+
+PlannedCall plan_token_loss_cpu(const pybind11::dict& fields, int n_threads) {
+  const SvebmTokenLossArguments arguments = read_arguments(fields);
+  return {svebm::token_loss_cpu_workspace(arguments, n_threads), "",
+          [=](void* workspace, void*) { svebm::token_loss_cpu(arguments, workspace, n_threads); }};
 }
 
 }  // namespace
 
-void bind_token_loss(pybind11::module_& module) {
-  const pybind11::call_guard<pybind11::gil_scoped_release> without_gil;
-  pybind11::class_<SvebmTokenLossArguments>(module, "TokenLossArguments").def(pybind11::init(&make_arguments));
-  module.def("token_loss_cpu_workspace", &svebm::token_loss_cpu_workspace);
-  module.def(
-      "token_loss_cpu",
-      [](const SvebmTokenLossArguments& arguments, std::uintptr_t workspace, int n_threads) {
-        svebm::token_loss_cpu(arguments, pointer_from<void*>(workspace, "workspace"), n_threads);
-      },
-      without_gil);
-}
+void bind_token_loss(pybind11::module_& module) { module.def("plan_token_loss_cpu", &plan_token_loss_cpu); }

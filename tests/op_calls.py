@@ -143,14 +143,14 @@ def gru_decode_call(*, packed=False, **options):
     return Call(tensors, compute)
 
 
-def langevin_call(*, labels=False, bias=False, temper=False, bank=False, steps=False, n_layers=3, **options):
+def langevin_call(*, labels=False, context=False, temper=False, bank=False, steps=False, n_layers=3, **options):
     def tensors(seed, dtype):
         numbers, widths = Numbers(seed, dtype), [3, 6, 5, 4][-n_layers - 1 :]
         made = {"z": numbers.normal(8 if bank else 5, widths[0])}
         for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
             made |= {f"weight_{layer}": numbers.normal(fan_out, fan_in), f"bias_{layer}": numbers.normal(fan_out)}
         made |= {"labels": numbers.below(4, 5)} if labels else {}
-        made |= {"bias": numbers.normal(5, widths[1])} if bias else {}
+        made |= {"context_shift": numbers.normal(5, widths[1])} if context else {}
         made |= {"bank_indices": whole(6, 0, 3, 7, 2)} if bank else {}
         double = Numbers(seed, torch.float64)
         made |= {"temper": double.normal(4).abs()} if temper else {}
@@ -158,7 +158,7 @@ def langevin_call(*, labels=False, bias=False, temper=False, bank=False, steps=F
         return {**made, "chain_ids": numbers.below(1000, 5)}
 
     def compute(given, backend):
-        names = ("labels", "bias", "temper", "bank_indices", "chain_ids", "step_size")
+        names = ("labels", "context_shift", "temper", "bank_indices", "chain_ids", "step_size")
         tensors = {"step_size": 0.05, **{name: given[name] for name in names if name in given}}
         layers = [(given[f"weight_{layer}"], given[f"bias_{layer}"]) for layer in range(n_layers)]
         z = given["z"].clone()
@@ -212,7 +212,7 @@ CALLS = {
     "langevin-silu": langevin_call(activation="silu"),
     "langevin-tanh": langevin_call(activation="tanh"),
     "langevin-labels": langevin_call(labels=True),
-    "langevin-bias": langevin_call(bias=True),
+    "langevin-context": langevin_call(context=True),
     "langevin-temperature": langevin_call(temperature=0.7, reference_precision=0.5, noise_scale=0.3),
     "langevin-temper": langevin_call(temper=True),
     "langevin-metropolis": langevin_call(metropolis=True),

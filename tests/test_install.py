@@ -326,6 +326,6 @@ def test_the_source_distribution_can_be_built_from(sources, tools, tmp_path):
     assert result.returncode == 0, result.stderr
     with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    needed = {"setup.py", "CMakeLists.txt", "csrc/philox/philox_cuda.cu", "python/module.cpp", "svebm_ext/py.typed"}
+    needed = {"setup.py", "CMakeLists.txt", "csrc/philox/cuda/philox.cu", "python/module.cpp", "svebm_ext/py.typed"}
     assert needed | {"tests/test_install.py", "tests/cpp/CMakeLists.txt"} <= names
     assert not [name for name in names if name.endswith((".so", "_build.json", ".pyc"))]

@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "common/cpu_variant.h"
+#include "common/cpu/variant.h"
 
 namespace svebm {
 

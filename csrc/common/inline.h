@@ -6,8 +6,10 @@
 
 #if defined(__CUDACC__)
 #define SVEBM_INLINE static __host__ __device__ __forceinline__
+#define SVEBM_INLINE_MEMBER __host__ __device__ __forceinline__
 #else
 #define SVEBM_INLINE static inline __attribute__((always_inline))
+#define SVEBM_INLINE_MEMBER inline __attribute__((always_inline))  // of a class: no copy is left to a linker either
 #endif
 
 // Before a loop of fixed length that must disappear.

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "common/cpu_variant.h"
+#include "common/cpu/variant.h"
 
 struct SvebmGemmArguments {
   const float *a, *b;                // A [m][k], B [k][n]; in each, one of the two strides is 1

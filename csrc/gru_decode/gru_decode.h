@@ -5,7 +5,8 @@
 
 #include <stdint.h>
 
-#include "common/cpu_variant.h"
+#include "common/cpu/variant.h"
+#include "common/cuda/plan.h"
 
 // Also the C ABI of libsvebm_cuda.so: plain data only. All arrays are contiguous, on the device that runs the kernel.
 struct SvebmGruDecodeArguments {
@@ -29,14 +30,14 @@ struct SvebmGruDecodeArguments {
   int32_t begin, end, pad;  // first input; the word that ends a sentence; what stands behind it in `tokens`
   const int64_t* excluded;  // [n_excluded] words that never come
   int32_t n_excluded;
-  int32_t greedy;                // 1: the best word, the lowest index among equals; the fields below are not used
-  float temperature;             // > 0, divides the scores
-  int32_t top_k;                 // draw among the k best words only (0: all)
-  float top_p;                   // ... and among the fewest best words that have this probability together (1: all)
-  uint64_t seed;                 // Philox key
-  const uint64_t* seed_pointer;  // read instead of `seed` where not null (CUDA: device memory)
-  uint32_t stream;               // Philox stream; the uniform number of step t is dimension 0 at (id, t)
-  int32_t fast;                  // 1: weights and states may be rounded to 16 bits in products
+  int32_t greedy;               // 1: the best word, the lowest index among equals; the fields below are not used
+  float temperature;            // > 0, divides the scores
+  int32_t top_k;                // draw among the k best words only (0: all)
+  float top_p;                  // ... and among the fewest best words that have this probability together (1: all)
+  uint64_t seed;                // Philox key
+  const uint64_t* seed_tensor;  // read instead of `seed` where not null (CUDA: device memory)
+  uint32_t stream;              // Philox stream; the uniform number of step t is dimension 0 at (id, t)
+  int32_t fast;                 // 1: weights and states may be rounded to 16 bits in products
 
   // results
   int64_t* tokens;           // [B, T], `end` included, then `pad`
@@ -60,9 +61,9 @@ bool gru_decode_cpu(const SvebmGruDecodeArguments& arguments, const void* packed
 
 }  // namespace svebm
 
-// In libsvebm_cuda.so; as the functions of langevin.h: a cudaError_t, a reason where the shapes are out of reach, no
-// allocation and no waiting.
-extern "C" int svebm_gru_decode_cuda_workspace(const struct SvebmGruDecodeArguments* arguments, int device,
-                                               int64_t* bytes, char* reason, int64_t reason_size);
-extern "C" int svebm_gru_decode_cuda(const struct SvebmGruDecodeArguments* arguments, void* workspace, int device,
-                                     void* stream);
+// In libsvebm_cuda.so; as the functions of langevin.h: a cudaError_t, a plan or a reason where the shapes are out of
+// reach, no allocation and no waiting.
+extern "C" int svebm_gru_decode_cuda_plan(const struct SvebmGruDecodeArguments* arguments, int device,
+                                          struct SvebmCudaPlan* plan);
+extern "C" int svebm_gru_decode_cuda(const struct SvebmGruDecodeArguments* arguments, const struct SvebmCudaPlan* plan,
+                                     void* workspace, int device, void* stream);

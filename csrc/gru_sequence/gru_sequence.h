@@ -11,7 +11,9 @@
 
 #include <cstdint>
 
-#include "common/cpu_variant.h"
+#include "common/arena.h"
+#include "common/cpu/variant.h"
+#include "common/cuda/plan.h"
 
 struct SvebmGruSequenceArguments {
   int64_t n;                   // packed positions
@@ -72,6 +74,9 @@ struct GruMemory {
   bool backward, pairs;
 };
 
+// Numbers of the packed biases of one direction: those of three gates, and what the last panel reads beyond its end.
+SVEBM_INLINE int64_t gru_bias_numbers(int64_t hidden) { return round_up(3 * hidden + 16, 16); }
+
 // Parts of the calls below for one thread: numbers of packed weights of one direction, panels of one direction, numbers
 // a worker needs, packing of panels, and the recurrence of blocks of `lanes` rows (16 or 32) in the order (block,
 // direction).
@@ -92,12 +97,14 @@ void gru_sequence_backward_cpu(const SvebmGruSequenceArguments& arguments, void*
 
 }  // namespace svebm
 
-// In libsvebm_cuda.so; as the functions of langevin.h: a cudaError_t, a reason where the shapes are out of reach, no
-// allocation and no waiting. The workspace of either call has kGruSequenceWorkspace bytes.
-constexpr int64_t kGruSequenceWorkspace = 256;
-extern "C" int svebm_gru_sequence_cuda_reason(const struct SvebmGruSequenceCudaArguments* arguments, int device,
-                                              char* reason, int64_t reason_size);
-extern "C" int svebm_gru_sequence_cuda(const struct SvebmGruSequenceCudaArguments* arguments, void* workspace,
-                                       int device, void* stream);
-extern "C" int svebm_gru_sequence_backward_cuda(const struct SvebmGruSequenceCudaArguments* arguments, void* workspace,
-                                                int device, void* stream);
+// In libsvebm_cuda.so; as the functions of langevin.h: a cudaError_t, a plan or a reason where the sizes are out of
+// reach, no allocation and no waiting. Plans depend on sizes alone.
+extern "C" int svebm_gru_sequence_cuda_plan(const struct SvebmGruSequenceCudaArguments* arguments, int device,
+                                            struct SvebmCudaPlan* plan);
+extern "C" int svebm_gru_sequence_cuda(const struct SvebmGruSequenceCudaArguments* arguments,
+                                       const struct SvebmCudaPlan* plan, void* workspace, int device, void* stream);
+extern "C" int svebm_gru_sequence_backward_cuda_plan(const struct SvebmGruSequenceCudaArguments* arguments, int device,
+                                                     struct SvebmCudaPlan* plan);
+extern "C" int svebm_gru_sequence_backward_cuda(const struct SvebmGruSequenceCudaArguments* arguments,
+                                                const struct SvebmCudaPlan* plan, void* workspace, int device,
+                                                void* stream);

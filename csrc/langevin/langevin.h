@@ -8,7 +8,8 @@
 
 #include <stdint.h>
 
-#include "common/cpu_variant.h"
+#include "common/cpu/variant.h"
+#include "common/cuda/plan.h"
 
 // Codes of `activation`, in the order of svebm_ext.ops.langevin.options.ACTIVATIONS.
 enum SvebmActivation { kSvebmGelu = 0, kSvebmLeakyRelu = 1, kSvebmSilu = 2, kSvebmTanh = 3 };
@@ -23,13 +24,13 @@ enum { kSvebmSumEnergy = 0, kSvebmSumGradientNorm = 1, kSvebmSumAccepted = 2, kS
 // runs the kernel.
 struct SvebmLangevinArguments {
   // chains
-  float* states;             // [rows, D]: chain n starts from row indices[n], or n where `indices` is null
-  float* z;                  // [N, D]: final states; with `indices` they are written back to `states` as well
-  const int64_t* indices;    // [N] different rows of `states`, or null
-  const int64_t* chain_ids;  // [N]
-  const int64_t* labels;     // [N] category of each chain, or null for the marginal over categories
-  const float* context;      // [N, widths[1]] added to the first layer's pre-activation, or null
-  int64_t n_chains;          // N >= 1
+  float* states;                // [rows, D]: chain n starts from row bank_indices[n], or n where `bank_indices` is null
+  float* z;                     // [N, D]: final states; with `bank_indices` they are written back to `states` as well
+  const int64_t* bank_indices;  // [N] different rows of `states`, or null
+  const int64_t* chain_ids;     // [N]
+  const int64_t* labels;        // [N] category of each chain, or null for the marginal over categories
+  const float* context_shift;   // [N, widths[1]] added to the first layer's pre-activation, or null
+  int64_t n_chains;             // N >= 1
 
   // network: layer l maps widths[l] to widths[l + 1] numbers; widths[0] = D, widths[n_layers] = K
   const float* weights[3];  // [widths[l + 1], widths[l]]
@@ -41,16 +42,16 @@ struct SvebmLangevinArguments {
   float temperature;  // tau
 
   // dynamics
-  int64_t n_steps;               // S >= 1
-  int64_t first_step;            // absolute number of the first step
-  uint64_t seed;                 // Philox key
-  const uint64_t* seed_pointer;  // read instead of `seed` where not null (CUDA: device memory, for captured calls)
-  uint32_t stream;               // Philox stream of the noise
-  uint32_t metropolis_stream;    // ... and of the uniform numbers (dimension 0) that decide acceptance
-  float step_size;               // s of every step, unless
-  const float* step_sizes;       // [S] is not null
-  const float* tempers;          // [S] factor on G, or null for 1
-  const float* temper_changes;   // [S] temper_t - temper_{t - 1}: factor of G(z) in the log weights; null without them
+  int64_t n_steps;              // S >= 1
+  int64_t first_step;           // absolute number of the first step
+  uint64_t seed;                // Philox key
+  const uint64_t* seed_tensor;  // read instead of `seed` where not null (CUDA: device memory, for captured calls)
+  uint32_t stream;              // Philox stream of the noise
+  uint32_t metropolis_stream;   // ... and of the uniform numbers (dimension 0) that decide acceptance
+  float step_size;              // s of every step, unless
+  const float* step_sizes;      // [S] is not null
+  const float* temper;          // [S] factor on G, or null for 1
+  const float* temper_changes;  // [S] temper_t - temper_{t - 1}: factor of G(z) in the log weights; null without them
   float reference_precision;
   float noise_scale;
   int32_t metropolis;  // 1: accept or reject each move; noise_scale is 1 then
@@ -82,12 +83,12 @@ void langevin_cpu(const SvebmLangevinArguments& arguments, void* workspace, int 
 
 }  // namespace svebm
 
-// In libsvebm_cuda.so. Both return a cudaError_t. Where the device or the shapes are out of the kernels' reach, the
-// first one writes a reason of at most `reason_size` characters (with its final zero), which is empty otherwise, and
-// the bytes of workspace that the second one needs.
-extern "C" int svebm_langevin_cuda_workspace(const struct SvebmLangevinArguments* arguments, int device, int64_t* bytes,
-                                             char* reason, int64_t reason_size);
+// In libsvebm_cuda.so. Both return a cudaError_t. The first one plans a call, or says why the device or the shapes are
+// out of the kernels' reach; arrays are not looked at, but for which of them are null.
+extern "C" int svebm_langevin_cuda_plan(const struct SvebmLangevinArguments* arguments, int device,
+                                        struct SvebmCudaPlan* plan);
 
-// Enqueues on a CUDA stream of the device; allocates nothing, waits for nothing, and can be captured in a graph.
-extern "C" int svebm_langevin_cuda(const struct SvebmLangevinArguments* arguments, void* workspace, int device,
-                                   void* stream);
+// Enqueues what was planned for the same arguments on a CUDA stream of the device; allocates nothing, waits for
+// nothing, and can be captured in a graph.
+extern "C" int svebm_langevin_cuda(const struct SvebmLangevinArguments* arguments, const struct SvebmCudaPlan* plan,
+                                   void* workspace, int device, void* stream);

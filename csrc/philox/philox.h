@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "common/cpu_variant.h"
+#include "common/cpu/variant.h"
 
 // Also the C ABI of libsvebm_cuda.so: plain data only.
 struct SvebmPhiloxArguments {
@@ -15,7 +15,7 @@ struct SvebmPhiloxArguments {
   int64_t first_step;
   int64_t n_steps;
   uint64_t seed;
-  const uint64_t* seed_pointer;  // read instead of `seed` where not null (CUDA: device memory, for captured calls)
+  const uint64_t* seed_tensor;  // read instead of `seed` where not null (CUDA: device memory, for captured calls)
   uint32_t stream;
   int32_t normal;  // 1: standard normal, 0: uniform
 };

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "common/cpu_variant.h"
+#include "common/cpu/variant.h"
 
 struct SvebmTokenLossArguments {
   const float* hidden;  // [n][h], rows hidden_stride apart

@@ -185,8 +185,8 @@ class DialogEvaluator(SentenceEvaluator):
         """The symbols of largest p(y|c), with that."""
         batch = self.batch(torch.full((N_SAMPLES,), index))
         z = self.model.networks.sample_prior(batch, seed=self.seed)
-        bias = family.prior.context_bias(self.model.networks.encoder.context(batch))
-        top = family.prior.log_posterior_symbol(z, bias).exp().mean(0).topk(min(N_SYMBOLS, family.n_categories))
+        shift = family.prior.context_shift(self.model.networks.encoder.context(batch))
+        top = family.prior.log_posterior_symbol(z, shift).exp().mean(0).topk(min(N_SYMBOLS, family.n_categories))
         return list(zip(top.indices.tolist(), top.values.tolist(), strict=True))
 
     def _responses_under(self, index: int, symbol: int) -> list[str]:

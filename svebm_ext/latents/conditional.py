@@ -41,7 +41,7 @@ class ConditionalEnergyLatent(EnergyLatent):
     def logits(self, posterior: AnyGaussian, z: Float[Tensor, "B D"]) -> Float[Tensor, "B K"]:
         """f(z, c)."""
         assert isinstance(posterior, ConditionalPosterior)  # this family makes no other
-        return self.prior.logits(z, self.prior.context_bias(posterior.context))
+        return self.prior.logits(z, self.prior.context_shift(posterior.context))
 
     def log_prior(self, z: Float[Tensor, "*M B D"]) -> Float[Tensor, "*M B"]:
         """Not known without the context.
@@ -67,5 +67,7 @@ class ConditionalEnergyLatent(EnergyLatent):
         Raises:
             ConfigError: the symbol is outside 0 .. K-1.
         """
-        bias = self.prior.context_bias(wide(context)).detach()
-        return sample_prior(self.prior, context.shape[0], seed=seed, step_size=self.step_size, symbol=symbol, bias=bias)
+        shift = self.prior.context_shift(wide(context)).detach()
+        return sample_prior(
+            self.prior, context.shape[0], seed=seed, step_size=self.step_size, symbol=symbol, context_shift=shift
+        )

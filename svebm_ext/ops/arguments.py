@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 import torch
@@ -21,6 +21,9 @@ LARGEST = torch.finfo(torch.float32).max
 
 MAX_ID = 1 << 56
 """Ids of chains and rows lie below, so that the streams of the random numbers stay apart."""
+
+FEW = 64
+"""Numbers up to which Python's list is looked at sooner than a tensor."""
 
 TEMPERATURES = (1e-20, 1e20)
 """What scores can be divided by such that those of order one stay numbers of float32."""
@@ -54,6 +57,8 @@ class Arguments:
 
     def integer(self, name: str, value: Any, low: int = -(1 << 63), high: int = (1 << 63) - 1) -> int:
         """A whole number from low to high: an int, or what stands for one (numpy's integers), but no bool."""
+        if type(value) is int and low <= value <= high:
+            return value
         expected = f"a whole number, {_power(low)} to {_power(high)}"
         if isinstance(value, torch.SymInt):
             return value  # type: ignore[return-value]  # of a graph that is compiled: its value is not known
@@ -71,6 +76,8 @@ class Arguments:
         self, name: str, value: Any, low: float = -LARGEST, high: float = LARGEST, *, above: bool = False
     ) -> float:
         """A finite number from low to high (above low where asked for): a float, an int, a tensor of one number."""
+        if type(value) is float and low <= value <= high and not (above and value == low):
+            return value
         expected = f"a number {'above' if above else 'from'} {low:g} to {high:g}"
         if isinstance(value, (torch.SymFloat, torch.SymInt)):
             return value  # type: ignore[return-value]
@@ -115,7 +122,7 @@ class Arguments:
         """A dense tensor."""
         if not isinstance(value, Tensor):
             self.fail(name, shown(value), f"a tensor, {expected}")
-        if value.layout != torch.strided or value.is_quantized:
+        if value.layout is not torch.strided or value.is_quantized:
             self.fail(name, f"a tensor of layout {value.layout}", f"a dense one, {expected}")
         return value
 
@@ -130,10 +137,10 @@ class Arguments:
 
         With one on the device "meta", torch takes a call for one that asks for shapes, and returns memory as it is.
         """
-        if like[1].device.type == "meta":
+        if like[1].is_meta:
             return
         for name, tensor in tensors.items():
-            if isinstance(tensor, Tensor) and tensor.device.type == "meta":
+            if isinstance(tensor, Tensor) and tensor.is_meta:
                 self.fail(name, f"{shown(tensor)} on meta", f"one on {like[1].device}, where {like[0]} is")
 
     def seed(self, value: Any) -> int | Tensor:
@@ -144,8 +151,10 @@ class Arguments:
 
     def ids(self, name: str, values: Tensor) -> None:
         """Ids of chains or rows, 0 to 2^56 - 1; on the CPU only, where reading them waits for nothing."""
-        if values.device.type == "cpu" and values.numel() > 0:
-            low, high = (int(value) for value in values.aminmax())
+        n = values.numel() if values.is_cpu else 0
+        if n > 0:
+            few = values.tolist() if n <= FEW else values.aminmax()
+            low, high = int(min(few)), int(max(few))
             if low < 0 or high >= MAX_ID:
                 self.fail(name, f"from {low} to {high}", "ids from 0 to 2^56 - 1")
 
@@ -174,6 +183,14 @@ def _power(number: int) -> str:
 def autocasts(device: torch.device) -> bool:
     """Whether autocast is on for a device; torch asks this of no device without storage."""
     return device.type != "meta" and torch.is_autocast_enabled(device.type)
+
+
+def bf16_operands(device: torch.device) -> bool:
+    """Whether products may round their operands to bfloat16: under autocast to it, or where torch's own may."""
+    autocast = autocasts(device) and torch.get_autocast_dtype(device.type) == torch.bfloat16
+    if autocast or torch.compiler.is_compiling():  # which cannot ask for the setting
+        return autocast
+    return torch.get_float32_matmul_precision() == "medium"
 
 
 def without_autocast(device: torch.device) -> contextlib.AbstractContextManager[Any]:
@@ -205,6 +222,34 @@ def gradients_with_derivatives(
     results, gradients = [r for r, _ in pairs], [g for _, g in pairs]
     found = iter(torch.autograd.grad(results, wanted, gradients, create_graph=True, allow_unused=True))
     return [next(found) if x is not None and x.requires_grad else None for x in own]
+
+
+_PLAIN = (Tensor, torch.nn.Parameter)
+_length_of_mode_stack = getattr(torch._C, "_len_torch_dispatch_stack", None)
+_profiler_enabled = getattr(torch.autograd, "_profiler_enabled", None)
+_tracing_state = getattr(torch._C, "_get_tracing_state", None)
+
+
+def dispatched(values: Iterable[Any]) -> bool:
+    """Whether torch's dispatcher must see a call, of no gradient, with these tensors among its arguments.
+
+    It must where a graph is recorded, a mode, a transform or a profiler is active, or a tensor has no numbers or is of
+    another class; and where a version of torch cannot be asked. Else a call without it is the same, 20 us shorter.
+    """
+    if torch.compiler.is_compiling() or not (_length_of_mode_stack and _profiler_enabled and _tracing_state):
+        return True
+    for value in values:
+        if type(value) in _PLAIN:
+            if value.is_meta:
+                return True
+        elif isinstance(value, Tensor):
+            return True
+    return bool(_length_of_mode_stack()) or _profiler_enabled() or _tracing_state() is not None or is_transformed()
+
+
+def plain(tensor: Tensor) -> Tensor:
+    """The tensor, without the history of its gradient where it has one."""
+    return tensor.detach() if tensor.requires_grad else tensor
 
 
 def is_transformed() -> bool:

@@ -12,19 +12,22 @@ import contextvars
 import functools
 import os
 import warnings
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator
+from typing import Literal, TypeVar
 
 import torch
 
 from svebm_ext.errors import BackendUnavailableError, ConfigError
 from svebm_ext.ops import native_library
+from svebm_ext.ops.native_call import Unsupported
 
 Backend = Literal["native", "reference"]
+Planned = TypeVar("Planned")
 CHOICES = ("auto", "native", "reference")
 
 NATIVE_KERNELS: dict[str, tuple[str, ...]] = {
     "checksum": ("cpu",),
+    "gemm": ("cpu",),
     "gru_decode": ("cpu", "cuda"),
     "gru_sequence": ("cpu", "cuda"),
     "langevin": ("cpu", "cuda"),
@@ -70,6 +73,27 @@ def resolve(op: str, device: torch.device, requested: str | None = None) -> Back
     if not reason:
         return "native"
     return fall_back(op, device, reason, requested, quiet=device.type not in NATIVE_KERNELS.get(op, ()))
+
+
+def planned_or_none(
+    op: str, device: torch.device, requested: str | None, plan: Callable[[], Planned | Unsupported]
+) -> Planned | None:
+    """Ask the native backend, once, for what will serve a call; None leaves it to the reference.
+
+    Args:
+        op, device, requested: as `resolve`.
+        plan: what is ready to run, or the reason why the kernels cannot serve the call.
+
+    Raises:
+        BackendUnavailableError, ConfigError: as `resolve`.
+    """
+    if resolve(op, device, requested) == "reference":
+        return None
+    planned = plan()
+    if isinstance(planned, Unsupported):
+        fall_back(op, device, planned.reason, requested, quiet=planned.quiet)
+        return None
+    return planned
 
 
 def fall_back(op: str, device: torch.device, reason: str, requested: str | None = None, *, quiet: bool) -> Backend:

@@ -21,7 +21,7 @@ from typing import Any
 from svebm_ext import __version__
 from svebm_ext.errors import BackendUnavailableError
 
-ABI_VERSION = 5
+ABI_VERSION = 7
 """Version of the interface between these Python files and `_native`; csrc/common/version.h has the same number."""
 
 PACKAGE = Path(__file__).resolve().parent.parent

@@ -147,7 +147,7 @@ def conditional_log_z(
         n_steps=n_temperatures,
         step_size=step_size,
         seed=seed,
-        bias=energy.context_bias(context).repeat_interleave(n_chains, dim=0),
+        context_shift=energy.context_shift(context).repeat_interleave(n_chains, dim=0),
         temper=torch.arange(1, n_temperatures + 1, dtype=torch.float64) / n_temperatures,
         metropolis=True,
         chain_ids=ids,

@@ -112,7 +112,7 @@ class ChainBank:
             starts: states of which chains that start again take one, chain i of this process row i mod B; default p0.
             rank, world_size: this process, and how many there are.
             gather: rows of this process -> rows of all, row i of process r at i * world_size + r.
-            options: of `langevin`, such as activation, precision, metropolis, and bias of this process's chains.
+            options: of `langevin`, such as activation, precision, metropolis, context_shift of this process's chains.
 
         Returns:
             The m chains' new states, of all processes; not a view of the bank.

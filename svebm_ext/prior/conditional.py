@@ -26,7 +26,7 @@ def sample_prior(
     seed: int,
     step_size: float,
     symbol: int | None = None,
-    bias: Float[Tensor, "n H"] | None = None,
+    context_shift: Float[Tensor, "n H"] | None = None,
 ) -> Float[Tensor, "n D"]:
     """Sample by Langevin dynamics from N(0, I), with steps that become smaller (Eq. 7, 8).
 
@@ -36,13 +36,15 @@ def sample_prior(
         seed: of the random numbers; sample i depends on the seed and i alone.
         step_size: s of training; see `sampling_steps`.
         symbol: y of p(z|y), 0 .. K-1, or None for the marginal prior.
-        bias: what the context of each sample adds to the first layer (`EnergyMLP.context_bias`), or None.
+        context_shift: what the context of each sample adds to the first layer (`EnergyMLP.context_shift`), or None.
 
     Raises:
         ConfigError: the symbol is outside 0 .. K-1.
     """
     steps = sampling_steps(step_size, network.device)
-    return sample_in_steps(network, n, seed=seed, step_size=steps, n_steps=len(steps), symbol=symbol, bias=bias)
+    return sample_in_steps(
+        network, n, seed=seed, step_size=steps, n_steps=len(steps), symbol=symbol, context_shift=context_shift
+    )
 
 
 @torch.no_grad()
@@ -55,7 +57,7 @@ def sample_in_steps(
     n_steps: int,
     first_id: int = SAMPLE_IDS,
     symbol: int | None = None,
-    bias: Float[Tensor, "n H"] | None = None,
+    context_shift: Float[Tensor, "n H"] | None = None,
 ) -> Float[Tensor, "n D"]:
     """Sample by S Langevin steps of given sizes from N(0, I); other arguments as in `sample_prior`.
 
@@ -76,7 +78,7 @@ def sample_in_steps(
         step_size=step_size,
         seed=seed,
         labels=labels,
-        bias=bias,
+        context_shift=context_shift,
         chain_ids=ids,
         **network.langevin_options,
     ).z

@@ -161,10 +161,10 @@ class FromContexts(NegativeSource):
     def _given(self, step: int, n: int, examples: Int[Tensor, "B"], passed: Passed) -> Float[Tensor, "B D"]:
         if passed.context is None:
             raise ConfigError("negatives: this prior depends on a context, and the batch has none")
-        bias = self._network.context_bias(passed.context).detach()
+        shift = self._network.context_shift(passed.context).detach()
         if self.bank is None:
-            return self._advance(step, n, bias=bias)
-        return self._advance(step, n, bias=bias, chosen=examples)
+            return self._advance(step, n, context_shift=shift)
+        return self._advance(step, n, context_shift=shift, chosen=examples)
 
 
 def source_of_negatives(

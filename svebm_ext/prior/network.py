@@ -77,7 +77,7 @@ class EnergyMLP(nn.Module):
         self.linears = nn.ModuleList(nn.Linear(fan_in, fan_out) for fan_in, fan_out in pairwise(widths))
         self.context = nn.Linear(context_dim, widths[1], bias=False) if context_dim > 0 else None
 
-    def context_bias(self, context: Float[Tensor, "*batch C"]) -> Float[Tensor, "*batch H"]:
+    def context_shift(self, context: Float[Tensor, "*batch C"]) -> Float[Tensor, "*batch H"]:
         """Return what a context adds to the first layer: W [z, c] = W_z z + W_c c, and this is W_c c.
 
         Raises:
@@ -107,34 +107,34 @@ class EnergyMLP(nn.Module):
         return self.layers()[0][0].dtype
 
     def logits(
-        self, z: Float[Tensor, "*batch D"], bias: Float[Tensor, "*batch H"] | None = None
+        self, z: Float[Tensor, "*batch D"], context_shift: Float[Tensor, "*batch H"] | None = None
     ) -> Float[Tensor, "*batch K"]:
-        """Return f(z) [*, K]; `bias` is added to the first layer's pre-activation (f(z, c) of a context c)."""
+        """Return f(z) [*, K]; `context_shift` is added to the first layer's pre-activation (f(z, c) of a context c)."""
         activation = activation_function(self.activation, self.negative_slope)
         hidden = self.linears[0](z)
-        if bias is not None:
-            hidden = hidden + bias
+        if context_shift is not None:
+            hidden = hidden + context_shift
         for linear in self.linears[1:]:
             hidden = linear(activation(hidden))
         return hidden
 
     def energy(
-        self, z: Float[Tensor, "*batch D"], bias: Float[Tensor, "*batch H"] | None = None
+        self, z: Float[Tensor, "*batch D"], context_shift: Float[Tensor, "*batch H"] | None = None
     ) -> Float[Tensor, "*batch"]:
         """Return F(z) = logsumexp_k f_k(z) [*] (Eq. 5); log p(z) = F(z) + log p0(z) - log Z (Eq. 4)."""
-        return energy_of(self.logits(z, bias))
+        return energy_of(self.logits(z, context_shift))
 
     def log_posterior_symbol(
-        self, z: Float[Tensor, "*batch D"], bias: Float[Tensor, "*batch H"] | None = None
+        self, z: Float[Tensor, "*batch D"], context_shift: Float[Tensor, "*batch H"] | None = None
     ) -> Float[Tensor, "*batch K"]:
         """Return log p(y | z) = log softmax(f(z)) [*, K] (Eq. 3)."""
-        return log_symbols_of(self.logits(z, bias))
+        return log_symbols_of(self.logits(z, context_shift))
 
     def forward(
-        self, z: Float[Tensor, "*batch D"], bias: Float[Tensor, "*batch H"] | None = None
+        self, z: Float[Tensor, "*batch D"], context_shift: Float[Tensor, "*batch H"] | None = None
     ) -> Float[Tensor, "*batch K"]:
-        """Return `logits(z, bias)`."""
-        return self.logits(z, bias)
+        """Return `logits(z, context_shift)`."""
+        return self.logits(z, context_shift)
 
     def extra_repr(self) -> str:
         """Show the activation beside the layers."""

@@ -124,8 +124,8 @@ def _negatives(
         return sample_prior(network, SAMPLES, seed=seed, step_size=step_size) if bank is None else bank
     if bank is not None:
         return bank[encoded.rows]
-    bias = network.context_bias(encoded.context).detach()
-    return sample_prior(network, len(encoded.context), seed=seed, step_size=step_size, bias=bias)
+    shift = network.context_shift(encoded.context).detach()
+    return sample_prior(network, len(encoded.context), seed=seed, step_size=step_size, context_shift=shift)
 
 
 def fit_to_clusters(
@@ -155,7 +155,7 @@ def fit_to_clusters(
     contexts = None if context is None else torch.cat((context, context))
 
     def logits(rows: Tensor) -> Tensor:
-        return network.logits(everywhere[rows], None if contexts is None else network.context_bias(contexts[rows]))
+        return network.logits(everywhere[rows], None if contexts is None else network.context_shift(contexts[rows]))
 
     with torch.no_grad():
         parts = torch.arange(len(everywhere), device=z.device).split(4096)

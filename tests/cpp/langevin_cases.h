@@ -54,7 +54,7 @@ inline const std::vector<unsigned> kLangevinPartLists = {
 
 // Arguments over buffers of its own; results are filled with NaN. Moving keeps the buffers, and so the pointers.
 struct LangevinCase {
-  std::vector<float> states, z, context, step_sizes, tempers, temper_changes, partials, log_weights;
+  std::vector<float> states, z, context_shift, step_sizes, temper, temper_changes, partials, log_weights;
   std::vector<std::vector<float>> weights, biases;
   std::vector<int64_t> indices, chain_ids, labels;
   std::vector<uint64_t> seed;
@@ -88,13 +88,13 @@ inline void make_chains(LangevinCase& made, const LangevinShape& shape, unsigned
   }
   a.states = made.states.data();
   a.z = made.z.data();
-  a.indices = (parts & kBank) ? made.indices.data() : nullptr;
+  a.bank_indices = (parts & kBank) ? made.indices.data() : nullptr;
   a.chain_ids = made.chain_ids.data();
   a.labels = (parts & kLabels) ? made.labels.data() : nullptr;
   a.n_chains = shape.n_chains;
   if (!(parts & kContext)) return;
-  fill_normal(made.context, N * static_cast<size_t>(shape.widths[1]), 0.5, random);
-  a.context = made.context.data();
+  fill_normal(made.context_shift, N * static_cast<size_t>(shape.widths[1]), 0.5, random);
+  a.context_shift = made.context_shift.data();
 }
 
 inline void make_network(LangevinCase& made, const LangevinShape& shape, int32_t activation, std::mt19937& random) {
@@ -122,20 +122,20 @@ inline void make_dynamics(LangevinCase& made, const LangevinShape& shape, unsign
   a.n_steps = shape.n_steps;
   a.first_step = (int64_t{1} << 32) - shape.n_steps;
   a.seed = (parts & kSeedPointer) ? 0 : made.seed[0];
-  a.seed_pointer = (parts & kSeedPointer) ? made.seed.data() : nullptr;
+  a.seed_tensor = (parts & kSeedPointer) ? made.seed.data() : nullptr;
   a.stream = 1;
   a.metropolis_stream = 2;
   a.step_size = (parts & kMetropolis) ? 0.4f : 0.08f;  // large enough for some moves to be rejected
   for (size_t s = 0; s < S; ++s) {
     made.step_sizes.push_back(a.step_size / static_cast<float>(s + 1));
-    made.tempers.push_back(static_cast<float>(s + 1) / static_cast<float>(S + 1));
+    made.temper.push_back(static_cast<float>(s + 1) / static_cast<float>(S + 1));
     made.temper_changes.push_back(1.0f / static_cast<float>(S + 1));
   }
   made.partials.assign(S * groups * kSvebmPartials, NAN);
   made.log_weights.assign(static_cast<size_t>(shape.n_chains), NAN);
   made.non_finite = {0};
   a.step_sizes = (parts & kStepSizes) ? made.step_sizes.data() : nullptr;
-  a.tempers = (parts & kTempers) ? made.tempers.data() : nullptr;
+  a.temper = (parts & kTempers) ? made.temper.data() : nullptr;
   a.temper_changes = (parts & kTempers) ? made.temper_changes.data() : nullptr;
   a.log_weights = (parts & kTempers) ? made.log_weights.data() : nullptr;
   a.partials = (parts & kPartials) ? made.partials.data() : nullptr;
@@ -200,7 +200,7 @@ inline EnergyAndGradient evaluate(const SvebmLangevinArguments& a, int64_t n, co
     std::vector<double> next(static_cast<size_t>(out)), derivative(static_cast<size_t>(out), 1.0);
     for (int64_t o = 0; o < out; ++o) {
       double sum = a.biases[l][o];
-      if (l == 0 && a.context != nullptr) sum += a.context[n * out + o];
+      if (l == 0 && a.context_shift != nullptr) sum += a.context_shift[n * out + o];
       for (int64_t i = 0; i < in; ++i) sum += static_cast<double>(a.weights[l][o * in + i]) * h[static_cast<size_t>(i)];
       if (l + 1 < a.n_layers) {
         const Activated activated = activate(sum, a.activation, a.negative_slope);
@@ -245,7 +245,7 @@ inline double random_number(const SvebmLangevinArguments& a, int64_t s, int64_t 
   SvebmPhiloxArguments philox{};
   philox.chain_ids = a.chain_ids;
   philox.first_step = a.first_step;
-  philox.seed = a.seed_pointer != nullptr ? *a.seed_pointer : a.seed;
+  philox.seed = a.seed_tensor != nullptr ? *a.seed_tensor : a.seed;
   philox.stream = normal ? a.stream : a.metropolis_stream;
   philox.normal = normal ? 1 : 0;
   return expected(philox, s, n, d);
@@ -254,13 +254,13 @@ inline double random_number(const SvebmLangevinArguments& a, int64_t s, int64_t 
 // All steps of chain n; adds what it contributes to `result`.
 inline void run_chain(const SvebmLangevinArguments& a, int64_t n, LangevinExpected& result) {
   const size_t D = static_cast<size_t>(a.widths[0]);
-  const int64_t row = a.indices != nullptr ? a.indices[n] : n, groups = (a.n_chains + 15) / 16;
+  const int64_t row = a.bank_indices != nullptr ? a.bank_indices[n] : n, groups = (a.n_chains + 15) / 16;
   std::vector<double> z(a.states + row * a.widths[0], a.states + (row + 1) * a.widths[0]);
   const double precision = a.reference_precision;
   EnergyAndGradient now = evaluate(a, n, z);
   for (int64_t s = 0; s < a.n_steps; ++s) {
     const double step_size = a.step_sizes != nullptr ? a.step_sizes[s] : a.step_size;
-    const double temper = a.tempers != nullptr ? a.tempers[s] : 1.0;
+    const double temper = a.temper != nullptr ? a.temper[s] : 1.0;
     double* const sums = &result.partials[static_cast<size_t>((s * groups + n / 16) * kSvebmPartials)];
     std::vector<double> proposal(D);
     double norm = 0.0, forward = 0.0;

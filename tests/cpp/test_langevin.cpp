@@ -33,9 +33,9 @@ void compare(cases::LangevinCase& made, const Tolerance& tolerance, int n_thread
     for (size_t d = 0; d < D; ++d) {
       const size_t i = static_cast<size_t>(n) * D + d;
       CHECK_NEAR(made.z[i], expected.z[i], tolerance.z * static_cast<double>(a.n_steps));
-      if (a.indices != nullptr) CHECK(made.states[static_cast<size_t>(a.indices[n]) * D + d] == made.z[i]);
+      if (a.bank_indices != nullptr) CHECK(made.states[static_cast<size_t>(a.bank_indices[n]) * D + d] == made.z[i]);
     }
-    if (a.indices != nullptr) written[static_cast<size_t>(a.indices[n])] = true;
+    if (a.bank_indices != nullptr) written[static_cast<size_t>(a.bank_indices[n])] = true;
     if (a.log_weights != nullptr) {
       CHECK_NEAR(made.log_weights[static_cast<size_t>(n)], expected.log_weights[static_cast<size_t>(n)],
                  tolerance.z * 10);
@@ -116,7 +116,7 @@ void the_same_bits_however_chains_are_divided() {
       a.n_chains = std::min<int64_t>(17, shape.n_chains - first);
       a.states += first * 13;
       a.chain_ids += first;
-      if (a.context != nullptr) a.context += first * 21;
+      if (a.context_shift != nullptr) a.context_shift += first * 21;
       run(a, 1);
       for (size_t i = 0; i < static_cast<size_t>(a.n_chains) * 13; ++i) {
         CHECK(part.z[i] == whole.z[static_cast<size_t>(first) * 13 + i]);

@@ -45,7 +45,7 @@ void a_seed_behind_a_pointer() {
   auto direct = cases::make(shape, true), pointed = cases::make(shape, true);
   const uint64_t seed = direct.arguments.seed;
   pointed.arguments.seed = 0;
-  pointed.arguments.seed_pointer = &seed;
+  pointed.arguments.seed_tensor = &seed;
   svebm::philox_cpu(direct.arguments, 1);
   svebm::philox_cpu(pointed.arguments, 1);
   CHECK(direct.numbers == pointed.numbers);

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "check.h"
-#include "common/thread_pool.h"
+#include "common/cpu/thread_pool.h"
 
 namespace {
 

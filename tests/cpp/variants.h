@@ -3,7 +3,7 @@
 
 #include <cstdio>
 
-#include "common/cpu_variant.h"
+#include "common/cpu/variant.h"
 
 template <typename Tests>
 void on_every_variant(const Tests& tests) {

@@ -192,7 +192,6 @@ inline void barrier_of_warp(Site site) {
 }
 
 // ---- copies from global to shared memory
-// -----------------------------------------------------------------------------
 
 inline void copy_async(void* shared, const void* global) {
   require_shared(shared, 16, "asynchronous copy");
@@ -222,7 +221,6 @@ inline void copy_wait(int pending_groups, Site site) {
 }
 
 // ---- running
-// ---------------------------------------------------------------------------------------------------------
 
 // Shared memory of exactly the asked size, full of NaN in every format, with a guard behind it.
 class SharedMemory {

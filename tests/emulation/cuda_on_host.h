@@ -1,4 +1,4 @@
-// Runs the device functions of csrc/*/<op>_device.cuh with a host compiler: what common/device.cuh takes from CUDA.
+// Runs the device functions of csrc/*/cuda/*.cuh with a host compiler: what common/cuda/device.cuh takes from CUDA.
 //
 // Threads are fibers (fiber.h) of which a seeded scheduler runs one at a time (block.h), so that barriers, shuffles,
 // matrix fragments and asynchronous copies behave as on the device, wrong uses of them are errors, and a kernel that

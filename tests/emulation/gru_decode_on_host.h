@@ -1,12 +1,12 @@
-// Launches the decoding kernels on the emulator, as csrc/gru_decode/gru_decode_cuda.cu does on a device.
+// Launches the decoding kernels on the emulator, as csrc/gru_decode/cuda/gru_decode.cu does on a device.
 #pragma once
 
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 
-#include "gru_decode/gru_persistent_device.cuh"
-#include "gru_decode/gru_tiles_device.cuh"
+#include "gru_decode/cuda/persistent.cuh"
+#include "gru_decode/cuda/tiles.cuh"
 #include "gru_decode_cases.h"
 
 namespace on_host {
@@ -38,7 +38,7 @@ void launch_steps(const SvebmGruDecodeArguments& a, const svebm::GruPlan& plan, 
     emulation::launch(
         {score_blocks, 1, 1}, svebm::kGruThreads, svebm::GruTile<kFast, false>::kSharedBytes, options,
         [&] { kFast ? svebm::half_scores_block(decode, step) : svebm::float_scores_block(decode, step); });
-    emulation::launch({static_cast<unsigned>(a.n_rows), 1, 1}, svebm::kGruChooseThreads, sizeof(svebm::GruChoice),
+    emulation::launch({static_cast<unsigned>(a.n_rows), 1, 1}, svebm::kGruChooseThreads, sizeof(svebm::GruChoiceMemory),
                       options, [&] { svebm::choose_block(decode, step); });
   }
 }

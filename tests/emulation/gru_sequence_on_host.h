@@ -1,4 +1,4 @@
-// Launches the kernels of a GRU layer on the emulator, as csrc/gru_sequence/gru_sequence_cuda.cu does on a device, and
+// Launches the kernels of a GRU layer on the emulator, as csrc/gru_sequence/cuda/gru_sequence.cu does on a device, and
 // the definition in double to compare with.
 #pragma once
 
@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "check.h"
-#include "gru_sequence/gru_sequence_device.cuh"
+#include "gru_sequence/cuda/gru_sequence.cuh"
 
 namespace on_host {
 

@@ -1,11 +1,11 @@
-// Launches the Langevin kernels on the emulator, as csrc/langevin/langevin_cuda.cu does on a device.
+// Launches the Langevin kernels on the emulator, as csrc/langevin/cuda/langevin.cu does on a device.
 #pragma once
 
 #include <cstdlib>
 #include <memory>
 
-#include "langevin/langevin_fast_device.cuh"
-#include "langevin/langevin_fp32_device.cuh"
+#include "langevin/cuda/fast.cuh"
+#include "langevin/cuda/fp32.cuh"
 #include "langevin_cases.h"
 
 namespace on_host {

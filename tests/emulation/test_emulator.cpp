@@ -2,7 +2,7 @@
 #include <functional>
 
 #include "check.h"
-#include "common/device.cuh"
+#include "common/cuda/device.cuh"
 
 namespace {
 

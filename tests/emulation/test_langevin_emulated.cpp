@@ -39,9 +39,10 @@ void check_results(const LangevinCase& made, const LangevinExpected& expected, c
     }
   }
   std::vector<float> states = states_before;
-  for (int64_t n = 0; a.indices != nullptr && n < a.n_chains; ++n) {
+  for (int64_t n = 0; a.bank_indices != nullptr && n < a.n_chains; ++n) {
     for (int32_t d = 0; d < a.widths[0]; ++d) {
-      states[static_cast<size_t>(a.indices[n] * a.widths[0] + d)] = made.z[static_cast<size_t>(n * a.widths[0] + d)];
+      states[static_cast<size_t>(a.bank_indices[n] * a.widths[0] + d)] =
+          made.z[static_cast<size_t>(n * a.widths[0] + d)];
     }
   }
   CHECK(made.states == states);

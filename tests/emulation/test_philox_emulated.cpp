@@ -1,6 +1,6 @@
 // The CUDA source of philox, run on the host against the definition in double: the index arithmetic and the numbers.
 #include "check.h"
-#include "philox/philox_device.cuh"
+#include "philox/cuda/philox.cuh"
 #include "philox_cases.h"
 
 namespace {

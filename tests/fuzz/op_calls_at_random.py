@@ -276,7 +276,7 @@ class Generator:
             "activation": self.random.choice(["gelu", "leaky_relu", "silu", "tanh"]),
             "negative_slope": self.random.choice([0.2, 0.0, -1.0]),
             "labels": self.maybe(self.numbers.below(widths[-1], N)),
-            "bias": self.maybe(self.normal(N, widths[1])), "temperature": self.random.choice([1.0, 0.5, 2.0]),
+            "context_shift": self.maybe(self.normal(N, widths[1])), "temperature": self.random.choice([1.0, 0.5, 2.0]),
             "reference_precision": self.random.choice([1.0, 0.0, 0.5]),
             "noise_scale": self.random.choice([1.0, 0.0, 0.3]), "diagnostics": self.random.random() < 0.5,
             "temper": self.maybe(self.numbers.normal(S).abs()), "chain_ids": self.maybe(self.numbers.below(1 << 50, N)),

@@ -93,7 +93,7 @@ def test_all_options_equal_the_reference(native_device, metropolis, precision):
         "chain_ids": rows * ((1 << 33) + 7),
         "bank_indices": rows,
         "labels": rows % 5,
-        "bias": torch.randn(35, 24, generator=torch.Generator().manual_seed(2)).to(native_device),
+        "context_shift": torch.randn(35, 24, generator=torch.Generator().manual_seed(2)).to(native_device),
         "diagnostics": True,
     }
     found, expected = both(bank, layers, **options)

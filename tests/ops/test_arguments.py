@@ -90,7 +90,7 @@ def right_arguments(name):
         "pack_gru": {"weights": gru_weights(), "precision": "fp32"},
         "langevin": {
             **dynamics, "layers": layers, "activation": "gelu", "negative_slope": 0.2, "precision": "fp32",
-            "labels": whole(0, 1, 2, 3, 0), "bias": numbers(5, 6), "temperature": 1.0,
+            "labels": whole(0, 1, 2, 3, 0), "context_shift": numbers(5, 6), "temperature": 1.0,
         },
         "langevin_autograd": {**dynamics, "log_density": lambda z: -(z**4).sum(1)},
         "checksum": {"tensors": [numbers(3)]},
@@ -108,7 +108,7 @@ STRANGE = [
 NUMBERS = {"token_weight", "document_weight", "step_size", "reference_precision", "noise_scale", "initial_temper",
            "temperature", "negative_slope", "top_p"}  # fmt: skip
 WHOLE = {"seed", "dim", "first_step", "n_steps", "stream", "max_tokens", "begin", "end", "pad", "top_k"}
-OPTIONAL = {"bias", "initial", "chain_ids", "labels", "temper", "ids", "packed"}
+OPTIONAL = {"bias", "context_shift", "initial", "chain_ids", "labels", "temper", "ids", "packed"}
 
 
 def may_be_right(op, argument, value):
@@ -200,7 +200,7 @@ def test_one_tensor_without_storage_is_refused(name, backend):
 
 def test_a_call_without_storage_asks_for_shapes():
     arguments = right_arguments("langevin")
-    for name in ("z", "bias", "labels", "chain_ids"):
+    for name in ("z", "context_shift", "labels", "chain_ids"):
         arguments[name] = arguments[name].to("meta")
     arguments["layers"] = [(weight.to("meta"), bias.to("meta")) for weight, bias in arguments["layers"]]
     assert langevin(**arguments).z.shape == (5, 3)

@@ -14,6 +14,7 @@ from svebm_ext.errors import BackendUnavailableError, ConfigError
 from svebm_ext.models.encoders import run_recurrent
 from svebm_ext.ops.backend import unavailable_reason, use_backend
 from svebm_ext.ops.gru_sequence import cuda, gru_sequence
+from svebm_ext.ops.gru_sequence.options import GruSequenceBackwardInputs, GruSequenceInputs
 from svebm_ext.ops.gru_sequence.reference import packed_gru
 from svebm_ext.ops.native_library import native_library
 
@@ -212,20 +213,20 @@ for a, b in zip(found, expected, strict=True):
     assert result.returncode == 0, result.stderr
 
 
-def kernel_in_torch(kernel, batch_sizes, parameters, **arrays):
-    """What csrc/gru_sequence/gru_sequence_cuda.cu writes, by the definition and autograd, in the arrays' type."""
-    H = parameters[1].shape[1]
-    for d in range(len(parameters) // 4):
-        _, w_hh, _, b_hh = parameters[4 * d : 4 * d + 4]
+def kernel_in_torch(kernel, inputs, arrays):
+    """What csrc/gru_sequence/cuda/gru_sequence.cu writes, by the definition and autograd, in the arrays' type."""
+    H, batch_sizes = inputs.hidden, inputs.batch_sizes
+    for d in range(inputs.n_directions):
+        _, w_hh, _, b_hh = inputs.layer(d)
         gates, before, q = (arrays[name][d] for name in ("gates", "before", "recurrent"))
         starts = [0, *batch_sizes.cumsum(0).tolist()]
         steps = list(range(len(batch_sizes)))
         state = torch.zeros(int(batch_sizes[0]), H, dtype=gates.dtype)
-        if arrays["initial"] is not None:
-            state = arrays["initial"][d].clone()
+        if inputs.initial is not None:
+            state = inputs.initial[d].clone()
         part_of = {t: slice(starts[t], starts[t + 1]) for t in steps}
         columns = slice(d * H, (d + 1) * H)
-        if kernel == "gru_sequence_cuda":
+        if kernel == "gru_sequence":
             for t in steps[::-1] if d else steps:
                 part, size = part_of[t], int(batch_sizes[t])
                 h = state[:size].clone()
@@ -272,10 +273,9 @@ def test_what_surrounds_the_cuda_kernels(monkeypatch, bidirectional, absent):
 
     with torch.no_grad():
         call = (data, packed.batch_sizes, None if absent == "initial" else h0, parameters)
-        mine, my_final, saved = cuda.forward(*call)
-        gradients = cuda.backward(
-            None if absent == "grad_states" else of_states, None if absent == "grad_final" else of_final, *call, saved
-        )
+        mine, my_final, *saved = cuda.forward(GruSequenceInputs(*call, fast=False))
+        upstream = [None if absent == "grad_states" else of_states, None if absent == "grad_final" else of_final]
+        gradients = cuda.backward(GruSequenceBackwardInputs(*upstream, *call, *saved, fast=False))
     found = [gradients[0], *([] if absent == "initial" else [gradients[1]]), *gradients[2]]
     for value, other in zip([mine, my_final, *found], [output.data, final, *expected], strict=True):
         torch.testing.assert_close(value, other, rtol=1e-10, atol=1e-12)

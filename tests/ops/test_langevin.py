@@ -11,7 +11,7 @@ from scipy.special import ndtr
 
 from svebm_ext.errors import ConfigError
 from svebm_ext.ops.langevin import langevin, langevin_autograd
-from svebm_ext.ops.langevin.options import Network
+from svebm_ext.ops.langevin.options import LangevinInputs
 from svebm_ext.ops.langevin.reference import network_target
 from svebm_ext.ops.philox import Stream, philox_normal, philox_uniform
 from svebm_ext.prior.network import ACTIVATIONS, EnergyMLP
@@ -36,22 +36,27 @@ def constant_layers(latent_dim, value=0.7, dtype=torch.float32):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("hidden", HIDDEN)
 @pytest.mark.parametrize("use_labels", [False, True])
-@pytest.mark.parametrize("use_bias", [False, True])
+@pytest.mark.parametrize("use_context", [False, True])
 @pytest.mark.parametrize("temperature", [1.0, 0.4])
-def test_gradient_is_that_of_autograd(activation, hidden, use_labels, use_bias, temperature):
+def test_gradient_is_that_of_autograd(activation, hidden, use_labels, use_context, temperature):
     model = make_energy(hidden=hidden, activation=activation)
     z = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
     labels = torch.tensor([0, 3, 1, 1, 2]) if use_labels else None
-    bias = torch.randn(5, hidden[0] if hidden else 4, dtype=torch.float64) if use_bias else None
-    logits = model.logits(z, bias)
+    shift = torch.randn(5, hidden[0] if hidden else 4, dtype=torch.float64) if use_context else None
+    logits = model.logits(z, shift)
     if labels is not None:
         expected = logits[torch.arange(5), labels]
     else:
         expected = temperature * torch.logsumexp(logits / temperature, dim=-1)
     (expected_gradient,) = torch.autograd.grad(expected.sum(), z)
-    network = Network(model.layers(), activation, model.negative_slope, temperature, labels, bias)
+    inputs = LangevinInputs(
+        z, torch.arange(5), n_steps=1, step_size=0.1, seed=0,
+        weights=[weight for weight, _ in model.layers()], biases=[bias for _, bias in model.layers()],
+        activation=activation, negative_slope=model.negative_slope, temperature=temperature, labels=labels,
+        context_shift=shift,
+    )  # fmt: skip
     with torch.no_grad():
-        energy, gradient = network_target(network, with_energy=True)(z)
+        energy, gradient = network_target(inputs, with_energy=True)(z)
     torch.testing.assert_close(energy, expected.detach(), rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(gradient, expected_gradient, rtol=1e-10, atol=1e-12)
 
@@ -115,11 +120,13 @@ def test_noise_does_not_depend_on_the_block_it_is_drawn_in(monkeypatch):
 def test_a_chain_does_not_depend_on_its_neighbours(metropolis):
     model = make_energy()
     z = torch.randn(9, 3, dtype=torch.float64)
-    labels, bias = torch.arange(9) % 4, torch.randn(9, 9, dtype=torch.float64)
+    labels, shift = torch.arange(9) % 4, torch.randn(9, 9, dtype=torch.float64)
     options = {"n_steps": 15, "step_size": 0.05, "seed": 3, "metropolis": metropolis}
-    whole = langevin(z, model.layers(), labels=labels, bias=bias, **options).z
+    whole = langevin(z, model.layers(), labels=labels, context_shift=shift, **options).z
     rows = torch.tensor([7, 2, 3])
-    part = langevin(z[rows], model.layers(), labels=labels[rows], bias=bias[rows], chain_ids=rows, **options).z
+    part = langevin(
+        z[rows], model.layers(), labels=labels[rows], context_shift=shift[rows], chain_ids=rows, **options
+    ).z
     torch.testing.assert_close(part, whole[rows], rtol=1e-10, atol=1e-10)
 
 
@@ -342,7 +349,7 @@ WRONG = {
     "chain_ids ": {"chain_ids": torch.arange(4, dtype=torch.int32)},
     "bank_indices": {"bank_indices": torch.tensor([0, 4])},
     "bank_indices ": {"bank_indices": torch.tensor([1, 1])},
-    "bias": {"bias": torch.zeros(4, 8, dtype=torch.float64)},
+    "context_shift": {"context_shift": torch.zeros(4, 8, dtype=torch.float64)},
     "z": {"z": torch.zeros(4, 3, dtype=torch.float16)},
     "layers": {"z": torch.zeros(4, 3)},
     r"layers\[0\]": {"z": torch.zeros(4, 2, dtype=torch.float64)},

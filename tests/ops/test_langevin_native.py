@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from svebm_ext.errors import BackendUnavailableError, ConfigError
 from svebm_ext.ops import backend
-from svebm_ext.ops.langevin import langevin, native
+from svebm_ext.ops.langevin import LANGEVIN, LANGEVIN_BANK, langevin, native, options
 from svebm_ext.prior.network import ACTIVATIONS
 
 CPU = torch.device("cpu")
@@ -109,7 +109,7 @@ def calls(draw):
     if draw(st.booleans()):
         options["labels"] = torch.arange(N) % K
     if draw(st.booleans()):
-        options["bias"] = make_states(2 * N, layers[0][0].shape[0], seed + 1)[::2]
+        options["context_shift"] = make_states(2 * N, layers[0][0].shape[0], seed + 1)[::2]
     if draw(st.booleans()):
         options["temper"], options["initial_temper"] = torch.linspace(0.3, 0.9, n_steps, dtype=torch.float64), 0.2
     if draw(st.booleans()):
@@ -205,7 +205,7 @@ def test_what_is_not_finite_is_not_finite_in_the_reference_either(bad, place, ac
     z, layers, context = make_states(20, 3), make_layers(3, 6, 5, 4), torch.zeros(20, 6)
     target = {"weight": layers[1][0], "bias": layers[2][1], "state": z, "context": context}[place]
     target.view(-1)[2] = bad
-    options = {"n_steps": 2, "step_size": 0.1, "seed": 1, "activation": activation, "bias": context}
+    options = {"n_steps": 2, "step_size": 0.1, "seed": 1, "activation": activation, "context_shift": context}
     found = langevin(z, layers, backend="native", **options)
     expected = langevin(z, layers, backend="reference", **options)
     assert torch.equal(found.z.isfinite(), expected.z.isfinite())
@@ -259,7 +259,7 @@ WRONG = {
     r"layers\[0\] ": {"layers": [(torch.zeros(2, 3), torch.zeros(2, device="meta"))]},
     r"layers\[0\]  ": {"layers": [(torch.zeros(2, 3, dtype=torch.float64), torch.zeros(2))]},
     "labels": {"labels": torch.tensor([0, 0, -1, 0])},
-    "bias": {"bias": torch.zeros(3, 2)},
+    "context_shift": {"context_shift": torch.zeros(3, 2)},
     "chain_ids": {"chain_ids": torch.zeros(4, dtype=torch.int32)},
     "n_steps": {"n_steps": -1},
     "first_step": {"first_step": (1 << 32) - 1},
@@ -286,7 +286,7 @@ wrong = {
     "step_size": torch.ones(3),
     "temper": torch.ones(2, 1),
     "labels": torch.zeros(4),
-    "bias": torch.zeros(2),
+    "context_shift": torch.zeros(2),
     "chain_ids": torch.tensor(1),
     "bank_indices": torch.zeros(1, 1, dtype=torch.int64),
 }
@@ -312,22 +312,23 @@ def test_a_seed_behind_a_tensor():
             assert torch.equal(langevin(z, layers, seed=signed, **options).z, direct)
 
 
-def op_arguments(z, layers, **changes):
-    values = {"ids": torch.arange(z.shape[0]), "tempers": None, "metropolis": False, "diagnostics": True} | changes
+def op_inputs(z, layers, **changes):
     weights, biases = [weight for weight, _ in layers], [bias for _, bias in layers]
-    numbers = (7, None, 3, 0, 0.1, None, values["tempers"], 0.0, 1.0, 1.0, 1.0)
-    flags = (values["metropolis"], values["diagnostics"], "gelu", 0.2, "fp32", "native")
-    return weights, biases, values["ids"], None, None, *numbers, *flags
+    given = {"n_steps": 3, "step_size": 0.1, "seed": 7, "diagnostics": True, "backend": "native"}
+    return vars(
+        options.LangevinInputs(z, torch.arange(z.shape[0]), weights=weights, biases=biases, **{**given, **changes})
+    )
 
 
 def test_opcheck():
     z, layers = make_states(20, 3), make_layers(3, 5, 4)
-    plain = op_arguments(z, layers)
-    torch.library.opcheck(torch.ops.svebm.langevin.default, (z, *plain))
-    adjusted = op_arguments(z, layers, metropolis=True, tempers=torch.linspace(0.1, 1, 3), diagnostics=False)
-    torch.library.opcheck(torch.ops.svebm.langevin.default, (z, *adjusted))
+    op, op_of_bank = torch.ops.svebm.langevin.default, torch.ops.svebm.langevin_bank.default
+    torch.library.opcheck(op, LANGEVIN.arguments(**op_inputs(z, layers)))
+    adjusted = op_inputs(z, layers, metropolis=True, temper=torch.linspace(0.1, 1, 3), diagnostics=False)
+    torch.library.opcheck(op, LANGEVIN.arguments(**adjusted))
     rows = torch.tensor([3, 1, 8])
-    torch.library.opcheck(torch.ops.svebm.langevin_bank.default, (z, rows, *op_arguments(z, layers, ids=rows)))
+    of_bank = op_inputs(z, layers) | {"chain_ids": rows, "bank_indices": rows}
+    torch.library.opcheck(op_of_bank, LANGEVIN_BANK.arguments(**of_bank))
 
 
 @pytest.mark.slow

@@ -67,8 +67,8 @@ def test_samples_given_a_context_are_of_its_prior():
         network.context.weight.copy_(torch.eye(2))
     n = 3000
     for context in ([2.0, 0.0], [0.0, 2.0]):
-        bias = network.context_bias(torch.tensor([context]).expand(n, 2)).detach()
-        z = sample_prior(network, n, seed=3, step_size=STEP_SIZE, bias=bias)
+        shift = network.context_shift(torch.tensor([context]).expand(n, 2)).detach()
+        z = sample_prior(network, n, seed=3, step_size=STEP_SIZE, context_shift=shift)
         expected = torch.softmax(torch.tensor(context) + 0.5 * slopes.square().sum(1), 0) @ slopes
         # 4 standard errors of a variable of variance 2, and the bias of steps of .125
         assert (z.mean(0) - expected).abs().max() < 4 * math.sqrt(2 / n) + 0.03

@@ -121,8 +121,11 @@ def test_each_context_has_its_chain(conditional):
     before = negatives.bank.states.clone()
     context = torch.randn(3, 2, generator=torch.Generator().manual_seed(1)).requires_grad_()
     found = negatives.at(3, 3, EXAMPLES)(Passed(torch.zeros(3, 3), context))
-    bias = conditional.context_bias(context).detach()
-    assert torch.equal(found, moved(before[EXAMPLES], conditional, EXAMPLES, bias=bias)) and not found.requires_grad
+    shift = conditional.context_shift(context).detach()
+    assert (
+        torch.equal(found, moved(before[EXAMPLES], conditional, EXAMPLES, context_shift=shift))
+        and not found.requires_grad
+    )
     assert not torch.allclose(found, moved(before[EXAMPLES], conditional, EXAMPLES))
     assert (negatives.bank.states != before).any(1).nonzero()[:, 0].tolist() == sorted(EXAMPLES.tolist())
     with pytest.raises(ConfigError, match="the batch has none"):
@@ -135,7 +138,7 @@ def test_short_runs_of_contexts(conditional):
     ids = 3 * RUN_STRIDE + torch.arange(3)
     start = philox_normal(5, ids, dim=3, stream=Stream.INITIAL)[0]
     found = negatives.at(3, 3, EXAMPLES)(Passed(torch.zeros(3, 3), context))
-    assert torch.equal(found, moved(start, conditional, ids, bias=conditional.context_bias(context).detach()))
+    assert torch.equal(found, moved(start, conditional, ids, context_shift=conditional.context_shift(context).detach()))
 
 
 @pytest.mark.parametrize(

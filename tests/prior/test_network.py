@@ -78,6 +78,6 @@ def test_prior_has_vector_and_context_as_one_input():
     first, last = prior.linears
     joined = torch.cat((first.weight, prior.context.weight), dim=1)
     hidden = torch.nn.functional.gelu(torch.cat((z, c), dim=1) @ joined.T + first.bias)
-    torch.testing.assert_close(prior.logits(z, prior.context_bias(c)), last(hidden))
+    torch.testing.assert_close(prior.logits(z, prior.context_shift(c)), last(hidden))
     with pytest.raises(ConfigError, match="built without one"):
-        EnergyMLP(3, 4, (8,)).context_bias(c)
+        EnergyMLP(3, 4, (8,)).context_shift(c)

@@ -73,11 +73,11 @@ def test_with_contexts_the_energy_is_kept_given_each_of_them():
     context, chains = torch.randn(len(z), 3), torch.randn(len(z), D)
 
     def energy(at):
-        return prior.energy(at, prior.context_bias(context)).detach()
+        return prior.energy(at, prior.context_shift(context)).detach()
 
     before = energy(z), energy(chains)
     fit_to_clusters(prior, Clusters.fit(means, z, K, seed=0), z, chains, context, seed=0)
-    symbols = prior.logits(z, prior.context_bias(context)).argmax(-1).reshape(-1, K)
+    symbols = prior.logits(z, prior.context_shift(context)).argmax(-1).reshape(-1, K)
     assert float((symbols == symbols.mode(0).values).float().mean()) > 0.98
     for now, then in zip((energy(z), energy(chains)), before, strict=True):
         assert float((now - then).square().mean().sqrt()) < 0.25 * float(then.std())

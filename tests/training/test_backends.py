@@ -14,7 +14,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(unavailable_reason("langevin", "cpu")), reason=unavailable_reason("langevin", "cpu")),
 ]
-OPS = (langevin.native.run, gru_sequence.native.forward, gru_sequence.native.backward, token_loss.native.by_chunks)
+OPS = (langevin.native.plan, gru_sequence.native.forward, gru_sequence.native.backward, token_loss.native.plan)
 STEPS = 300
 
 

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from svebm_ext.ops.arguments import TEMPERATURES
-from svebm_ext.ops.backend import fall_back, resolve, use_backend
+from svebm_ext.ops.backend import planned_or_none, resolve, use_backend
 from svebm_ext.ops.gru_decode import native, options, reference
-from svebm_ext.ops.gru_decode.options import CHECKS, MOST_TOKENS, Choice, Decoded, GRUWeights
+from svebm_ext.ops.gru_decode.options import (
+    CHECKS,
+    MOST_TOKENS,
+    Decoded,
+    DecodedOutputs,
+    GruDecodeInputs,
+    GRUWeights,
+)
 from svebm_ext.ops.philox import signed_seed
+from svebm_ext.ops.schema import Op
 
 __all__ = ["Decoded", "GRUWeights", "gru_decode", "pack_gru"]
 
@@ -79,28 +86,26 @@ def gru_decode(
     CHECKS.with_storage(("state", state), {"gate_bias": gate_bias, **of_weights, "ids": ids, "seed": seed})
     if packed is not None:
         options.check_packed(packed)
-    number = 0 if isinstance(seed, Tensor) else signed_seed(seed)
-    detached = [None if tensor is None else tensor.detach() for tensor in weights]
-    tokens, lengths, logs, finite = torch.ops.svebm.gru_decode(
-        state.detach(),
-        gate_bias.detach(),
-        *detached,
-        packed,
-        _rows(state) if ids is None else ids,
-        excluded,
-        CHECKS.integer("max_tokens", max_tokens, 1, MOST_TOKENS),
-        CHECKS.integer("begin", begin, 0, MOST_TOKENS),
-        CHECKS.integer("end", end, 0, MOST_TOKENS),
-        CHECKS.integer("pad", pad, -MOST_TOKENS, MOST_TOKENS),
-        CHECKS.flag("greedy", greedy),
-        CHECKS.number("temperature", temperature, *TEMPERATURES),
-        CHECKS.integer("top_k", top_k, 0),
-        CHECKS.number("top_p", top_p, 0.0, 1.0, above=True),
-        number,
-        seed if isinstance(seed, Tensor) else None,
-        CHECKS.flag("log_probabilities", log_probabilities),
-        CHECKS.choice("precision", precision, options.PRECISIONS),
-        CHECKS.backend(backend) or "",
+    tokens, lengths, logs, finite = GRU_DECODE(
+        state=state.detach(),
+        gate_bias=gate_bias.detach(),
+        **{name: None if tensor is None else tensor.detach() for name, tensor in weights._asdict().items()},
+        packed=packed,
+        ids=_rows(state) if ids is None else ids,
+        excluded=excluded,
+        max_tokens=CHECKS.integer("max_tokens", max_tokens, 1, MOST_TOKENS),
+        begin=CHECKS.integer("begin", begin, 0, MOST_TOKENS),
+        end=CHECKS.integer("end", end, 0, MOST_TOKENS),
+        pad=CHECKS.integer("pad", pad, -MOST_TOKENS, MOST_TOKENS),
+        greedy=CHECKS.flag("greedy", greedy),
+        temperature=CHECKS.number("temperature", temperature, *TEMPERATURES),
+        top_k=CHECKS.integer("top_k", top_k, 0),
+        top_p=CHECKS.number("top_p", top_p, 0.0, 1.0, above=True),
+        seed=0 if isinstance(seed, Tensor) else signed_seed(seed),
+        seed_tensor=seed if isinstance(seed, Tensor) else None,
+        log_probabilities=CHECKS.flag("log_probabilities", log_probabilities),
+        precision=CHECKS.choice("precision", precision, options.PRECISIONS),
+        backend=CHECKS.backend(backend) or "",
     )
     return Decoded(tokens, lengths, logs if log_probabilities else None, finite)
 
@@ -132,87 +137,28 @@ def pack_gru(
     return native.pack(detached, precision)
 
 
-def _gru_decode(
-    state: Tensor,
-    gate_bias: Tensor,
-    input_gates: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    output: Tensor,
-    output_bias: Tensor | None,
-    packed: Tensor | None,
-    ids: Tensor,
-    excluded: list[int],
-    max_tokens: int,
-    begin: int,
-    end: int,
-    pad: int,
-    greedy: bool,
-    temperature: float,
-    top_k: int,
-    top_p: float,
-    seed: int,
-    seed_tensor: Tensor | None,
-    log_probabilities: bool,
-    precision: str,
-    backend: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    weights = GRUWeights(input_gates, weight, bias, output, output_bias)
-    choice = Choice(
-        max_tokens=max_tokens,
-        begin=begin,
-        end=end,
-        pad=pad,
-        excluded=list(excluded),
-        greedy=greedy,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        seed=seed % (1 << 64) if seed_tensor is None else seed_tensor,
-        log_probabilities=log_probabilities,
-        precision=precision,
-    )
-    options.check(state, gate_bias, weights, ids, choice)
-    chosen = resolve("gru_decode", state.device, backend or None)
-    if chosen == "native" and state.shape[0] == 0:
-        chosen = "reference"
-    if chosen == "native" and (reason := native.unsupported_reason(state, gate_bias, weights, ids, choice)):
-        # float64 is the caller's wish, no shortcoming to be warned of
-        quiet = state.dtype != torch.float32
-        chosen = fall_back("gru_decode", state.device, reason, backend or None, quiet=quiet)
-    if packed is not None:
-        n_bytes = native.packed_bytes(weights, choice.precision) if chosen == "native" else None
-        options.check_packed(packed, n_bytes, options.ALIGNMENT)
-    if chosen == "native":
-        found = native.decode(state, gate_bias, weights, ids, choice, packed)
+def _run(inputs: GruDecodeInputs) -> Decoded:
+    options.check(inputs)
+    device, requested = inputs.state.device, inputs.backend or None
+    planned = None
+    if inputs.state.shape[0] == 0:  # of which the reference gives empty results of the right shapes
+        resolve("gru_decode", device, requested)
     else:
-        with use_backend(backend) if backend else contextlib.nullcontext():
-            found = reference.decode(state, gate_bias, weights, ids, choice)
-    logs = state.new_empty(0) if found.log_probabilities is None else found.log_probabilities
-    return found.tokens, found.lengths, logs, found.finite
+        planned = planned_or_none("gru_decode", device, requested, lambda: native.plan(inputs))
+    if planned is not None:
+        return planned.run()
+    if inputs.packed is not None:
+        options.check_packed(inputs.packed)
+    with use_backend(requested) if requested else contextlib.nullcontext():
+        return reference.decode(inputs)
 
 
-def _shapes(state: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    values = dict(zip(_ARGUMENT_NAMES, arguments, strict=True))
-    B, max_tokens = state.shape[0], values["max_tokens"]
-    return (
-        state.new_empty((B, max_tokens), dtype=torch.int64),
-        state.new_empty((B,), dtype=torch.int64),
-        state.new_empty((B, max_tokens) if values["log_probabilities"] else (0,)),
-        state.new_empty((), dtype=torch.bool),
+def _compute(inputs: GruDecodeInputs) -> DecodedOutputs:
+    decoded = _run(inputs)
+    logs = decoded.log_probabilities
+    return DecodedOutputs(
+        decoded.tokens, decoded.lengths, inputs.state.new_empty(0) if logs is None else logs, decoded.finite
     )
 
 
-_ARGUMENTS = (
-    "Tensor gate_bias, Tensor input_gates, Tensor weight, Tensor bias, Tensor output, Tensor? output_bias,"
-    " Tensor? packed, Tensor ids, int[] excluded, int max_tokens, int begin, int end, int pad, bool greedy,"
-    " float temperature, int top_k, float top_p, int seed, Tensor? seed_tensor, bool log_probabilities,"
-    " str precision, str backend"
-)
-_ARGUMENT_NAMES = [argument.split()[-1] for argument in _ARGUMENTS.split(",")]
-_RESULTS = "(Tensor tokens, Tensor lengths, Tensor log_probabilities, Tensor finite)"
-
-_library = torch.library.Library("svebm", "FRAGMENT")
-_library.define(f"gru_decode(Tensor state, {_ARGUMENTS}) -> {_RESULTS}")
-_library.impl("gru_decode", _gru_decode, "CompositeExplicitAutograd")
-torch.library.register_fake("svebm::gru_decode", _shapes, lib=_library)
+GRU_DECODE = Op("gru_decode", GruDecodeInputs, DecodedOutputs, compute=_compute, shapes=GruDecodeInputs.shapes)

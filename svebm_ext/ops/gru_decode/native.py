@@ -1,4 +1,4 @@
-"""The compiled kernels of `gru_decode`: raw pointers out, tensors back."""
+"""The compiled kernels of `gru_decode`: planned once a call, then run; raw pointers out, tensors back."""
 
 from __future__ import annotations
 
@@ -6,30 +6,14 @@ import functools
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from svebm_ext.ops.gru_decode.options import ALIGNMENT, Choice, Decoded, GRUWeights
+from svebm_ext.ops.gru_decode.options import Decoded, GruDecodeInputs, GRUWeights, check_packed
+from svebm_ext.ops.native_call import ALIGNMENT, NativeCall, Unsupported, aligned, plan_native
 from svebm_ext.ops.native_library import native_module
-from svebm_ext.ops.philox import Stream, signed_seed
-from svebm_ext.ops.threads import kernel_threads
-
-
-def unsupported_reason(
-    state: Float[Tensor, "B H"],
-    gate_bias: Float[Tensor, "B three_H"],
-    weights: GRUWeights,
-    ids: Int[Tensor, "B"],
-    choice: Choice,
-) -> str:
-    """Why the kernels cannot serve a call that the reference can; empty where they can."""
-    if reason := unsupported_type(state):
-        return reason
-    if state.device.type != "cuda":
-        return ""
-    call = _Call(state, gate_bias, weights, ids, choice)
-    with torch.cuda.device(state.device):
-        return str(native_module().gru_decode_cuda_workspace(call.fields, torch.cuda.current_device())[1])
+from svebm_ext.ops.philox import Stream
+from svebm_ext.ops.schema import native_fields
 
 
 def unsupported_type(state: Tensor) -> str:
@@ -39,108 +23,82 @@ def unsupported_type(state: Tensor) -> str:
 
 def pack(weights: GRUWeights, precision: str) -> UInt8[Tensor, "bytes"]:
     """Weights in the order in which the CPU kernel reads them; good for any number of calls with the same weights."""
-    weight, output = weights.weight.contiguous(), weights.output.contiguous()
-    fields = _packed_fields(weight, output, precision)
-    packed = _aligned(native_module().gru_decode_cpu_packed_bytes(fields))
-    native_module().gru_decode_cpu_pack(fields, packed.data_ptr())
+    packed = aligned(packed_bytes(weights, precision))
+    fields, _kept = native_fields({**_network(weights, precision), "packed": packed})
+    native_module().gru_decode_cpu_pack(fields)
     return packed
 
 
 def packed_bytes(weights: GRUWeights, precision: str) -> int:
     """Size of what `pack` makes of these weights."""
-    fields = _packed_fields(weights.weight, weights.output, precision)
+    fields, _kept = native_fields(_network(weights, precision))
     return int(native_module().gru_decode_cpu_packed_bytes(fields))
 
 
-def _packed_fields(weight: Tensor, output: Tensor, precision: str) -> dict[str, Any]:
+def _network(weights: GRUWeights, precision: str) -> dict[str, Any]:
+    """What packing looks at."""
     return {
-        "weight": weight.data_ptr(),
-        "output": output.data_ptr(),
-        "hidden": weight.shape[1],
-        "vocabulary": output.shape[0],
+        "weight": weights.weight,
+        "output": weights.output,
+        "hidden": weights.weight.shape[1],
+        "vocabulary": weights.output.shape[0],
         "fast": precision == "fast",
     }
 
 
-def decode(
-    state: Float[Tensor, "B H"],
-    gate_bias: Float[Tensor, "B three_H"],
-    weights: GRUWeights,
-    ids: Int[Tensor, "B"],
-    choice: Choice,
-    packed: UInt8[Tensor, "bytes"] | None,
-) -> Decoded:
-    """As `reference.decode`, the same words but where rounding decides; `packed` is what `pack` made of the weights.
+class Planned:
+    """A call that a kernel is ready to serve, and the memory of its results."""
 
-    On CUDA weights are packed in the call, and `packed` is not used.
+    def __init__(self, call: NativeCall, results: dict[str, Any]) -> None:
+        self._call, self._results = call, results
+
+    def run(self) -> Decoded:
+        """As `reference.decode`, the same words but where rounding decides."""
+        self._call.run()
+        tokens, lengths, logs, non_finite = self._results.values()
+        return Decoded(tokens, lengths, logs, non_finite == 0)
+
+
+def plan(inputs: GruDecodeInputs) -> Planned | Unsupported:
+    """What will serve a call, or why the kernels cannot though the reference can.
+
+    `packed` is what `pack` made of the weights; on CUDA they are packed in the call, and it is not used.
     """
-    call, native = _Call(state, gate_bias, weights, ids, choice), native_module()
-    if state.device.type == "cuda":
-        with torch.cuda.device(state.device):
-            index = torch.cuda.current_device()
-            size, _ = native.gru_decode_cuda_workspace(call.fields, index)
-            workspace = torch.empty(size, dtype=torch.uint8, device=state.device)
-            queue = torch.cuda.current_stream().cuda_stream
-            native.gru_decode_cuda(call.fields, workspace.data_ptr(), index, queue)
-        return call.result()
-    if packed is None:
-        packed = pack(weights, choice.precision)
-    n_threads = kernel_threads()
-    workspace = _aligned(native.gru_decode_cpu_workspace(call.fields, n_threads))
-    native.gru_decode_cpu(call.fields, packed.data_ptr(), workspace.data_ptr(), n_threads)
-    return call.result()
+    state, packed = inputs.state, inputs.packed
+    if reason := unsupported_type(state):  # float64 is the caller's wish, no shortcoming to be warned of
+        return Unsupported(reason, quiet=True)
+    if packed is not None:
+        check_packed(packed, packed_bytes(inputs.weights, inputs.precision), ALIGNMENT)
+    elif state.device.type == "cpu":
+        packed = pack(inputs.weights, inputs.precision)
+    results = _results(inputs)
+    values = {**vars(inputs), **results, **_derived(inputs), "packed": packed}
+    call = plan_native("gru_decode", state.device, values)
+    return call if isinstance(call, Unsupported) else Planned(call, results)
 
 
-class _Call:
-    """Arguments of one call as SvebmGruDecodeArguments, and the tensors behind its pointers."""
+def _results(inputs: GruDecodeInputs) -> dict[str, Tensor | None]:
+    """Memory that the kernel writes."""
+    shape, device = (inputs.state.shape[0], inputs.max_tokens), inputs.state.device
+    logs = torch.empty(shape, dtype=torch.float32, device=device) if inputs.log_probabilities else None
+    return {
+        "tokens": torch.empty(shape, dtype=torch.int64, device=device),
+        "lengths": torch.empty(shape[0], dtype=torch.int64, device=device),
+        "log_probabilities": logs,
+        "non_finite": torch.zeros((), dtype=torch.int32, device=device),
+    }
 
-    def __init__(self, state: Tensor, gate_bias: Tensor, weights: GRUWeights, ids: Tensor, choice: Choice) -> None:
-        (B, H), device, T = state.shape, state.device, choice.max_tokens
-        self.tokens = torch.empty((B, T), dtype=torch.int64, device=device)
-        self.lengths = torch.empty(B, dtype=torch.int64, device=device)
-        self.logs = torch.empty((B, T), dtype=torch.float32, device=device) if choice.log_probabilities else None
-        self.non_finite = torch.zeros((), dtype=torch.int32, device=device)
-        seed = 0 if isinstance(choice.seed, Tensor) else choice.seed
-        tensors: dict[str, Tensor | None] = {
-            "state": state,
-            "gate_bias": gate_bias,
-            "ids": ids,
-            "input_gates": weights.input_gates,
-            "weight": weights.weight,
-            "bias": weights.bias,
-            "output": weights.output,
-            "output_bias": weights.output_bias,
-            "excluded": _word_list(choice.excluded, device),
-            "seed_pointer": choice.seed if isinstance(choice.seed, Tensor) else None,
-            "tokens": self.tokens,
-            "lengths": self.lengths,
-            "log_probabilities": self.logs,
-            "non_finite": self.non_finite,
-        }
-        # alive until the call has been enqueued
-        self.kept = {name: tensor.contiguous() for name, tensor in tensors.items() if tensor is not None}
-        self.fields: dict[str, Any] = {name: tensor.data_ptr() for name, tensor in self.kept.items()}
-        self.fields |= {
-            "n_rows": B,
-            "max_tokens": T,
-            "hidden": H,
-            "vocabulary": weights.output.shape[0],
-            "begin": choice.begin,
-            "end": choice.end,
-            "pad": choice.pad,
-            "n_excluded": len(choice.excluded),
-            "greedy": choice.greedy,
-            "temperature": choice.temperature,
-            "top_k": min(choice.top_k, weights.output.shape[0]),
-            "top_p": choice.top_p,
-            "seed": signed_seed(seed),
-            "stream": int(Stream.TOKEN),
-            "fast": choice.precision == "fast",
-        }
 
-    def result(self) -> Decoded:
-        """What the kernel wrote, as the reference would return it."""
-        return Decoded(self.tokens, self.lengths, self.logs, self.non_finite == 0)
+def _derived(inputs: GruDecodeInputs) -> dict[str, Any]:
+    """Fields of the kernel's structure that are no inputs of the op, or are of another type."""
+    return {
+        **_network(inputs.weights, inputs.precision),
+        "n_rows": inputs.state.shape[0],
+        "excluded": _word_list(inputs.excluded, inputs.state.device),
+        "n_excluded": len(inputs.excluded),
+        "top_k": min(inputs.top_k, inputs.output.shape[0]),
+        "stream": int(Stream.TOKEN),
+    }
 
 
 @functools.lru_cache(maxsize=64)
@@ -155,10 +113,3 @@ def _word_list(words: list[int], device: torch.device) -> Int[Tensor, "n"]:
     return _cached_word_list(
         tuple(words), torch.device("cuda", device.index if device.index is not None else torch.cuda.current_device())
     )
-
-
-def _aligned(size: int) -> UInt8[Tensor, "bytes"]:
-    """Memory whose address is a multiple of a cache line."""
-    memory = torch.empty(size + ALIGNMENT, dtype=torch.uint8, device="cpu")
-    start = -memory.data_ptr() % ALIGNMENT
-    return memory[start : start + size]

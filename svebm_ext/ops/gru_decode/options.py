@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
@@ -15,8 +17,6 @@ from svebm_ext.ops.arguments import TEMPERATURES, Arguments, shown
 PRECISIONS = ("fp32", "fast")
 CHECKS = Arguments("gru_decode")
 MOST_TOKENS = (1 << 31) - 1
-ALIGNMENT = 64
-"""Bytes; packed weights begin at a multiple."""
 
 
 class GRUWeights(NamedTuple):
@@ -73,6 +73,72 @@ class Choice:
     precision: str
 
 
+class DecodedOutputs(NamedTuple):
+    """What the op returns: `Decoded`, with log probabilities of no numbers where that has None."""
+
+    tokens: Tensor
+    lengths: Tensor
+    log_probabilities: Tensor
+    finite: Tensor
+
+
+@dataclass
+class GruDecodeInputs:
+    """Everything that a call is given: the one declaration of the op's inputs. Fields as the arguments of `gru_decode`.
+
+    Attributes:
+        input_gates, weight, bias, output, output_bias: the fields of `GRUWeights`.
+        seed: Philox key, as a signed number; not used with `seed_tensor`, an int64 scalar on the states' device.
+        backend: the call's own choice; empty without one.
+    """
+
+    state: Tensor
+    gate_bias: Tensor
+    input_gates: Tensor
+    weight: Tensor
+    bias: Tensor
+    output: Tensor
+    output_bias: Tensor | None
+    packed: Tensor | None
+    ids: Tensor
+    excluded: list[int]
+    max_tokens: int
+    begin: int
+    end: int
+    pad: int
+    greedy: bool
+    temperature: float
+    top_k: int
+    top_p: float
+    seed: int
+    seed_tensor: Tensor | None
+    log_probabilities: bool
+    precision: str
+    backend: str
+
+    @property
+    def weights(self) -> GRUWeights:
+        """The network."""
+        return GRUWeights(self.input_gates, self.weight, self.bias, self.output, self.output_bias)
+
+    @functools.cached_property
+    def choice(self) -> Choice:
+        """How words are chosen."""
+        options = {field.name: getattr(self, field.name) for field in dataclasses.fields(Choice)}
+        key = self.seed % (1 << 64) if self.seed_tensor is None else self.seed_tensor
+        return Choice(**{**options, "excluded": list(self.excluded), "seed": key})
+
+    def shapes(self) -> DecodedOutputs:
+        """Results without numbers."""
+        state, B = self.state, self.state.shape[0]
+        return DecodedOutputs(
+            tokens=state.new_empty((B, self.max_tokens), dtype=torch.int64),
+            lengths=state.new_empty((B,), dtype=torch.int64),
+            log_probabilities=state.new_empty((B, self.max_tokens) if self.log_probabilities else (0,)),
+            finite=state.new_empty((), dtype=torch.bool),
+        )
+
+
 def fail(name: str, value: object, expected: str) -> NoReturn:
     """Raise a ConfigError that names the option, its value and what is expected."""
     CHECKS.fail(name, value, expected)
@@ -117,19 +183,20 @@ def check_weights(weights: Any) -> GRUWeights:
     return weights
 
 
-def check(state: Tensor, gate_bias: Tensor, weights: GRUWeights, ids: Tensor, choice: Choice) -> None:
+def check(inputs: GruDecodeInputs) -> None:
     """Check shapes, types and options of a call."""
+    state, ids = inputs.state, inputs.ids
     if state.dim() != 2 or state.shape[1] < 1:
         fail("state", f"of shape {tuple(state.shape)}", "[B, H] with H >= 1")
     if state.dtype not in (torch.float32, torch.float64):
         fail("state", f"of type {state.dtype}", "float32 or float64")
     B, H = state.shape
-    _check_shapes({"gate_bias": (gate_bias, (B, 3 * H))}, state)
-    V = check_shapes(weights, state)
+    _check_shapes({"gate_bias": (inputs.gate_bias, (B, 3 * H))}, state)
+    V = check_shapes(inputs.weights, state)
     if ids.dtype != torch.int64 or ids.shape != (B,) or ids.device != state.device:
         fail("ids", f"{ids.dtype} of shape {tuple(ids.shape)} on {ids.device}", f"int64 [{B}] on {state.device}")
     CHECKS.ids("ids", ids)
-    check_choice(choice, V, state.device)
+    check_choice(inputs.choice, V, state.device)
 
 
 def check_shapes(weights: GRUWeights, like: Tensor) -> int:

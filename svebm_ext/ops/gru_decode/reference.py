@@ -15,20 +15,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from svebm_ext.ops.arguments import without_autocast
-from svebm_ext.ops.gru_decode.options import Choice, Decoded, GRUWeights
+from svebm_ext.ops.gru_decode.options import Choice, Decoded, GruDecodeInputs, GRUWeights
 from svebm_ext.ops.philox import Stream, philox_uniform
 
 
-def decode(
-    state: Float[Tensor, "B H"],
-    gate_bias: Float[Tensor, "B three_H"],
-    weights: GRUWeights,
-    ids: Int[Tensor, "B"],
-    choice: Choice,
-) -> Decoded:
-    """Sentences of each row; `choice.precision` is a permission that plain torch makes no use of."""
-    with torch.no_grad(), without_autocast(state.device):
-        return _decode(state, gate_bias, weights, ids, choice)
+def decode(inputs: GruDecodeInputs) -> Decoded:
+    """Sentences of each row; `precision` is a permission that plain torch makes no use of."""
+    with torch.no_grad(), without_autocast(inputs.state.device):
+        return _decode(inputs.state, inputs.gate_bias, inputs.weights, inputs.ids, inputs.choice)
 
 
 def _decode(state: Tensor, gate_bias: Tensor, weights: GRUWeights, ids: Tensor, choice: Choice) -> Decoded:

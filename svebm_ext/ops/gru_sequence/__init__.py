@@ -9,10 +9,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svebm_ext.ops.arguments import Arguments, derivatives_of_derivatives, is_transformed, shown
+from svebm_ext.ops.arguments import Arguments, bf16_operands, derivatives_of_derivatives, is_transformed, shown
 from svebm_ext.ops.backend import fall_back, resolve
 from svebm_ext.ops.gru_sequence import cuda, native, reference
-from svebm_ext.ops.native_products import bf16_operands
+from svebm_ext.ops.gru_sequence.options import (
+    GruSequenceBackwardInputs,
+    GruSequenceGradients,
+    GruSequenceInputs,
+    GruSequenceOutputs,
+)
+from svebm_ext.ops.schema import Op
 
 __all__ = ["gru_sequence", "prefers_torch"]
 
@@ -61,7 +67,7 @@ def gru_sequence(
     if is_transformed():
         return reference.by_autograd(inputs, batch_sizes, initial, parameters)
     if torch.compiler.is_compiling():  # a graph holds the kernel; one of the reference would break at each time step
-        return torch.ops.svebm.gru_sequence(inputs, batch_sizes, initial, parameters, bf16_operands(inputs.device))[:2]
+        return GRU_SEQUENCE.call(inputs, batch_sizes, initial, parameters, bf16_operands(inputs.device))[:2]
     chosen = resolve("gru_sequence", inputs.device, backend)
     if chosen == "native" and inputs.dtype != torch.float32:
         reason = f"the kernels compute in float32, and the inputs are {inputs.dtype}"
@@ -73,7 +79,7 @@ def gru_sequence(
     if chosen == "reference" or inputs.shape[0] == 0:
         return reference.gru_sequence(inputs, batch_sizes, initial, parameters)
     fast = bf16_operands(inputs.device)
-    return torch.ops.svebm.gru_sequence(inputs, batch_sizes, initial, parameters, fast)[:2]
+    return GRU_SEQUENCE.call(inputs, batch_sizes, initial, parameters, fast)[:2]
 
 
 def prefers_torch(inputs: Tensor, batch_sizes: Tensor, hidden: int, n_directions: int) -> bool:
@@ -136,72 +142,16 @@ def _check(inputs: Tensor, batch_sizes: Tensor, initial: Tensor | None, paramete
             CHECKS.fail("initial", found, f"{inputs.dtype} of shape {[len(parameters) // 4, B, H]} on {inputs.device}")
 
 
-def _gru_sequence(
-    inputs: Tensor, batch_sizes: Tensor, initial: Tensor | None, parameters: list[Tensor], fast: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    resolve("gru_sequence", inputs.device, "native")  # raises where it cannot serve the call
-    if inputs.dtype != torch.float32:
-        CHECKS.fail("inputs", inputs.dtype, "torch.float32 in a compiled graph")
-    if inputs.device.type == "cuda":
-        states, final, saved = cuda.forward(inputs, batch_sizes, initial, parameters)
-    else:
-        states, final, saved = native.forward(inputs, batch_sizes, initial, parameters, fast)
-    return states, final, *saved
+def _gru_sequence(inputs: GruSequenceInputs) -> GruSequenceOutputs:
+    x = inputs.inputs
+    resolve("gru_sequence", x.device, "native")  # raises where it cannot serve the call
+    if x.dtype != torch.float32:
+        CHECKS.fail("inputs", x.dtype, "torch.float32 in a compiled graph")
+    return (cuda if x.device.type == "cuda" else native).forward(inputs)
 
 
-def _gru_sequence_shapes(
-    inputs: Tensor, batch_sizes: Tensor, initial: Tensor | None, parameters: list[Tensor], fast: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    n, H, n_directions = inputs.shape[0], parameters[1].shape[1], len(parameters) // 4
-    n_rows = torch.library.get_ctx().new_dynamic_size() if initial is None else initial.shape[1]
-    on_cuda = inputs.device.type == "cuda"
-    wide, narrow = ((n, 3 * H), (n, H)) if on_cuda else ((3 * H, native.padded(n)), (H, native.padded(n)))
-    return (
-        inputs.new_empty((n, n_directions * H)),
-        inputs.new_empty((n_directions, n_rows, H)),
-        inputs.new_empty((n_directions, *wide)),
-        inputs.new_empty((n_directions, *narrow)),
-        inputs.new_empty((n_directions, *narrow)),
-    )
-
-
-def _gru_sequence_backward(
-    grad_states: Tensor | None,
-    grad_final: Tensor | None,
-    inputs: Tensor,
-    batch_sizes: Tensor,
-    initial: Tensor | None,
-    parameters: list[Tensor],
-    gates: Tensor,
-    recurrent: Tensor,
-    before: Tensor,
-    fast: bool,
-) -> tuple[Tensor, Tensor, list[Tensor]]:
-    saved = native.Saved(gates, recurrent, before)
-    if inputs.device.type == "cuda":
-        return cuda.backward(grad_states, grad_final, inputs, batch_sizes, initial, parameters, saved)
-    return native.backward(grad_states, grad_final, inputs, batch_sizes, initial, parameters, saved, fast)
-
-
-def _gru_sequence_backward_shapes(
-    grad_states: Tensor | None,
-    grad_final: Tensor | None,
-    inputs: Tensor,
-    batch_sizes: Tensor,
-    initial: Tensor | None,
-    parameters: list[Tensor],
-    gates: Tensor,
-    recurrent: Tensor,
-    before: Tensor,
-    fast: bool,
-) -> tuple[Tensor, Tensor, list[Tensor]]:
-    n_directions, H = len(parameters) // 4, parameters[1].shape[1]
-    n_rows = initial.shape[1] if initial is not None else torch.library.get_ctx().new_dynamic_size()
-    return (
-        inputs.new_empty(inputs.shape),
-        inputs.new_empty((n_directions, n_rows, H)),
-        [parameter.new_empty(parameter.shape) for parameter in parameters],
-    )
+def _gru_sequence_backward(inputs: GruSequenceBackwardInputs) -> GruSequenceGradients:
+    return (cuda if inputs.inputs.device.type == "cuda" else native).backward(inputs)
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -218,20 +168,22 @@ def _backward(ctx: Any, grad_states: Tensor | None, grad_final: Tensor | None, *
         gradients = reference.differentiable_gradients(x, batch_sizes, initial, parameters, grad_states, grad_final)
         return gradients[0], None, gradients[1], gradients[2:], None
     arguments = (x, batch_sizes, initial, parameters, gates, recurrent, before, ctx.fast)
-    of_inputs, of_initial, of_parameters = torch.ops.svebm.gru_sequence_backward(grad_states, grad_final, *arguments)
+    of_inputs, of_initial, of_parameters = GRU_SEQUENCE_BACKWARD.call(grad_states, grad_final, *arguments)
     return of_inputs, None, of_initial if ctx.has_initial else None, of_parameters, None
 
 
-_OPERANDS = "Tensor inputs, Tensor batch_sizes, Tensor? initial, Tensor[] parameters"
-_SAVED = "Tensor gates, Tensor recurrent, Tensor before"
-_library = torch.library.Library("svebm", "FRAGMENT")
-_library.define(f"gru_sequence({_OPERANDS}, bool fast) -> (Tensor states, Tensor final, {_SAVED})")
-_library.define(
-    f"gru_sequence_backward(Tensor? grad_states, Tensor? grad_final, {_OPERANDS}, {_SAVED}, bool fast)"
-    " -> (Tensor grad_inputs, Tensor grad_initial, Tensor[] grad_parameters)"
+GRU_SEQUENCE = Op(
+    "gru_sequence",
+    GruSequenceInputs,
+    GruSequenceOutputs,
+    compute=_gru_sequence,
+    shapes=GruSequenceInputs.shapes,
 )
-_library.impl("gru_sequence", _gru_sequence, "CompositeExplicitAutograd")
-_library.impl("gru_sequence_backward", _gru_sequence_backward, "CompositeExplicitAutograd")
-torch.library.register_fake("svebm::gru_sequence", _gru_sequence_shapes, lib=_library)
-torch.library.register_fake("svebm::gru_sequence_backward", _gru_sequence_backward_shapes, lib=_library)
-torch.library.register_autograd("svebm::gru_sequence", _backward, setup_context=_setup_context, lib=_library)
+GRU_SEQUENCE_BACKWARD = Op(
+    "gru_sequence_backward",
+    GruSequenceBackwardInputs,
+    GruSequenceGradients,
+    compute=_gru_sequence_backward,
+    shapes=GruSequenceBackwardInputs.shapes,
+)
+GRU_SEQUENCE.register_autograd(_backward, _setup_context)

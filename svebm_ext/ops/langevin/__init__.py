@@ -8,19 +8,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svebm_ext.ops.arguments import TEMPERATURES, shown
-from svebm_ext.ops.backend import fall_back, resolve, use_backend
+from svebm_ext.ops.arguments import TEMPERATURES, dispatched, plain, shown
+from svebm_ext.ops.backend import planned_or_none, resolve, use_backend
 from svebm_ext.ops.langevin import native, options, reference
 from svebm_ext.ops.langevin.options import (
     ACTIVATIONS,
     CHECKS,
     PRECISIONS,
-    Dynamics,
+    LangevinInputs,
+    LangevinOutputs,
     LangevinResult,
     Layers,
-    Network,
 )
-from svebm_ext.ops.philox import Stream, signed_seed
+from svebm_ext.ops.philox import signed_seed
+from svebm_ext.ops.schema import Op
 
 __all__ = ["LangevinResult", "langevin", "langevin_autograd"]
 
@@ -37,7 +38,7 @@ def langevin(
     precision: str = "fp32",
     backend: str | None = None,
     labels: Int[Tensor, " N"] | None = None,
-    bias: Float[Tensor, "N H"] | None = None,
+    context_shift: Float[Tensor, "N H"] | None = None,
     temperature: float = 1.0,
     reference_precision: float = 1.0,
     noise_scale: float = 1.0,
@@ -69,7 +70,7 @@ def langevin(
             GPU, "medium" anywhere). Sums, states, softmax and noise stay in float32.
         backend: "auto", "native", "reference", or None for the setting of `svebm_ext.ops.backend`.
         labels: category of each chain [N] int64.
-        bias: context of each chain, added to the first layer's pre-activation [N, H].
+        context_shift: what the context of each chain adds to the first layer's pre-activation [N, H].
         temperature: tau > 0.
         reference_precision: 1 / sigma^2 of the Gaussian reference p0; 0 is a uniform reference.
         noise_scale: factor on the noise; 0 is gradient ascent.
@@ -86,51 +87,45 @@ def langevin(
         ConfigError: an argument has a wrong shape, type, device or value.
         BackendUnavailableError: `backend` is "native" and the native library cannot serve the call.
     """
-    layers, backend = options.check_types(
-        z, layers, backend, labels=labels, bias=bias, chain_ids=chain_ids, bank_indices=bank_indices
-    )
+    given = {"labels": labels, "context_shift": context_shift, "chain_ids": chain_ids, "bank_indices": bank_indices}
+    layers, backend = options.check_types(z, layers, backend, **given)
     seed, step_size, temper = options.check_tensors_or_numbers(seed, step_size, temper)
-    tensors = {"labels": labels, "bias": bias, "chain_ids": chain_ids, "bank_indices": bank_indices}
-    in_layers = {
-        f"layers[{index}]": tensor
-        for index, pair in enumerate(layers)
-        for tensor in pair
-        if tensor.device.type == "meta"
-    }
-    per_step = {"seed": seed, "step_size": step_size, "temper": temper}
-    CHECKS.with_storage(("z", z), {**tensors, **in_layers, **per_step})
     n_steps, first_step = options.check_steps(n_steps, first_step)
+    per_step = {"seed": seed, "step_size": step_size, "temper": temper}
+    weights, biases = [plain(weight) for weight, _ in layers], [plain(offset) for _, offset in layers]
+    through_torch = dispatched([z, *weights, *biases, *given.values(), *per_step.values()])
+    if through_torch:  # else every tensor has storage
+        options.check_storage(z, layers, **given, **per_step)
     if chain_ids is None:
         chain_ids = _ids(z) if bank_indices is None else bank_indices
-    weights, biases = [weight.detach() for weight, _ in layers], [offset.detach() for _, offset in layers]
-    arguments = (
-        weights,
-        biases,
-        chain_ids,
-        labels,
-        None if bias is None else bias.detach(),
-        0 if isinstance(seed, Tensor) else signed_seed(seed),
-        seed if isinstance(seed, Tensor) else None,
-        n_steps,
-        first_step,
-        0.0 if isinstance(step_size, Tensor) else step_size,
-        step_size if isinstance(step_size, Tensor) else None,
-        temper,
-        CHECKS.number("initial_temper", initial_temper),
-        CHECKS.number("temperature", temperature, *TEMPERATURES),
-        CHECKS.number("reference_precision", reference_precision, 0.0),
-        CHECKS.number("noise_scale", noise_scale, 0.0),
-        CHECKS.flag("metropolis", metropolis),
-        CHECKS.flag("diagnostics", diagnostics),
-        CHECKS.choice("activation", activation, ACTIVATIONS),
-        CHECKS.number("negative_slope", negative_slope),
-        CHECKS.choice("precision", precision, PRECISIONS),
-        backend or "",
-    )
-    if bank_indices is None:
-        outputs = torch.ops.svebm.langevin(z.detach(), *arguments)
-    else:
-        outputs = torch.ops.svebm.langevin_bank(z.detach(), bank_indices, *arguments)
+    inputs: dict[str, Any] = {
+        "states": plain(z),
+        "chain_ids": chain_ids,
+        "n_steps": n_steps,
+        "step_size": 0.0 if isinstance(step_size, Tensor) else step_size,
+        "seed": 0 if isinstance(seed, Tensor) else signed_seed(seed),
+        "step_sizes": step_size if isinstance(step_size, Tensor) else None,
+        "seed_tensor": seed if isinstance(seed, Tensor) else None,
+        "first_step": first_step,
+        "reference_precision": CHECKS.number("reference_precision", reference_precision, 0.0),
+        "noise_scale": CHECKS.number("noise_scale", noise_scale, 0.0),
+        "temper": temper,
+        "initial_temper": CHECKS.number("initial_temper", initial_temper),
+        "metropolis": CHECKS.flag("metropolis", metropolis),
+        "diagnostics": CHECKS.flag("diagnostics", diagnostics),
+        "weights": weights,
+        "biases": biases,
+        "activation": CHECKS.choice("activation", activation, ACTIVATIONS),
+        "negative_slope": CHECKS.number("negative_slope", negative_slope),
+        "temperature": CHECKS.number("temperature", temperature, *TEMPERATURES),
+        "labels": labels,
+        "context_shift": None if context_shift is None else plain(context_shift),
+        "precision": CHECKS.choice("precision", precision, PRECISIONS),
+        "backend": backend or "",
+    }
+    if not through_torch:
+        return _run(LangevinInputs(**inputs, bank_indices=bank_indices))
+    outputs = LANGEVIN(**inputs) if bank_indices is None else LANGEVIN_BANK(**inputs, bank_indices=bank_indices)
     states, energy, norm, acceptance, log_weights, finite = outputs
     return LangevinResult(
         z=states,
@@ -179,158 +174,60 @@ def langevin_autograd(
         CHECKS.fail("log_density", shown(log_density), "a function of z [N, D] to [N]")
     seed, step_size, temper = options.check_tensors_or_numbers(seed, step_size, temper)
     n_steps, first_step = options.check_steps(n_steps, first_step)
-    dynamics = Dynamics(
+    inputs = LangevinInputs(
+        states=z,
+        chain_ids=_ids(z) if chain_ids is None else chain_ids,
         n_steps=n_steps,
-        step_size=step_size,
-        seed=seed,
+        step_size=0.0 if isinstance(step_size, Tensor) else step_size,
+        seed=0 if isinstance(seed, Tensor) else signed_seed(seed),
+        step_sizes=step_size if isinstance(step_size, Tensor) else None,
+        seed_tensor=seed if isinstance(seed, Tensor) else None,
+        first_step=first_step,
         reference_precision=CHECKS.number("reference_precision", reference_precision, 0.0),
         noise_scale=CHECKS.number("noise_scale", noise_scale, 0.0),
-        tempers=temper,
+        temper=temper,
         initial_temper=CHECKS.number("initial_temper", initial_temper),
         metropolis=CHECKS.flag("metropolis", metropolis),
-        first_step=first_step,
-        stream=Stream.LANGEVIN,
         diagnostics=CHECKS.flag("diagnostics", diagnostics),
     )
-    options.check_dynamics(dynamics, z.device)
+    options.check_dynamics(inputs)
     options.check_state(z)
-    options.check_ids(z, chain_ids, z.shape[0])
-    chain_ids = _ids(z) if chain_ids is None else chain_ids
+    options.check_ids(z, inputs.chain_ids, z.shape[0])
     with torch.inference_mode(False), torch.no_grad():  # a tensor of inference mode has no gradient, a copy has one
-        return reference.run_chains(z.detach().clone(), reference.autograd_target(log_density), dynamics, chain_ids)
+        return reference.run_chains(z.detach().clone(), reference.autograd_target(log_density), inputs)
 
 
-def _langevin_bank(
-    states: Tensor,
-    indices: Tensor | None,
-    weights: list[Tensor],
-    biases: list[Tensor],
-    chain_ids: Tensor,
-    labels: Tensor | None,
-    bias: Tensor | None,
-    seed: int,
-    seed_tensor: Tensor | None,
-    n_steps: int,
-    first_step: int,
-    step_size: float,
-    step_sizes: Tensor | None,
-    tempers: Tensor | None,
-    initial_temper: float,
-    temperature: float,
-    reference_precision: float,
-    noise_scale: float,
-    metropolis: bool,
-    diagnostics: bool,
-    activation: str,
-    negative_slope: float,
-    precision: str,
-    backend: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    dynamics = Dynamics(
-        n_steps=n_steps,
-        step_size=step_size if step_sizes is None else step_sizes,
-        seed=seed % (1 << 64) if seed_tensor is None else seed_tensor,
-        reference_precision=reference_precision,
-        noise_scale=noise_scale,
-        tempers=tempers,
-        initial_temper=initial_temper,
-        metropolis=metropolis,
-        first_step=first_step,
-        stream=Stream.LANGEVIN,
-        diagnostics=diagnostics,
-    )
-    layers = list(zip(weights, biases, strict=True))
-    network = Network(layers, activation, negative_slope, temperature, labels, bias)
-    options.check_state(states)
-    chains = states if indices is None else indices
-    n_chains = chains.shape[0] if chains.dim() else 0
-    options.check_dynamics(dynamics, states.device)
-    if indices is not None:
-        options.check_bank(states, indices)
-    options.check_ids(states, chain_ids, n_chains)
-    options.check_network(network, states, n_chains, precision)
-    result = _run(states, network, dynamics, chain_ids, indices, precision, backend or None)
-
-    def present(field: Tensor | None) -> Tensor:
-        return states.new_empty(0) if field is None else field
-
-    return (
-        result.z,
-        present(result.mean_energy),
-        present(result.mean_gradient_norm),
-        present(result.acceptance),
-        present(result.log_weights),
-        result.finite,
-    )
-
-
-def _run(
-    states: Tensor,
-    network: Network,
-    dynamics: Dynamics,
-    chain_ids: Tensor,
-    indices: Tensor | None,
-    precision: str,
-    requested: str | None,
-) -> LangevinResult:
+def _run(inputs: LangevinInputs) -> LangevinResult:
     """Choose the backend here, not in the public function, so that a compiled graph follows the choice too."""
-    call = (network, dynamics, chain_ids)
-    backend = resolve("langevin", states.device, requested)
-    if backend == "native" and chain_ids.shape[0] == 0:
-        backend = "reference"  # which gives empty results of the right shapes
-    if backend == "native":
-        reason = native.unsupported_reason(states, *call, indices, precision)
-        if reason:  # float64 is the caller's wish, no shortcoming to be warned of
-            quiet = states.dtype == torch.float64
-            backend = fall_back("langevin", states.device, reason, requested, quiet=quiet)
-    if backend == "native" and indices is not None and not states.is_contiguous():
-        result = native.run(states[indices], *call, None, precision)
-        states[indices] = result.z
-        return result
+    inputs.check()
+    device, requested = inputs.states.device, inputs.backend or None
+    if inputs.n_chains == 0:  # of which the reference gives empty results of the right shapes
+        resolve("langevin", device, requested)
+    elif planned := planned_or_none("langevin", device, requested, lambda: native.plan(inputs)):
+        return planned.run()
     # The call's own choice holds for the reference's random numbers too.
     with contextlib.nullcontext() if requested is None else use_backend(requested):
-        return (native if backend == "native" else reference).run(states, *call, indices, precision)
+        return reference.run(inputs)
 
 
-def _langevin(states: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    return _langevin_bank(states, None, *arguments)
+def _compute(inputs: LangevinInputs) -> LangevinOutputs:
+    result, states = _run(inputs), inputs.states
+    return LangevinOutputs(*(states.new_empty(0) if numbers is None else numbers for numbers in result))
 
 
-def _shapes(states: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    values = dict(zip(_ARGUMENT_NAMES, arguments, strict=True))
-    # a tensor without storage brings a call here whose others have theirs
-    options.check_alike(values["weights"], values["biases"], states)
-    n_chains, n_steps = values["chain_ids"].shape[0], values["n_steps"]
-    n_diagnosed = n_steps if values["diagnostics"] else 0
-    return (
-        states.new_empty((n_chains, states.shape[1])),
-        states.new_empty(n_diagnosed),
-        states.new_empty(n_diagnosed),
-        states.new_empty(n_steps if values["metropolis"] else 0),
-        states.new_empty(0 if values["tempers"] is None else n_chains),
-        states.new_empty((), dtype=torch.bool),
-    )
-
-
-def _bank_shapes(
-    states: Tensor, indices: Tensor, *arguments: Any
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    return _shapes(states, *arguments)
-
-
-_ARGUMENTS = (
-    "Tensor[] weights, Tensor[] biases, Tensor chain_ids, Tensor? labels, Tensor? bias, int seed, Tensor? seed_tensor,"
-    " int n_steps, int first_step, float step_size, Tensor? step_sizes, Tensor? tempers, float initial_temper,"
-    " float temperature, float reference_precision, float noise_scale, bool metropolis, bool diagnostics,"
-    " str activation, float negative_slope, str precision, str backend"
+LANGEVIN = Op(
+    "langevin",
+    LangevinInputs,
+    LangevinOutputs,
+    compute=_compute,
+    shapes=LangevinInputs.shapes,
+    without=("bank_indices",),
 )
-_ARGUMENT_NAMES = [argument.split()[-1] for argument in _ARGUMENTS.split(",")]
-_RESULTS = "(Tensor z, Tensor energy, Tensor gradient_norm, Tensor acceptance, Tensor log_weights, Tensor finite)"
-
-_library = torch.library.Library("svebm", "FRAGMENT")
-_library.define(f"langevin(Tensor states, {_ARGUMENTS}) -> {_RESULTS}")
-_library.define(f"langevin_bank(Tensor(a!) states, Tensor indices, {_ARGUMENTS}) -> {_RESULTS}")
-_library.impl("langevin", _langevin, "CompositeExplicitAutograd")
-_library.impl("langevin_bank", _langevin_bank, "CompositeExplicitAutograd")
-torch.library.register_fake("svebm::langevin", _shapes, lib=_library)
-torch.library.register_fake("svebm::langevin_bank", _bank_shapes, lib=_library)
+LANGEVIN_BANK = Op(
+    "langevin_bank",
+    LangevinInputs,
+    LangevinOutputs,
+    compute=_compute,
+    shapes=LangevinInputs.shapes,
+    mutated=("states",),
+)

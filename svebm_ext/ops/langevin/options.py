@@ -1,16 +1,16 @@
 """What every backend of `langevin` is given and gives back, and the checks that are done once for all of them."""
 
+import functools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from svebm_ext.ops.arguments import LARGEST, TEMPERATURES, Arguments, shown
-from svebm_ext.ops.philox import Stream
 
 Layers = Sequence[tuple[Tensor, Tensor]]
 ACTIVATIONS = ("gelu", "leaky_relu", "silu", "tanh")
@@ -42,44 +42,96 @@ class LangevinResult(NamedTuple):
     finite: Bool[Tensor, ""]
 
 
-@dataclass(frozen=True)
-class Network:
-    """The energy G(z) as the kernels see it: MLP layers, first to last, and what is read off their output."""
+class LangevinOutputs(NamedTuple):
+    """What the op returns: every field of `LangevinResult`, of no numbers where that has None."""
 
-    layers: Layers
-    activation: str
-    negative_slope: float
-    temperature: float
-    labels: Int[Tensor, " N"] | None
-    bias: Float[Tensor, "N H"] | None
+    z: Tensor
+    mean_energy: Tensor
+    mean_gradient_norm: Tensor
+    acceptance: Tensor
+    log_weights: Tensor
+    finite: Tensor
 
 
-@dataclass(frozen=True)
-class Dynamics:
-    """How the chains move. What differs from step to step is a tensor [S], float64 where the caller gave it on the CPU.
+@dataclass
+class LangevinInputs:
+    """Everything that a run of S steps of N chains is given: the one declaration of the op's inputs.
+
+    What differs from step to step is a tensor [S], float64 where the caller gave it on the CPU. Fields that are not
+    listed are arguments of `langevin`.
 
     Attributes:
-        step_size: s, one number or one per step.
-        seed: Philox key, a number or an int64 scalar on the chains' device.
-        tempers: factor on G at each step; None: 1 in all of them.
-        stream: of the noise. The other fields are arguments of `langevin`.
+        states: [N, D], or the bank [L, D].
+        seed: Philox key, as a signed number; not used with `seed_tensor`, an int64 scalar on the chains' device.
+        step_size: s of every step; not used with `step_sizes`, one per step [S].
+        weights, biases: of each layer of the network, first to last.
+        backend: the call's own choice; empty without one.
     """
 
+    states: Tensor
+    chain_ids: Tensor
     n_steps: int
-    step_size: float | Float[Tensor, " S"]
-    seed: int | Int[Tensor, ""]
-    reference_precision: float
-    noise_scale: float
-    tempers: Float[Tensor, " S"] | None
-    initial_temper: float
-    metropolis: bool
-    first_step: int
-    stream: Stream
-    diagnostics: bool
+    step_size: float
+    seed: int
+    step_sizes: Tensor | None = None
+    seed_tensor: Tensor | None = None
+    first_step: int = 0
+    reference_precision: float = 1.0
+    noise_scale: float = 1.0
+    temper: Tensor | None = None
+    initial_temper: float = 0.0
+    metropolis: bool = False
+    diagnostics: bool = False
+    weights: list[Tensor] = field(default_factory=list)
+    biases: list[Tensor] = field(default_factory=list)
+    activation: str = "gelu"
+    negative_slope: float = 0.2
+    temperature: float = 1.0
+    labels: Tensor | None = None
+    context_shift: Tensor | None = None
+    precision: str = "fp32"
+    backend: str = ""
+    bank_indices: Tensor | None = None
 
-    def step_sizes(self) -> list[float]:
+    @functools.cached_property
+    def n_chains(self) -> int:
+        """N."""
+        chains = self.states if self.bank_indices is None else self.bank_indices
+        return chains.shape[0] if chains.dim() else 0
+
+    @property
+    def key(self) -> int | Tensor:
+        """Philox key, 0 to 2^64 - 1, or an int64 scalar."""
+        return self.seed % (1 << 64) if self.seed_tensor is None else self.seed_tensor
+
+    def list_of_step_sizes(self) -> list[float]:
         """s of each step as numbers; waits for the device where they are on one."""
-        return self.step_size.tolist() if isinstance(self.step_size, Tensor) else [self.step_size] * self.n_steps
+        return [self.step_size] * self.n_steps if self.step_sizes is None else self.step_sizes.tolist()
+
+    def check(self) -> None:
+        """Check everything that the types do not say, the network included."""
+        check_state(self.states)
+        n_chains = self.n_chains
+        check_dynamics(self)
+        if self.bank_indices is not None:
+            check_bank(self.states, self.bank_indices)
+        check_ids(self.states, self.chain_ids, n_chains)
+        check_network(self, n_chains)
+
+    def shapes(self) -> LangevinOutputs:
+        """Results without numbers."""
+        # a tensor without storage brings a call here whose others have theirs
+        check_alike(self.weights, self.biases, self.states)
+        z, n_chains = self.states, self.chain_ids.shape[0]
+        n_diagnosed = self.n_steps if self.diagnostics else 0
+        return LangevinOutputs(
+            z=z.new_empty((n_chains, z.shape[1])),
+            mean_energy=z.new_empty(n_diagnosed),
+            mean_gradient_norm=z.new_empty(n_diagnosed),
+            acceptance=z.new_empty(self.n_steps if self.metropolis else 0),
+            log_weights=z.new_empty(0 if self.temper is None else n_chains),
+            finite=z.new_empty((), dtype=torch.bool),
+        )
 
 
 def fail(name: str, value: object, expected: str) -> NoReturn:
@@ -99,12 +151,23 @@ def check_types(z: Any, layers: Any, backend: Any, **tensors: Any) -> tuple[Laye
         fail("layers", shown(layers), LAYERS)
     pairs = []
     for index, pair in enumerate(layers):
+        name = f"layers[{index}]"
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            fail(f"layers[{index}]", shown(pair), "a pair (weight [out, in], bias [out])")
-        for tensor in pair:
-            CHECKS.tensor(f"layers[{index}]", tensor, "weight [out, in] or bias [out]")
-        pairs.append((pair[0], pair[1]))
+            fail(name, shown(pair), "a pair (weight [out, in], bias [out])")
+        weight, offset = pair
+        CHECKS.tensor(name, weight, "weight [out, in] or bias [out]")
+        CHECKS.tensor(name, offset, "weight [out, in] or bias [out]")
+        pairs.append((weight, offset))
     return pairs, CHECKS.backend(backend)
+
+
+def check_storage(z: Tensor, layers: Layers, **tensors: Any) -> None:
+    """Check that the tensors of a call, and of its layers, have storage where z has."""
+    for index, pair in enumerate(layers):
+        for tensor in pair:
+            if tensor.is_meta:
+                CHECKS.with_storage(("z", z), {f"layers[{index}]": tensor})
+    CHECKS.with_storage(("z", z), tensors)
 
 
 def check_tensors_or_numbers(
@@ -125,14 +188,14 @@ def check_steps(n_steps: Any, first_step: Any) -> tuple[int, int]:
     return CHECKS.integer("n_steps", n_steps, 1, STEPS), CHECKS.integer("first_step", first_step, 0, STEPS - 1)
 
 
-def check_dynamics(dynamics: Dynamics, device: torch.device) -> None:
-    """Check the options of the dynamics of chains on `device`; values on another device than the CPU are not read."""
-    n_steps, s = dynamics.n_steps, dynamics.step_size
+def check_dynamics(inputs: LangevinInputs) -> None:
+    """Check the options of the dynamics; values on another device than the CPU are not read."""
+    n_steps, s, device = inputs.n_steps, inputs.step_sizes, inputs.states.device
     if n_steps < 1:
         fail("n_steps", n_steps, "at least 1")
-    if dynamics.first_step < 0 or dynamics.first_step + n_steps > 1 << 32:
-        fail("first_step", dynamics.first_step, "0 <= first_step and first_step + n_steps <= 2^32")
-    if isinstance(s, Tensor):
+    if inputs.first_step < 0 or inputs.first_step + n_steps > 1 << 32:
+        fail("first_step", inputs.first_step, "0 <= first_step and first_step + n_steps <= 2^32")
+    if s is not None:
         _check_per_step("step_size", s, n_steps, device)
         if s.device.type == "cpu" and not bool(((s >= STEP_SIZES[0]) & (s <= STEP_SIZES[1])).all()):
             fail(
@@ -140,24 +203,22 @@ def check_dynamics(dynamics: Dynamics, device: torch.device) -> None:
                 s.tolist() if n_steps <= 8 else "not so throughout",
                 "numbers from {:g} to {:g}".format(*STEP_SIZES),
             )
-    if dynamics.tempers is not None:
-        _check_per_step("temper", dynamics.tempers, n_steps, device)
-        CHECKS.finite("temper", dynamics.tempers)
-    for name in ("initial_temper", "reference_precision", "noise_scale"):
-        CHECKS.number(name, getattr(dynamics, name))
-    if not 0 <= dynamics.reference_precision < math.inf:
-        fail("reference_precision", dynamics.reference_precision, "0 (uniform reference) or a positive number")
-    if not 0 <= dynamics.noise_scale < math.inf:
-        fail("noise_scale", dynamics.noise_scale, "0 (no noise) or a positive number")
-    if dynamics.metropolis and dynamics.noise_scale != 1.0:
-        fail("noise_scale", dynamics.noise_scale, "1 with metropolis=True, whose acceptance rule assumes it")
-    seed = dynamics.seed
-    if isinstance(seed, Tensor):
-        if seed.dtype != torch.int64 or seed.dim() != 0 or seed.device != device:
-            found = f"{seed.dtype} of {seed.dim()} dimensions on {seed.device}"
-            fail("seed", found, f"an integer or a torch.int64 scalar on {device}")
-    elif not 0 <= seed < 1 << 64:
-        fail("seed", seed, "0 to 2^64 - 1")
+    if inputs.temper is not None:
+        _check_per_step("temper", inputs.temper, n_steps, device)
+        CHECKS.finite("temper", inputs.temper)
+    CHECKS.number("initial_temper", inputs.initial_temper)
+    CHECKS.number("reference_precision", inputs.reference_precision)
+    CHECKS.number("noise_scale", inputs.noise_scale)
+    if not 0 <= inputs.reference_precision < math.inf:
+        fail("reference_precision", inputs.reference_precision, "0 (uniform reference) or a positive number")
+    if not 0 <= inputs.noise_scale < math.inf:
+        fail("noise_scale", inputs.noise_scale, "0 (no noise) or a positive number")
+    if inputs.metropolis and inputs.noise_scale != 1.0:
+        fail("noise_scale", inputs.noise_scale, "1 with metropolis=True, whose acceptance rule assumes it")
+    seed = inputs.seed_tensor
+    if seed is not None and (seed.dtype != torch.int64 or seed.dim() != 0 or seed.device != device):
+        found = f"{seed.dtype} of {seed.dim()} dimensions on {seed.device}"
+        fail("seed", found, f"an integer or a torch.int64 scalar on {device}")
 
 
 def _check_per_step(name: str, values: Tensor, n_steps: int, device: torch.device) -> None:
@@ -177,11 +238,10 @@ def check_state(z: Tensor) -> None:
         fail("z", f"of type {z.dtype}", "float32 or float64")
 
 
-def check_ids(z: Tensor, chain_ids: Tensor | None, n_chains: int) -> None:
+def check_ids(z: Tensor, chain_ids: Tensor, n_chains: int) -> None:
     """Check the chains' ids [N]."""
-    if chain_ids is not None:
-        _check_indices("chain_ids", chain_ids, n_chains, z.device)
-        CHECKS.ids("chain_ids", chain_ids)
+    _check_indices("chain_ids", chain_ids, n_chains, z.device)
+    CHECKS.ids("chain_ids", chain_ids)
 
 
 def check_bank(z: Tensor, bank_indices: Tensor) -> None:
@@ -195,46 +255,52 @@ def check_bank(z: Tensor, bank_indices: Tensor) -> None:
             fail("bank_indices", "repeating some rows", "each row once: a chain cannot make two moves at a time")
 
 
-def check_network(network: Network, z: Tensor, n_chains: int, precision: str) -> None:
-    """Check layers, labels, context bias and options of the energy against states `z` [*, D] of N chains."""
-    if network.activation not in ACTIVATIONS:
-        fail("activation", repr(network.activation), f"one of {', '.join(ACTIVATIONS)}")
-    if precision not in PRECISIONS:
-        fail("precision", repr(precision), f"one of {', '.join(PRECISIONS)}")
-    CHECKS.number("temperature", network.temperature, *TEMPERATURES)
-    CHECKS.number("negative_slope", network.negative_slope)
-    if not 1 <= len(network.layers) <= 3:
-        fail("layers", f"a list of {len(network.layers)}", LAYERS)
+def check_network(inputs: LangevinInputs, n_chains: int) -> None:
+    """Check layers, labels, context shift and options of the energy against the states [*, D] of N chains."""
+    z, weights = inputs.states, inputs.weights
+    if inputs.activation not in ACTIVATIONS:
+        fail("activation", repr(inputs.activation), f"one of {', '.join(ACTIVATIONS)}")
+    if inputs.precision not in PRECISIONS:
+        fail("precision", repr(inputs.precision), f"one of {', '.join(PRECISIONS)}")
+    CHECKS.number("temperature", inputs.temperature, *TEMPERATURES)
+    CHECKS.number("negative_slope", inputs.negative_slope)
+    if not 1 <= len(weights) <= 3:
+        fail("layers", f"a list of {len(weights)}", LAYERS)
     width = z.shape[1]
-    for index, (weight, offset) in enumerate(network.layers):
-        if weight.dim() != 2 or weight.shape[1] != width or weight.shape[0] < 1 or offset.shape != weight.shape[:1]:
-            shapes = f"of shapes {tuple(weight.shape)} and {tuple(offset.shape)}"
+    for index, (weight, offset) in enumerate(zip(weights, inputs.biases, strict=True)):
+        shape = weight.shape
+        if len(shape) != 2 or shape[1] != width or shape[0] < 1 or offset.shape != shape[:1]:
+            shapes = f"of shapes {tuple(shape)} and {tuple(offset.shape)}"
             fail(f"layers[{index}]", shapes, f"weight [out, {width}] and bias [out]")
-        width = weight.shape[0]
-    check_alike([weight for weight, _ in network.layers], [offset for _, offset in network.layers], z)
-    if network.bias is not None:
-        expected = (n_chains, network.layers[0][0].shape[0])
-        if network.bias.shape != expected:
-            fail("bias", f"of shape {tuple(network.bias.shape)}", f"one row per chain for the first layer, {expected}")
-        _check_like("bias", network.bias, z)
-    if network.labels is not None:
-        _check_indices("labels", network.labels, n_chains, z.device)
-        if network.labels.device.type == "cpu" and n_chains:
-            low, high = (int(value) for value in network.labels.aminmax())
+        width = shape[0]
+    check_alike(weights, inputs.biases, z)
+    shift, labels = inputs.context_shift, inputs.labels
+    if shift is not None:
+        expected = (n_chains, weights[0].shape[0])
+        if shift.shape != expected:
+            found = f"of shape {tuple(shift.shape)}"
+            fail("context_shift", found, f"one row per chain for the first layer, {expected}")
+        _check_like("context_shift", shift, z.dtype, z.device)
+    if labels is not None:
+        _check_indices("labels", labels, n_chains, z.device)
+        if labels.device.type == "cpu" and n_chains:
+            low, high = (int(value) for value in labels.aminmax())
             if low < 0 or high >= width:
                 fail("labels", f"between {low} and {high}", f"categories 0 to {width - 1}")
 
 
 def check_alike(weights: Sequence[Tensor], biases: Sequence[Tensor], z: Tensor) -> None:
     """Check that layers have the type and device of the states."""
+    dtype, device = z.dtype, z.device
     for index, layer in enumerate(zip(weights, biases, strict=True)):
         for tensor in layer:
-            _check_like(f"layers[{index}]", tensor, z)
+            if tensor.dtype != dtype or tensor.device != device:
+                _check_like(f"layers[{index}]", tensor, dtype, device)
 
 
-def _check_like(name: str, tensor: Tensor, z: Tensor) -> None:
-    if tensor.dtype != z.dtype or tensor.device != z.device:
-        fail(name, f"{tensor.dtype} on {tensor.device}", f"the type and device of z, {z.dtype} on {z.device}")
+def _check_like(name: str, tensor: Tensor, dtype: torch.dtype, device: torch.device) -> None:
+    if tensor.dtype != dtype or tensor.device != device:
+        fail(name, f"{tensor.dtype} on {tensor.device}", f"the type and device of z, {dtype} on {device}")
 
 
 def _check_indices(name: str, indices: Tensor, n_chains: int | None, device: torch.device) -> None:

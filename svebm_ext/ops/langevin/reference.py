@@ -8,12 +8,12 @@ import math
 from collections.abc import Callable, Iterator
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
 from svebm_ext.ops.arguments import shown, without_autocast
-from svebm_ext.ops.langevin.options import Dynamics, LangevinResult, Network, fail
+from svebm_ext.ops.langevin.options import LangevinInputs, LangevinResult, fail
 from svebm_ext.ops.philox import Stream, philox_normal, philox_uniform
 
 Target = Callable[[Tensor], tuple[Tensor | None, Tensor]]
@@ -22,46 +22,40 @@ Target = Callable[[Tensor], tuple[Tensor | None, Tensor]]
 NOISE_BLOCK = 1 << 20
 
 
-def run(
-    states: Float[Tensor, "rows D"],
-    network: Network,
-    dynamics: Dynamics,
-    chain_ids: Int[Tensor, " N"],
-    indices: Int[Tensor, " N"] | None,
-    precision: str,
-) -> LangevinResult:
-    """Move N chains S steps on the energy network; rows `indices` of `states` are written back where they are given.
+def run(inputs: LangevinInputs) -> LangevinResult:
+    """Move N chains S steps on the energy network; rows `bank_indices` of the states are written back where given.
 
     `precision` is a permission that plain torch makes no use of.
     """
+    states, rows = inputs.states, inputs.bank_indices
     # Under autocast products would silently be bf16, whose rounding is far above the step's accuracy.
     with torch.no_grad(), without_autocast(states.device):
-        z = states if indices is None else states[indices]
-        result = run_chains(z, network_target(network, needs_energy(dynamics)), dynamics, chain_ids)
-        if indices is not None:
-            states[indices] = result.z
+        z = states if rows is None else states[rows]
+        result = run_chains(z, network_target(inputs, needs_energy(inputs)), inputs)
+        if rows is not None:
+            states[rows] = result.z
         return result
 
 
-def needs_energy(dynamics: Dynamics) -> bool:
+def needs_energy(inputs: LangevinInputs) -> bool:
     """Return whether G itself is used, not only its gradient."""
-    return dynamics.diagnostics or dynamics.metropolis or dynamics.tempers is not None
+    return inputs.diagnostics or inputs.metropolis or inputs.temper is not None
 
 
-def network_target(network: Network, with_energy: bool) -> Target:
+def network_target(inputs: LangevinInputs, with_energy: bool) -> Target:
     """Return z -> (G, grad G) of the energy network, with the gradient derived by hand.
 
     G = tau logsumexp_k(f_k / tau), whose gradient is E_{y ~ softmax(f / tau)}[grad f_y] (Eq. 8), or G = f_label. With
     a_l = W_l h_{l-1} + b_l, h_l = act(a_l) and the last layer f = W_L h_{L-1} + b_L, the gradient starts as
     v = W_L^T p, p the softmax or the label's indicator, and runs back through v <- W_l^T (v * act'(a_l)).
     """
-    forward, backward = _activation(network.activation, network.negative_slope)
-    weights = [weight.detach() for weight, _ in network.layers]
-    offsets = [offset.detach() for _, offset in network.layers]
-    if network.bias is not None:
-        offsets[0] = offsets[0] + network.bias.detach()  # [N, H]: a context shifts each chain's first layer
+    forward, backward = _activation(inputs.activation, inputs.negative_slope)
+    weights = [weight.detach() for weight in inputs.weights]
+    offsets = [offset.detach() for offset in inputs.biases]
+    if inputs.context_shift is not None:
+        offsets[0] = offsets[0] + inputs.context_shift.detach()  # [N, H]: other for each chain
     transposed = [weight.t() for weight in weights]
-    last, labels, temperature = len(weights) - 1, network.labels, network.temperature
+    last, labels, temperature = len(weights) - 1, inputs.labels, inputs.temperature
     if labels is not None:
         label_weight = weights[last][labels]
         label_offset = offsets[last].expand(len(labels), -1).gather(1, labels[:, None])[:, 0]
@@ -133,18 +127,16 @@ def _activation(
     return tanh, aten.tanh_backward
 
 
-def run_chains(
-    z: Float[Tensor, "N D"], target: Target, dynamics: Dynamics, chain_ids: Int[Tensor, " N"]
-) -> LangevinResult:
-    """Move N chains S steps on any target; `z` is left as it is."""
-    return (_adjusted if dynamics.metropolis else _unadjusted)(z, target, dynamics, chain_ids)
+def run_chains(z: Float[Tensor, "N D"], target: Target, inputs: LangevinInputs) -> LangevinResult:
+    """Move N chains S steps on any target, by the dynamics of `inputs`; `z` is left as it is."""
+    return (_adjusted if inputs.metropolis else _unadjusted)(z, target, inputs)
 
 
-def _unadjusted(z: Tensor, target: Target, dynamics: Dynamics, chain_ids: Tensor) -> LangevinResult:
+def _unadjusted(z: Tensor, target: Target, inputs: LangevinInputs) -> LangevinResult:
     """z <- z + s grad log p_t(z) + noise_scale sqrt(2 s) e (Eq. 7), e ~ N(0, I)."""
-    z, record = z.clone(), _Record(dynamics, z)
-    precision, step_sizes = dynamics.reference_precision, dynamics.step_sizes()
-    for step, noise in enumerate(_scaled_noise(z, dynamics, chain_ids)):
+    z, record = z.clone(), _Record(inputs, z)
+    precision, step_sizes = inputs.reference_precision, inputs.list_of_step_sizes()
+    for step, noise in enumerate(_scaled_noise(z, inputs)):
         step_size, temper = step_sizes[step], record.temper(step)
         energy, gradient = target(z)
         record.before_move(step, z, energy, gradient)
@@ -160,25 +152,25 @@ def _factor(number: float, like: Tensor) -> float:
     return number if abs(number) <= torch.finfo(like.dtype).max else math.copysign(math.inf, number)
 
 
-def _adjusted(z: Tensor, target: Target, dynamics: Dynamics, chain_ids: Tensor) -> LangevinResult:
+def _adjusted(z: Tensor, target: Target, inputs: LangevinInputs) -> LangevinResult:
     """Metropolis-adjusted Langevin: the same move is a proposal z', accepted with probability
 
         min(1, p(z') q(z | z') / (p(z) q(z' | z))),   log q(b | a) = -|b - a - s grad log p(a)|^2 / (4 s).
 
     Source: Roberts & Tweedie, Bernoulli 2 (1996) 341-363. A proposal that is not finite is rejected.
     """
-    record, precision, step_sizes = _Record(dynamics, z), dynamics.reference_precision, dynamics.step_sizes()
+    record, precision, step_sizes = _Record(inputs, z), inputs.reference_precision, inputs.list_of_step_sizes()
     uniforms = philox_uniform(
-        dynamics.seed,
-        chain_ids,
+        inputs.key,
+        inputs.chain_ids,
         dim=1,
-        first_step=dynamics.first_step,
-        n_steps=dynamics.n_steps,
+        first_step=inputs.first_step,
+        n_steps=inputs.n_steps,
         stream=Stream.METROPOLIS,
     )
     log_uniforms = uniforms[:, :, 0].to(z.dtype).log()
     energy, gradient = target(z)
-    for step, noise in enumerate(_scaled_noise(z, dynamics, chain_ids)):
+    for step, noise in enumerate(_scaled_noise(z, inputs)):
         step_size, temper = step_sizes[step], record.temper(step)
         record.before_move(step, z, energy, gradient)
         assert noise is not None  # check_dynamics() refuses metropolis with noise_scale other than 1
@@ -199,25 +191,25 @@ def _adjusted(z: Tensor, target: Target, dynamics: Dynamics, chain_ids: Tensor) 
     return record.result(z)
 
 
-def _scaled_noise(z: Tensor, dynamics: Dynamics, chain_ids: Tensor) -> Iterator[Tensor | None]:
+def _scaled_noise(z: Tensor, inputs: LangevinInputs) -> Iterator[Tensor | None]:
     """Yield noise_scale sqrt(2 s) e [N, D] of each step, or None where there is no noise."""
-    (N, D), S = z.shape, dynamics.n_steps
-    if dynamics.noise_scale == 0.0:
+    (N, D), S = z.shape, inputs.n_steps
+    if inputs.noise_scale == 0.0:
         yield from [None] * S
         return
     block = max(1, NOISE_BLOCK // max(1, N * D))
-    step_sizes = dynamics.step_sizes()
+    step_sizes = inputs.list_of_step_sizes()
     for start in range(0, S, block):
         count = min(block, S - start)
         noise = philox_normal(
-            dynamics.seed,
-            chain_ids,
+            inputs.key,
+            inputs.chain_ids,
             dim=D,
-            first_step=dynamics.first_step + start,
+            first_step=inputs.first_step + start,
             n_steps=count,
-            stream=dynamics.stream,
+            stream=Stream.LANGEVIN,
         ).to(z.dtype)
-        scales = [dynamics.noise_scale * math.sqrt(2.0 * s) for s in step_sizes[start : start + count]]
+        scales = [inputs.noise_scale * math.sqrt(2.0 * s) for s in step_sizes[start : start + count]]
         if len(set(scales)) == 1:  # needs no copy to the device, for which the host would wait
             noise.mul_(scales[0])
         else:
@@ -228,9 +220,9 @@ def _scaled_noise(z: Tensor, dynamics: Dynamics, chain_ids: Tensor) -> Iterator[
 class _Record:
     """Collects what a run reports beside the final states, without reading any number back from the device."""
 
-    def __init__(self, dynamics: Dynamics, z: Tensor) -> None:
-        self.dynamics = dynamics
-        self.tempers = None if dynamics.tempers is None else [dynamics.initial_temper, *dynamics.tempers.tolist()]
+    def __init__(self, inputs: LangevinInputs, z: Tensor) -> None:
+        self.inputs = inputs
+        self.tempers = None if inputs.temper is None else [inputs.initial_temper, *inputs.temper.tolist()]
         self.energies: list[Tensor] = []
         self.gradient_norms: list[Tensor] = []
         self.acceptances: list[Tensor] = []
@@ -244,8 +236,8 @@ class _Record:
         """Add (temper_t - temper_{t-1}) G(z) to the log weights and keep the diagnostics."""
         if self.log_weights is not None and energy is not None:
             self.log_weights.add_(energy, alpha=_factor(self.temper(step) - self.temper(step - 1), energy))
-        if self.dynamics.diagnostics and energy is not None:
-            drift = self.temper(step) * gradient - self.dynamics.reference_precision * z
+        if self.inputs.diagnostics and energy is not None:
+            drift = self.temper(step) * gradient - self.inputs.reference_precision * z
             self.energies.append(energy.mean())
             self.gradient_norms.append(torch.linalg.vector_norm(drift, dim=1).mean())
 

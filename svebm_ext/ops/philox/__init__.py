@@ -15,8 +15,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from svebm_ext.ops.arguments import Arguments
-from svebm_ext.ops.backend import resolve
+from svebm_ext.ops.backend import planned_or_none
 from svebm_ext.ops.philox import native, reference
+from svebm_ext.ops.philox.options import PhiloxInputs
+from svebm_ext.ops.schema import Op
 
 __all__ = ["Stream", "philox_normal", "philox_uniform", "signed_seed"]
 
@@ -106,9 +108,17 @@ def _call(
     first_step = CHECKS.integer("first_step", first_step, 0, STEPS)
     stream = CHECKS.integer("stream", stream, 0, 255)
     backend = CHECKS.backend(backend)
-    number, tensor = (0, seed) if isinstance(seed, Tensor) else (signed_seed(seed), None)
-    arguments = (dim, first_step, n_steps, stream, normal, backend or "")
-    return torch.ops.svebm.philox(chain_ids, number, tensor, *arguments)
+    return PHILOX(
+        chain_ids=chain_ids,
+        seed=0 if isinstance(seed, Tensor) else signed_seed(seed),
+        seed_tensor=seed if isinstance(seed, Tensor) else None,
+        dim=dim,
+        first_step=first_step,
+        n_steps=n_steps,
+        stream=stream,
+        normal=normal,
+        backend=backend or "",
+    )
 
 
 def signed_seed(seed: int) -> int:
@@ -116,57 +126,32 @@ def signed_seed(seed: int) -> int:
     return seed if seed < 1 << 63 else seed - (1 << 64)
 
 
-def _check(chain_ids: Tensor, seed: Tensor | None, dim: int, first_step: int, n_steps: int, stream: int) -> None:
+def _check(inputs: PhiloxInputs) -> None:
+    chain_ids, seed, first_step, n_steps = inputs.chain_ids, inputs.seed_tensor, inputs.first_step, inputs.n_steps
     if chain_ids.dtype != torch.int64 or chain_ids.dim() != 1:
         CHECKS.fail("chain_ids", f"{chain_ids.dtype} of {chain_ids.dim()} dimensions", "torch.int64 of 1 dimension")
     if seed is not None and (seed.dtype != torch.int64 or seed.dim() != 0 or seed.device != chain_ids.device):
         found = f"{seed.dtype} of {seed.dim()} dimensions on {seed.device}"
         CHECKS.fail("seed", found, f"an integer or a torch.int64 scalar on {chain_ids.device}")
-    if dim < 1 or n_steps < 0:
-        CHECKS.fail("dim or n_steps", f"{dim} or {n_steps}", "dim >= 1 and n_steps >= 0")
+    if inputs.dim < 1 or n_steps < 0:
+        CHECKS.fail("dim or n_steps", f"{inputs.dim} or {n_steps}", "dim >= 1 and n_steps >= 0")
     if first_step < 0 or first_step + n_steps > STEPS:
         CHECKS.fail("steps", f"{first_step} .. {first_step + n_steps}", "steps in the range 0 .. 2^32")
-    if not 0 <= stream < 256:
-        CHECKS.fail("stream", stream, "0 .. 255")
+    if not 0 <= inputs.stream < 256:
+        CHECKS.fail("stream", inputs.stream, "0 .. 255")
     CHECKS.ids("chain_ids", chain_ids)
 
 
-def _philox(
-    chain_ids: Tensor,
-    seed: int,
-    seed_tensor: Tensor | None,
-    dim: int,
-    first_step: int,
-    n_steps: int,
-    stream: int,
-    normal: bool,
-    backend: str,
-) -> Tensor:
-    _check(chain_ids, seed_tensor, dim, first_step, n_steps, stream)
+def _compute(inputs: PhiloxInputs) -> Tensor:
+    _check(inputs)
     # the backend is resolved here, not in the public function, so that a compiled graph follows it too
-    chosen = native if resolve("philox", chain_ids.device, backend or None) == "native" else reference
-    key = seed if seed_tensor is None else seed_tensor
-    return chosen.philox(chain_ids, key, dim, first_step, n_steps, stream, normal)
+    device, requested = inputs.chain_ids.device, inputs.backend or None
+    planned = planned_or_none("philox", device, requested, lambda: native.plan(inputs))
+    if planned is not None:
+        return planned.run()
+    key = inputs.seed if inputs.seed_tensor is None else inputs.seed_tensor
+    steps = (inputs.dim, inputs.first_step, inputs.n_steps)
+    return reference.philox(inputs.chain_ids, key, *steps, inputs.stream, inputs.normal)
 
 
-def _philox_shape(
-    chain_ids: Tensor,
-    seed: int,
-    seed_tensor: Tensor | None,
-    dim: int,
-    first_step: int,
-    n_steps: int,
-    stream: int,
-    normal: bool,
-    backend: str,
-) -> Tensor:
-    return chain_ids.new_empty((n_steps, chain_ids.shape[0], dim), dtype=torch.float32)
-
-
-_library = torch.library.Library("svebm", "FRAGMENT")
-_library.define(
-    "philox(Tensor chain_ids, int seed, Tensor? seed_tensor, int dim, int first_step, int n_steps, int stream,"
-    " bool normal, str backend) -> Tensor"
-)
-_library.impl("philox", _philox, "CompositeExplicitAutograd")
-torch.library.register_fake("svebm::philox", _philox_shape, lib=_library)
+PHILOX = Op("philox", PhiloxInputs, Tensor, compute=_compute, shapes=PhiloxInputs.shapes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -12,13 +13,20 @@ from svebm_ext.errors import ConfigError
 from svebm_ext.ops.arguments import (
     Arguments,
     autocasts,
+    bf16_operands,
     derivatives_of_derivatives,
     gradients_with_derivatives,
     is_transformed,
 )
-from svebm_ext.ops.backend import fall_back, resolve
-from svebm_ext.ops.native_products import bf16_operands
+from svebm_ext.ops.backend import planned_or_none, resolve
+from svebm_ext.ops.schema import Op
 from svebm_ext.ops.token_loss import native, reference
+from svebm_ext.ops.token_loss.options import (
+    TokenLossBackwardInputs,
+    TokenLossGradients,
+    TokenLossInputs,
+    TokenLossOutputs,
+)
 
 __all__ = ["token_loss"]
 
@@ -79,10 +87,13 @@ def token_loss(
     if gradients and _fits_at_once(hidden, weight, backend):
         _check(hidden, weight, bias, targets)
         return reference.at_once(hidden, weight, targets, bias, fast=fast)
-    arguments = (hidden, weight, bias, targets, token_weight, gradients, fast, backend or "")
+    arguments = TOKEN_LOSS.arguments(
+        hidden=hidden, weight=weight, bias=bias, targets=targets, token_weight=token_weight, gradients=gradients,
+        fast=fast, backend=backend or "",
+    )  # fmt: skip
     if gradients and not torch.compiler.is_compiling():
         return _TokenLoss.apply(*arguments)
-    return torch.ops.svebm.token_loss(*arguments)[0]
+    return TOKEN_LOSS.call(*arguments)[0]
 
 
 def _fits_at_once(hidden: Tensor, weight: Tensor, backend: str | None) -> bool:
@@ -101,7 +112,7 @@ class _TokenLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Tensor:
         hidden, weight, bias, targets, *options = arguments
-        loss, *gradients = torch.ops.svebm.token_loss(*arguments)
+        loss, *gradients = TOKEN_LOSS.call(*arguments)
         ctx.options, ctx.has_bias = options, bias is not None
         # not among the saved tensors: handed on without a copy, they become the gradients themselves
         ctx.gradients = gradients
@@ -118,7 +129,7 @@ class _TokenLoss(torch.autograd.Function):
             token_weight, _, fast, backend = ctx.options
             given = gradients or [upstream[0].new_empty(0)] * 3
             options = (token_weight if gradients else 0.0, True, fast, backend)
-            gradients = torch.ops.svebm.token_loss_backward(*upstream, *ctx.saved_tensors, *given, *options)
+            gradients = TOKEN_LOSS_BACKWARD.call(*upstream, *ctx.saved_tensors, *given, *options)
         return gradients[0], gradients[1], gradients[2] if ctx.has_bias else None, *nothing
 
 
@@ -171,99 +182,45 @@ def _run(
     gradients: bool,
     fast: bool,
     requested: str | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, ...]:
     _check(hidden, weight, bias, targets)
     _check_targets(targets, weight.shape[0])
-    backend = resolve("token_loss", hidden.device, requested)
-    if backend == "native" and hidden.dtype != torch.float32:
-        reason = f"the kernel computes in float32, and hidden is {hidden.dtype}"
-        backend = fall_back("token_loss", hidden.device, reason, requested, quiet=True)
-    if hidden.shape[0] == 0:
-        backend = "reference"
-    chosen = native if backend == "native" else reference
-    return chosen.by_chunks(hidden, weight, bias, targets, token_weights, gradients=gradients, fast=fast)
+    call = functools.partial(native.plan, hidden, weight, bias, targets, token_weights, gradients=gradients, fast=fast)
+    planned = planned_or_none("token_loss", hidden.device, requested, call)
+    if planned is not None:
+        return planned.run()
+    return reference.by_chunks(hidden, weight, bias, targets, token_weights, gradients=gradients, fast=fast)
 
 
-def _token_loss(
-    hidden: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    targets: Tensor,
-    token_weight: float,
-    gradients: bool,
-    fast: bool,
-    backend: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return _run(hidden, weight, bias, targets, token_weight, gradients, fast, backend or None)
+def _token_loss(inputs: TokenLossInputs) -> TokenLossOutputs:
+    return TokenLossOutputs(
+        *_run(
+            inputs.hidden, inputs.weight, inputs.bias, inputs.targets, inputs.token_weight, inputs.gradients,
+            inputs.fast, inputs.backend or None,
+        )
+    )  # fmt: skip
 
 
-def _token_loss_shapes(
-    hidden: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    targets: Tensor,
-    token_weight: float,
-    gradients: bool,
-    fast: bool,
-    backend: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    _check(hidden, weight, bias, targets)
-    return (
-        hidden.new_empty(hidden.shape[0]),
-        hidden.new_empty(hidden.shape if gradients else 0),
-        weight.new_empty(weight.shape if gradients else 0),
-        weight.new_empty(weight.shape[0] if gradients and bias is not None else 0),
-    )
+def _token_loss_shapes(inputs: TokenLossInputs) -> TokenLossOutputs:
+    _check(inputs.hidden, inputs.weight, inputs.bias, inputs.targets)
+    return inputs.shapes()
 
 
-def _token_loss_backward(
-    upstream: Tensor,
-    hidden: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    targets: Tensor,
-    grad_hidden: Tensor,
-    grad_weight: Tensor,
-    grad_bias: Tensor,
-    token_weight: float,
-    gradients: bool,
-    fast: bool,
-    backend: str,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _token_loss_backward(inputs: TokenLossBackwardInputs) -> TokenLossGradients:
     """Gradients for any `upstream`, from those for `token_weight` where it is the same for all tokens."""
-    if not gradients:
+    if not inputs.gradients:
         raise ConfigError("token_loss: called without gradients, so backward has none; expected gradients=True")
-    first = upstream[:1]
-    if upstream.shape[0] > 0 and _divides(token_weight) and bool((upstream == first).all()):
-        factor = first / token_weight
-        return grad_hidden * factor, grad_weight * factor, grad_bias * factor
-    return _run(hidden, weight, bias, targets, upstream, True, fast, backend or None)[1:]
+    upstream, first = inputs.upstream, inputs.upstream[:1]
+    if upstream.shape[0] > 0 and _divides(inputs.token_weight) and bool((upstream == first).all()):
+        factor = first / inputs.token_weight
+        return TokenLossGradients(inputs.grad_hidden * factor, inputs.grad_weight * factor, inputs.grad_bias * factor)
+    options = (True, inputs.fast, inputs.backend or None)
+    return TokenLossGradients(*_run(inputs.hidden, inputs.weight, inputs.bias, inputs.targets, upstream, *options)[1:])
 
 
 def _divides(token_weight: float) -> bool:
     """Whether gradients for a weight, in float32, have kept what those for any other weight are made of."""
     return RESCALABLE[0] <= abs(token_weight) <= RESCALABLE[1]
-
-
-def _token_loss_backward_shapes(
-    upstream: Tensor,
-    hidden: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    targets: Tensor,
-    grad_hidden: Tensor,
-    grad_weight: Tensor,
-    grad_bias: Tensor,
-    token_weight: float,
-    gradients: bool,
-    fast: bool,
-    backend: str,
-) -> tuple[Tensor, Tensor, Tensor]:
-    return (
-        hidden.new_empty(hidden.shape),
-        weight.new_empty(weight.shape),
-        weight.new_empty(0 if bias is None else weight.shape[0]),
-    )
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -278,22 +235,16 @@ def _backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
     if derivatives_of_derivatives(upstream[0], *operands):
         fast = ctx.options[2]
         return *_differentiable_gradients(upstream[0], *operands, fast=fast), *[None] * (1 + len(ctx.options))
-    gradients = torch.ops.svebm.token_loss_backward(upstream[0].contiguous(), *ctx.saved_tensors, *ctx.options)
+    gradients = TOKEN_LOSS_BACKWARD.call(upstream[0].contiguous(), *ctx.saved_tensors, *ctx.options)
     return *gradients[:2], gradients[2] if ctx.has_bias else None, *[None] * (1 + len(ctx.options))
 
 
-_OPERANDS = "Tensor hidden, Tensor weight, Tensor? bias, Tensor targets"
-_OPTIONS = "float token_weight, bool gradients, bool fast, str backend"
-_library = torch.library.Library("svebm", "FRAGMENT")
-_library.define(
-    f"token_loss({_OPERANDS}, {_OPTIONS}) -> (Tensor loss, Tensor grad_hidden, Tensor grad_weight, Tensor grad_bias)"
+TOKEN_LOSS = Op("token_loss", TokenLossInputs, TokenLossOutputs, compute=_token_loss, shapes=_token_loss_shapes)
+TOKEN_LOSS_BACKWARD = Op(
+    "token_loss_backward",
+    TokenLossBackwardInputs,
+    TokenLossGradients,
+    compute=_token_loss_backward,
+    shapes=TokenLossBackwardInputs.shapes,
 )
-_library.define(
-    f"token_loss_backward(Tensor upstream, {_OPERANDS}, Tensor grad_hidden, Tensor grad_weight, Tensor grad_bias,"
-    f" {_OPTIONS}) -> (Tensor, Tensor, Tensor)"
-)
-_library.impl("token_loss", _token_loss, "CompositeExplicitAutograd")
-_library.impl("token_loss_backward", _token_loss_backward, "CompositeExplicitAutograd")
-torch.library.register_fake("svebm::token_loss", _token_loss_shapes, lib=_library)
-torch.library.register_fake("svebm::token_loss_backward", _token_loss_backward_shapes, lib=_library)
-torch.library.register_autograd("svebm::token_loss", _backward, setup_context=_setup_context, lib=_library)
+TOKEN_LOSS.register_autograd(_backward, _setup_context)

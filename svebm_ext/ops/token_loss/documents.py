@@ -13,12 +13,12 @@ import svebm_ext.ops.token_loss as token_loss_op
 from svebm_ext.ops.arguments import (
     Arguments,
     autocasts,
+    bf16_operands,
     derivatives_of_derivatives,
     gradients_with_derivatives,
     is_transformed,
     without_autocast,
 )
-from svebm_ext.ops.native_products import bf16_operands
 
 CHECKS = Arguments("document_loss")
 

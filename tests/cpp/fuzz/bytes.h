@@ -11,7 +11,7 @@
 #include <random>
 #include <vector>
 
-#include "common/cpu_variant.h"
+#include "common/cpu/variant.h"
 
 namespace fuzz {
 

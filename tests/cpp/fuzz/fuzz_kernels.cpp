@@ -38,7 +38,7 @@ void philox(Bytes& bytes) {
   a.first_step = static_cast<int64_t>(bytes.word(4)) - a.n_steps;
   if (a.first_step < 0) a.first_step = 0;
   a.seed = bytes.flag() ? seed : 0;
-  a.seed_pointer = a.seed == 0 ? &seed : nullptr;
+  a.seed_tensor = a.seed == 0 ? &seed : nullptr;
   a.stream = static_cast<uint32_t>(bytes.word(1));
   a.normal = bytes.flag();
   on_all("philox", true, 1e-5, [&](int n_threads) {
@@ -271,10 +271,10 @@ void langevin(Bytes& bytes) {
   std::shuffle(indices.begin(), indices.end(), std::minstd_rand(static_cast<unsigned>(1 + bytes.word(2))));
   indices.resize(static_cast<size_t>(N));
   for (float& size : sizes) size = 0.01f * static_cast<float>(bytes.between(1, 20));
-  a.indices = bank ? indices.data() : nullptr;
+  a.bank_indices = bank ? indices.data() : nullptr;
   a.chain_ids = ids.data();
   a.labels = bytes.flag() ? labels.data() : nullptr;
-  a.context = bytes.flag() ? context.data() : nullptr;
+  a.context_shift = bytes.flag() ? context.data() : nullptr;
   a.activation = static_cast<int32_t>(bytes.between(0, 3));
   a.negative_slope = bytes.scalar({0.2f, 0.0f, -1.0f});
   a.temperature = bytes.flag() ? 1.0f : 0.5f;
@@ -285,7 +285,7 @@ void langevin(Bytes& bytes) {
   a.step_size = bytes.scalar({0.1f, 0.01f});
   a.step_sizes = bytes.flag() ? sizes.data() : nullptr;
   const bool tempered = bytes.flag(), diagnosed = bytes.flag();
-  a.tempers = tempered ? tempers.data() : nullptr;
+  a.temper = tempered ? tempers.data() : nullptr;
   a.temper_changes = tempered ? changes.data() : nullptr;
   a.reference_precision = bytes.scalar({1.0f, 0.0f});
   a.metropolis = bytes.flag();
