@@ -1,5 +1,7 @@
 """What a call of `langevin` costs in Python: a problem of a few numbers, beside the kernel alone, planned and run."""
 
+import itertools
+
 import pytest
 import torch
 from shapes import CALL
@@ -36,7 +38,7 @@ def bench_call(benchmark, monkeypatch, part, device, require_native):
     n_chains, widths = CALL
     layers = [
         (torch.randn(after, before, generator=generator), torch.randn(after, generator=generator))
-        for before, after in zip(widths[:-1], widths[1:], strict=True)
+        for before, after in itertools.pairwise(widths)
     ]
     z, ids = torch.randn(n_chains, widths[0], generator=generator), torch.arange(n_chains)
     benchmark.group = f"a call of langevin, {device.type}: {n_chains} chains of widths {widths}"
