@@ -22,6 +22,7 @@ DOCS = ROOT / "docs"
 PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "project/contributing.md", "CHANGELOG.md": "project/changelog.md"}
 #: Folders whose reports and pictures are part of the site.
 REPORTS = ("results", "bench/results")
+DOWNLOAD = "Download this notebook"
 #: Where a page lists options: file, dataclass, section.
 OPTIONS = re.compile(r"^<!-- options of (\S+) (\w+)(?: (\w+))? -->$", re.MULTILINE)
 #: A whole block or span of code, which stays as it is, or a link or picture: text and target.
@@ -108,7 +109,7 @@ def notebook_pages(path: Path, uri: str) -> dict[str, str | bytes]:
     for name in pictures:
         body = body.replace(f"]({name})", f"]({folder}_files/{name})")
     body = re.sub(r"!\[(png|svg)\]", "![Picture that the cell above draws]", body)
-    body += f"\n\n[Download this notebook]({folder}.ipynb)\n"
+    body += f"\n\n[{DOWNLOAD}]({folder}.ipynb)\n"
     return {f"{stem}.md": body, **{f"{stem}_files/{name}": content for name, content in pictures.items()}}
 
 
@@ -136,7 +137,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     source = ROOT / homes[uri] if uri in homes else DOCS / uri
 
     def placed(match: re.Match[str]) -> str:
-        if match["code"] is not None or re.match(r"[a-z]+:|#", match["target"]):
+        if match["code"] is not None or re.match(r"[a-z]+:|#", match["target"]) or DOWNLOAD in match["text"]:
             return match[0]
         target, _, anchor = match["target"].partition("#")
         found = (source.parent / target).resolve()
@@ -153,8 +154,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def site_place(path: Path) -> str | None:
-    """Where the site has a file, or the page of a folder; None where it has neither."""
+    """Where the site has a file, the page of a notebook, or that of a folder; None where it has none of them."""
     if path.is_relative_to(DOCS):
+        path = path.with_suffix(".md") if path.suffix == ".ipynb" and path.is_file() else path
+        if path.suffix == ".md" and path.with_suffix(".ipynb").is_file():
+            return path.relative_to(DOCS).as_posix()
         return path.relative_to(DOCS).as_posix() if path.is_file() else None
     if path == ROOT / "examples":
         return "examples/index.md"
