@@ -48,16 +48,19 @@ def load_text(
     labelled sentences as large a share of each class is held out as possible, and never the last one of a class.
 
     Args:
-        train, valid, test: paths (docs/data.md has the formats; "-" is standard input, a folder is read as
-            documents), or texts in memory: a list of strings, of (text, label) pairs or of dictionaries, a pandas or
-            polars DataFrame or Series, a `datasets.Dataset`.
+        train: a path (docs/data.md has the formats; "-" is standard input, a folder is read as documents), or texts
+            in memory: a list of strings, of (text, label) pairs or of dictionaries, a pandas or polars DataFrame or
+            Series, a `datasets.Dataset`.
+        valid: the same, to validate.
+        test: the same, to test.
         labelled: the same, every example with a label, added to the training sentences. All of them stay there where
             they are few (below 1,000, or 50 a class), else at least the first of each class.
         labels: for format lines, files that hold the label of each line of train, valid and test.
         format: "auto" recognises the format of each file.
-        text_column, label_column: name of a column (or key), or its number from 1; by default the one sensible choice.
-            `label_column` "0" reads no labels.
-        tokenization, lowercase: see `tokenize`; "bpe" learns subwords from the training split.
+        text_column: name of a column (or key), or its number from 1; by default the one sensible choice.
+        label_column: the same; "0" reads no labels.
+        tokenization: see `tokenize`; "bpe" learns subwords from the training split.
+        lowercase: see `tokenize`.
         empty_lines: "error" refuses a file with empty lines; "skip" leaves them out and counts them in the notes.
         seed: of the split.
         vocabulary_size: subwords at most.

@@ -108,7 +108,7 @@ METRIC_DOCUMENTATION: dict[str, MetricDocumentation] = {
     ),
     "wkl_skipped": MetricDocumentation("words", "sample words that the training set lacks, left out of wkl", "of wkl"),
     "wkl_ancestral": MetricDocumentation(
-        "nats", "the same of samples whose words are drawn from p(x|z), not the most probable ones", "of wkl"
+        "nats", "the same of samples whose words are sampled from p(x|z), not the most probable ones", "of wkl"
     ),
     "rppl": MetricDocumentation(
         "per token", "perplexity of the test set under a language model trained on greedy samples", "Zhao et al. 2018"
@@ -119,7 +119,7 @@ METRIC_DOCUMENTATION: dict[str, MetricDocumentation] = {
         "program of Zhao et al. 2018",
     ),
     "rppl_ancestral": MetricDocumentation(
-        "per token", "the same of samples whose words are drawn from p(x|z)", "of rppl"
+        "per token", "the same of samples whose words are sampled from p(x|z)", "of rppl"
     ),
     "wkl_aggregate": MetricDocumentation(
         "nats",
@@ -138,7 +138,7 @@ METRIC_DOCUMENTATION: dict[str, MetricDocumentation] = {
     ),
     "symbols_used": MetricDocumentation("symbols", "symbols that are most probable for some sentence", "of Eq. 3"),
     "active_units": MetricDocumentation(
-        "dimensions", "dimensions of z whose posterior mean varies by more than .01", "Burda et al. 2016"
+        "dimensions", "dimensions of z whose posterior mean varies by more than 0.01", "Burda et al. 2016"
     ),
     "homogeneity": MetricDocumentation(
         "0-1", "1 - H(label|symbol) / H(label) over the whole set", "Rosenberg & Hirschberg 2007"
@@ -168,7 +168,7 @@ METRIC_DOCUMENTATION: dict[str, MetricDocumentation] = {
         "0-1", "the information divided by H(label | whether the sentence has a ?)", "measures.latent"
     ),
     "homogeneity_per_batch_as_published": MetricDocumentation(
-        "0-1", "mean over batches of 30: random codes score .6 and more; for comparison only", "bpucla/ibebm"
+        "0-1", "mean over batches of 30: random codes score 0.6 and more; for comparison only", "bpucla/ibebm"
     ),
     "accuracy": MetricDocumentation("share", "sentences or documents classified correctly", "p(y|x), Eq. 3"),
     "accuracy_interval": MetricDocumentation(

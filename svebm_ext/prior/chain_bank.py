@@ -106,11 +106,14 @@ class ChainBank:
             layers: of the energy network.
             step: iteration, which determines the choice of chains.
             m: how many.
-            n_steps, step_size, restart_fraction: instead of the bank's own, for this iteration.
+            n_steps: S, in place of the bank's own for this iteration.
+            step_size: likewise.
+            restart_fraction: likewise.
             chosen: these chains instead of a random choice: chains that belong to examples, since their prior depends
                 on a context.
             starts: states of which chains that start again take one, chain i of this process row i mod B; default p0.
-            rank, world_size: this process, and how many there are.
+            rank: of this process.
+            world_size: how many processes there are.
             gather: rows of this process -> rows of all, row i of process r at i * world_size + r.
             options: of `langevin`, such as activation, precision, metropolis, context_shift of this process's chains.
 

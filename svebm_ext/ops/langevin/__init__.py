@@ -163,8 +163,16 @@ def langevin_autograd(
         z: states [N, D], left unchanged.
         log_density: z [N, D] -> G(z) [N], each entry depending on its own row only.
         reference_precision: adds -reference_precision |z|^2 / 2 to G outside `temper`; 0 where G is the whole density.
-        n_steps, step_size, seed, noise_scale, temper, initial_temper, metropolis, first_step, chain_ids, diagnostics:
-            as in `langevin`.
+        n_steps: S, as in `langevin`.
+        step_size: as in `langevin`.
+        seed: as in `langevin`.
+        noise_scale: as in `langevin`.
+        temper: as in `langevin`.
+        initial_temper: as in `langevin`.
+        metropolis: as in `langevin`.
+        first_step: as in `langevin`.
+        chain_ids: as in `langevin`.
+        diagnostics: as in `langevin`.
 
     Raises:
         ConfigError: an argument has a wrong shape, type, device or value.
