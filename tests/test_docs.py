@@ -44,7 +44,7 @@ CORPORA = {
 #: Options of other programs that the pages mention.
 FOREIGN_OPTIONS = {
     "--help", "--json", "--smoke", "--nproc-per-node", "--no-deps", "--force-reinstall", "--build", "--test-dir",
-    "--check", "--dry-run", "--benchmark-json", "--collect-only", "--version", "--fuzz-seconds",
+    "--check", "--platform", "--wheel-dir", "--dry-run", "--benchmark-json", "--collect-only", "--version", "--fuzz-seconds",
     "--strict",
 }  # fmt: skip
 #: Files beside the package's own that read SVEBM_ variables.
