@@ -44,8 +44,8 @@ CORPORA = {
 #: Options of other programs that the pages mention.
 FOREIGN_OPTIONS = {
     "--help", "--json", "--smoke", "--nproc-per-node", "--no-deps", "--force-reinstall", "--build", "--test-dir",
-    "--check", "--platform", "--wheel-dir", "--dry-run", "--benchmark-json", "--collect-only", "--version", "--fuzz-seconds",
-    "--strict",
+    "--check", "--platform", "--wheel-dir", "--dry-run", "--benchmark-json", "--collect-only", "--version",
+    "--fuzz-seconds", "--strict",
 }  # fmt: skip
 #: Files beside the package's own that read SVEBM_ variables.
 VARIABLE_SOURCES = ("setup.py", "CMakeLists.txt", "bench/shapes.py", ".ci/run")
