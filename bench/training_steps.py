@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from svebm_ext.config import Config, ModelConfig, TrainingConfig
 from svebm_ext.data.batching import EncodedSplit, SentenceBatch, collate
-from svebm_ext.models.latent_variable import build_networks
+from svebm_ext.models.networks import build_networks
 from svebm_ext.ops.backend import use_backend
 from svebm_ext.training.feeds import Share
 from svebm_ext.training.runtime import Runtime

@@ -48,13 +48,14 @@ def main(arguments: Sequence[str]) -> None:
         description="Measure a trained model on its test split; writes RUN/metrics.json and RUN/report.md.",
         default=default_arguments,
     )
+    from svebm_ext.kinds import kind_of
     from svebm_ext.training.run import read_run_config
 
     check_numbers(options, seed=(0, LARGEST_SEED))
     run = Path(given)
     config = read_run_config(run)
     show_document = show_as_json if options.json else print_document
-    if config.model.kind == "points":
+    if not kind_of(config.model).has_words:
         if options.data != config.data:
             raise ConfigError(f"--data: {run} is a model of points, which are generated; expected no options of data")
         from svebm_ext.training.points import evaluate_points

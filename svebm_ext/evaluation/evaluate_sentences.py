@@ -8,10 +8,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from svebm_ext.data.batching import EncodedSplit, collate, evaluation_batches
+from svebm_ext.data.batching import evaluation_batches
 from svebm_ext.data.corpus import Split
 from svebm_ext.data.coverage import MANY_UNKNOWN, text_bytes, unknown_note, unknown_share
-from svebm_ext.data.dialogs import sentence_encoder
 from svebm_ext.data.documents import kept_labels
 from svebm_ext.evaluation.evaluate_samples import measure_samples
 from svebm_ext.evaluation.evaluator import Evaluator
@@ -41,11 +40,6 @@ class SentenceEvaluator(Evaluator):
         self._greedy: list[list[str]] = []
         self._reconstructions: list[list[str]] = []
 
-    def encode_split(self, split: Split) -> EncodedSplit:
-        """A split as the model reads it."""
-        config = self.model.config
-        return sentence_encoder(config.model)(split, self.model.vocabulary, config.data.max_tokens)
-
     def split_counts(self, test: Any) -> dict[str, int]:
         """What the report tells of the size of the test split."""
         return {"test sentences": len(test), "test sentences cut to max-tokens": test.n_truncated}
@@ -54,10 +48,6 @@ class SentenceEvaluator(Evaluator):
         """UTF-8 bytes of some test sentences, those alone that the model reads."""
         sizes = text_bytes(self.corpus.test, self.model.max_words)
         return sum(sizes[i] for i in rows.tolist())
-
-    def batch(self, rows: Tensor, split: Any = None) -> Any:
-        """Examples of a split, the test split unless another is given, as a batch of the model."""
-        return collate(self.test if split is None else split, rows).to(self.model.device)
 
     def parts(self) -> list[Callable[[], None]]:
         """What is measured, in order."""

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from svebm_ext.config import is_bag_of_words
 from svebm_ext.data.batching import evaluation_batches
 from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.evaluation.collected import Evaluation
@@ -68,7 +67,7 @@ class Evaluator:
 
     def encode_split(self, split: Split) -> Any:
         """A split as the model reads it."""
-        raise NotImplementedError
+        return self.model.kind.encode(split, self.model.vocabulary, self.model.config)
 
     def split_counts(self, test: Any) -> dict[str, int]:
         """What the report tells of the size of the test split."""
@@ -80,7 +79,7 @@ class Evaluator:
 
     def batch(self, rows: Tensor, split: Any = None) -> Any:
         """Examples of a split, the test split unless another is given, as a batch of the model."""
-        raise NotImplementedError
+        return (self.test if split is None else split).collate(rows).to(self.model.device)
 
     def parts(self) -> list[Callable[[], None]]:
         """What is measured, in order."""
@@ -264,8 +263,7 @@ class Evaluator:
         if not labels:
             self.found.reasons["homogeneity"] = "the test split has no labels"
             return
-        bags = is_bag_of_words(self.model.config.model)
-        metrics |= agreement_with_labels(symbols, self.corpus.test, questions=not bags)
+        metrics |= agreement_with_labels(symbols, self.corpus.test, questions=self.model.kind.is_ordered)
         metrics["homogeneity_per_batch_as_published"] = {
             name: latent.homogeneity_per_batch_as_published(symbols, values) for name, values in labels.items()
         }

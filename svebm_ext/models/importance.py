@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -31,22 +30,6 @@ class ImportanceSamples(NamedTuple):
     def log_weights(self) -> Tensor:
         """log p(x|z) + log p(z) - log q(z|x) [M, B], up to log Z."""
         return self.log_likelihood + self.log_prior - self.log_posterior
-
-
-def repeat_batch(batch: SentenceBatch, n: int) -> SentenceBatch:
-    """Batch with every row n times in a row: row r of the batch becomes rows r n .. r n + n - 1."""
-    rows = batch.rows.repeat_interleave(n) * n + torch.arange(n, device=batch.rows.device).repeat(batch.rows.numel())
-    return replace(
-        batch,
-        inputs=batch.inputs.repeat_interleave(n),
-        targets=batch.targets.repeat_interleave(n),
-        batch_sizes=batch.batch_sizes * n,
-        rows=rows,
-        positions=batch.positions.repeat_interleave(n),
-        lengths=batch.lengths.repeat_interleave(n),
-        indices=batch.indices.repeat_interleave(n),
-        labels=batch.labels.repeat_interleave(n),
-    )
 
 
 @torch.no_grad()
@@ -86,12 +69,8 @@ def log_likelihoods(
     networks: LatentVariableModel, batch: SentenceBatch | DocumentBatch | PointBatch, z: Float[Tensor, "M B D"]
 ) -> Float[Tensor, "M B"]:
     """log p(x|z) of M vectors for each example, in nats, some tokens at a time."""
-    if isinstance(batch, PointBatch):
-        return torch.stack([-networks.nll(batch, part) for part in z])
-    chunk = max(1, TOKEN_BUDGET // max(1, batch.n_tokens))
-    repeat = (lambda m: batch.repeat(m)) if isinstance(batch, DocumentBatch) else (lambda m: repeat_batch(batch, m))
     parts = []
-    for part in z.split(chunk):
+    for part in z.split(batch.copies_within(TOKEN_BUDGET)):
         m, B, D = part.shape
-        parts.append(-networks.nll(repeat(m), part.transpose(0, 1).reshape(B * m, D)).view(B, m).T)
+        parts.append(-networks.nll(batch.repeat(m), part.transpose(0, 1).reshape(B * m, D)).view(B, m).T)
     return torch.cat(parts)

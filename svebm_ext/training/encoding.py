@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from svebm_ext.data.batching import EncodedSplit, SentenceBatch, collate, evaluation_batches
+from svebm_ext.data.batching import EncodedSplit, SentenceBatch, evaluation_batches
 from svebm_ext.latents.gaussian import ConditionalPosterior, GaussianPosterior
 from svebm_ext.models.features import evenly_spread
 from svebm_ext.models.latent_variable import LatentVariableModel
@@ -33,7 +33,7 @@ def posteriors_of(model: LatentVariableModel, train: EncodedSplit, n_most: int) 
     device = next(model.parameters()).device
     chosen = encoded_rows(train, n_most)
     for part in evaluation_batches(train.lengths[chosen], BATCH):
-        batch = collate(train, chosen[part]).to(device)
+        batch = train.collate(chosen[part]).to(device)
         yield batch, model.latent.posterior(model.encoder(batch, None))
 
 

@@ -32,7 +32,7 @@ from svebm_ext.training.checkpoint import (
     section,
 )
 from svebm_ext.training.encoding import encoded_of
-from svebm_ext.training.feeds import DialogFeed, DocumentFeed, PointFeed, SentenceFeed
+from svebm_ext.training.feeds import Feed, SentenceFeed
 from svebm_ext.training.guards import Guards
 from svebm_ext.training.loggers import MetricsFile, Progress, describe, tensorboard_writer
 from svebm_ext.training.recovery import describe_recovery, recovered
@@ -85,7 +85,7 @@ class Trainer:
         self,
         config: Config,
         model: LatentVariableModel,
-        feed: SentenceFeed | DocumentFeed | PointFeed,
+        feed: Feed,
         out: Path,
         runtime: Runtime,
         validator: Validator | None = None,
@@ -117,9 +117,12 @@ class Trainer:
         self.optimisers = Optimisers(self.model, config.optimiser, learns_prior=learns_symbols(latent, config))
         self.negatives: NegativeSource | None = None
         if learns_energy(latent, config):
-            n_examples = len(self.feed.train) if isinstance(self.feed, DialogFeed) else 0
             self.negatives = source_of_negatives(
-                latent.prior, config.chains, seed=config.seed, processes=self.runtime, n_examples=n_examples
+                latent.prior,
+                config.chains,
+                seed=config.seed,
+                processes=self.runtime,
+                n_examples=self.feed.n_chained,
             )
         self._graph = loss_graph_of(self.model, config, self.runtime)
         self.guards = Guards(config, lambda text: self._say(text))
@@ -325,7 +328,7 @@ class Trainer:
         if self.marginal is not None and outcome.marginal is not None:
             self.marginal = outcome.marginal
         self.step += 1
-        return outcome, weight, getattr(share.batch, "n_tokens", share.n_total)
+        return outcome, weight, share.batch.n_tokens
 
     def _regroup(self) -> None:
         """Make the symbols anew, on all processes those of the main one; the best model is one that has them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
-from typing import TypeGuard
+from typing import TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
@@ -301,8 +301,8 @@ def _terms(
     else:
         divergence = latent.terms(forward.posterior, forward.z)
     negative = label_logits = labels = guess_logits = None
-    if objective.bag_of_words > 0.0 and isinstance(share.batch, SentenceBatch):
-        divergence["bag_of_words"] = model.bag_of_words_nll(share.batch, forward.z)
+    if objective.bag_of_words > 0.0 and model.bag_of_words is not None:
+        divergence["bag_of_words"] = model.bag_of_words_nll(cast(SentenceBatch, share.batch), forward.z)
     if isinstance(latent, EnergyLatent):
         if joint and not objective.mutual_information_encoder:
             divergence["log_symbol"] = log_symbols_of(latent.logits(forward.posterior, forward.z.detach()))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from svebm_ext.data.batching import EncodedSplit, collate
-from svebm_ext.models.latent_variable import build_networks
+from svebm_ext.models.networks import build_networks
 from svebm_ext.presets import preset
 from svebm_ext.training.feeds import Share
 from svebm_ext.training.runtime import Runtime

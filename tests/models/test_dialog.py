@@ -12,7 +12,7 @@ from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import ConfigError
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.models.encoders import softmax_of_rows
-from svebm_ext.models.latent_variable import build_networks
+from svebm_ext.models.networks import build_networks
 from svebm_ext.prior.network import EnergyMLP
 from svebm_ext.randomness import Draw
 
