@@ -31,14 +31,13 @@ class DocumentEvaluator(Evaluator):
 
     def encodings(self) -> None:
         """mu(x) of every test document: active units, and the symbols for the measures that follow."""
-        family, networks = self.model.networks.latent, self.model.networks
+        networks = self.model.networks
         means, categories = [], []
         for rows in torch.arange(len(self.test)).split(500):
-            posterior = family.posterior(networks.encoder(self.batch(rows)))
-            means.append(family.mean(posterior).float().cpu())
-            found = family.log_categories(posterior)
-            if found is not None:
-                categories.append(found.float().cpu())
+            posterior = networks.posterior(self.batch(rows))
+            means.append(posterior.mean.float().cpu())
+            if posterior.log_categories is not None:
+                categories.append(posterior.log_categories.float().cpu())
         self.found.metrics["active_units"] = latent.active_units(torch.cat(means))
         if categories:
             self._log_categories = torch.cat(categories)

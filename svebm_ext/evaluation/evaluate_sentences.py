@@ -77,10 +77,10 @@ class SentenceEvaluator(Evaluator):
         decoded: dict[int, list[int]] = {}
         for rows in evaluation_batches(self.test.lengths, 256):
             batch = self.batch(rows)
-            posterior = family.posterior(networks.encoder(batch))
-            z = family.mean(posterior)
+            posterior = networks.posterior(batch)
+            z = posterior.mean
             means[batch.indices.cpu()] = z.float().cpu()
-            categories = family.log_categories(posterior)
+            categories = posterior.log_categories
             if categories is not None:
                 log_categories.update(zip(batch.indices.tolist(), categories.float().cpu(), strict=True))
                 answered = cast(Tensor, networks.answers(batch, posterior))
@@ -133,8 +133,7 @@ class SentenceEvaluator(Evaluator):
             for rows in evaluation_batches(split.lengths[chosen], 256):
                 batch = self.batch(chosen[rows], split)
                 ids = first + place[batch.indices]
-                posterior = networks.latent.posterior(networks.encoder(batch))
-                z[ids] = networks.latent.importance_samples(posterior, 1, seed=self.seed, ids=ids)[0]
+                z[ids] = networks.posterior(batch).importance_samples(1, seed=self.seed, ids=ids)[0]
         return z
 
     def grammar(self) -> None:
@@ -227,8 +226,8 @@ class SentenceEvaluator(Evaluator):
         answers = torch.empty(len(split), cast(Tensor, self._answers).shape[-1])
         for rows in evaluation_batches(encoded.lengths, 256):
             batch = self.batch(rows, encoded)
-            posterior = networks.latent.posterior(networks.encoder(batch))
-            answers[batch.indices.cpu()] = cast(Tensor, networks.answers(batch, posterior))[:, 0].float().cpu()
+            answered = cast(Tensor, networks.answers(batch, networks.posterior(batch)))
+            answers[batch.indices.cpu()] = answered[:, 0].float().cpu()
         return answers
 
 

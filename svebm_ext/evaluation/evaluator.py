@@ -14,7 +14,7 @@ from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.evaluation.collected import Evaluation
 from svebm_ext.evaluation.verdict import FEW_TEXTS, symbol_warnings
 from svebm_ext.latents.energy import EnergyLatent
-from svebm_ext.latents.gaussian import GaussianLatent
+from svebm_ext.latents.gaussian import GaussianLatent, GaussianPosterior
 from svebm_ext.measures import latent
 from svebm_ext.measures.agreement import agreement_with_labels
 from svebm_ext.measures.classification import (
@@ -150,20 +150,20 @@ class Evaluator:
             sizes.append(likelihood.effective_sample_size(drawn.log_weights))
             if scale != 1.0:
                 drawn = importance_samples(self.model.networks, batch, min(M, BOUND_SAMPLES), seed=self.seed)
-            posterior = family.posterior(self.model.networks.encoder(batch))
+            posterior = self.model.networks.posterior(batch)
             sums["elbo"] += float(likelihood.evidence_lower_bound(*drawn[:3], log_z).sum())
             sums["reconstruction_nll"] -= float(drawn.log_likelihood.mean(0).sum())
             others = drawn.z[0].roll(1, 0)  # of sentences as long as these, or nearly: batches are sorted by length
             sums["reconstruction_nll_shuffled"] += float(self.model.networks.nll(batch, others).sum())
-            if isinstance(family, GaussianLatent):
-                sums["kl"] += float(latent.kl_to_standard_normal(*posterior).sum())
+            if isinstance(posterior, GaussianPosterior):
+                sums["kl"] += float(latent.kl_to_standard_normal(*posterior.moments).sum())
                 energy = (
                     family.prior.energy(drawn.z)
                     if isinstance(family, EnergyLatent)
                     else torch.zeros_like(drawn.z[..., 0])
                 )
                 sums["nll_as_published"] += float(
-                    likelihood.nll_as_published(drawn.log_likelihood, energy, drawn.z, *posterior).sum()
+                    likelihood.nll_as_published(drawn.log_likelihood, energy, drawn.z, *posterior.moments).sum()
                 )
             else:
                 sums["kl"] += float((drawn.log_posterior - drawn.log_prior).mean(0).sum())

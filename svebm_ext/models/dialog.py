@@ -98,7 +98,7 @@ class DialogModel(LatentVariableModel):
         masks = draw if dropout else None
         features = self.encoder(batch, masks)
         posterior = self.latent.posterior(features)
-        z = self.latent.sample(posterior, draw, batch.indices)
+        z = posterior.rsample(draw, batch.indices)
         context = features[:, features.shape[1] - self.context_map.in_features :]
         return Forward(self.decoder.nll(batch, self.decoder_input(z, context), masks), posterior, z)
 

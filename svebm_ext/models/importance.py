@@ -59,10 +59,10 @@ def importance_samples(
         raise ConfigError(
             f"proposal_scale: {proposal_scale} for a family without a Gaussian vector, which only takes 1"
         )
-    posterior = latent.widened(latent.posterior(networks.encoder(batch)), proposal_scale)
-    z = latent.importance_samples(posterior, n_samples, seed=seed, ids=batch.indices)
+    posterior = networks.posterior(batch).widened(proposal_scale)
+    z = posterior.importance_samples(n_samples, seed=seed, ids=batch.indices)
     log_likelihood = log_likelihoods(networks, batch, z)
-    return ImportanceSamples(log_likelihood, latent.log_prior(z), latent.log_posterior(z, posterior), z)
+    return ImportanceSamples(log_likelihood, latent.log_prior(z), posterior.log_prob(z), z)
 
 
 def log_likelihoods(

@@ -13,9 +13,8 @@ from svebm_ext.data.batching import SentenceBatch
 from svebm_ext.data.documents import DocumentBatch
 from svebm_ext.data.synthetic import PointBatch
 from svebm_ext.errors import ConfigError
-from svebm_ext.latents.base import Latent
+from svebm_ext.latents.base import Latent, Posterior
 from svebm_ext.latents.energy import EnergyLatent
-from svebm_ext.latents.gaussian import ConditionalPosterior
 from svebm_ext.models.guide import SymbolGuide
 from svebm_ext.randomness import Draw
 
@@ -30,14 +29,19 @@ class Forward:
     """
 
     nll: Tensor
-    posterior: Any
+    posterior: Posterior
     z: Tensor
     labelled_mean: Tensor | None = None
 
     @property
     def context(self) -> Tensor | None:
         """c [B, C], where the prior depends on one."""
-        return self.posterior.context if isinstance(self.posterior, ConditionalPosterior) else None
+        return self.posterior.context
+
+    def detached(self) -> Forward:
+        """The same without gradient of encoder and decoder."""
+        labelled = None if self.labelled_mean is None else self.labelled_mean.detach()
+        return Forward(self.nll.detach(), self.posterior.detached(), self.z.detach(), labelled)
 
 
 class LatentVariableModel(nn.Module):
@@ -81,7 +85,7 @@ class LatentVariableModel(nn.Module):
         """
         masks = draw if dropout else None
         posterior = self.latent.posterior(self.encoder(batch, masks))
-        z = self.latent.sample(posterior, draw, batch.indices)
+        z = posterior.rsample(draw, batch.indices)
         return Forward(self.nll(batch, z, masks), posterior, z)
 
     def nll(self, batch: Batch, z: Float[Tensor, "B D"], draw: Draw | None = None) -> Float[Tensor, "B"]:
@@ -115,18 +119,22 @@ class LatentVariableModel(nn.Module):
 
     def encode(self, batch: Batch, draw: Draw | None = None) -> Float[Tensor, "B D"]:
         """mu(x); with the encoder's dropout only where a draw is given."""
-        return self.latent.mean(self.latent.posterior(self.encoder(batch, draw)))
+        return self.posterior(batch, draw).mean
 
-    def answers(self, batch: Batch, posterior: Any) -> Float[Tensor, "B n K"] | None:
+    def posterior(self, batch: Batch, draw: Draw | None = None) -> Posterior:
+        """q(z|x); with the encoder's dropout only where a draw is given."""
+        return self.latent.posterior(self.encoder(batch, draw))
+
+    def answers(self, batch: Batch, posterior: Posterior) -> Float[Tensor, "B n K"] | None:
         """log probabilities of the symbols of x: p(y | z = mu(x)), times p(y | words of x)^tau where there is a guide.
 
-        Without a guide these are `Latent.log_categories`; None where the family has no symbols.
+        Without a guide these are `Posterior.log_categories`; None where the family has no symbols.
         """
-        found = self.latent.log_categories(posterior)
-        if found is None or self.guide is None:
-            return found
+        by_vector = posterior.log_categories
+        if by_vector is None or self.guide is None:
+            return by_vector
         by_words = self.guide(batch, self.encoder.words)
-        return (found + self.guide.power * by_words[:, None]).log_softmax(-1)
+        return (by_vector + self.guide.power * by_words[:, None]).log_softmax(-1)
 
     def prior_parameters(self) -> list[nn.Parameter]:
         """Parameters of the learnt prior (alpha); empty where the prior is fixed."""

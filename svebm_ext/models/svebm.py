@@ -327,7 +327,7 @@ class SVEBM(nn.Module):
         latent, listed = self._energy("symbol_probabilities"), checked_texts(texts)
         found = torch.empty(len(listed), latent.n_categories, dtype=self.dtype, device=self.device)
         for batch in self.batches(listed):
-            answers = self.networks.answers(batch, latent.posterior(self.networks.encoder(batch)))
+            answers = self.networks.answers(batch, self.networks.posterior(batch))
             assert answers is not None
             found[batch.indices] = answers[:, 0].to(found.dtype).exp()
         return found

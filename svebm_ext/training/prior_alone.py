@@ -22,7 +22,7 @@ from svebm_ext.training.encoding import encoded_rows, posterior_of
 from svebm_ext.training.feeds import SentenceFeed
 from svebm_ext.training.guides import is_guided
 from svebm_ext.training.saved_state import Fields
-from svebm_ext.training.update import learns_energy
+from svebm_ext.training.terms import learns_energy
 from svebm_ext.training.validation import Validator
 
 #: The model after the second stage, of the prior alone.
@@ -49,7 +49,7 @@ def finish_prior(
     latent = cast(EnergyLatent, model.latent)
     posterior, targets = positives(model, feed)
     fit_prior(
-        latent.prior, posterior, n_iterations, seed=config.seed, step_size=latent.step_size, targets=targets,
+        latent.prior, posterior.moments, n_iterations, seed=config.seed, step_size=latent.step_size, targets=targets,
         information=INFORMATION * config.objective.mutual_information, say=say,
     )  # fmt: skip
     finite = all(bool(p.isfinite().all()) for p in model.latent.parameters())
@@ -78,4 +78,4 @@ def hold_symbols(
     """Move f so that p(z) is N(0, I), where nothing better was learnt, while the symbols agree with the guesses."""
     posterior, targets = positives(model, feed)
     prior = cast(EnergyLatent, model.latent).prior
-    start_at_mixture(prior, posterior, cast(Tensor, targets), seed=seed, n_iterations=n_iterations, flat=True)
+    start_at_mixture(prior, posterior.moments, cast(Tensor, targets), seed=seed, n_iterations=n_iterations, flat=True)

@@ -32,7 +32,7 @@ from svebm_ext.training.resuming import check_tokenization, check_unchanged
 from svebm_ext.training.running import Run, load_best, read_run_config
 from svebm_ext.training.runtime import Runtime
 from svebm_ext.training.sizes import fit_to_corpus, told_sizes
-from svebm_ext.training.update import learns_energy
+from svebm_ext.training.terms import learns_energy
 from svebm_ext.training.validation import Validator
 
 __all__ = ["FITTED", "TextRun", "build_vocabulary", "make_feed", "read_run_config", "train", "with_categories"]

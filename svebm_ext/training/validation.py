@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -82,7 +82,7 @@ class Validator:
         right = 0
         for part in evaluation_batches(self._valid.lengths[labelled], 500):
             batch = self._collate(labelled[part])
-            log_categories = model.answers(batch, model.latent.posterior(model.encoder(batch)))
+            log_categories = model.answers(batch, model.posterior(batch))
             if log_categories is None:
                 return None
             right += int((log_categories[:, 0].argmax(-1) == batch.labels).sum())
@@ -113,7 +113,7 @@ class Validator:
         for indices in self._batches:
             batch = self._collate(indices)
             passed = model(batch, Draw(self._seed, 0), dropout=False)
-            terms = model.latent.terms(passed.posterior, passed.z)
+            terms = passed.posterior.terms(passed.z)
             sums["nll"] += float(passed.nll.sum())
             if "kl" in terms:
                 sums["kl"] += float(terms["kl"].sum())
@@ -133,7 +133,7 @@ class Validator:
         found["valid_log_z"] = 0.0
         if isinstance(model.latent, ConditionalEnergyLatent):
             batch = self._collate(list(range(min(self._n, MAX_CONTEXTS))))
-            context = model.latent.posterior(model.encoder(batch)).context
+            context = cast(Tensor, model.posterior(batch).context)
             log_z = conditional_log_z(model.latent.prior, context, step_size=model.latent.step_size, seed=self._seed)
             found["valid_log_z"] = float(log_z.mean())
         elif energy and isinstance(model.latent, EnergyLatent):
