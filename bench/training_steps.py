@@ -19,11 +19,12 @@ from torch import Tensor, nn
 
 from svebm_ext.config import Config, ModelConfig, TrainingConfig
 from svebm_ext.data.batching import EncodedSplit, SentenceBatch, collate
-from svebm_ext.models.latent_variable import build_networks
+from svebm_ext.models.networks import build_networks
 from svebm_ext.ops.backend import use_backend
 from svebm_ext.training.feeds import Share
+from svebm_ext.training.optimisers import Optimisers
 from svebm_ext.training.runtime import Runtime
-from svebm_ext.training.update import Optimisers, update
+from svebm_ext.training.update import Update
 
 PAD = 0
 
@@ -114,18 +115,18 @@ def plain_step(shape: TrainingShape, device: torch.device, precision: str) -> Ca
 
 
 def package_step(shape: TrainingShape, device: torch.device, precision: str, backend: str) -> Callable[[], object]:
-    """A step of this package (`svebm_ext.training.update.update`), the batch given."""
+    """A step of this package (`svebm_ext.training.update.Update`), the batch given."""
     torch.manual_seed(0)
     config, batch = model_config(shape), make_batch(shape).to(device)
     model = build_networks(config.model, shape.vocabulary_size).to(device)
-    optimisers = Optimisers(model, config.optimiser)
     share = Share(batch, shape.batch_size, 0)
     runtime = Runtime(device, bf16=precision == "bf16")
+    update = Update(model, Optimisers(model, config.optimiser), config, runtime)
     done = iter(range(1 << 62))
 
     def step() -> object:
         with use_backend(backend):
-            return update(model, optimisers, share, None, 1.0, next(done), config, runtime)
+            return update(share, None, 1.0, next(done))
 
     return step
 

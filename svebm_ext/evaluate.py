@@ -51,6 +51,7 @@ def main(arguments: Sequence[str]) -> None:
         description="Measure a trained model on its test split; writes RUN/metrics.json and RUN/report.md.",
         default=default_arguments,
     )
+    from svebm_ext.kinds import kind_of
     from svebm_ext.training.run import read_run_config
 
     check_numbers(options, seed=(0, LARGEST_SEED))
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str]) -> None:
     config = read_run_config(run)
     in_groups = functools.partial(print_document, all_measures=options.all)
     show_document: Callable[[dict[str, Any]], None] = show_as_json if options.json else in_groups
-    if config.model.kind == "points":
+    if not kind_of(config.model).has_words:
         if options.data != config.data:
             raise ConfigError(f"--data: {run} is a model of points, which are generated; expected no options of data")
         from svebm_ext.training.points import evaluate_points

@@ -43,10 +43,11 @@ def default_arguments(run: str | None) -> Arguments:
     """Options with the data of the run."""
     if run is None:
         return Arguments(DataConfig())
+    from svebm_ext.kinds import kind_of
     from svebm_ext.training.run import read_run_config
 
     config = read_run_config(Path(run))
-    if config.model.kind == "points":
+    if not kind_of(config.model).has_words:
         raise ConfigError(
             f"explore: {run} is a model of points of the plane, which has no sentences; "
             "evaluate draws it (plots/figure2.png)"

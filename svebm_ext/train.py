@@ -124,12 +124,13 @@ def _value_of(option: str, arguments: Sequence[str]) -> str | None:
 def main(arguments: Sequence[str]) -> None:
     """Train as told by the command line, then evaluate."""
     config, options = parse_arguments(arguments)
+    from svebm_ext.kinds import kind_of
     from svebm_ext.training.runtime import Runtime
 
     out = options.resume or options.out or Path("runs") / f"{config.preset}-seed{config.seed}"
     runtime = Runtime.start(config.training.device, config.training.precision)
     try:
-        if config.model.kind == "points":
+        if not kind_of(config.model).has_words:
             from svebm_ext.training.points import train_points
 
             resume = options.resume is not None

@@ -26,7 +26,7 @@ class Observations(PointBatch):
 class Observed(torch.nn.Module):
     """Encoder whose features are the observations themselves."""
 
-    def forward(self, batch):
+    def forward(self, batch, draw=None):
         return batch.x
 
 

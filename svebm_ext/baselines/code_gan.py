@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from svebm_ext.errors import ConfigError, DataError, ModelFolderError
-from svebm_ext.models.pretrained import load_parameters
+from svebm_ext.models.tensor_files import load_parameters
 from svebm_ext.ops.philox import Stream, philox_normal
 from svebm_ext.randomness import Draw
 from svebm_ext.training.checkpoint import load_checkpoint, prefixed, save_checkpoint, section

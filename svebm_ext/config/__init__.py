@@ -1,7 +1,8 @@
-"""Configuration: the options (`options`), their plain form (`plain`), and what they may be (`checks`)."""
+"""Configuration: the options (`options`), what each kind takes (`kinds`), plain form (`plain`), and `checks`."""
 
 from svebm_ext.config.bounds import check_bounds
 from svebm_ext.config.checks import validate, validate_built
+from svebm_ext.config.kinds import KindOptions, options_of
 from svebm_ext.config.options import (
     ChainConfig,
     Config,
@@ -14,8 +15,6 @@ from svebm_ext.config.options import (
     TrainingConfig,
     asked_iterations,
     has_subwords,
-    is_bag_of_words,
-    is_sequence,
 )
 from svebm_ext.config.plain import from_dict, to_dict, with_absolute_paths
 
@@ -25,6 +24,7 @@ __all__ = [
     "CorpusName",
     "DataConfig",
     "EvaluationConfig",
+    "KindOptions",
     "ModelConfig",
     "ObjectiveConfig",
     "OptimiserConfig",
@@ -33,8 +33,7 @@ __all__ = [
     "check_bounds",
     "from_dict",
     "has_subwords",
-    "is_bag_of_words",
-    "is_sequence",
+    "options_of",
     "to_dict",
     "validate",
     "validate_built",

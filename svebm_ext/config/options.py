@@ -348,16 +348,6 @@ class Config:
     """Training seed: initial parameters, order of the data, every random number."""
 
 
-def is_bag_of_words(model: ModelConfig) -> bool:
-    """Whether examples are bags of words."""
-    return model.kind == "documents" and model.encoder == "bow"
-
-
-def is_sequence(model: ModelConfig) -> bool:
-    """Whether examples are sequences of words."""
-    return model.kind in ("sentences", "dialogs") or (model.kind == "documents" and model.encoder == "gru")
-
-
 def asked_iterations(config: Config) -> str:
     """Iterations of a run in words; with patience it may have ended before."""
     return f"{config.training.max_steps:,} iterations{' at most' if config.training.patience > 0 else ''}"

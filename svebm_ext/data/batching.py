@@ -1,8 +1,10 @@
 """Sentences as ids, batches without padding, and a reproducible order of batches."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,6 +79,10 @@ class EncodedSplit:
         """Targets (words and END) of each sentence."""
         return self.offsets[1:] - self.offsets[:-1]
 
+    def fingerprint(self) -> str:
+        """Hash of the ids, of where sentences begin, and of their labels."""
+        return fingerprint_of(self.targets, self.offsets, self.labels)
+
     def words(self, index: int) -> list[int]:
         """Ids of the words of sentence `index`, without END."""
         return self.targets[self.offsets[index] : self.offsets[index + 1] - 1].tolist()
@@ -128,6 +134,14 @@ class EncodedSplit:
             indices=chosen,
             labels=self.labels[chosen],
         )
+
+
+def fingerprint_of(*tensors: Tensor) -> str:
+    """Hash of the numbers of some tensors, in 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def encode_labels(
@@ -196,6 +210,21 @@ class SentenceBatch:
     def pin_memory(self) -> "SentenceBatch":
         """The same batch in page-locked memory, for copies that overlap with computation."""
         return replace(self, **{f.name: getattr(self, f.name).pin_memory() for f in fields(self)})
+
+    def repeat(self, n: int) -> "SentenceBatch":
+        """Batch with every row n times in a row: row r becomes rows r n .. r n + n - 1."""
+        return replace(self, **self._repeated(n))
+
+    def _repeated(self, n: int) -> dict[str, Any]:
+        """Fields of the batch that `repeat` gives."""
+        rows = self.rows.repeat_interleave(n) * n + torch.arange(n, device=self.rows.device).repeat(self.rows.numel())
+        names = ("inputs", "targets", "positions", "lengths", "indices", "labels")
+        repeated = {name: getattr(self, name).repeat_interleave(n) for name in names}
+        return repeated | {"batch_sizes": self.batch_sizes * n, "rows": rows}
+
+    def copies_within(self, budget: int) -> int:
+        """How often the batch may be repeated to have about `budget` tokens, at least once."""
+        return max(1, budget // max(1, self.n_tokens))
 
     def packed(self, values: Shaped[Tensor, "n *features"]) -> PackedSequence:
         """`values`, one entry for each packed position, as the input of a torch recurrent network."""

@@ -12,6 +12,8 @@ from .own_text import load_text
 from .readers.dialogs import read_daily_dialog, read_smd
 from .readers.news import read_agnews
 from .readers.sentences import read_clinc150, read_ptb, read_snips, read_yelp
+from .subwords import Subwords
+from .tokenize import tokenize
 from .writing import Writing
 
 ROOT_VARIABLE = "SVEBM_DATA_ROOT"
@@ -29,6 +31,8 @@ _READERS: dict[str, _Reader] = {
 }
 PUBLISHED = tuple(_READERS)
 """Corpora that are read from a data root."""
+KEEPS_CASE = ("smd",)
+"""Corpora that are read in their own case, whatever `data.lowercase` says."""
 
 
 def load_corpus(
@@ -60,6 +64,24 @@ def load_corpus(
             f"corpus {name!r} needs a data root: --data.root DIR or {ROOT_VARIABLE}=DIR. {instructions(name)}"
         )
     return _READERS[name](Path(root), lowercase, seed)
+
+
+def words_of(text: str, data: DataConfig, writing: Writing | None) -> list[str]:
+    """Words of a text as those of the configured corpus are read.
+
+    Args:
+        text: of a user.
+        data: the data section of the model's configuration.
+        writing: of the model, which has its subwords.
+
+    Raises:
+        ConfigError: subwords are asked for, and the model has none.
+    """
+    if isinstance(writing, Subwords):
+        return writing.words(text)
+    if data.tokenization == "bpe":
+        raise ConfigError("data.tokenization: bpe given, but the model has no subwords; expected that of its run")
+    return tokenize(text, data.tokenization, data.lowercase and data.corpus not in KEEPS_CASE)
 
 
 def load_configured(config: DataConfig, writing: Writing | None = None) -> Corpus:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import Any, cast
 
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from svebm_ext.config import ModelConfig
 from svebm_ext.data.batching import EncodedSplit, SentenceBatch
 from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.data.vocabulary import Vocabulary
@@ -66,9 +66,16 @@ class DialogBatch(SentenceBatch):
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> DialogBatch:
         """The same batch on `device`; `batch_sizes` and `turn_sizes` stay on the CPU."""
-        moved = super().to(device, non_blocking)
-        assert isinstance(moved, DialogBatch)
+        moved = cast(DialogBatch, super().to(device, non_blocking))
         return replace(moved, turn_sizes=self.turn_sizes)
+
+    def repeat(self, n: int) -> DialogBatch:
+        """Batch with every row n times in a row; contexts are shared, not repeated."""
+        return replace(self, **self._repeated(n))
+
+    def _repeated(self, n: int) -> dict[str, Any]:
+        """Fields of the batch that `repeat` gives."""
+        return super()._repeated(n) | {"places": self.places.repeat_interleave(n)}
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,12 @@ class DialogSplit(EncodedSplit):
             context_turns=EncodedSplit.from_split(Split([*split.sentences, []]), vocabulary, max_tokens),
         )
 
+    def fingerprint(self) -> str:
+        """Hash of the encoded turns, and of where dialogs begin."""
+        digest = hashlib.sha256(super().fingerprint().encode())
+        digest.update(self.first.numpy().tobytes())
+        return digest.hexdigest()[:16]
+
     def context(self, index: int) -> range:
         """Turns of the context of turn `index`, oldest first."""
         return range(int(self.first[index]), index)
@@ -139,10 +152,3 @@ class DialogSplit(EncodedSplit):
             turn_sizes=running.sum(1),
             places=order.argsort(),
         )
-
-
-def sentence_encoder(model: ModelConfig) -> Callable[..., EncodedSplit]:
-    """How a split is encoded for a model: each sentence alone, or each turn of a dialog with those before it."""
-    if model.kind == "dialogs":
-        return functools.partial(DialogSplit.from_split, n_turns=model.context_turns)
-    return EncodedSplit.from_split

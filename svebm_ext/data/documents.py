@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..config import Config
 from ..errors import DataError
-from .batching import encode_labels
+from .batching import encode_labels, fingerprint_of
 from .corpus import Split
 from .splitting import shuffled
 from .vocabulary import Vocabulary
@@ -68,6 +68,10 @@ class DocumentBatch:
         chosen = torch.arange(self.n_documents, device=self.words.device).repeat_interleave(n)
         words, counts, offsets = _gather_rows(self.words, self.counts, self.offsets, chosen)
         return DocumentBatch(words, counts, offsets, self.indices[chosen], self.labels[chosen])
+
+    def copies_within(self, budget: int) -> int:
+        """How often the batch may be repeated to have about `budget` words, at least once."""
+        return max(1, budget // max(1, self.n_tokens))
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,22 @@ class DocumentSplit:
         totals = torch.cat((torch.zeros(1, dtype=torch.float64), self.counts.double().cumsum(0)))
         return (totals[self.offsets[1:]] - totals[self.offsets[:-1]]).long()
 
+    def fingerprint(self) -> str:
+        """Hash of the counts and labels."""
+        return fingerprint_of(self.words, self.counts, self.offsets, self.labels)
+
+    def collate(self, indices: Int64[Tensor, " B"] | Sequence[int]) -> DocumentBatch:
+        """The documents `indices`, in that order.
+
+        Raises:
+            DataError: an index outside the split.
+        """
+        chosen = torch.as_tensor(indices, dtype=torch.int64)
+        if chosen.numel() and (int(chosen.min()) < 0 or int(chosen.max()) >= len(self)):
+            raise DataError(f"document index outside 0 to {len(self) - 1}: {chosen.tolist()}")
+        words, counts, offsets = _gather_rows(self.words, self.counts, self.offsets, chosen)
+        return DocumentBatch(words, counts, offsets, chosen, self.labels[chosen])
+
     def log_frequencies(self) -> Float[Tensor, " V"]:
         """Background: log of each word's share of all words, one added to every count so that it is finite."""
         counts = torch.ones(self.n_words, dtype=torch.float64).index_add(0, self.words, self.counts.double())
@@ -135,16 +155,8 @@ class DocumentSplit:
 
 
 def collate_documents(dataset: DocumentSplit, indices: Int64[Tensor, " B"] | Sequence[int]) -> DocumentBatch:
-    """The documents `indices` of `dataset`, in that order.
-
-    Raises:
-        DataError: an index outside the dataset.
-    """
-    chosen = torch.as_tensor(indices, dtype=torch.int64)
-    if chosen.numel() and (int(chosen.min()) < 0 or int(chosen.max()) >= len(dataset)):
-        raise DataError(f"document index outside 0 to {len(dataset) - 1}: {chosen.tolist()}")
-    words, counts, offsets = _gather_rows(dataset.words, dataset.counts, dataset.offsets, chosen)
-    return DocumentBatch(words, counts, offsets, chosen, dataset.labels[chosen])
+    """The documents `indices` of `dataset`; see `DocumentSplit.collate`."""
+    return dataset.collate(indices)
 
 
 def _gather_rows(words: Tensor, counts: Tensor, offsets: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:

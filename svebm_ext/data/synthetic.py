@@ -32,6 +32,20 @@ class PointBatch:
         """Number of points."""
         return self.points.shape[0]
 
+    @property
+    def n_tokens(self) -> int:
+        """What the speed of a run is counted in: points."""
+        return self.n_points
+
+    def repeat(self, n: int) -> "PointBatch":
+        """Batch with every point n times in a row."""
+        rows = torch.arange(self.n_points, device=self.points.device).repeat_interleave(n)
+        return self if n == 1 else self.select(rows)
+
+    def copies_within(self, budget: int) -> int:
+        """One: a pass over the points is cheap, whatever the budget."""
+        return 1
+
     def select(self, rows: slice | Int64[Tensor, " b"]) -> "PointBatch":
         """The points at `rows`."""
         return replace(self, points=self.points[rows], labels=self.labels[rows], indices=self.indices[rows])

@@ -18,7 +18,7 @@ from svebm_ext.errors import DataError
 from svebm_ext.evaluation.evaluate_sentences import SentenceEvaluator
 from svebm_ext.evaluation.report import table_row
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
-from svebm_ext.latents.gaussian import GaussianLatent
+from svebm_ext.latents.gaussian import GaussianPosterior
 from svebm_ext.measures import latent
 from svebm_ext.measures.bleu import corpus_bleu
 from svebm_ext.measures.embedding_similarity import embedding_similarity
@@ -59,11 +59,10 @@ class DialogEvaluator(SentenceEvaluator):
             passed = networks(batch, Draw(self.seed, 0), dropout=False)
             sums["reconstruction_nll"] += float(passed.nll.sum())
             sums["reconstruction_nll_shuffled"] += float(networks.nll(batch, passed.z.roll(1, 0)).sum())
-            if isinstance(family, GaussianLatent):
-                posterior = passed.posterior
-                sums["kl"] += float(latent.kl_to_standard_normal(posterior.mean, posterior.log_variance).sum())
+            if isinstance(passed.posterior, GaussianPosterior):
+                sums["kl"] += float(latent.kl_to_standard_normal(*passed.posterior.moments).sum())
             elif family.has_prior:
-                divergence = family.log_posterior(passed.z, passed.posterior) - family.log_prior(passed.z)
+                divergence = passed.posterior.log_prob(passed.z) - family.log_prior(passed.z)
                 sums["kl"] += float(divergence.sum())
         if not family.has_prior:
             del sums["kl"]

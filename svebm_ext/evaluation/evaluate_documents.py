@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
-from svebm_ext.data.corpus import Split
-from svebm_ext.data.documents import DocumentBatch, DocumentSplit, collate_documents
+from svebm_ext.data.documents import DocumentSplit
 from svebm_ext.evaluation.documents import top_word_lines
 from svebm_ext.evaluation.evaluator import Evaluator
 from svebm_ext.measures import latent
@@ -21,17 +19,9 @@ class DocumentEvaluator(Evaluator):
     as the objective does, so that it is that of its words in one given order.
     """
 
-    def encode_split(self, split: Split) -> DocumentSplit:
-        """A split as bags of words."""
-        return DocumentSplit.from_split(split, self.model.vocabulary)
-
     def split_counts(self, test: DocumentSplit) -> dict[str, int]:
         """What the report tells of the size of the test split."""
         return {"test documents": len(test), "test documents without a known word": test.n_empty}
-
-    def batch(self, rows: Tensor, split: DocumentSplit | None = None) -> DocumentBatch:
-        """Documents of a split, the test split unless another is given, as a batch."""
-        return collate_documents(self.test if split is None else split, rows).to(self.model.device)
 
     def parts(self) -> list[Callable[[], None]]:
         """What is measured, in order."""
@@ -41,14 +31,13 @@ class DocumentEvaluator(Evaluator):
 
     def encodings(self) -> None:
         """mu(x) of every test document: active units, and the symbols for the measures that follow."""
-        family, networks = self.model.networks.latent, self.model.networks
+        networks = self.model.networks
         means, categories = [], []
         for rows in torch.arange(len(self.test)).split(500):
-            posterior = family.posterior(networks.encoder(self.batch(rows)))
-            means.append(family.mean(posterior).float().cpu())
-            found = family.log_categories(posterior)
-            if found is not None:
-                categories.append(found.float().cpu())
+            posterior = networks.posterior(self.batch(rows))
+            means.append(posterior.mean.float().cpu())
+            if posterior.log_categories is not None:
+                categories.append(posterior.log_categories.float().cpu())
         self.found.metrics["active_units"] = latent.active_units(torch.cat(means))
         if categories:
             self._log_categories = torch.cat(categories)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from svebm_ext import terminal
-from svebm_ext.config import is_bag_of_words, to_dict
+from svebm_ext.config import to_dict
 from svebm_ext.data.corpus import Corpus
 from svebm_ext.errors import DataError
 from svebm_ext.evaluation.collected import Evaluation
@@ -20,7 +20,16 @@ from svebm_ext.evaluation.evaluator import Evaluator
 from svebm_ext.evaluation.report import ReportContext, metrics_document, write_document
 from svebm_ext.files import folder_is_gone, write_whole
 from svebm_ext.measures.classification import ReliabilityBin
+from svebm_ext.models.pretrained import CARD
 from svebm_ext.models.svebm import SVEBM
+
+#: Evaluators of models of texts by the name of the kind.
+EVALUATORS: dict[str, type[Evaluator]] = {
+    "sentences": SentenceEvaluator,
+    "dialogs": DialogEvaluator,
+    "documents-bow": DocumentEvaluator,
+    "documents-gru": SentenceEvaluator,
+}
 
 
 def evaluate_run(
@@ -46,13 +55,8 @@ def evaluate_run(
     Returns:
         The content of metrics.json; its keys are documented in `measures.documentation.METRIC_DOCUMENTATION`.
     """
-    kind: type[Evaluator] = SentenceEvaluator
-    if is_bag_of_words(model.config.model):
-        kind = DocumentEvaluator
-    elif model.config.model.kind == "dialogs":
-        kind = DialogEvaluator
     say = say or terminal.say
-    found = kind(model, corpus, seed=seed, say=say).run()
+    found = EVALUATORS[model.kind.name](model, corpus, seed=seed, say=say).run()
     context = ReportContext(
         title=f"{model.config.preset} on {corpus.name}",
         configuration=to_dict(model.config),
@@ -77,14 +81,11 @@ def evaluate_run(
 
 def _write(folder: Path, model: SVEBM, found: Evaluation, document: dict[str, Any], say: Callable[[str], None]) -> None:
     """What belongs to metrics.json and report.md."""
-    from svebm_ext.models.card import model_card
-    from svebm_ext.models.pretrained import CARD
-
     if not folder.is_dir():
         raise folder_is_gone(folder)
     for name, page in found.pages.items():
         write_whole(folder / name, page)
-    write_whole(folder / CARD, model_card(model, document))
+    write_whole(folder / CARD, model.card(document))
     _plot(folder, found.reliability, say)
 
 

@@ -105,7 +105,7 @@ class PointEvaluator:
         """Test points, their reconstructions through z of q(z|x), and points generated through z of the prior."""
         test = sample_points(self.name, self.n, seed=self.seed, step=TEST_STEP).to(self.device)
         posterior = self.family.posterior(self.model.encoder(test))
-        posterior_z = self.family.sample(posterior, Draw(self.seed, 0), test.indices)
+        posterior_z = posterior.rsample(Draw(self.seed, 0), test.indices)
         prior_z = sample_prior(self.family, self.n, seed=self.seed)
         return PointSamples(
             test, self._observe(posterior_z, NOISE_IDS), self._observe(prior_z, 2 * NOISE_IDS), posterior_z, prior_z
@@ -158,7 +158,7 @@ class PointEvaluator:
             nll_proposal_scale=scale,
             elbo=float(likelihood.evidence_lower_bound(*drawn[:3], log_z).mean()),
             reconstruction_nll=-float(drawn.log_likelihood.mean()),
-            kl=float(latent.kl_to_standard_normal(*posterior).mean()),
+            kl=float(latent.kl_to_standard_normal(*posterior.moments).mean()),
             nll_ess=float(likelihood.effective_sample_size(wide.log_weights).median()),
             true_entropy=-float(log_density(self.name, batch.points).mean()),
         )

@@ -8,10 +8,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from svebm_ext.data.batching import EncodedSplit, collate, evaluation_batches
+from svebm_ext.data.batching import evaluation_batches
 from svebm_ext.data.corpus import Split
 from svebm_ext.data.coverage import MANY_UNKNOWN, text_bytes, unknown_note, unknown_share
-from svebm_ext.data.dialogs import sentence_encoder
 from svebm_ext.data.documents import kept_labels
 from svebm_ext.evaluation.evaluate_samples import measure_samples
 from svebm_ext.evaluation.evaluator import Evaluator
@@ -41,11 +40,6 @@ class SentenceEvaluator(Evaluator):
         self._greedy: list[list[str]] = []
         self._reconstructions: list[list[str]] = []
 
-    def encode_split(self, split: Split) -> EncodedSplit:
-        """A split as the model reads it."""
-        config = self.model.config
-        return sentence_encoder(config.model)(split, self.model.vocabulary, config.data.max_tokens)
-
     def split_counts(self, test: Any) -> dict[str, int]:
         """What the report tells of the size of the test split."""
         return {"test sentences": len(test), "test sentences cut to max-tokens": test.n_truncated}
@@ -54,10 +48,6 @@ class SentenceEvaluator(Evaluator):
         """UTF-8 bytes of some test sentences, those alone that the model reads."""
         sizes = text_bytes(self.corpus.test, self.model.max_words)
         return sum(sizes[i] for i in rows.tolist())
-
-    def batch(self, rows: Tensor, split: Any = None) -> Any:
-        """Examples of a split, the test split unless another is given, as a batch of the model."""
-        return collate(self.test if split is None else split, rows).to(self.model.device)
 
     def parts(self) -> list[Callable[[], None]]:
         """What is measured, in order."""
@@ -87,10 +77,10 @@ class SentenceEvaluator(Evaluator):
         decoded: dict[int, list[int]] = {}
         for rows in evaluation_batches(self.test.lengths, 256):
             batch = self.batch(rows)
-            posterior = family.posterior(networks.encoder(batch))
-            z = family.mean(posterior)
+            posterior = networks.posterior(batch)
+            z = posterior.mean
             means[batch.indices.cpu()] = z.float().cpu()
-            categories = family.log_categories(posterior)
+            categories = posterior.log_categories
             if categories is not None:
                 log_categories.update(zip(batch.indices.tolist(), categories.float().cpu(), strict=True))
                 answered = cast(Tensor, networks.answers(batch, posterior))
@@ -143,8 +133,7 @@ class SentenceEvaluator(Evaluator):
             for rows in evaluation_batches(split.lengths[chosen], 256):
                 batch = self.batch(chosen[rows], split)
                 ids = first + place[batch.indices]
-                posterior = networks.latent.posterior(networks.encoder(batch))
-                z[ids] = networks.latent.importance_samples(posterior, 1, seed=self.seed, ids=ids)[0]
+                z[ids] = networks.posterior(batch).importance_samples(1, seed=self.seed, ids=ids)[0]
         return z
 
     def grammar(self) -> None:
@@ -237,8 +226,8 @@ class SentenceEvaluator(Evaluator):
         answers = torch.empty(len(split), cast(Tensor, self._answers).shape[-1])
         for rows in evaluation_batches(encoded.lengths, 256):
             batch = self.batch(rows, encoded)
-            posterior = networks.latent.posterior(networks.encoder(batch))
-            answers[batch.indices.cpu()] = cast(Tensor, networks.answers(batch, posterior))[:, 0].float().cpu()
+            answered = cast(Tensor, networks.answers(batch, networks.posterior(batch)))
+            answers[batch.indices.cpu()] = answered[:, 0].float().cpu()
         return answers
 
 

@@ -9,13 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from svebm_ext.config import is_bag_of_words
 from svebm_ext.data.batching import evaluation_batches
 from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.evaluation.collected import Evaluation
 from svebm_ext.evaluation.verdict import FEW_TEXTS, symbol_warnings
 from svebm_ext.latents.energy import EnergyLatent
-from svebm_ext.latents.gaussian import GaussianLatent
+from svebm_ext.latents.gaussian import GaussianLatent, GaussianPosterior
 from svebm_ext.measures import latent
 from svebm_ext.measures.agreement import agreement_with_labels
 from svebm_ext.measures.classification import (
@@ -68,7 +67,7 @@ class Evaluator:
 
     def encode_split(self, split: Split) -> Any:
         """A split as the model reads it."""
-        raise NotImplementedError
+        return self.model.kind.encode(split, self.model.vocabulary, self.model.config)
 
     def split_counts(self, test: Any) -> dict[str, int]:
         """What the report tells of the size of the test split."""
@@ -80,7 +79,7 @@ class Evaluator:
 
     def batch(self, rows: Tensor, split: Any = None) -> Any:
         """Examples of a split, the test split unless another is given, as a batch of the model."""
-        raise NotImplementedError
+        return (self.test if split is None else split).collate(rows).to(self.model.device)
 
     def parts(self) -> list[Callable[[], None]]:
         """What is measured, in order."""
@@ -151,20 +150,20 @@ class Evaluator:
             sizes.append(likelihood.effective_sample_size(drawn.log_weights))
             if scale != 1.0:
                 drawn = importance_samples(self.model.networks, batch, min(M, BOUND_SAMPLES), seed=self.seed)
-            posterior = family.posterior(self.model.networks.encoder(batch))
+            posterior = self.model.networks.posterior(batch)
             sums["elbo"] += float(likelihood.evidence_lower_bound(*drawn[:3], log_z).sum())
             sums["reconstruction_nll"] -= float(drawn.log_likelihood.mean(0).sum())
             others = drawn.z[0].roll(1, 0)  # of sentences as long as these, or nearly: batches are sorted by length
             sums["reconstruction_nll_shuffled"] += float(self.model.networks.nll(batch, others).sum())
-            if isinstance(family, GaussianLatent):
-                sums["kl"] += float(latent.kl_to_standard_normal(*posterior).sum())
+            if isinstance(posterior, GaussianPosterior):
+                sums["kl"] += float(latent.kl_to_standard_normal(*posterior.moments).sum())
                 energy = (
                     family.prior.energy(drawn.z)
                     if isinstance(family, EnergyLatent)
                     else torch.zeros_like(drawn.z[..., 0])
                 )
                 sums["nll_as_published"] += float(
-                    likelihood.nll_as_published(drawn.log_likelihood, energy, drawn.z, *posterior).sum()
+                    likelihood.nll_as_published(drawn.log_likelihood, energy, drawn.z, *posterior.moments).sum()
                 )
             else:
                 sums["kl"] += float((drawn.log_posterior - drawn.log_prior).mean(0).sum())
@@ -264,8 +263,7 @@ class Evaluator:
         if not labels:
             self.found.reasons["homogeneity"] = "the test split has no labels"
             return
-        bags = is_bag_of_words(self.model.config.model)
-        metrics |= agreement_with_labels(symbols, self.corpus.test, questions=not bags)
+        metrics |= agreement_with_labels(symbols, self.corpus.test, questions=self.model.kind.is_ordered)
         metrics["homogeneity_per_batch_as_published"] = {
             name: latent.homogeneity_per_batch_as_published(symbols, values) for name, values in labels.items()
         }

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from svebm_ext.config import asked_iterations, is_bag_of_words
+from svebm_ext.config import asked_iterations
 from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.evaluation.documents import top_words
@@ -184,7 +184,7 @@ def symbols_of(model: SVEBM, encoded: Encoded, settings: Settings, reasons: dict
     words = characterising_words(known, encoded.symbol, n_symbols)
     drawn = generated(model, n_symbols, settings, reasons)
     typical_words: list[list[str]] = [[] for _ in range(n_symbols)]
-    if is_bag_of_words(model.config.model):
+    if not model.kind.is_ordered:
         typical_words = top_words(model.networks, model.vocabulary, seed=settings.seed)
     found = []
     for k in range(n_symbols):
@@ -235,7 +235,7 @@ def count_labels(values: Sequence[str], rows: Tensor) -> list[LabelCount]:
 
 def generated(model: SVEBM, n_symbols: int, settings: Settings, reasons: dict[str, str]) -> list[list[tuple[str, int]]]:
     """Greedily decoded sentences of each symbol, as `SVEBM.generate` gives them; equal ones counted."""
-    if is_bag_of_words(model.config.model):
+    if not model.kind.is_ordered:
         reasons["generated"] = "a bag of words has no order, so that no sentence can be generated"
     if "generated" in reasons or settings.samples == 0:
         return [[] for _ in range(n_symbols)]
@@ -276,7 +276,7 @@ def pairs(points: Float[Tensor, "B 2"]) -> list[Pair]:
 @torch.no_grad()
 def interpolations(model: SVEBM, encoded: Encoded, settings: Settings, reasons: dict[str, str]) -> list[Interpolation]:
     """Sentences decoded between pairs that the seed chooses, of different symbols where there are some."""
-    if is_bag_of_words(model.config.model):
+    if not model.kind.is_ordered:
         reasons["interpolations"] = "a bag of words has no order, so that no sentence can be decoded"
         return []
     chosen = choose_pairs(encoded, settings)

@@ -1,8 +1,8 @@
-"""What every latent family provides; a baseline is a family and an objective."""
+"""What every latent family provides, and its posterior; a baseline is a family and an objective."""
 
 from __future__ import annotations
 
-from typing import Any
+from abc import ABC, abstractmethod
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -10,8 +10,58 @@ from torch import Tensor, nn
 from svebm_ext.randomness import Draw
 
 
+class Posterior(ABC):
+    """q(z|x) of B examples, as a family reads it off the encoder's features.
+
+    Attributes:
+        mean: [B, D] mu(x), the vector used for reconstruction and classification.
+        context: [B, C] what the prior depends on beside z; None for a prior that depends on nothing.
+    """
+
+    mean: Tensor
+    context: Tensor | None = None
+
+    @abstractmethod
+    def rsample(self, draw: Draw, ids: Int[Tensor, "B"]) -> Float[Tensor, "B D"]:
+        """One reparameterised z per example, its noise addressed by the example's id."""
+
+    @abstractmethod
+    def importance_samples(self, n_samples: int, *, seed: int, ids: Int[Tensor, "B"]) -> Float[Tensor, "M B D"]:
+        """M exact samples for each example, none relaxed, for the likelihood."""
+
+    @abstractmethod
+    def terms(self, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
+        """Per-example terms of the objective at z by name (see objectives.elbo)."""
+
+    def reference_terms(self, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
+        """The terms as long as what is learnt of the prior is left out: of most families all of them."""
+        return self.terms(z)
+
+    def log_prob(self, z: Float[Tensor, "*M B D"]) -> Float[Tensor, "*M B"]:
+        """log q(z|x) in nats."""
+        raise NotImplementedError
+
+    def widened(self, scale: float) -> Posterior:
+        """The same with `scale` times the standard deviations of its Gaussian vector; without one, itself."""
+        return self
+
+    @property
+    def deviations(self) -> Float[Tensor, "B D"]:
+        """Standard deviations of the Gaussian vector; 0 in codes."""
+        raise NotImplementedError
+
+    @property
+    def log_categories(self) -> Float[Tensor, "B n K"] | None:
+        """log probabilities of n symbols of K categories given x; None where the family has none."""
+        return None
+
+    def detached(self) -> Posterior:
+        """The same without gradient."""
+        raise NotImplementedError
+
+
 class Latent(nn.Module):
-    """Latent family: posterior of features, its samples, the terms of its divergence, samples of its prior.
+    """Latent family: posterior of features, density and samples of its prior.
 
     A learnt prior is the submodule `prior`; everything else reads the posterior off the encoder's features.
 
@@ -29,47 +79,13 @@ class Latent(nn.Module):
     has_features: bool = True
     has_vector: bool = False
 
-    def posterior(self, features: Float[Tensor, "B F"]) -> Any:
-        """Parameters of q(z|x)."""
-        raise NotImplementedError
-
-    def mean(self, posterior: Any) -> Float[Tensor, "B D"]:
-        """mu(x), the vector used for reconstruction and classification."""
-        raise NotImplementedError
-
-    def sample(self, posterior: Any, draw: Draw, ids: Int[Tensor, "B"]) -> Float[Tensor, "B D"]:
-        """One reparameterised z per example, its noise addressed by the example's id."""
-        raise NotImplementedError
-
-    def widened(self, posterior: Any, scale: float) -> Any:
-        """Posterior with `scale` times the standard deviations of its Gaussian vector; of a family without, itself."""
-        return posterior
-
-    def deviations(self, posterior: Any) -> Float[Tensor, "B D"]:
-        """Standard deviations of q(z|x) in the Gaussian vector; 0 in codes."""
-        raise NotImplementedError
-
-    def importance_samples(
-        self, posterior: Any, n_samples: int, *, seed: int, ids: Int[Tensor, "B"]
-    ) -> Float[Tensor, "M B D"]:
-        """M exact samples of q(z|x) for each example, none relaxed, for the likelihood."""
-        raise NotImplementedError
-
-    def terms(self, posterior: Any, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
-        """Per-example terms of the objective by name (see objectives.elbo)."""
-        raise NotImplementedError
-
-    def log_posterior(self, z: Float[Tensor, "*M B D"], posterior: Any) -> Float[Tensor, "*M B"]:
-        """log q(z|x) in nats."""
+    def posterior(self, features: Float[Tensor, "B F"]) -> Posterior:
+        """q(z|x)."""
         raise NotImplementedError
 
     def log_prior(self, z: Float[Tensor, "*M B D"]) -> Float[Tensor, "*M B"]:
         """log of the prior's density in nats, up to the constant log Z that evaluation estimates (0 if normalised)."""
         raise NotImplementedError
-
-    def log_categories(self, posterior: Any) -> Float[Tensor, "B n K"] | None:
-        """log probabilities of the family's n symbols of K categories given x; None where it has none."""
-        return None
 
     def sample_prior(self, n: int, *, seed: int, symbol: int | None = None) -> Float[Tensor, "n D"]:
         """Samples of p(z), or of p(z|y = symbol)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -10,10 +11,60 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from svebm_ext.errors import ConfigError
-from svebm_ext.latents.base import Latent
+from svebm_ext.latents.base import Latent, Posterior
 from svebm_ext.latents.gaussian import wide
 from svebm_ext.ops.philox import Stream, philox_uniform
 from svebm_ext.randomness import Draw
+
+
+class CategoricalPosterior(Posterior):
+    """q(c|x) of n independent variables.
+
+    Args:
+        log_categories: log probabilities [B, n, K].
+        temperature: of the relaxed samples that `rsample` gives (Gumbel-softmax); 0: they are exact (Gumbel-max).
+    """
+
+    def __init__(self, log_categories: Float[Tensor, "B n K"], temperature: float = 0.0) -> None:
+        self._log_categories, self.temperature = log_categories, temperature
+
+    @property
+    def log_categories(self) -> Float[Tensor, "B n K"]:
+        """log q(c|x)."""
+        return self._log_categories
+
+    @functools.cached_property
+    def mean(self) -> Float[Tensor, "B D"]:  # type: ignore[override]
+        """The most probable category of each variable, one-hot: the mode, since a mean would be no code."""
+        return self._one_hot(self.log_categories.argmax(-1))
+
+    def rsample(self, draw: Draw, ids: Int[Tensor, "B"]) -> Float[Tensor, "B D"]:
+        """Gumbel-softmax sample, or the exact one at its zero temperature (Gumbel-max)."""
+        logits = self.log_categories
+        uniform = draw.uniform(ids, logits[0].numel(), Stream.CATEGORY).view_as(logits).to(logits.dtype)
+        scores = logits - torch.log(-torch.log(uniform))
+        if self.temperature == 0.0:
+            return self._one_hot(scores.argmax(-1))
+        return (scores / self.temperature).softmax(-1).flatten(1)
+
+    def importance_samples(self, n_samples: int, *, seed: int, ids: Int[Tensor, "B"]) -> Float[Tensor, "M B D"]:
+        """Categories drawn exactly (inverse distribution function), one-hot."""
+        n = self.log_categories.shape[1]
+        uniform = philox_uniform(seed, ids, dim=n, n_steps=n_samples, stream=Stream.CATEGORY)
+        cumulative = self.log_categories.exp().cumsum(-1)[..., :-1]
+        return self._one_hot((uniform[..., None] > cumulative).sum(-1))
+
+    def terms(self, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
+        """`log_categories` [B, n, K] = log q(c|x); the objective forms divergences over the batch from it."""
+        return {"log_categories": self.log_categories}
+
+    def log_prob(self, z: Float[Tensor, "*M B D"]) -> Float[Tensor, "*M B"]:
+        """log q(c|x) of one-hot z."""
+        # a category of probability 0: 0 * -inf is no number
+        return (z * self.log_categories.clamp_min(-1e4).flatten(1)).sum(-1)
+
+    def _one_hot(self, categories: Int[Tensor, "*B n"]) -> Float[Tensor, "*B D"]:
+        return one_hot(categories, self.log_categories.shape[-1], self.log_categories.dtype)
 
 
 class CategoricalLatent(Latent):
@@ -36,42 +87,11 @@ class CategoricalLatent(Latent):
         self.latent_dim = n_variables * n_classes
         self.to_logits = nn.Linear(feature_dim, self.latent_dim)
 
-    def posterior(self, features: Float[Tensor, "B F"]) -> Float[Tensor, "B n K"]:
-        """log q(c|x) of every variable."""
+    def posterior(self, features: Float[Tensor, "B F"]) -> CategoricalPosterior:
+        """log q(c|x) of every variable; its samples are relaxed while the family is trained."""
         logits = wide(self.to_logits(features))
-        return logits.view(-1, self.n_variables, self.n_classes).log_softmax(-1)
-
-    def mean(self, posterior: Float[Tensor, "B n K"]) -> Float[Tensor, "B D"]:
-        """The most probable category of each variable, one-hot: the mode, since a mean would be no code."""
-        return self._one_hot(posterior.argmax(-1), posterior.dtype)
-
-    def sample(self, posterior: Float[Tensor, "B n K"], draw: Draw, ids: Int[Tensor, "B"]) -> Float[Tensor, "B D"]:
-        """Gumbel-softmax sample; in evaluation the exact one at its zero temperature (Gumbel-max)."""
-        uniform = draw.uniform(ids, self.latent_dim, Stream.CATEGORY).view_as(posterior).to(posterior.dtype)
-        scores = posterior - torch.log(-torch.log(uniform))
-        if not self.training:
-            return self._one_hot(scores.argmax(-1), posterior.dtype)
-        return (scores / self.temperature).softmax(-1).flatten(1)
-
-    def importance_samples(
-        self, posterior: Float[Tensor, "B n K"], n_samples: int, *, seed: int, ids: Int[Tensor, "B"]
-    ) -> Float[Tensor, "M B D"]:
-        """Categories drawn exactly (inverse distribution function), one-hot."""
-        uniform = philox_uniform(seed, ids, dim=self.n_variables, n_steps=n_samples, stream=Stream.CATEGORY)
-        cumulative = posterior.exp().cumsum(-1)[..., :-1]
-        return self._one_hot((uniform[..., None] > cumulative).sum(-1), posterior.dtype)
-
-    def terms(self, posterior: Float[Tensor, "B n K"], z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
-        """`log_categories` [B, n, K] = log q(c|x); the objective forms divergences over the batch from it."""
-        return {"log_categories": posterior}
-
-    def log_categories(self, posterior: Float[Tensor, "B n K"]) -> Float[Tensor, "B n K"]:
-        """log q(c|x)."""
-        return posterior
-
-    def log_posterior(self, z: Float[Tensor, "*M B D"], posterior: Float[Tensor, "B n K"]) -> Float[Tensor, "*M B"]:
-        """log q(c|x) of one-hot z."""
-        return (z * posterior.clamp_min(-1e4).flatten(1)).sum(-1)  # a category of probability 0: 0 * -inf is no number
+        log_categories = logits.view(-1, self.n_variables, self.n_classes).log_softmax(-1)
+        return CategoricalPosterior(log_categories, self.temperature if self.training else 0.0)
 
     def log_prior(self, z: Float[Tensor, "*M B D"]) -> Float[Tensor, "*M B"]:
         """log of the uniform distribution, -n log K."""
@@ -82,10 +102,13 @@ class CategoricalLatent(Latent):
         if symbol is not None:
             raise ConfigError("symbol: this family has several discrete variables, not one symbol to choose")
         weight = self.to_logits.weight
-        return self._one_hot(uniform_categories(n, self.n_variables, self.n_classes, seed, weight.device), weight.dtype)
+        chosen = uniform_categories(n, self.n_variables, self.n_classes, seed, weight.device)
+        return one_hot(chosen, self.n_classes, weight.dtype)
 
-    def _one_hot(self, categories: Int[Tensor, "*B n"], dtype: torch.dtype) -> Float[Tensor, "*B D"]:
-        return F.one_hot(categories, self.n_classes).flatten(-2).to(dtype)
+
+def one_hot(categories: Int[Tensor, "*B n"], n_classes: int, dtype: torch.dtype) -> Float[Tensor, "*B D"]:
+    """n categories as their one-hot vectors in a row."""
+    return F.one_hot(categories, n_classes).flatten(-2).to(dtype)
 
 
 def uniform_categories(n: int, n_variables: int, n_classes: int, seed: int, device: torch.device) -> Tensor:

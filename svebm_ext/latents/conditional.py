@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from svebm_ext.errors import ConfigError
-from svebm_ext.latents.energy import EnergyLatent
-from svebm_ext.latents.gaussian import AnyGaussian, ConditionalPosterior, wide
+from svebm_ext.latents.energy import EnergyLatent, EnergyPosterior
+from svebm_ext.latents.gaussian import wide
 from svebm_ext.prior.conditional import sample_prior
 
 
@@ -32,16 +32,10 @@ class ConditionalEnergyLatent(EnergyLatent):
         super().__init__(feature_dim, latent_dim, n_categories, context_dim=context_dim, **options)
         self.context_dim = context_dim
 
-    def posterior(self, features: Float[Tensor, "B F"]) -> ConditionalPosterior:  # type: ignore[override]
+    def posterior(self, features: Float[Tensor, "B F"]) -> EnergyPosterior:
         """mu(x, c), log sigma^2(x, c) and c, in at least float32."""
-        gaussian = super().posterior(features)
         context = wide(features[:, features.shape[1] - self.context_dim :]).detach()
-        return ConditionalPosterior(gaussian.mean, gaussian.log_variance, context)
-
-    def logits(self, posterior: AnyGaussian, z: Float[Tensor, "B D"]) -> Float[Tensor, "B K"]:
-        """f(z, c)."""
-        assert isinstance(posterior, ConditionalPosterior)  # this family makes no other
-        return self.prior.logits(z, self.prior.context_shift(posterior.context))
+        return EnergyPosterior(*self.moments(features), self.prior, context)
 
     def log_prior(self, z: Float[Tensor, "*M B D"]) -> Float[Tensor, "*M B"]:
         """Not known without the context.

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from svebm_ext.errors import ConfigError
-from svebm_ext.latents.base import Latent
+from svebm_ext.latents.base import Latent, Posterior
 from svebm_ext.ops.philox import Stream, philox_normal
 from svebm_ext.randomness import Draw
+
+
+@dataclass(frozen=True)
+class PointPosterior(Posterior):
+    """All of q(z|x) at mu(x) [B, D]."""
+
+    mean: Tensor
+
+    def rsample(self, draw: Draw, ids: Int[Tensor, "B"]) -> Float[Tensor, "B D"]:
+        """mu(x), without noise."""
+        return self.mean
+
+    def importance_samples(self, n_samples: int, *, seed: int, ids: Int[Tensor, "B"]) -> Float[Tensor, "M B D"]:
+        """mu(x), as often as asked for."""
+        return self.mean.expand(n_samples, *self.mean.shape)
+
+    def terms(self, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
+        """No divergence terms."""
+        return {}
 
 
 class DeterministicLatent(Latent):
@@ -22,27 +43,9 @@ class DeterministicLatent(Latent):
         self.latent_dim = latent_dim
         self.to_mean = nn.Linear(feature_dim, latent_dim)
 
-    def posterior(self, features: Float[Tensor, "B F"]) -> Float[Tensor, "B D"]:
+    def posterior(self, features: Float[Tensor, "B F"]) -> PointPosterior:
         """mu(x)."""
-        return self.to_mean(features).float()
-
-    def mean(self, posterior: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
-        """mu(x)."""
-        return posterior
-
-    def sample(self, posterior: Float[Tensor, "B D"], draw: Draw, ids: Int[Tensor, "B"]) -> Float[Tensor, "B D"]:
-        """mu(x), without noise."""
-        return posterior
-
-    def importance_samples(
-        self, posterior: Float[Tensor, "B D"], n_samples: int, *, seed: int, ids: Int[Tensor, "B"]
-    ) -> Float[Tensor, "M B D"]:
-        """mu(x), as often as asked for."""
-        return posterior.expand(n_samples, *posterior.shape)
-
-    def terms(self, posterior: Float[Tensor, "B D"], z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
-        """No divergence terms."""
-        return {}
+        return PointPosterior(self.to_mean(features).float())
 
     def sample_prior(self, n: int, *, seed: int, symbol: int | None = None) -> Float[Tensor, "n D"]:
         """Raise: an autoencoder has no prior.

@@ -2,13 +2,56 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from typing import Any
+
 from jaxtyping import Float
 from torch import Tensor
 
-from svebm_ext.latents.gaussian import AnyGaussian, GaussianLatent
+from svebm_ext.latents.gaussian import GaussianLatent, GaussianPosterior
 from svebm_ext.prior.conditional import sample_prior
 from svebm_ext.prior.network import EnergyMLP
 from svebm_ext.prior.symbols import energy_of, log_symbols_of
+
+
+@dataclass(frozen=True)
+class EnergyPosterior(GaussianPosterior):
+    """q(z|x) against p(z) proportional to exp(F(z)) N(z; 0, I), or against p(z|c) given a context.
+
+    Args:
+        mean, log_variance: of the Gaussian, each [B, D].
+        prior: f, with its present parameters.
+        context: [B, C], where f depends on it.
+    """
+
+    prior: EnergyMLP
+    context: Tensor | None = None
+
+    def logits(self, z: Float[Tensor, "B D"]) -> Float[Tensor, "B K"]:
+        """f(z), or f(z, c)."""
+        return self.prior.logits(z, None if self.context is None else self.prior.context_shift(self.context))
+
+    def terms(self, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
+        """`kl` [B, D] to p0, `energy_positive` [B] = F(z+), `log_symbol` [B, K] = log p(y|z+)."""
+        logits = self.logits(z)
+        terms = self.reference_terms(z)
+        terms["energy_positive"] = energy_of(logits)
+        terms["log_symbol"] = log_symbols_of(logits)
+        return terms
+
+    def reference_terms(self, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
+        """`kl` [B, D] alone: the terms under p0, as long as the energy is not learnt."""
+        return super().terms(z)
+
+    @property
+    def log_categories(self) -> Float[Tensor, "B 1 K"]:
+        """log p(y | z = mu(x)) (Eq. 3): one symbol."""
+        return log_symbols_of(self.logits(self.mean))[:, None]
+
+    def detached(self) -> Any:
+        """The same without gradient of encoder and context."""
+        without = super().detached()
+        return without if self.context is None else replace(without, context=self.context.detach())
 
 
 class EnergyLatent(GaussianLatent):
@@ -42,29 +85,13 @@ class EnergyLatent(GaussianLatent):
         self.n_categories = n_categories
         self.step_size = step_size
 
-    def logits(self, posterior: AnyGaussian, z: Float[Tensor, "B D"]) -> Float[Tensor, "B K"]:
-        """f(z); the posterior tells what else f depends on, which is nothing in this family."""
-        return self.prior.logits(z)
-
-    def terms(self, posterior: AnyGaussian, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
-        """`kl` [B, D] to p0, `energy_positive` [B] = F(z+), `log_symbol` [B, K] = log p(y|z+)."""
-        logits = self.logits(posterior, z)
-        terms = super().terms(posterior, z)
-        terms["energy_positive"] = energy_of(logits)
-        terms["log_symbol"] = log_symbols_of(logits)
-        return terms
-
-    def reference_terms(self, posterior: AnyGaussian, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
-        """`kl` [B, D] alone: the terms under p0, as long as the energy is not learnt."""
-        return super().terms(posterior, z)
+    def posterior(self, features: Float[Tensor, "B F"]) -> EnergyPosterior:
+        """mu(x) and log sigma^2(x), in at least float32."""
+        return EnergyPosterior(*self.moments(features), self.prior)
 
     def log_prior(self, z: Float[Tensor, "*M B D"]) -> Float[Tensor, "*M B"]:
         """F(z) + log N(z; 0, I), without the constant -log Z."""
         return self.prior.energy(z) + super().log_prior(z)
-
-    def log_categories(self, posterior: AnyGaussian) -> Float[Tensor, "B 1 K"]:
-        """log p(y | z = mu(x)) (Eq. 3): one symbol."""
-        return log_symbols_of(self.logits(posterior, posterior.mean))[:, None]
 
     def sample_prior(self, n: int, *, seed: int, symbol: int | None = None) -> Float[Tensor, "n D"]:
         """Langevin samples of p(z), or of p(z|y = symbol) proportional to exp(f_symbol(z)) p0(z).

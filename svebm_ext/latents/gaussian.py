@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -11,27 +12,53 @@ from torch import Tensor, nn
 
 from svebm_ext.densities import diagonal_gaussian_log_density, standard_normal_log_density
 from svebm_ext.errors import ConfigError
-from svebm_ext.latents.base import Latent
+from svebm_ext.latents.base import Latent, Posterior
 from svebm_ext.ops.philox import Stream, philox_normal
 from svebm_ext.randomness import Draw
 
 
-class GaussianPosterior(NamedTuple):
+@dataclass(frozen=True)
+class GaussianPosterior(Posterior):
     """q(z|x) = N(mean, diag exp(log_variance)), each [B, D]."""
 
     mean: Tensor
     log_variance: Tensor
 
+    @property
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and log variance."""
+        return self.mean, self.log_variance
 
-class ConditionalPosterior(NamedTuple):
-    """q(z|x, c) = N(mean, diag exp(log_variance)), each [B, D], and c [B, C], which the prior p(z|c) depends on."""
+    def rsample(self, draw: Draw, ids: Int[Tensor, "B"]) -> Float[Tensor, "B D"]:
+        """mu + sigma e (the reparameterisation)."""
+        noise = draw.normal(ids, self.mean.shape[-1], Stream.POSTERIOR).to(self.mean.dtype)
+        return self.mean + self.deviations * noise
 
-    mean: Tensor
-    log_variance: Tensor
-    context: Tensor
+    def importance_samples(self, n_samples: int, *, seed: int, ids: Int[Tensor, "B"]) -> Float[Tensor, "M B D"]:
+        """mu + sigma e_m."""
+        noise = philox_normal(seed, ids, dim=self.mean.shape[-1], n_steps=n_samples, stream=Stream.EVALUATION)
+        return self.mean + self.deviations * noise
 
+    def terms(self, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
+        """`kl` [B, D]: KL(q(z_d|x) || N(0, 1)) of every dimension, in nats (closed form)."""
+        return {"kl": 0.5 * (self.mean.square() + self.log_variance.exp() - 1.0 - self.log_variance)}
 
-AnyGaussian = GaussianPosterior | ConditionalPosterior
+    def log_prob(self, z: Float[Tensor, "*M B D"]) -> Float[Tensor, "*M B"]:
+        """log N(z; mu, diag sigma^2)."""
+        return diagonal_gaussian_log_density(z, self.mean, self.log_variance)
+
+    def widened(self, scale: float) -> Any:
+        """N(mu, diag (scale sigma)^2)."""
+        return replace(self, log_variance=self.log_variance + 2 * math.log(scale))
+
+    @property
+    def deviations(self) -> Float[Tensor, "B D"]:
+        """sigma(x)."""
+        return torch.exp(0.5 * self.log_variance)
+
+    def detached(self) -> Any:
+        """The same without gradient."""
+        return replace(self, mean=self.mean.detach(), log_variance=self.log_variance.detach())
 
 
 class GaussianLatent(Latent):
@@ -47,40 +74,11 @@ class GaussianLatent(Latent):
 
     def posterior(self, features: Float[Tensor, "B F"]) -> GaussianPosterior:
         """mu(x) and log sigma^2(x), in at least float32."""
-        return GaussianPosterior(wide(self.to_mean(features)), wide(self.to_log_variance(features)))
+        return GaussianPosterior(*self.moments(features))
 
-    def mean(self, posterior: AnyGaussian) -> Float[Tensor, "B D"]:
-        """mu(x)."""
-        return posterior.mean
-
-    def sample(self, posterior: AnyGaussian, draw: Draw, ids: Int[Tensor, "B"]) -> Float[Tensor, "B D"]:
-        """mu + sigma e (the reparameterisation)."""
-        noise = draw.normal(ids, self.latent_dim, Stream.POSTERIOR).to(posterior.mean.dtype)
-        return posterior.mean + self.deviations(posterior) * noise
-
-    def widened(self, posterior: Any, scale: float) -> Any:
-        """N(mu, diag (scale sigma)^2)."""
-        return posterior._replace(log_variance=posterior.log_variance + 2 * math.log(scale))
-
-    def deviations(self, posterior: AnyGaussian) -> Float[Tensor, "B D"]:
-        """sigma(x)."""
-        return torch.exp(0.5 * posterior.log_variance)
-
-    def importance_samples(
-        self, posterior: AnyGaussian, n_samples: int, *, seed: int, ids: Int[Tensor, "B"]
-    ) -> Float[Tensor, "M B D"]:
-        """mu + sigma e_m."""
-        noise = philox_normal(seed, ids, dim=self.latent_dim, n_steps=n_samples, stream=Stream.EVALUATION)
-        return posterior.mean + self.deviations(posterior) * noise
-
-    def terms(self, posterior: AnyGaussian, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
-        """`kl` [B, D]: KL(q(z_d|x) || N(0, 1)) of every dimension, in nats (closed form)."""
-        mean, log_variance = posterior.mean, posterior.log_variance
-        return {"kl": 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)}
-
-    def log_posterior(self, z: Float[Tensor, "*M B D"], posterior: AnyGaussian) -> Float[Tensor, "*M B"]:
-        """log N(z; mu, diag sigma^2)."""
-        return diagonal_gaussian_log_density(z, posterior.mean, posterior.log_variance)
+    def moments(self, features: Float[Tensor, "B F"]) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+        """mu(x) and log sigma^2(x), in at least float32."""
+        return wide(self.to_mean(features)), wide(self.to_log_variance(features))
 
     def log_prior(self, z: Float[Tensor, "*M B D"]) -> Float[Tensor, "*M B"]:
         """log N(z; 0, I)."""

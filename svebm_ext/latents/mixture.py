@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -11,18 +10,11 @@ from torch import Tensor, nn
 
 from svebm_ext.densities import diagonal_gaussian_log_density
 from svebm_ext.errors import ConfigError
-from svebm_ext.latents.base import Latent
+from svebm_ext.latents.base import Latent, Posterior
 from svebm_ext.latents.categorical import uniform_categories
 from svebm_ext.latents.gaussian import GaussianLatent, GaussianPosterior, wide
 from svebm_ext.ops.philox import Stream, philox_normal
 from svebm_ext.randomness import Draw
-
-
-class MixturePosterior(NamedTuple):
-    """q(z|x) q(c|x): a Gaussian [B, D] and log probabilities of the components [B, n, K]."""
-
-    vector: GaussianPosterior
-    log_categories: Tensor
 
 
 class MixturePrior(nn.Module):
@@ -33,6 +25,65 @@ class MixturePrior(nn.Module):
         # Spread out from the start: equal components stay equal, and the mixture would be one Gaussian.
         self.mean = nn.Parameter(torch.randn(n_variables, n_classes, dim))
         self.log_variance = nn.Parameter(torch.zeros(n_variables, n_classes, dim))
+
+
+class MixturePosterior(Posterior):
+    """q(z|x) q(c|x) against a mixture.
+
+    Args:
+        vector: a Gaussian [B, D].
+        log_categories: log probabilities of the components [B, n, K].
+        prior: the components, with their present parameters.
+    """
+
+    def __init__(self, vector: GaussianPosterior, log_categories: Float[Tensor, "B n K"], prior: MixturePrior) -> None:
+        self.vector, self._log_categories, self.prior = vector, log_categories, prior
+        self.mean = vector.mean
+
+    @property
+    def log_categories(self) -> Float[Tensor, "B n K"]:
+        """log q(c|x)."""
+        return self._log_categories
+
+    def rsample(self, draw: Draw, ids: Int[Tensor, "B"]) -> Float[Tensor, "B D"]:
+        """mu + sigma e."""
+        return self.vector.rsample(draw, ids)
+
+    def importance_samples(self, n_samples: int, *, seed: int, ids: Int[Tensor, "B"]) -> Float[Tensor, "M B D"]:
+        """mu + sigma e_m; components are summed out of the prior, so that none is drawn."""
+        return self.vector.importance_samples(n_samples, seed=seed, ids=ids)
+
+    def terms(self, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
+        """`kl` [B, D], `dispersion` [B] and `log_categories` [B, n, K], in nats.
+
+        E_q(c|x) KL(q(z|x) || p(z|c)) is the sum of two parts: `kl`, the divergence to the Gaussian whose natural
+        parameters are the mean of the components' under q(c|x), and `dispersion`, E_q(c) A(eta_c) - A(E_q(c) eta_c)
+        with the convex log partition A: at least 0, it pulls components together (Shi et al. 2020, section 3.2).
+        """
+        weight = self.log_categories.exp()
+        first, second = natural_parameters(self.prior.mean, self.prior.log_variance)
+        mean_first = torch.einsum("bnk,nkd->bnd", weight, first)
+        mean_second = torch.einsum("bnk,nkd->bnd", weight, second)
+        partition = torch.einsum("bnk,nkd->bnd", weight, log_partition(first, second))
+        dispersion = (partition - log_partition(mean_first, mean_second)).sum((-2, -1))
+        variance = -0.5 / mean_second
+        mean, log_variance = (part.view_as(mean_first) for part in self.vector.moments)
+        error = (mean - mean_first * variance).square()
+        kl = 0.5 * ((log_variance.exp() + error) / variance - 1.0 - log_variance + variance.log())
+        return {"kl": kl.flatten(1), "dispersion": dispersion, "log_categories": self.log_categories}
+
+    def log_prob(self, z: Float[Tensor, "*M B D"]) -> Float[Tensor, "*M B"]:
+        """log q(z|x)."""
+        return self.vector.log_prob(z)
+
+    def widened(self, scale: float) -> MixturePosterior:
+        """The vector's standard deviations times `scale`; the discrete part as it is."""
+        return MixturePosterior(self.vector.widened(scale), self.log_categories, self.prior)
+
+    @property
+    def deviations(self) -> Float[Tensor, "B D"]:
+        """sigma(x)."""
+        return self.vector.deviations
 
 
 class MixtureLatent(Latent):
@@ -61,60 +112,10 @@ class MixtureLatent(Latent):
         self.prior = MixturePrior(n_variables, n_classes, latent_dim // n_variables)
 
     def posterior(self, features: Float[Tensor, "B F"]) -> MixturePosterior:
-        """Parameters of both parts."""
+        """Both parts."""
         logits = wide(self.to_logits(features))
-        return MixturePosterior(
-            self.vector.posterior(features), logits.view(-1, self.n_variables, self.n_classes).log_softmax(-1)
-        )
-
-    def mean(self, posterior: MixturePosterior) -> Float[Tensor, "B D"]:
-        """mu(x)."""
-        return posterior.vector.mean
-
-    def sample(self, posterior: MixturePosterior, draw: Draw, ids: Int[Tensor, "B"]) -> Float[Tensor, "B D"]:
-        """mu + sigma e."""
-        return self.vector.sample(posterior.vector, draw, ids)
-
-    def widened(self, posterior: MixturePosterior, scale: float) -> MixturePosterior:
-        """The vector's standard deviations times `scale`; the discrete part as it is."""
-        return posterior._replace(vector=self.vector.widened(posterior.vector, scale))
-
-    def deviations(self, posterior: MixturePosterior) -> Float[Tensor, "B D"]:
-        """sigma(x)."""
-        return self.vector.deviations(posterior.vector)
-
-    def importance_samples(
-        self, posterior: MixturePosterior, n_samples: int, *, seed: int, ids: Int[Tensor, "B"]
-    ) -> Float[Tensor, "M B D"]:
-        """mu + sigma e_m; components are summed out of the prior, so that none is drawn."""
-        return self.vector.importance_samples(posterior.vector, n_samples, seed=seed, ids=ids)
-
-    def terms(self, posterior: MixturePosterior, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
-        """`kl` [B, D], `dispersion` [B] and `log_categories` [B, n, K], in nats.
-
-        E_q(c|x) KL(q(z|x) || p(z|c)) is the sum of two parts: `kl`, the divergence to the Gaussian whose natural
-        parameters are the mean of the components' under q(c|x), and `dispersion`, E_q(c) A(eta_c) - A(E_q(c) eta_c)
-        with the convex log partition A: at least 0, it pulls components together (Shi et al. 2020, section 3.2).
-        """
-        weight = posterior.log_categories.exp()
-        first, second = natural_parameters(self.prior.mean, self.prior.log_variance)
-        mean_first = torch.einsum("bnk,nkd->bnd", weight, first)
-        mean_second = torch.einsum("bnk,nkd->bnd", weight, second)
-        partition = torch.einsum("bnk,nkd->bnd", weight, log_partition(first, second))
-        dispersion = (partition - log_partition(mean_first, mean_second)).sum((-2, -1))
-        variance = -0.5 / mean_second
-        mean, log_variance = (part.view_as(mean_first) for part in posterior.vector)
-        error = (mean - mean_first * variance).square()
-        kl = 0.5 * ((log_variance.exp() + error) / variance - 1.0 - log_variance + variance.log())
-        return {"kl": kl.flatten(1), "dispersion": dispersion, "log_categories": posterior.log_categories}
-
-    def log_categories(self, posterior: MixturePosterior) -> Float[Tensor, "B n K"]:
-        """log q(c|x)."""
-        return posterior.log_categories
-
-    def log_posterior(self, z: Float[Tensor, "*M B D"], posterior: MixturePosterior) -> Float[Tensor, "*M B"]:
-        """log q(z|x)."""
-        return self.vector.log_posterior(z, posterior.vector)
+        log_categories = logits.view(-1, self.n_variables, self.n_classes).log_softmax(-1)
+        return MixturePosterior(self.vector.posterior(features), log_categories, self.prior)
 
     def log_prior(self, z: Float[Tensor, "*M B D"]) -> Float[Tensor, "*M B"]:
         """log of the product of mixtures, components summed out."""

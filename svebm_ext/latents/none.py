@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from svebm_ext.errors import ConfigError
-from svebm_ext.latents.base import Latent
+from svebm_ext.latents.base import Latent, Posterior
 from svebm_ext.randomness import Draw
+
+
+@dataclass(frozen=True)
+class EmptyPosterior(Posterior):
+    """The empty vector of each example, `mean` [B, 0], with probability 1."""
+
+    mean: Tensor
+
+    def rsample(self, draw: Draw, ids: Int[Tensor, "B"]) -> Float[Tensor, "B 0"]:
+        """The empty vector."""
+        return self.mean
+
+    def importance_samples(self, n_samples: int, *, seed: int, ids: Int[Tensor, "B"]) -> Float[Tensor, "1 B 0"]:
+        """One empty vector per example, however many are asked for: the likelihood is exact with it."""
+        return self.mean[None]
+
+    def terms(self, z: Float[Tensor, "B 0"]) -> dict[str, Tensor]:
+        """No divergence terms."""
+        return {}
+
+    def log_prob(self, z: Float[Tensor, "*M B 0"]) -> Float[Tensor, "*M B"]:
+        """log 1."""
+        return z.sum(-1)
 
 
 class NoLatent(Latent):
@@ -22,31 +47,9 @@ class NoLatent(Latent):
         super().__init__()
         self.register_buffer("_place", torch.empty(0), persistent=False)  # knows the device, as parameters would
 
-    def posterior(self, features: Float[Tensor, "B 0"]) -> Float[Tensor, "B 0"]:
+    def posterior(self, features: Float[Tensor, "B 0"]) -> EmptyPosterior:
         """Nothing, once per example."""
-        return features
-
-    def mean(self, posterior: Float[Tensor, "B 0"]) -> Float[Tensor, "B 0"]:
-        """The empty vector."""
-        return posterior
-
-    def sample(self, posterior: Float[Tensor, "B 0"], draw: Draw, ids: Int[Tensor, "B"]) -> Float[Tensor, "B 0"]:
-        """The empty vector."""
-        return posterior
-
-    def importance_samples(
-        self, posterior: Float[Tensor, "B 0"], n_samples: int, *, seed: int, ids: Int[Tensor, "B"]
-    ) -> Float[Tensor, "1 B 0"]:
-        """One empty vector per example, however many are asked for: the likelihood is exact with it."""
-        return posterior[None]
-
-    def terms(self, posterior: Float[Tensor, "B 0"], z: Float[Tensor, "B 0"]) -> dict[str, Tensor]:
-        """No divergence terms."""
-        return {}
-
-    def log_posterior(self, z: Float[Tensor, "*M B 0"], posterior: Float[Tensor, "B 0"]) -> Float[Tensor, "*M B"]:
-        """log 1."""
-        return z.sum(-1)
+        return EmptyPosterior(features)
 
     def log_prior(self, z: Float[Tensor, "*M B 0"]) -> Float[Tensor, "*M B"]:
         """log 1."""

@@ -2,24 +2,67 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import functools
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from svebm_ext.errors import ConfigError
-from svebm_ext.latents.base import Latent
-from svebm_ext.latents.categorical import CategoricalLatent
+from svebm_ext.latents.base import Latent, Posterior
+from svebm_ext.latents.categorical import CategoricalLatent, CategoricalPosterior
 from svebm_ext.latents.gaussian import GaussianLatent, GaussianPosterior
 from svebm_ext.randomness import Draw
 
 
-class SemiPosterior(NamedTuple):
-    """q(z|x) q(c|x): a Gaussian [B, D_z] and log probabilities [B, n, K]."""
+class SemiPosterior(Posterior):
+    """q(z|x) q(c|x).
 
-    vector: GaussianPosterior
-    log_categories: Tensor
+    Args:
+        vector: a Gaussian [B, D_z].
+        code: discrete variables.
+    """
+
+    def __init__(self, vector: GaussianPosterior, code: CategoricalPosterior) -> None:
+        self.vector, self.code = vector, code
+
+    @property
+    def log_categories(self) -> Float[Tensor, "B n K"]:
+        """log q(c|x)."""
+        return self.code.log_categories
+
+    @functools.cached_property
+    def mean(self) -> Float[Tensor, "B D"]:  # type: ignore[override]
+        """Mean of the vector and mode of the codes."""
+        return torch.cat((self.vector.mean, self.code.mean), dim=-1)
+
+    def rsample(self, draw: Draw, ids: Int[Tensor, "B"]) -> Float[Tensor, "B D"]:
+        """A sample of each part."""
+        return torch.cat((self.vector.rsample(draw, ids), self.code.rsample(draw, ids)), dim=-1)
+
+    def importance_samples(self, n_samples: int, *, seed: int, ids: Int[Tensor, "B"]) -> Float[Tensor, "M B D"]:
+        """Exact samples of each part."""
+        parts = (part.importance_samples(n_samples, seed=seed, ids=ids) for part in (self.vector, self.code))
+        return torch.cat(tuple(parts), dim=-1)
+
+    def terms(self, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
+        """`kl` [B, D_z] of the vector and `log_categories` [B, n, K]."""
+        return self.vector.terms(z) | self.code.terms(z)
+
+    def log_prob(self, z: Float[Tensor, "*M B D"]) -> Float[Tensor, "*M B"]:
+        """log q(z|x) + log q(c|x)."""
+        vector_dim = self.vector.mean.shape[-1]
+        return self.vector.log_prob(z[..., :vector_dim]) + self.code.log_prob(z[..., vector_dim:])
+
+    def widened(self, scale: float) -> SemiPosterior:
+        """The vector's standard deviations times `scale`; the discrete part as it is."""
+        return SemiPosterior(self.vector.widened(scale), self.code)
+
+    @property
+    def deviations(self) -> Float[Tensor, "B D"]:
+        """sigma(x) of the vector, and 0 for each code."""
+        codes = self.log_categories.flatten(1)
+        return torch.cat((self.vector.deviations, torch.zeros_like(codes)), dim=-1)
 
 
 class SemiLatent(Latent):
@@ -42,55 +85,8 @@ class SemiLatent(Latent):
         self.latent_dim = vector_dim + self.code.latent_dim
 
     def posterior(self, features: Float[Tensor, "B F"]) -> SemiPosterior:
-        """Parameters of both parts."""
+        """Both parts."""
         return SemiPosterior(self.vector.posterior(features), self.code.posterior(features))
-
-    def mean(self, posterior: SemiPosterior) -> Float[Tensor, "B D"]:
-        """Mean of the vector and mode of the codes."""
-        return torch.cat((self.vector.mean(posterior.vector), self.code.mean(posterior.log_categories)), dim=-1)
-
-    def sample(self, posterior: SemiPosterior, draw: Draw, ids: Int[Tensor, "B"]) -> Float[Tensor, "B D"]:
-        """A sample of each part."""
-        return torch.cat(
-            (self.vector.sample(posterior.vector, draw, ids), self.code.sample(posterior.log_categories, draw, ids)),
-            dim=-1,
-        )
-
-    def widened(self, posterior: SemiPosterior, scale: float) -> SemiPosterior:
-        """The vector's standard deviations times `scale`; the discrete part as it is."""
-        return posterior._replace(vector=self.vector.widened(posterior.vector, scale))
-
-    def deviations(self, posterior: SemiPosterior) -> Float[Tensor, "B D"]:
-        """sigma(x) of the vector, and 0 for each code."""
-        codes = posterior.log_categories.flatten(1)
-        return torch.cat((self.vector.deviations(posterior.vector), torch.zeros_like(codes)), dim=-1)
-
-    def importance_samples(
-        self, posterior: SemiPosterior, n_samples: int, *, seed: int, ids: Int[Tensor, "B"]
-    ) -> Float[Tensor, "M B D"]:
-        """Exact samples of each part."""
-        return torch.cat(
-            (
-                self.vector.importance_samples(posterior.vector, n_samples, seed=seed, ids=ids),
-                self.code.importance_samples(posterior.log_categories, n_samples, seed=seed, ids=ids),
-            ),
-            dim=-1,
-        )
-
-    def terms(self, posterior: SemiPosterior, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
-        """`kl` [B, D_z] of the vector and `log_categories` [B, n, K]."""
-        return self.vector.terms(posterior.vector, z) | self.code.terms(posterior.log_categories, z)
-
-    def log_categories(self, posterior: SemiPosterior) -> Float[Tensor, "B n K"]:
-        """log q(c|x)."""
-        return posterior.log_categories
-
-    def log_posterior(self, z: Float[Tensor, "*M B D"], posterior: SemiPosterior) -> Float[Tensor, "*M B"]:
-        """log q(z|x) + log q(c|x)."""
-        vector, code = self._parts(z)
-        return self.vector.log_posterior(vector, posterior.vector) + self.code.log_posterior(
-            code, posterior.log_categories
-        )
 
     def log_prior(self, z: Float[Tensor, "*M B D"]) -> Float[Tensor, "*M B"]:
         """log N(z; 0, I) - n log K."""

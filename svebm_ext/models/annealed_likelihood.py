@@ -157,11 +157,10 @@ class _Chains:
         first_id: int = 0,
     ) -> None:
         self.networks, self.batch, self.seed = networks, batch, seed
-        family = networks.latent
-        self.posterior = family.widened(family.posterior(networks.encoder(batch)), proposal_scale)
-        self.scale = family.deviations(self.posterior)
+        self.posterior = networks.posterior(batch).widened(proposal_scale)
+        self.scale = self.posterior.deviations
         examples = first_id + batch.indices
-        self.z = family.importance_samples(self.posterior, n_chains, seed=seed, ids=examples)
+        self.z = self.posterior.importance_samples(n_chains, seed=seed, ids=examples)
         numbers = torch.arange(n_chains, device=examples.device)[:, None]
         self.ids = (examples * n_chains + numbers).flatten()
         self.log_weights = torch.zeros(self.z.shape[:2], dtype=torch.float64, device=self.z.device)
@@ -198,10 +197,10 @@ class _Chains:
     def _densities(self, z: Float[Tensor, "M B D"]) -> tuple[Tensor, ...]:
         """log p(x, z) + log Z, log q(z|x) [M, B] and their gradients [M, B, D]."""
         z = z.detach().requires_grad_()
-        family = self.networks.latent
-        log_joint = log_likelihoods(self.networks, self.batch, z).double() + family.log_prior(z).double()
+        log_prior = self.networks.latent.log_prior(z)
+        log_joint = log_likelihoods(self.networks, self.batch, z).double() + log_prior.double()
         (joint_gradient,) = torch.autograd.grad(log_joint.sum(), z)
-        log_start = family.log_posterior(z, self.posterior).double()
+        log_start = self.posterior.log_prob(z).double()
         (start_gradient,) = torch.autograd.grad(log_start.sum(), z)
         return log_joint.detach(), log_start.detach(), joint_gradient, start_gradient
 

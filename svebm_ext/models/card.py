@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from svebm_ext import __version__
-from svebm_ext.config import asked_iterations
+from svebm_ext.config import Config, asked_iterations
 from svebm_ext.measures.documentation import METRIC_DOCUMENTATION
 from svebm_ext.terminal import printable
-
-if TYPE_CHECKING:
-    from svebm_ext.models.svebm import SVEBM
 
 #: Labels of symbols that the card names; a model of more has them in config.json.
 SHOWN_LABELS = 50
 
 
-def model_card(model: SVEBM, document: Mapping[str, Any] | None) -> str:
+def model_card(
+    config: Config, n_words: int, n_parameters: int, label_names: Sequence[str], document: Mapping[str, Any] | None
+) -> str:
     """Content of MODEL_CARD.md.
 
     Args:
-        model: trained.
+        config: of the model.
+        n_words: of its vocabulary.
+        n_parameters: of its networks.
+        label_names: classes of a model that learnt from labels.
         document: content of metrics.json; None where nothing was measured.
     """
-    config = model.config
     symbols = f", {config.model.n_categories} symbols" if config.model.latent == "energy" else ""
     lines = [
         f"# {config.preset}",
@@ -33,14 +34,14 @@ def model_card(model: SVEBM, document: Mapping[str, Any] | None) -> str:
         f"svebm_ext {__version__}.",
         "",
         f"Latent family `{config.model.latent}`: z of {config.model.latent_dim} numbers{symbols}. "
-        f"{len(model.vocabulary):,} words, {sum(p.numel() for p in model.parameters()):,} parameters.",
+        f"{n_words:,} words, {n_parameters:,} parameters.",
         f"Trained on `{config.data.corpus}` for {asked_iterations(config)} of {config.training.batch_size}, seed "
         f"{config.seed}. It knows what these texts say, with their errors and their bias, and nothing else.",
         "",
     ]
-    if model.label_names:
-        names = ", ".join(model.label_names[:SHOWN_LABELS])
-        more = len(model.label_names) - SHOWN_LABELS
+    if label_names:
+        names = ", ".join(label_names[:SHOWN_LABELS])
+        more = len(label_names) - SHOWN_LABELS
         lines += [f"Classes: {names}{f' and {more} more' if more > 0 else ''}.", ""]
     lines += [
         "```python",

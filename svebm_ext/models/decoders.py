@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from svebm_ext.data.batching import SentenceBatch
 from svebm_ext.data.synthetic import PointBatch
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.models.encoders import RECURRENT, perceptron, run_recurrent
+from svebm_ext.models.tied_embedding import tied_embedding
 from svebm_ext.ops.arguments import is_transformed
 from svebm_ext.ops.backend import resolve
 from svebm_ext.ops.checksum import checksum
@@ -25,38 +25,6 @@ from svebm_ext.ops.gru_decode.reference import draw
 from svebm_ext.ops.philox import Stream, philox_uniform
 from svebm_ext.ops.token_loss import token_loss
 from svebm_ext.randomness import TOKENS_PER_ROW, Draw
-
-
-class _TiedEmbedding(torch.autograd.Function):
-    """Rows of an embedding, and the whole of it as the softmax's weight.
-
-    As one operation it meets both gradients together, and adds that of the rows to that of the weight where it is:
-    autograd would make another whole matrix for the sum.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
-        ctx.shape, ctx.recorded = weight.shape, False
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(words)
-        return weight[words], weight.view_as(weight)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, None]:
-        (words,) = ctx.saved_tensors
-        rows, weight = gradients
-        if rows is None:
-            return weight, None
-        if torch.is_grad_enabled() or ctx.recorded:  # the gradients belong to a graph of their own
-            ctx.recorded = True
-            whole = rows.new_zeros(ctx.shape) if weight is None else weight
-            return whole.index_add(0, words, rows), None
-        if weight is not None:
-            return weight.index_add_(0, words, rows), None
-        sparse = torch.sparse_coo_tensor(
-            words[None], rows, ctx.shape, dtype=rows.dtype, device=rows.device, check_invariants=False
-        )
-        return sparse, None
 
 
 class RecurrentDecoder(nn.Module):
@@ -108,23 +76,25 @@ class RecurrentDecoder(nn.Module):
             return (z.new_zeros(z.shape[0], self._hidden),) * self._n_states
         return self.initial(z).chunk(self._n_states, dim=-1)
 
+    def inputs(self, batch: SentenceBatch, draw: Draw | None = None) -> Int[Tensor, "n"]:
+        """Word before every real token, in packed order; some unknown where a draw is given (word dropout)."""
+        if draw is None or self.word_dropout == 0.0:
+            return batch.inputs
+        drop = draw.uniform(_token_ids(batch), 1, Stream.WORD)[:, 0] < self.word_dropout
+        return torch.where(drop & (batch.positions > 0), Vocabulary.UNKNOWN, batch.inputs)
+
     def hidden_states(
         self,
         batch: SentenceBatch,
         z: Float[Tensor, "B D"],
+        embedded: Float[Tensor, "n E"],
         draw: Draw | None = None,
-        embed: Callable[[Tensor], Tensor] | None = None,
     ) -> Float[Tensor, "n H"]:
-        """Hidden state at every real token, in packed order; dropout only where a draw is given.
+        """Hidden state at every real token, in packed order, from the embeddings of `inputs`.
 
-        `embed` takes the place of the embedding.
+        Dropout is applied only where a draw is given.
         """
-        words = batch.inputs
-        ids = batch.indices[batch.rows] * TOKENS_PER_ROW + batch.positions
-        if draw is not None and self.word_dropout > 0.0:
-            drop = draw.uniform(ids, 1, Stream.WORD)[:, 0] < self.word_dropout
-            words = torch.where(drop & (batch.positions > 0), Vocabulary.UNKNOWN, words)
-        embedded = self.embedding(words) if embed is None else embed(words)
+        ids = _token_ids(batch)
         if draw is not None:
             embedded = draw.dropout(embedded, self.embedding_dropout, ids, stream=Stream.DROPOUT)
         inputs = torch.cat((embedded, z[batch.rows].to(embedded.dtype)), dim=-1)
@@ -136,19 +106,14 @@ class RecurrentDecoder(nn.Module):
 
     def token_nll(self, batch: SentenceBatch, z: Float[Tensor, "B D"], draw: Draw | None = None) -> Float[Tensor, "n"]:
         """-log p(x_t | x_<t, z) in nats of every real token, in packed order."""
-        weight, bias = (self.embedding.weight, None) if self.output is None else (self.output.weight, self.output.bias)
-        tied = self.output is None and self.embedding.sparse and torch.is_grad_enabled() and weight.requires_grad
-        if tied and not is_transformed():
-            shared: list[Tensor] = []
-
-            def embed(words: Tensor) -> Tensor:
-                rows, whole = _TiedEmbedding.apply(self.embedding.weight, words)
-                shared.append(whole)
-                return rows
-
-            hidden, weight = self.hidden_states(batch, z, draw, embed), shared[0]
+        words, table = self.inputs(batch, draw), self.embedding.weight
+        together = self.output is None and self.embedding.sparse and torch.is_grad_enabled() and table.requires_grad
+        if together and not is_transformed():
+            embedded, table = tied_embedding(table, words)
         else:
-            hidden = self.hidden_states(batch, z, draw)
+            embedded = self.embedding(words)
+        hidden = self.hidden_states(batch, z, embedded, draw)
+        weight, bias = (table, None) if self.output is None else (self.output.weight, self.output.bias)
         # the loss is a mean over sentences: with that as the expected gradient, backward has nothing left to do
         return token_loss(hidden, weight, batch.targets, bias, token_weight=1.0 / max(1, batch.n_sentences))
 
@@ -275,6 +240,11 @@ class RecurrentDecoder(nn.Module):
         if self.cell == "gru":
             return (torch.gru_cell(inputs, state[0], *weights),)
         return torch.lstm_cell(inputs, state, *weights)
+
+
+def _token_ids(batch: SentenceBatch) -> Int[Tensor, "n"]:
+    """Addresses of the random numbers of every real token."""
+    return batch.indices[batch.rows] * TOKENS_PER_ROW + batch.positions
 
 
 class PointDecoder(nn.Module):

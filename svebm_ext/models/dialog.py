@@ -13,12 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from svebm_ext.config import ModelConfig
 from svebm_ext.data.dialogs import DialogBatch
 from svebm_ext.latents.base import Latent
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
-from svebm_ext.models.encoders import RECURRENT, NoEncoder, RecurrentEncoder, run_recurrent
-from svebm_ext.models.latent_variable import Forward, LatentVariableModel, build_decoder, build_latent
+from svebm_ext.models.encoders import RECURRENT, RecurrentEncoder, run_recurrent
+from svebm_ext.models.latent_variable import Forward, LatentVariableModel
 from svebm_ext.randomness import Draw
 
 
@@ -99,7 +98,7 @@ class DialogModel(LatentVariableModel):
         masks = draw if dropout else None
         features = self.encoder(batch, masks)
         posterior = self.latent.posterior(features)
-        z = self.latent.sample(posterior, draw, batch.indices)
+        z = posterior.rsample(draw, batch.indices)
         context = features[:, features.shape[1] - self.context_map.in_features :]
         return Forward(self.decoder.nll(batch, self.decoder_input(z, context), masks), posterior, z)
 
@@ -122,21 +121,3 @@ class DialogModel(LatentVariableModel):
         if symbol is None:
             return self.latent.sample_reference(batch.n_sentences, seed=seed)
         return super().sample_prior(batch, seed=seed, symbol=symbol)
-
-
-def build_dialogs(
-    config: ModelConfig,
-    response: RecurrentEncoder | NoEncoder,
-    vocabulary_size: int,
-    step_size: float,
-    *,
-    bag_of_words: bool = False,
-) -> DialogModel:
-    """Freshly built networks of dialogs around an encoder of responses; arguments as in `build_networks`."""
-    context = ContextEncoder(vocabulary_size, config.context_hidden, config.context_dim, config.cell)
-    encoder = DialogEncoder(response, context, response.feature_dim, config.context_dim)
-    latent = build_latent(config, encoder.feature_dim, step_size)
-    decoder = build_decoder(config, vocabulary_size, latent.latent_dim + config.context_map)
-    context_map = nn.Linear(config.context_dim, config.context_map)
-    bag = nn.Linear(latent.latent_dim, vocabulary_size) if bag_of_words else None
-    return DialogModel(encoder, latent, decoder, context_map, bag)

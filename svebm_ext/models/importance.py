@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -33,22 +32,6 @@ class ImportanceSamples(NamedTuple):
         return self.log_likelihood + self.log_prior - self.log_posterior
 
 
-def repeat_batch(batch: SentenceBatch, n: int) -> SentenceBatch:
-    """Batch with every row n times in a row: row r of the batch becomes rows r n .. r n + n - 1."""
-    rows = batch.rows.repeat_interleave(n) * n + torch.arange(n, device=batch.rows.device).repeat(batch.rows.numel())
-    return replace(
-        batch,
-        inputs=batch.inputs.repeat_interleave(n),
-        targets=batch.targets.repeat_interleave(n),
-        batch_sizes=batch.batch_sizes * n,
-        rows=rows,
-        positions=batch.positions.repeat_interleave(n),
-        lengths=batch.lengths.repeat_interleave(n),
-        indices=batch.indices.repeat_interleave(n),
-        labels=batch.labels.repeat_interleave(n),
-    )
-
-
 @torch.no_grad()
 def importance_samples(
     networks: LatentVariableModel,
@@ -76,22 +59,18 @@ def importance_samples(
         raise ConfigError(
             f"proposal_scale: {proposal_scale} for a family without a Gaussian vector, which only takes 1"
         )
-    posterior = latent.widened(latent.posterior(networks.encoder(batch)), proposal_scale)
-    z = latent.importance_samples(posterior, n_samples, seed=seed, ids=batch.indices)
+    posterior = networks.posterior(batch).widened(proposal_scale)
+    z = posterior.importance_samples(n_samples, seed=seed, ids=batch.indices)
     log_likelihood = log_likelihoods(networks, batch, z)
-    return ImportanceSamples(log_likelihood, latent.log_prior(z), latent.log_posterior(z, posterior), z)
+    return ImportanceSamples(log_likelihood, latent.log_prior(z), posterior.log_prob(z), z)
 
 
 def log_likelihoods(
     networks: LatentVariableModel, batch: SentenceBatch | DocumentBatch | PointBatch, z: Float[Tensor, "M B D"]
 ) -> Float[Tensor, "M B"]:
     """log p(x|z) of M vectors for each example, in nats, some tokens at a time."""
-    if isinstance(batch, PointBatch):
-        return torch.stack([-networks.nll(batch, part) for part in z])
-    chunk = max(1, TOKEN_BUDGET // max(1, batch.n_tokens))
-    repeat = (lambda m: batch.repeat(m)) if isinstance(batch, DocumentBatch) else (lambda m: repeat_batch(batch, m))
     parts = []
-    for part in z.split(chunk):
+    for part in z.split(batch.copies_within(TOKEN_BUDGET)):
         m, B, D = part.shape
-        parts.append(-networks.nll(repeat(m), part.transpose(0, 1).reshape(B * m, D)).view(B, m).T)
+        parts.append(-networks.nll(batch.repeat(m), part.transpose(0, 1).reshape(B * m, D)).view(B, m).T)
     return torch.cat(parts)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from svebm_ext import __version__
-from svebm_ext.config import Config, from_dict, validate, validate_built
+from svebm_ext.config import Config, from_dict, to_dict, validate, validate_built
 from svebm_ext.data.vocabulary import Vocabulary
-from svebm_ext.data.writing import load_writing, save_writing
+from svebm_ext.data.writing import Writing, load_writing, save_writing
 from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.files import read_json, write_json, write_whole
-from svebm_ext.models.card import model_card
-from svebm_ext.models.tensor_files import Kind, kind_of, load_parameters, read_tensors, write_tensors
-
-if TYPE_CHECKING:
-    from svebm_ext.models.svebm import SVEBM
+from svebm_ext.models.networks import networks_of
+from svebm_ext.models.tensor_files import Form, form_of, read_tensors, write_tensors
 
 CONFIG, WEIGHTS, VOCABULARY, METRICS, CARD = (
     "config.json", "model.safetensors", "vocab.json", "metrics.json", "MODEL_CARD.md",
@@ -26,22 +25,58 @@ CONFIG, WEIGHTS, VOCABULARY, METRICS, CARD = (
 TEXTS = "texts_sha256"
 
 
-def save_folder(folder: Path, model: SVEBM, metrics: dict[str, Any] | None = None) -> None:
-    """Write a model folder; every file atomically, the weights last."""
+@dataclass(frozen=True)
+class FolderContent:
+    """What a model folder holds.
+
+    Attributes:
+        config: checked, no size left open.
+        vocabulary: words of the model.
+        label_names: names of the symbols, where the model learnt from labels.
+        writing: how words are written, or subwords.
+        texts_sha256: hash of the texts of one's own that the model was trained on.
+        tensors: of the networks, by name.
+    """
+
+    config: Config
+    vocabulary: Vocabulary
+    label_names: list[str]
+    writing: Writing | None
+    texts_sha256: str | None
+    tensors: dict[str, Tensor]
+
+    def description(self) -> dict[str, Any]:
+        """What config.json holds: the configuration and the names of the symbols."""
+        content = {"format": 1, "config": to_dict(self.config), "label_names": self.label_names}
+        return content if self.texts_sha256 is None else content | {TEXTS: self.texts_sha256}
+
+
+def write_folder(folder: Path, content: FolderContent, card: str, metrics: dict[str, Any] | None = None) -> None:
+    """Write a model folder; every file atomically, the weights last.
+
+    Args:
+        folder: made where it is missing.
+        content: of the model.
+        card: MODEL_CARD.md.
+        metrics: content of metrics.json, which is left as it is without them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / CONFIG, model.description())
-    model.vocabulary.save(folder / VOCABULARY)
-    save_writing(model.writing, folder)
+    write_json(folder / CONFIG, content.description())
+    content.vocabulary.save(folder / VOCABULARY)
+    save_writing(content.writing, folder)
     if metrics is not None:
         write_json(folder / METRICS, metrics)
-    write_whole(folder / CARD, model_card(model, metrics))
-    write_tensors(folder / WEIGHTS, model.networks.state_dict(), {"format": "pt", "svebm_ext": __version__})
+    write_whole(folder / CARD, card)
+    write_tensors(folder / WEIGHTS, content.tensors, {"format": "pt", "svebm_ext": __version__})
 
 
-def load_folder(folder: Path, cls: type[SVEBM]) -> SVEBM:
-    """Model of a folder; see `SVEBM.from_pretrained`.
+def read_folder(folder: Path) -> FolderContent:
+    """Content of a model folder.
 
     A configuration is compared with what is in the file of the weights before anything is built as large as it asks.
+
+    Raises:
+        ModelFolderError: missing or damaged file, wrong shapes, unknown keys, vocabulary of another size.
     """
     if not folder.is_dir():
         raise ModelFolderError(f"{folder}: no such folder; expected a model folder with {CONFIG}, {WEIGHTS}, ...")
@@ -50,12 +85,8 @@ def load_folder(folder: Path, cls: type[SVEBM]) -> SVEBM:
     vocabulary = Vocabulary.load(folder / VOCABULARY)
     expected = expected_tensors(config, len(vocabulary), folder)
     tensors, _ = read_tensors(folder / WEIGHTS, expected)
-    with torch.device("cpu"):  # where the tensors are, whatever torch's default device is
-        model = cls(config, vocabulary, names, load_writing(folder, config.data, vocabulary))
-    model.texts_sha256 = description.get(TEXTS)
-    model.networks.float()  # what torch's default type is does not matter to what a folder holds
-    load_parameters(model.networks, tensors, str(folder / WEIGHTS))
-    return model.eval()
+    writing = load_writing(folder, config.data, vocabulary)
+    return FolderContent(config, vocabulary, names, writing, description.get(TEXTS), tensors)
 
 
 def read_description(folder: Path) -> tuple[Config, dict[str, Any]]:
@@ -95,22 +126,18 @@ def label_names(description: dict[str, Any], config: Config, folder: Path) -> li
     return names
 
 
-def expected_tensors(config: Config, n_words: int, folder: Path) -> dict[str, Kind]:
+def expected_tensors(config: Config, n_words: int, folder: Path) -> dict[str, Form]:
     """What the weights of a configuration are, found without taking their memory.
 
     Raises:
         ModelFolderError: no network can be built from it.
     """
-    from svebm_ext.models.latent_variable import build_networks
-
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)  # what a folder holds, whatever torch's default type is
     try:
         with torch.device("meta"):
-            networks = build_networks(
-                config.model, n_words, config.chains.step_size, bag_of_words=config.objective.bag_of_words > 0
-            )
-        return {name: kind_of(tensor) for name, tensor in networks.state_dict().items()}
+            networks = networks_of(config, n_words)
+        return {name: form_of(tensor) for name, tensor in networks.state_dict().items()}
     except (ValueError, RuntimeError, OverflowError, TypeError) as error:
         raise ModelFolderError(f"{folder / CONFIG}: no networks can be built from it ({error!s:.200})") from error
     finally:

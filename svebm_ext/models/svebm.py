@@ -10,23 +10,26 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from svebm_ext.config import Config, is_bag_of_words, to_dict
-from svebm_ext.data.batching import EncodedSplit, SentenceBatch, collate
+from svebm_ext.config import Config
+from svebm_ext.data.batching import SentenceBatch
 from svebm_ext.data.corpus import Split
-from svebm_ext.data.dialogs import sentence_encoder
-from svebm_ext.data.documents import DocumentBatch, DocumentSplit, collate_documents
+from svebm_ext.data.documents import DocumentBatch
 from svebm_ext.data.subwords import Subwords
 from svebm_ext.data.texts import Texts, checked_texts
-from svebm_ext.data.tokenize import tokenize
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.data.writing import Writing
 from svebm_ext.errors import ConfigError, DataError
+from svebm_ext.kinds import kind_of
 from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.models.card import model_card
 from svebm_ext.models.consensus import consensus
 from svebm_ext.models.importance import importance_samples
-from svebm_ext.models.latent_variable import LatentVariableModel, build_networks
+from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.likelihood import importance_weighted_log_likelihood
+from svebm_ext.models.networks import networks_of
 from svebm_ext.models.of_symbol import words_of_symbol
+from svebm_ext.models.pretrained import WEIGHTS, FolderContent, read_folder, write_folder
+from svebm_ext.models.tensor_files import load_parameters
 from svebm_ext.ops.arguments import Arguments, shown
 
 CALLS = Arguments("model")
@@ -74,9 +77,9 @@ class SVEBM(nn.Module):
         self.writing = writing
         #: Hash of the texts of one's own that it was trained on, by which a file that is not the run's is noticed.
         self.texts_sha256: str | None = None
-        self.networks: LatentVariableModel = build_networks(
-            config.model, len(vocabulary), config.chains.step_size, bag_of_words=config.objective.bag_of_words > 0
-        )
+        #: What its examples are, chosen once.
+        self.kind = kind_of(config.model).of_texts()
+        self.networks: LatentVariableModel = networks_of(config, len(vocabulary))
 
     @property
     def device(self) -> torch.device:
@@ -111,30 +114,18 @@ class SVEBM(nn.Module):
         Raises:
             DataError: something that is no text, or a text without a word; the message names its place.
         """
-        self._refuse_dialogs()
+        self.kind.check_texts()
         _ = self.dtype  # refused here, not by an op within
-        data = self.config.data
         sentences = [self._words(text) for text in checked_texts(texts)]
         for number, sentence in enumerate(sentences):
             if not sentence:
                 raise DataError(f"text {number}: empty, expected at least one word")
         order = torch.arange(len(sentences), dtype=torch.int64, device="cpu").split(BATCH)
-        if is_bag_of_words(self.config.model):
-            bags = DocumentSplit.from_split(Split(sentences), self.vocabulary)
-            return [collate_documents(bags, indices).to(self.device) for indices in order]
-        split = EncodedSplit.from_split(Split(sentences), self.vocabulary, data.max_tokens)
-        return [collate(split, indices).to(self.device) for indices in order]
+        split: Any = self.kind.encode(Split(sentences), self.vocabulary, self.config)
+        return [split.collate(indices).to(self.device) for indices in order]
 
     def _words(self, text: str | Sequence[str]) -> list[str]:
-        data = self.config.data
-        if not isinstance(text, str):
-            return list(text)
-        if isinstance(self.writing, Subwords):
-            return self.writing.words(text)
-        if data.tokenization == "bpe":
-            raise ConfigError("data.tokenization: bpe given, but the model has no subwords; expected that of its run")
-        lowercase = data.lowercase and data.corpus != "smd"  # read in its own case
-        return tokenize(text, data.tokenization, lowercase)
+        return self.kind.words(text, self.config.data, self.writing)
 
     def n_without_known_word(self, texts: Texts) -> int:
         """How many of the texts have no word of the vocabulary: nothing can be told of them.
@@ -145,10 +136,6 @@ class SVEBM(nn.Module):
         unknown = self.vocabulary.UNKNOWN
         words = (self._words(text) for text in checked_texts(texts))
         return sum(all(i == unknown for i in self.vocabulary.encode(sentence)) for sentence in words)
-
-    def _refuse_dialogs(self) -> None:
-        if self.config.model.kind == "dialogs":
-            raise ConfigError("texts: this model answers turns of a dialog; use SVEBM.respond(contexts)")
 
     def to_text(self, ids: Sequence[int]) -> str:
         """Text of the ids, written as the training text is."""
@@ -238,7 +225,7 @@ class SVEBM(nn.Module):
         Raises:
             ConfigError: a symbol or option out of range, or a model without symbols or prior.
         """
-        self._refuse_dialogs()
+        self.kind.check_texts()
         _ = self.dtype
         n, seed = CALLS.integer("n", n), CALLS.integer("seed", seed, 0, (1 << 64) - 1)
         symbol = None if symbol is None else CALLS.integer("symbol", symbol)
@@ -276,8 +263,7 @@ class SVEBM(nn.Module):
             ConfigError: a symbol or option out of range, or a model that was not trained on dialogs.
             DataError: a context that is one turn in place of a list.
         """
-        if self.config.model.kind != "dialogs":
-            raise ConfigError("respond: this model was not trained on dialogs; use generate")
+        self.kind.check_responses()
         turns: list[list[str]] = []
         dialogs: list[int] = []
         asked = []
@@ -289,9 +275,7 @@ class SVEBM(nn.Module):
             asked.append(len(turns) - 1)
         if not asked:
             return []
-        split = sentence_encoder(self.config.model)(
-            Split(turns, dialogs=dialogs), self.vocabulary, self.config.data.max_tokens
-        )
+        split: Any = self.kind.encode(Split(turns, dialogs=dialogs), self.vocabulary, self.config)
         found: list[str] = []
         for number, indices in enumerate(torch.tensor(asked, dtype=torch.int64, device="cpu").split(BATCH)):
             batch = split.collate(indices).to(self.device)  # unknown responses are equally long: the order stays
@@ -344,7 +328,7 @@ class SVEBM(nn.Module):
         latent, listed = self._energy("symbol_probabilities"), checked_texts(texts)
         found = torch.empty(len(listed), latent.n_categories, dtype=self.dtype, device=self.device)
         for batch in self.batches(listed):
-            answers = self.networks.answers(batch, latent.posterior(self.networks.encoder(batch)))
+            answers = self.networks.answers(batch, self.networks.posterior(batch))
             assert answers is not None
             found[batch.indices] = answers[:, 0].to(found.dtype).exp()
         return found
@@ -405,9 +389,7 @@ class SVEBM(nn.Module):
 
     def save_pretrained(self, folder: str | Path, metrics: dict | None = None) -> None:
         """Write a complete model folder: config.json, model.safetensors, vocab.json, metrics.json, MODEL_CARD.md."""
-        from svebm_ext.models.pretrained import save_folder
-
-        save_folder(Path(folder), self, metrics)
+        write_folder(Path(folder), self._content(), self.card(metrics), metrics)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> SVEBM:
@@ -416,11 +398,24 @@ class SVEBM(nn.Module):
         Raises:
             ModelFolderError: missing or damaged file, wrong shapes, unknown keys, vocabulary of another size.
         """
-        from svebm_ext.models.pretrained import load_folder
-
-        return load_folder(Path(folder), cls).to(device)
+        content = read_folder(Path(folder))
+        with torch.device("cpu"):  # where the tensors are, whatever torch's default device is
+            model = cls(content.config, content.vocabulary, content.label_names, content.writing)
+        model.texts_sha256 = content.texts_sha256
+        model.networks.float()  # what torch's default type is does not matter to what a folder holds
+        load_parameters(model.networks, content.tensors, str(Path(folder) / WEIGHTS))
+        return model.eval().to(device)
 
     def description(self) -> dict:
         """What config.json holds: the configuration and the names of the symbols."""
-        content = {"format": 1, "config": to_dict(self.config), "label_names": self.label_names}
-        return content if self.texts_sha256 is None else content | {"texts_sha256": self.texts_sha256}
+        return self._content().description()
+
+    def card(self, metrics: dict | None = None) -> str:
+        """MODEL_CARD.md: what the model is, what it was trained on, what was measured."""
+        n_parameters = sum(p.numel() for p in self.parameters())
+        return model_card(self.config, len(self.vocabulary), n_parameters, self.label_names, metrics)
+
+    def _content(self) -> FolderContent:
+        return FolderContent(
+            self.config, self.vocabulary, self.label_names, self.writing, self.texts_sha256, self.networks.state_dict()
+        )

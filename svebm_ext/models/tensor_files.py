@@ -28,7 +28,7 @@ TYPES = {
 LISTED = 8
 
 
-class Kind(NamedTuple):
+class Form(NamedTuple):
     """Shape and type of a tensor; the type is None where this package has no such tensors."""
 
     shape: tuple[int, ...]
@@ -39,9 +39,9 @@ class Kind(NamedTuple):
         return f"{self.shape} {self.dtype or 'of another type'}"
 
 
-def kind_of(tensor: Tensor) -> Kind:
+def form_of(tensor: Tensor) -> Form:
     """Shape and type."""
-    return Kind(tuple(tensor.shape), tensor.dtype)
+    return Form(tuple(tensor.shape), tensor.dtype)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -73,21 +73,21 @@ def checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def read_header(path: Path) -> tuple[dict[str, Kind], dict[str, str]]:
+def read_header(path: Path) -> tuple[dict[str, Form], dict[str, str]]:
     """Shapes and types by name, and the texts of a file, of whose numbers none are read.
 
     Raises:
         ModelFolderError: missing, no regular file, truncated or not of this format.
     """
     with _opened(path) as file:
-        kinds = {}
+        forms = {}
         for name in file.keys():  # noqa: SIM118
             part = file.get_slice(name)
-            kinds[name] = Kind(tuple(part.get_shape()), TYPES.get(part.get_dtype()))
-        return kinds, file.metadata() or {}
+            forms[name] = Form(tuple(part.get_shape()), TYPES.get(part.get_dtype()))
+        return forms, file.metadata() or {}
 
 
-def read_tensors(path: Path, expected: Mapping[str, Kind] | None = None) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_tensors(path: Path, expected: Mapping[str, Form] | None = None) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and texts of a file.
 
     Args:
@@ -97,14 +97,14 @@ def read_tensors(path: Path, expected: Mapping[str, Kind] | None = None) -> tupl
     Raises:
         ModelFolderError: missing, no regular file, truncated, of another format, not what is expected, or damaged.
     """
-    kinds, metadata = read_header(path)
+    forms, metadata = read_header(path)
     if expected is not None:
-        check_kinds(kinds, expected, str(path))
-    unknown = [name for name, kind in kinds.items() if kind.dtype is None]
+        check_forms(forms, expected, str(path))
+    unknown = [name for name, form in forms.items() if form.dtype is None]
     if unknown:
         raise ModelFolderError(f"{path}: tensors of a type that no model has: {listed(unknown)}")
     with _opened(path) as file:
-        tensors = {name: file.get_tensor(name) for name in kinds}
+        tensors = {name: file.get_tensor(name) for name in forms}
     if CHECKSUM in metadata and metadata[CHECKSUM] != checksum(tensors, metadata):
         raise ModelFolderError(
             f"{path}: damaged: its content does not fit its checksum. Take another copy; a file that was changed on "
@@ -130,7 +130,7 @@ def _opened(path: Path) -> Iterator[Any]:
         ) from error
 
 
-def check_kinds(found: Mapping[str, Kind], expected: Mapping[str, Kind], where: str) -> None:
+def check_forms(found: Mapping[str, Form], expected: Mapping[str, Form], where: str) -> None:
     """Compare names, shapes and types.
 
     Raises:
@@ -158,8 +158,8 @@ def load_parameters(module: torch.nn.Module, tensors: Mapping[str, Tensor], wher
     Raises:
         ModelFolderError: a tensor is missing, unknown, of another shape or type, or not finite.
     """
-    expected = {name: kind_of(tensor) for name, tensor in module.state_dict().items()}
-    check_kinds({name: kind_of(tensor) for name, tensor in tensors.items()}, expected, where)
+    expected = {name: form_of(tensor) for name, tensor in module.state_dict().items()}
+    check_forms({name: form_of(tensor) for name, tensor in tensors.items()}, expected, where)
     for name, tensor in tensors.items():
         check_finite(name, tensor, where)
     module.load_state_dict(dict(tensors))

@@ -12,7 +12,7 @@ from torch import Tensor
 from svebm_ext import __version__
 from svebm_ext.errors import ModelFolderError
 from svebm_ext.files import folder_is_gone, parse_json, sync_folder
-from svebm_ext.models.tensor_files import Kind, check_kinds, listed, read_header, read_tensors, write_tensors
+from svebm_ext.models.tensor_files import Form, check_forms, listed, read_header, read_tensors, write_tensors
 
 FORMAT = "svebm_ext checkpoint 1"
 
@@ -60,7 +60,7 @@ def section(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name[len(prefix) + 1 :]: value for name, value in tensors.items() if name.startswith(prefix + ".")}
 
 
-def check_networks(path: Path, expected: Mapping[str, Kind]) -> None:
+def check_networks(path: Path, expected: Mapping[str, Form]) -> None:
     """Compare the networks of a checkpoint with those of a configuration, before they are built.
 
     Args:
@@ -71,9 +71,9 @@ def check_networks(path: Path, expected: Mapping[str, Kind]) -> None:
         ModelFolderError: they are others, or the file is damaged.
     """
     if path.exists() or path.is_symlink():
-        kinds, _ = read_header(path)
-        found = {name.removeprefix("model."): kind for name, kind in kinds.items() if name.startswith("model.")}
-        check_kinds(found, expected, str(path))
+        forms, _ = read_header(path)
+        found = {name.removeprefix("model."): form for name, form in forms.items() if name.startswith("model.")}
+        check_forms(found, expected, str(path))
 
 
 def check_sections(tensors: dict[str, Tensor], names: tuple[str, ...], path: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from svebm_ext.data.batching import EncodedSplit, SentenceBatch, collate, evaluation_batches
-from svebm_ext.latents.gaussian import ConditionalPosterior, GaussianPosterior
+from svebm_ext.data.batching import EncodedSplit, SentenceBatch, evaluation_batches
+from svebm_ext.latents.base import Posterior
+from svebm_ext.latents.gaussian import GaussianPosterior
 from svebm_ext.models.features import evenly_spread
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.prior.regrouping import Encoded
@@ -24,7 +25,9 @@ def encoded_rows(train: EncodedSplit, n_most: int) -> Tensor:
     return evenly_spread(len(train), n_most)
 
 
-def posteriors_of(model: LatentVariableModel, train: EncodedSplit, n_most: int) -> Iterator[tuple[SentenceBatch, Any]]:
+def posteriors_of(
+    model: LatentVariableModel, train: EncodedSplit, n_most: int
+) -> Iterator[tuple[SentenceBatch, Posterior]]:
     """Batches of at most `n_most` sentences, evenly spread over the split, each with its posterior.
 
     The model is left in evaluation mode. Meant for use under `torch.no_grad`.
@@ -33,8 +36,8 @@ def posteriors_of(model: LatentVariableModel, train: EncodedSplit, n_most: int) 
     device = next(model.parameters()).device
     chosen = encoded_rows(train, n_most)
     for part in evaluation_batches(train.lengths[chosen], BATCH):
-        batch = collate(train, chosen[part]).to(device)
-        yield batch, model.latent.posterior(model.encoder(batch, None))
+        batch = train.collate(chosen[part]).to(device)
+        yield batch, model.posterior(batch)
 
 
 @torch.no_grad()
@@ -42,9 +45,8 @@ def posterior_of(model: LatentVariableModel, train: EncodedSplit, n_most: int) -
     """q(z|x) of the sentences of `encoded_rows`: mean and log variance [N, D]."""
     batches = list(posteriors_of(model, train, n_most))
     order = torch.cat([batch.indices for batch, _ in batches]).argsort()
-    return GaussianPosterior(
-        *(torch.cat(parts)[order] for parts in zip(*(posterior for _, posterior in batches), strict=True))
-    )
+    moments = [cast(GaussianPosterior, posterior).moments for _, posterior in batches]
+    return GaussianPosterior(*(torch.cat(parts)[order] for parts in zip(*moments, strict=True)))
 
 
 @torch.no_grad()
@@ -53,9 +55,9 @@ def encoded_of(model: LatentVariableModel, train: EncodedSplit, n_most: int, dra
     rows, means, samples, contexts = [], [], [], []
     for batch, posterior in posteriors_of(model, train, n_most):
         rows.append(batch.indices)
-        means.append(model.latent.mean(posterior))
-        samples.append(model.latent.sample(posterior, draw, batch.indices))
-        if isinstance(posterior, ConditionalPosterior):
+        means.append(posterior.mean)
+        samples.append(posterior.rsample(draw, batch.indices))
+        if posterior.context is not None:
             contexts.append(posterior.context)
     context = torch.cat(contexts) if contexts else None
     return Encoded(torch.cat(rows), torch.cat(means), torch.cat(samples), context)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from svebm_ext.config import Config
+from svebm_ext.config import Config, options_of
 from svebm_ext.errors import TrainingDivergedError
 from svebm_ext.training.saved_state import Fields
 from svebm_ext.training.update import Outcome
@@ -36,11 +36,11 @@ def cure(config: Config) -> str:
 
     Smaller Langevin steps are no part of it: on text of a user's own, F runs away sooner with them.
     """
-    model, objective = config.model, config.objective
+    objective = config.objective
     penalty = "--objective.energy-penalty 0.02"
     guided = objective.pseudo_label_weight > 0 and objective.pseudo_labels == "words"
     forgets_labels = objective.label_weight > 0 and not guided
-    if model.kind != "sentences" or forgets_labels or objective.regroup_at > 0:
+    if not options_of(config.model).has_second_stage or forgets_labels or objective.regroup_at > 0:
         return f"Bound it with {penalty}"
     return (
         "Learn the energy after the networks (--training.prior-stage second --training.prior-steps 1000), or bound it "
@@ -195,7 +195,7 @@ class Guards:
         """
         if self._settled(step, weight):
             self._check_symbols(step, measured, n_texts, largest_class)
-        bounded = self._config.model.kind != "points" and self._config.objective.kl_weight > 0
+        bounded = options_of(self._config.model).is_validated and self._config.objective.kl_weight > 0
         if bounded and measured["valid_bound"] < 0.0:
             self._once(
                 "bound",

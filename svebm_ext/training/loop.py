@@ -32,20 +32,15 @@ from svebm_ext.training.checkpoint import (
     section,
 )
 from svebm_ext.training.encoding import encoded_of
-from svebm_ext.training.feeds import DialogFeed, DocumentFeed, PointFeed, SentenceFeed
+from svebm_ext.training.feeds import Feed, SentenceFeed
 from svebm_ext.training.guards import Guards
 from svebm_ext.training.loggers import MetricsFile, Progress, describe, tensorboard_writer
+from svebm_ext.training.optimisers import Optimisers
 from svebm_ext.training.recovery import describe_recovery, recovered
 from svebm_ext.training.runtime import Runtime
 from svebm_ext.training.saved_state import SavedState, checked_marginal
-from svebm_ext.training.update import (
-    Optimisers,
-    Outcome,
-    learns_energy,
-    learns_symbols,
-    loss_graph_of,
-    update,
-)
+from svebm_ext.training.terms import learns_energy, learns_symbols
+from svebm_ext.training.update import Outcome, Update
 from svebm_ext.training.validation import Validator
 
 #: Share of the largest w from which on a validation without improvement counts: before, KL is still coming down.
@@ -85,18 +80,18 @@ class Trainer:
         self,
         config: Config,
         model: LatentVariableModel,
-        feed: SentenceFeed | DocumentFeed | PointFeed,
+        feed: Feed,
         out: Path,
         runtime: Runtime,
         validator: Validator | None = None,
     ) -> None:
         self.feed, self.out, self.runtime, self.validator = feed, out, runtime, validator
         self.model = model.to(runtime.device)
-        self.marginal: Tensor | None = None
+        marginal: Tensor | None = None
         if learns_energy(model.latent, config):
             n_symbols = model.latent.n_categories
             if config.objective.marginal_momentum > 0:
-                self.marginal = torch.full((n_symbols,), 1 / n_symbols, device=runtime.device)
+                marginal = torch.full((n_symbols,), 1 / n_symbols, device=runtime.device)
             if config.objective.regroup_at > 0:
                 check_sentences(len(cast(SentenceFeed, feed).train), n_symbols)
         self.step = 0
@@ -107,22 +102,29 @@ class Trainer:
         self._metrics: MetricsFile | None = None
         self._folder: HeldFolder | None = None
         self._given = config
-        self._prepare(recoveries=0)
+        self._prepare(0, marginal)
 
-    def _prepare(self, recoveries: int) -> None:
-        """Configuration, optimisers, negatives and guards of a run that has recovered so many times, all anew."""
+    def _prepare(self, recoveries: int, marginal: Tensor | None) -> None:
+        """Configuration, update, negatives and guards of a run that has recovered so many times, all anew."""
         self.recoveries = recoveries
         self.config = config = recovered(self._given, recoveries)
         latent = self.model.latent
-        self.optimisers = Optimisers(self.model, config.optimiser, learns_prior=learns_symbols(latent, config))
+        self.update = Update.of(self.model, config, self.runtime, marginal)
         self.negatives: NegativeSource | None = None
         if learns_energy(latent, config):
-            n_examples = len(self.feed.train) if isinstance(self.feed, DialogFeed) else 0
             self.negatives = source_of_negatives(
-                latent.prior, config.chains, seed=config.seed, processes=self.runtime, n_examples=n_examples
+                latent.prior,
+                config.chains,
+                seed=config.seed,
+                processes=self.runtime,
+                n_examples=self.feed.n_chained,
             )
-        self._graph = loss_graph_of(self.model, config, self.runtime)
         self.guards = Guards(config, lambda text: self._say(text))
+
+    @property
+    def optimisers(self) -> Optimisers:
+        """Those of the updates."""
+        return self.update.optimisers
 
     # State ------------------------------------------------------------------------------------------------------
 
@@ -136,8 +138,8 @@ class Trainer:
         tensors = prefixed(self.model.state_dict(), "model") | prefixed(self.optimisers.state(), "optimiser")
         if self.negatives is not None:
             tensors |= prefixed(self.negatives.state_dict(), "chains")
-        if self.marginal is not None:
-            tensors["marginal"] = self.marginal
+        if self.update.marginal is not None:
+            tensors["marginal"] = self.update.marginal
         state = {
             "step": self.step,
             "best": self.best,
@@ -179,7 +181,7 @@ class Trainer:
         saved = SavedState.read(state, str(path))
         check_sections(tensors, ("model", "optimiser", "chains", "marginal"), path)
         load_parameters(self.model, section(tensors, "model"), str(path))
-        self._prepare(saved.recoveries)
+        self._prepare(saved.recoveries, self.update.marginal)
         self._take(tensors, saved, path)
         if self.negatives is not None:
             try:
@@ -194,8 +196,10 @@ class Trainer:
     def _take(self, tensors: dict[str, Tensor], saved: SavedState, path: Path) -> None:
         """Take over what a checkpoint holds beside networks, chains and guards."""
         self.optimisers.load(section(tensors, "optimiser"), str(path))
-        if self.marginal is not None and "marginal" in tensors:
-            self.marginal = checked_marginal(tensors["marginal"], len(self.marginal), str(path)).to(self.runtime.device)
+        marginal = self.update.marginal
+        if marginal is not None and "marginal" in tensors:
+            checked = checked_marginal(tensors["marginal"], len(marginal), str(path))
+            self.update.marginal = checked.to(self.runtime.device)
         self.step, self.best, self.seconds, self.waited = saved.step, saved.best, saved.seconds, saved.waited
         self.optimisers.decay = saved.decay
 
@@ -219,7 +223,7 @@ class Trainer:
             raise error
         tensors, state = load_checkpoint(path)
         load_parameters(self.model, section(tensors, "model"), str(path))
-        self._prepare(self.recoveries + 1)
+        self._prepare(self.recoveries + 1, self.update.marginal)
         saved = SavedState.read(state, str(path))
         self._take(tensors, replace(saved, seconds=self.seconds), path)  # time does not go back
         self.runtime.barrier()  # every process has read the state before the main one goes on to change files
@@ -316,16 +320,12 @@ class Trainer:
             self._regroup()
         weight = kl_weight(step, config.training.max_steps, config.objective)
         share = self.feed.batch(step)
-        negatives, runtime = None, self.runtime
+        negatives = None
         if self.negatives is not None and weight > 0.0:
             negatives = self.negatives.at(step, share.n_total, share.batch.indices)
-        outcome = update(
-            self.model, self.optimisers, share, negatives, weight, step, config, runtime, self.marginal, self._graph
-        )
-        if self.marginal is not None and outcome.marginal is not None:
-            self.marginal = outcome.marginal
+        outcome = self.update(share, negatives, weight, step)
         self.step += 1
-        return outcome, weight, getattr(share.batch, "n_tokens", share.n_total)
+        return outcome, weight, share.batch.n_tokens
 
     def _regroup(self) -> None:
         """Make the symbols anew, on all processes those of the main one; the best model is one that has them."""
@@ -337,7 +337,7 @@ class Trainer:
             latent.prior,
             encoded,
             None if bank is None else bank.states,
-            self.optimisers.groups["prior"][1],
+            self.optimisers.groups["prior"].optimiser,
             seed=self.config.seed,
             step_size=latent.step_size,
         )

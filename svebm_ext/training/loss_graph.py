@@ -14,9 +14,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from svebm_ext.latents.gaussian import GaussianPosterior
-from svebm_ext.models.latent_variable import Forward
+from svebm_ext.config import Config
+from svebm_ext.latents.energy import EnergyLatent, EnergyPosterior
+from svebm_ext.models.latent_variable import Forward, LatentVariableModel
 from svebm_ext.objectives.elbo import LossTerms
+from svebm_ext.prior.network import EnergyMLP
+from svebm_ext.training.runtime import Runtime
+from svebm_ext.training.terms import learns_energy
 
 #: The loss and its terms, of a pass over the batch, z- and the weight w [].
 LossOf = Callable[[Forward, Tensor, Tensor], tuple[Tensor, LossTerms]]
@@ -41,7 +45,7 @@ class LossGraph:
         capture: makes the graphs.
     """
 
-    def __init__(self, prior: nn.Module, capture: Capture = cuda_graphs) -> None:
+    def __init__(self, prior: EnergyMLP, capture: Capture = cuda_graphs) -> None:
         self._prior, self._capture = prior, capture
         self._graphs: Callable[..., tuple[Tensor, Tensor]] | None = None
         self._module: _Loss | None = None
@@ -60,10 +64,16 @@ class LossGraph:
             negative: [m, D] z-, or None: no graphs.
             weight: w, above 0.
         """
-        if self.reason or negative is None or not isinstance(forward.posterior, GaussianPosterior):
+        posterior = forward.posterior
+        if (
+            self.reason
+            or negative is None
+            or not isinstance(posterior, EnergyPosterior)
+            or posterior.context is not None
+        ):
             return None
         weight_there = torch.full((), weight, device=negative.device)
-        inputs = (forward.nll, *forward.posterior, forward.z, negative, weight_there)
+        inputs = (forward.nll, posterior.mean, posterior.log_variance, forward.z, negative, weight_there)
         shapes = [x.shape for x in inputs]
         if self._graphs is None:
             self._module = _Loss(loss_of, self._prior)
@@ -85,7 +95,7 @@ class LossGraph:
 class _Loss(nn.Module):
     """`loss_of` by tensors alone: the loss [], and the terms that are numbers, as one vector."""
 
-    def __init__(self, loss_of: LossOf, prior: nn.Module) -> None:
+    def __init__(self, loss_of: LossOf, prior: EnergyMLP) -> None:
         super().__init__()
         self._loss_of, self.prior = loss_of, prior
         self.names: list[str] = []
@@ -93,7 +103,21 @@ class _Loss(nn.Module):
     def forward(
         self, nll: Tensor, mean: Tensor, log_variance: Tensor, z: Tensor, negative: Tensor, weight: Tensor
     ) -> Any:
-        loss, terms = self._loss_of(Forward(nll, GaussianPosterior(mean, log_variance), z), negative, weight)
-        found = {name: value for name, value in vars(terms).items() if value is not None and value.dim() == 0}
-        self.names = list(found)
-        return loss, torch.stack(list(found.values())).detach()
+        posterior = EnergyPosterior(mean, log_variance, self.prior)
+        loss, terms = self._loss_of(Forward(nll, posterior, z), negative, weight)
+        numbers = {name: value for name, value in vars(terms).items() if value is not None and value.dim() == 0}
+        self.names = list(numbers)
+        return loss, torch.stack(list(numbers.values())).detach()
+
+
+def loss_graph_of(model: LatentVariableModel, config: Config, runtime: Runtime) -> LossGraph | None:
+    """The CUDA graphs of a run's loss; None where it is not all on one GPU, or depends on more than they take."""
+    objective = config.objective
+    more = (objective.label_weight, objective.pseudo_label_weight, objective.bag_of_words, objective.marginal_momentum)
+    if runtime.device.type != "cuda" or runtime.world_size > 1 or any(weight > 0.0 for weight in more):
+        return None
+    if type(model.latent) is not EnergyLatent or not learns_energy(model.latent, config):
+        return None
+    if objective.update == "alternating" or not config.training.cuda_graphs:
+        return None
+    return LossGraph(model.latent.prior)

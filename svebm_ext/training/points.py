@@ -1,4 +1,4 @@
-"""A 2-D run from configuration to folder: the models of Figure 2 on densities that are known exactly."""
+"""2-D runs: the models of Figure 2 on densities that are known exactly."""
 
 from __future__ import annotations
 
@@ -16,22 +16,53 @@ from svebm_ext.config import Config, EvaluationConfig, to_dict, validate
 from svebm_ext.errors import ConfigError, DataError, ModelFolderError
 from svebm_ext.evaluation.evaluate_points import PointEvaluator
 from svebm_ext.evaluation.report import ReportContext, metrics_document, write_document
-from svebm_ext.files import write_json
-from svebm_ext.models.latent_variable import LatentVariableModel, build_networks
+from svebm_ext.kinds import Points, kind_of
+from svebm_ext.models.latent_variable import LatentVariableModel
+from svebm_ext.models.networks import networks_of
 from svebm_ext.models.pretrained import CONFIG, WEIGHTS, expected_tensors
 from svebm_ext.models.tensor_files import check_finite, load_parameters, read_tensors, write_tensors
 from svebm_ext.plots import PlaneDensities, can_draw, figure2, learning_curves
 from svebm_ext.terminal import flush_output, say
 from svebm_ext.training.checkpoint import check_networks
 from svebm_ext.training.feeds import PointFeed
-from svebm_ext.training.lock import only_training
 from svebm_ext.training.loop import Trainer, resumable
 from svebm_ext.training.resuming import check_unchanged
-from svebm_ext.training.run import check_folder, environment, load_best, read_run_config
+from svebm_ext.training.running import Run, read_run_config
 from svebm_ext.training.runtime import Runtime
 
 #: The five densities of the picture, as points.
 SAMPLES = "samples.safetensors"
+
+Show = Callable[[dict[str, Any]], None]
+
+
+class PointRun(Run):
+    """A run of a 2-D model; arguments and errors are those of `Run`."""
+
+    networks: LatentVariableModel
+
+    def check(self) -> None:
+        """Refuse what is no model of points that can be drawn (ConfigError)."""
+        Points.check_drawn(self.config)
+
+    def prepare(self) -> Trainer:
+        """Fresh networks, and points without end."""
+        if self.resume:
+            told = check_unchanged(read_run_config(self.out), self.config, self.out)
+            if told is not None and self.runtime.is_main:
+                say(told)
+            check_networks(resumable(self.out), expected_tensors(self.config, 0, self.out))
+        torch.manual_seed(self.config.seed)
+        self.networks = networks_of(self.config, 0)
+        return Trainer(self.config, self.networks, PointFeed(self.config, self.runtime), self.out, self.runtime)
+
+    def description(self) -> dict[str, Any]:
+        """What config.json holds."""
+        return {"format": 1, "config": to_dict(self.config), "label_names": []}
+
+    def save(self) -> None:
+        """Write the weights."""
+        _write_tensors(self.out / WEIGHTS, self.networks.state_dict())
 
 
 def train_points(
@@ -41,7 +72,7 @@ def train_points(
     resume: bool = False,
     runtime: Runtime | None = None,
     evaluate: bool = True,
-    show: Callable[[dict[str, Any]], None] | None = None,
+    show: Show | None = None,
 ) -> dict[str, Any] | None:
     """Train a 2-D model, write its folder and measure it.
 
@@ -60,40 +91,9 @@ def train_points(
         ConfigError, ModelFolderError: before any training.
         TrainingDivergedError, Interrupted: see `Trainer.run`.
     """
-    validate(config)
-    _check_kind(config)
-    runtime = runtime or Runtime.start(config.training.device, config.training.precision)
-    check_folder(out, resume)
-    told = check_unchanged(read_run_config(out), config, out) if resume else None
-    if told is not None and runtime.is_main:
-        say(told)
-    with only_training(out, say) if runtime.is_main else contextlib.nullcontext():
-        model = _train(config, out, resume, runtime)
-        measured = runtime.is_main and evaluate
-        return _evaluate(out, config, model, seed=0, show=show) if measured else None
-
-
-def _train(config: Config, out: Path, resume: bool, runtime: Runtime) -> LatentVariableModel:
-    """Train in a folder that no other training is at work in; the main process writes the model."""
-    if resume:
-        check_networks(resumable(out), expected_tensors(config, 0, out))
-    torch.manual_seed(config.seed)
-    model = build_networks(config.model, 0, config.chains.step_size)
-    trainer = Trainer(config, model, PointFeed(config, runtime), out, runtime)
-    if resume:
-        trainer.resume()  # before anything is written: a refused resume leaves the folder as it was
-    if runtime.is_main:
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(out / CONFIG, {"format": 1, "config": to_dict(config), "label_names": []})
-        if not resume:
-            write_json(out / "env.json", environment())
-    runtime.barrier()
-    trainer.run()
-    if runtime.is_main:
-        trainer.check_folder()
-        load_best(trainer.model, out)
-        _save(out, trainer.model)
-    return trainer.model
+    run = PointRun(config, out, resume=resume, runtime=runtime)
+    run.train()
+    return _evaluate(out, config, run.networks, seed=0, show=show) if run.runtime.is_main and evaluate else None
 
 
 def evaluate_points(
@@ -102,7 +102,7 @@ def evaluate_points(
     seed: int = 0,
     evaluation: EvaluationConfig | None = None,
     device: str = "cpu",
-    show: Callable[[dict[str, Any]], None] | None = None,
+    show: Show | None = None,
 ) -> dict[str, Any]:
     """Measure the model of a run folder; writes metrics.json, report.md and the pictures there.
 
@@ -134,12 +134,12 @@ def load_points(run: Path) -> tuple[Config, LatentVariableModel]:
         validate(config)
     except ConfigError as error:
         raise ModelFolderError(f"{run / CONFIG}: {error}") from error
-    if config.model.kind != "points":
+    if kind_of(config.model).has_words:
         raise ConfigError(f"{run}: holds a model of {config.model.kind}, not of points")
-    _check_kind(config)
+    Points.check_drawn(config)
     # Sizes are compared before any memory is taken, which a hostile configuration would ask for without measure.
     tensors, _ = read_tensors(run / WEIGHTS, expected_tensors(config, 0, run))
-    model = build_networks(config.model, 0, config.chains.step_size)
+    model = networks_of(config, 0)
     load_parameters(model, tensors, str(run / WEIGHTS))
     return config, model.eval()
 
@@ -188,19 +188,6 @@ def note(document: dict[str, Any]) -> str:
     )
 
 
-def _check_kind(config: Config) -> None:
-    if config.model.kind != "points":
-        raise ConfigError(f"model.kind: {config.model.kind} is not trained here; expected points")
-    if config.model.latent == "deterministic":
-        raise ConfigError("model.latent: an autoencoder of points has no prior to draw; expected energy or gaussian")
-    if config.model.latent_dim != 2:
-        raise ConfigError(f"model.latent-dim: {config.model.latent_dim} given; models of points are drawn and have 2")
-
-
-def _save(out: Path, model: LatentVariableModel) -> None:
-    _write_tensors(out / WEIGHTS, model.state_dict())
-
-
 def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     write_tensors(path, tensors, {"format": "pt", "svebm_ext": __version__})
 
@@ -211,7 +198,7 @@ def _evaluate(
     model: LatentVariableModel,
     *,
     seed: int,
-    show: Callable[[dict[str, Any]], None] | None,
+    show: Show | None,
 ) -> dict[str, Any]:
     found, samples = PointEvaluator(model, config, seed=seed).run()
     context = ReportContext(

@@ -25,8 +25,6 @@ DROPOUT_WORDS, DROPOUTS = (20_000, 500_000), (0.4, 0.1)
 def fit_to_corpus(config: Config, corpus: Corpus) -> Config:
     """The configuration with the sizes that it leaves open (0; dropout below 0) chosen for the corpus."""
     model, data, training = config.model, config.data, config.training
-    if model.kind == "points":
-        return config
     lengths = sorted(map(len, corpus.train.sentences))
     n_words = sum(lengths)
     if data.max_tokens == 0:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from svebm_ext.config import ObjectiveConfig
-from svebm_ext.data.batching import EncodedSplit, collate, evaluation_batches
-from svebm_ext.data.documents import DocumentSplit, collate_documents
+from svebm_ext.data.batching import evaluation_batches
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.evaluation.documents import top_word_lines
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
@@ -32,7 +31,7 @@ class Validator:
     """Measures a model on the validation split.
 
     Args:
-        valid: validation sentences.
+        valid: validation split, as the kind encodes it.
         vocabulary: to print words.
         seed: of the posterior samples, the same at every validation.
         max_words: longest printed sample.
@@ -43,7 +42,7 @@ class Validator:
 
     def __init__(
         self,
-        valid: EncodedSplit | DocumentSplit,
+        valid: Any,
         vocabulary: Vocabulary,
         *,
         seed: int,
@@ -72,9 +71,7 @@ class Validator:
         return float(labels.bincount().max()) / len(labels) if len(labels) else 0.0
 
     def _collate(self, indices: Tensor | list[int]) -> Any:
-        valid = self._valid
-        batch = collate_documents(valid, indices) if isinstance(valid, DocumentSplit) else collate(valid, indices)
-        return batch.to(self._device)
+        return self._valid.collate(indices).to(self._device)
 
     @torch.no_grad()
     def accuracy(self, model: LatentVariableModel) -> float | None:
@@ -85,7 +82,7 @@ class Validator:
         right = 0
         for part in evaluation_batches(self._valid.lengths[labelled], 500):
             batch = self._collate(labelled[part])
-            log_categories = model.answers(batch, model.latent.posterior(model.encoder(batch)))
+            log_categories = model.answers(batch, model.posterior(batch))
             if log_categories is None:
                 return None
             right += int((log_categories[:, 0].argmax(-1) == batch.labels).sum())
@@ -116,7 +113,7 @@ class Validator:
         for indices in self._batches:
             batch = self._collate(indices)
             passed = model(batch, Draw(self._seed, 0), dropout=False)
-            terms = model.latent.terms(passed.posterior, passed.z)
+            terms = passed.posterior.terms(passed.z)
             sums["nll"] += float(passed.nll.sum())
             if "kl" in terms:
                 sums["kl"] += float(terms["kl"].sum())
@@ -136,7 +133,7 @@ class Validator:
         found["valid_log_z"] = 0.0
         if isinstance(model.latent, ConditionalEnergyLatent):
             batch = self._collate(list(range(min(self._n, MAX_CONTEXTS))))
-            context = model.latent.posterior(model.encoder(batch)).context
+            context = cast(Tensor, model.posterior(batch).context)
             log_z = conditional_log_z(model.latent.prior, context, step_size=model.latent.step_size, seed=self._seed)
             found["valid_log_z"] = float(log_z.mean())
         elif energy and isinstance(model.latent, EnergyLatent):
@@ -154,10 +151,8 @@ class Validator:
 
     @torch.no_grad()
     def samples(self, model: LatentVariableModel, step: int, n: int = 3) -> str:
-        """A few reconstructions and samples of the prior, as text; of bags of words, the top words of each class."""
+        """A few reconstructions and samples of the prior, as text."""
         model.eval()
-        if isinstance(self._valid, DocumentSplit):
-            return "\n".join([f"iteration {step}", *top_word_lines(model, self._vocabulary, seed=self._seed)])
         n = min(n, len(self._valid))
         batch = self._collate(list(range(n)))
         decoded = model.decode(batch, model.encode(batch), max_tokens=self._max_words)
@@ -171,6 +166,16 @@ class Validator:
                 "  sample          " + self._words(ids) for ids in model.decode(batch, z, max_tokens=self._max_words)
             ]
         return "\n".join(lines)
+
+
+class BagValidator(Validator):
+    """Measures a model of bags of words on the validation split; arguments are those of `Validator`."""
+
+    @torch.no_grad()
+    def samples(self, model: LatentVariableModel, step: int, n: int = 3) -> str:
+        """The top words of each class: a bag has no order to be read in."""
+        model.eval()
+        return "\n".join([f"iteration {step}", *top_word_lines(model, self._vocabulary, seed=self._seed)])
 
 
 def symbol_use(answers: Float[Tensor, "N n K"]) -> dict[str, float]:

@@ -3,12 +3,10 @@
 from dataclasses import replace
 
 import pytest
-import torch
 
-from svebm_ext.config import ModelConfig
 from svebm_ext.data.batching import EncodedSplit
 from svebm_ext.data.corpus import Corpus, Split
-from svebm_ext.data.dialogs import DialogSplit, mark_speakers, sentence_encoder, without_mark
+from svebm_ext.data.dialogs import DialogSplit, mark_speakers, without_mark
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import ConfigError, DataError
 
@@ -74,11 +72,13 @@ def test_a_corpus_without_dialogs_is_refused():
         DialogSplit.from_split(Split([["a"]]), VOCABULARY)
 
 
-def test_kind_of_model_decides():
-    alone = sentence_encoder(ModelConfig())(TURNS, VOCABULARY)
-    assert type(alone) is EncodedSplit
-    given = sentence_encoder(ModelConfig(kind="dialogs", context_turns=1))(TURNS, VOCABULARY)
-    assert isinstance(given, DialogSplit) and torch.equal(given.first, torch.tensor([0, 0, 1, 2, 4]))
+def test_repeated_rows_keep_their_context():
+    split = DialogSplit.from_split(TURNS, VOCABULARY)
+    batch = split.collate([1, 4, 3])
+    repeated = batch.repeat(3)
+    expected = [context for context in contexts(batch) for _ in range(3)]
+    assert repeated.indices.tolist() == [index for index in batch.indices.tolist() for _ in range(3)]
+    assert contexts(repeated) == expected
 
 
 def test_speaker_marks():

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from svebm_ext.data.batching import EncodedSplit, collate
-from svebm_ext.models.latent_variable import build_networks
+from svebm_ext.models.networks import build_networks
 from svebm_ext.presets import preset
 from svebm_ext.training.feeds import Share
 from svebm_ext.training.runtime import Runtime
-from svebm_ext.training.update import Optimisers, loss_graph_of, update
+from svebm_ext.training.update import Update
 
 B, V, STEPS = 12, 60, 30
 
@@ -39,16 +39,16 @@ def make_share(step, device, n_sentences=B):
 def train(networks, config, device, graphs, sizes=None):
     """Networks and outcomes after some updates."""
     networks, runtime = copy.deepcopy(networks), Runtime(device)
-    optimisers = Optimisers(networks, config.optimiser)
     config = dataclasses.replace(config, training=dataclasses.replace(config.training, cuda_graphs=graphs))
-    graph = loss_graph_of(networks, config, runtime)
+    update = Update.of(networks, config, runtime)
+    graph = update.graph
     assert (graph is not None) == graphs
     outcomes = []
     for step in range(STEPS):
         share = make_share(step, device, sizes[step % len(sizes)] if sizes else B)
         negatives = torch.randn(B, 8, generator=torch.Generator().manual_seed(step)).to(device)
         weight = 0.5 * (step + 1) / STEPS
-        outcomes.append(update(networks, optimisers, share, negatives, weight, step, config, runtime, graph=graph))
+        outcomes.append(update(share, negatives, weight, step))
     if graph is not None:
         assert graph.reason == "" and graph._graphs is not None
     return networks, outcomes

@@ -17,7 +17,7 @@ from torch.distributions import (
 
 from svebm_ext.config import ObjectiveConfig
 from svebm_ext.errors import ConfigError
-from svebm_ext.latents.categorical import CategoricalLatent
+from svebm_ext.latents.categorical import CategoricalLatent, CategoricalPosterior
 from svebm_ext.latents.gaussian import GaussianLatent, GaussianPosterior
 from svebm_ext.latents.mixture import MixtureLatent, MixturePosterior
 from svebm_ext.latents.none import NoLatent
@@ -61,28 +61,29 @@ def test_categorical_densities_equal_torch_distributions():
     latent, posterior = CategoricalLatent(7, N, K), log_categories()
     z = one_hot(torch.randint(K, (6, B, N), generator=torch.Generator().manual_seed(3)))
     expected = Independent(OneHotCategorical(logits=posterior), 1).log_prob(z.view(6, B, N, K))
-    torch.testing.assert_close(latent.log_posterior(z, posterior), expected)
+    torch.testing.assert_close(CategoricalPosterior(posterior).log_prob(z), expected)
     torch.testing.assert_close(latent.log_prior(z), torch.full((6, B), -N * math.log(K)))
 
 
 def test_all_codes_together_have_probability_one():
     latent, posterior = CategoricalLatent(7, N, K), log_categories(1)
     z = one_hot(list(itertools.product(range(K), repeat=N)))[:, None]
-    assert float(latent.log_posterior(z, posterior).exp().sum()) == pytest.approx(1.0, abs=1e-5)
+    assert float(CategoricalPosterior(posterior).log_prob(z).exp().sum()) == pytest.approx(1.0, abs=1e-5)
     assert float(latent.log_prior(z).exp().sum()) == pytest.approx(1.0, abs=1e-5)
 
 
 @pytest.mark.parametrize("relaxed", [False, True])
 def test_category_frequencies_are_those_of_the_posterior(relaxed):
-    n, latent, posterior = 40_000, CategoricalLatent(7, N, K), log_categories(1)
+    n, posterior = 40_000, log_categories(1)
     if relaxed:  # Gumbel-max in evaluation; in training the largest share is distributed like it
-        latent.train()
-        z = latent.sample(posterior.expand(n, N, K), Draw(4, 2), torch.arange(n)).view(n, N, K)
+        many = CategoricalPosterior(posterior.expand(n, N, K), temperature=1.0)
+        z = many.rsample(Draw(4, 2), torch.arange(n)).view(n, N, K)
         assert not ((z == 0) | (z == 1)).all()
         torch.testing.assert_close(z.sum(-1), torch.ones(n, N))
         codes = z.argmax(-1)
     else:
-        z = latent.importance_samples(posterior, n, seed=4, ids=torch.tensor([7]))[:, 0].view(n, N, K)
+        one = CategoricalPosterior(posterior)
+        z = one.importance_samples(n, seed=4, ids=torch.tensor([7]))[:, 0].view(n, N, K)
         assert ((z == 0) | (z == 1)).all()
         codes = z.argmax(-1)
     for variable in range(N):
@@ -95,9 +96,9 @@ def test_category_frequencies_are_those_of_the_posterior(relaxed):
 
 
 def test_relaxed_samples_are_distributed_like_torchs_at_the_temperature():
-    n, latent, posterior = 40_000, CategoricalLatent(7, N, K, temperature=0.7), log_categories(1)
-    latent.train()
-    z = latent.sample(posterior.expand(n, N, K), Draw(5, 0), torch.arange(n)).view(n, N, K)[:, 1]
+    n, posterior = 40_000, log_categories(1)
+    many = CategoricalPosterior(posterior.expand(n, N, K), temperature=0.7)
+    z = many.rsample(Draw(5, 0), torch.arange(n)).view(n, N, K)[:, 1]
     torch.manual_seed(6)
     reference = RelaxedOneHotCategorical(torch.tensor(0.7), logits=posterior[0, 1]).sample((n,))
     for power in (1, 2):
@@ -107,18 +108,19 @@ def test_relaxed_samples_are_distributed_like_torchs_at_the_temperature():
 
 
 def test_evaluation_uses_exact_codes_and_their_mode():
-    latent, posterior = CategoricalLatent(7, N, K).eval(), log_categories()
-    z = latent.sample(posterior, Draw(0, 0), torch.arange(B))
+    latent, features = CategoricalLatent(7, N, K, temperature=0.7), torch.randn(B, 7)
+    assert latent.train().posterior(features).temperature == 0.7
+    posterior = latent.eval().posterior(features)
+    z = posterior.rsample(Draw(0, 0), torch.arange(B))
     assert ((z == 0) | (z == 1)).all() and (z.sum(-1) == N).all()
-    assert torch.equal(latent.mean(posterior).view(B, N, K).argmax(-1), posterior.argmax(-1))
+    assert torch.equal(posterior.mean.view(B, N, K).argmax(-1), posterior.log_categories.argmax(-1))
 
 
 def test_certain_categories_have_finite_densities():
-    posterior = torch.log(torch.eye(K).repeat(N, 1, 1)[None, :, 0])
-    latent = CategoricalLatent(7, N, K)
-    z = latent.importance_samples(posterior, 9, seed=0, ids=torch.tensor([0]))
+    posterior = CategoricalPosterior(torch.log(torch.eye(K).repeat(N, 1, 1)[None, :, 0]))
+    z = posterior.importance_samples(9, seed=0, ids=torch.tensor([0]))
     assert torch.equal(z, one_hot([0] * N).expand(9, 1, N * K))
-    assert float(latent.log_posterior(z, posterior).abs().max()) == 0.0
+    assert float(posterior.log_prob(z).abs().max()) == 0.0
 
 
 def test_divergence_of_categories_is_marginal_divergence_plus_information():
@@ -135,8 +137,8 @@ def test_divergence_of_categories_is_marginal_divergence_plus_information():
 @pytest.mark.parametrize("information", [True, False])
 def test_loss_weighs_the_parts_of_the_divergence(information):
     config = ObjectiveConfig(category_information=information, dispersion=0.2)
-    latent, posterior = mixture(), MixturePosterior(gaussian(), log_categories())
-    terms, nll = latent.terms(posterior, posterior.vector.mean), torch.rand(B)
+    posterior = MixturePosterior(gaussian(), log_categories(), mixture().prior)
+    terms, nll = posterior.terms(posterior.mean), torch.rand(B)
     found = collect_terms(nll, terms, config, Averager(B))
     marginal, mutual = category_divergence(posterior.log_categories)
     parts = terms["kl"].sum(-1).mean() + 0.2 * terms["dispersion"].mean() + marginal + (mutual if information else 0.0)
@@ -165,9 +167,10 @@ def test_shares_of_processes_add_up_with_categories():
 
 
 def test_mixture_divergence_equals_the_expected_divergence_to_the_components():
-    latent, posterior = mixture(), MixturePosterior(gaussian(), log_categories())
-    terms = latent.terms(posterior, posterior.vector.mean)
-    mean, log_variance = (part.view(B, N, 1, 2) for part in posterior.vector)
+    latent = mixture()
+    posterior = MixturePosterior(gaussian(), log_categories(), latent.prior)
+    terms = posterior.terms(posterior.mean)
+    mean, log_variance = (part.view(B, N, 1, 2) for part in posterior.vector.moments)
     q = Independent(Normal(mean, (0.5 * log_variance).exp()), 1)
     p = Independent(Normal(latent.prior.mean, (0.5 * latent.prior.log_variance).exp()), 1)
     expected = (posterior.log_categories.exp() * kl_divergence(q.expand((B, N, K)), p.expand((B, N, K)))).sum((-2, -1))
@@ -178,7 +181,7 @@ def test_mixture_divergence_equals_the_expected_divergence_to_the_components():
 def test_a_single_certain_component_has_no_dispersion():
     latent = mixture()
     certain = torch.log(torch.eye(K)[[1, 1, 1]])[None]
-    terms = latent.terms(MixturePosterior(gaussian(1), certain.clamp_min(-1e4)), torch.zeros(1, 6))
+    terms = MixturePosterior(gaussian(1), certain.clamp_min(-1e4), latent.prior).terms(torch.zeros(1, 6))
     assert float(terms["dispersion"].detach().abs()) < 1e-5
 
 
@@ -192,10 +195,11 @@ def test_mixture_density_equals_torch_distributions():
 @torch.no_grad()
 def test_mixture_divergence_bounds_that_to_the_summed_out_prior():
     """KL(q(z|x) || p(z)), components summed out, by Monte Carlo."""
-    latent, posterior = mixture(), MixturePosterior(gaussian(1), log_categories(1))
-    z = latent.importance_samples(posterior, 50_000, seed=0, ids=torch.tensor([0]))
-    difference = latent.log_posterior(z, posterior) - latent.log_prior(z)
-    terms = latent.terms(posterior, z[0])
+    latent = mixture()
+    posterior = MixturePosterior(gaussian(1), log_categories(1), latent.prior)
+    z = posterior.importance_samples(50_000, seed=0, ids=torch.tensor([0]))
+    difference = posterior.log_prob(z) - latent.log_prior(z)
+    terms = posterior.terms(z[0])
     marginal, information = category_divergence(posterior.log_categories)
     bound = terms["kl"].sum() + terms["dispersion"].sum() + marginal + information
     error = float(difference.std()) / 50_000**0.5
@@ -223,12 +227,12 @@ def test_semi_is_the_product_of_its_parts():
     latent = SemiLatent(7, 6, N, K).eval()
     features = torch.randn(B, 7)
     posterior = latent.posterior(features)
-    z = latent.importance_samples(posterior, 3, seed=2, ids=torch.arange(B))
+    z = posterior.importance_samples(3, seed=2, ids=torch.arange(B))
     assert z.shape == (3, B, 6 + N * K) == (3, B, latent.latent_dim)
     q = Independent(Normal(posterior.vector.mean, (0.5 * posterior.vector.log_variance).exp()), 1)
     c = Independent(OneHotCategorical(logits=posterior.log_categories), 1)
     expected = q.log_prob(z[..., :6]) + c.log_prob(z[..., 6:].unflatten(-1, (N, K)))
-    torch.testing.assert_close(latent.log_posterior(z, posterior), expected)
+    torch.testing.assert_close(posterior.log_prob(z), expected)
     reference = GaussianLatent(7, 6).log_prior(z[..., :6]) - N * math.log(K)
     torch.testing.assert_close(latent.log_prior(z), reference)
     prior = latent.sample_prior(11, seed=0)
@@ -248,7 +252,8 @@ def test_gradients_of_the_terms_are_those_of_finite_differences():
 
     def divergence(mean, log_variance, logits, prior_mean, prior_log_variance):
         latent.prior.mean, latent.prior.log_variance = prior_mean, prior_log_variance
-        terms = latent.terms(MixturePosterior(GaussianPosterior(mean, log_variance), logits.log_softmax(-1)), mean)
+        vector = GaussianPosterior(mean, log_variance)
+        terms = MixturePosterior(vector, logits.log_softmax(-1), latent.prior).terms(mean)
         return terms["kl"].sum(), terms["dispersion"].sum()
 
     del latent.prior.mean, latent.prior.log_variance

@@ -14,7 +14,7 @@ from svebm_ext.evaluation import evaluate_samples
 from svebm_ext.evaluation.evaluate_model import evaluate_run
 from svebm_ext.judges import language_model
 from svebm_ext.models.annealed_likelihood import annealed_likelihood, find_step_sizes
-from svebm_ext.models.importance import importance_samples, repeat_batch
+from svebm_ext.models.importance import importance_samples
 from svebm_ext.models.likelihood import importance_weighted_log_likelihood
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.presets import PRESETS
@@ -106,7 +106,7 @@ def test_likelihood_of_codes_equals_their_enumeration(tmp_path):
     codes = torch.tensor(list(itertools.product(range(3), repeat=2)))
     z = torch.nn.functional.one_hot(codes, 3).flatten(1).float()
     with torch.no_grad():
-        nll = model.networks.decoder.nll(repeat_batch(batch, 9), z.repeat(2, 1)).view(2, 9)
+        nll = model.networks.decoder.nll(batch.repeat(9), z.repeat(2, 1)).view(2, 9)
     exact = -(torch.logsumexp(-nll.double(), -1) - 2 * math.log(3))
     torch.testing.assert_close(importance_nll(model, batch), exact, atol=0.02, rtol=0)
 
@@ -129,10 +129,7 @@ def test_likelihood_equals_integration_on_a_grid(tmp_path, family):
         grid = torch.cat((grid.repeat(9, 1), codes.repeat_interleave(len(grid), 0).float()), 1)
     with torch.no_grad():
         nll = torch.cat(
-            [
-                model.networks.decoder.nll(repeat_batch(batch, len(z)), z.repeat(2, 1)).view(2, -1)
-                for z in grid.split(500)
-            ],
+            [model.networks.decoder.nll(batch.repeat(len(z)), z.repeat(2, 1)).view(2, -1) for z in grid.split(500)],
             dim=1,
         )
         log_prior = model.networks.latent.log_prior(grid)

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from svebm_ext import preset
 from svebm_ext.data.vocabulary import Vocabulary
-from svebm_ext.models.card import model_card
 from svebm_ext.models.svebm import SVEBM
 
 DOCUMENT = {
@@ -28,7 +27,7 @@ def small(labels=()):
 
 
 def test_numbers_are_rounded_and_no_bar_breaks_the_table():
-    card = model_card(small(["yes", "no"]), DOCUMENT)
+    card = small(["yes", "no"]).card(DOCUMENT)
     rows = [line for line in card.splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {4}
     assert "| nll | 13.25 | nats/sentence |" in rows and "| symbols_used | 24 | symbols |" in rows
@@ -42,5 +41,5 @@ def test_numbers_are_rounded_and_no_bar_breaks_the_table():
 
 
 def test_many_labels_are_cut_and_nothing_measured_is_no_table():
-    card = model_card(small([f"c{i}" for i in range(53)]), None)
+    card = small([f"c{i}" for i in range(53)]).card(None)
     assert "c49 and 3 more." in card and "c50" not in card and "|" not in card and card.endswith("```\n")

@@ -11,7 +11,6 @@ from svebm_ext.data.batching import EncodedSplit, collate
 from svebm_ext.data.corpus import Split
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.models.decoders import RecurrentDecoder
-from svebm_ext.models.importance import repeat_batch
 from svebm_ext.ops.backend import use_backend
 from svebm_ext.ops.philox import Stream
 from svebm_ext.ops.token_loss import reference
@@ -59,7 +58,7 @@ def test_nll_without_gradient_is_the_same_in_chunks(monkeypatch):
 def test_repeated_batch_has_every_row_n_times():
     vocabulary, batch = make_batch()
     decoder, z = make_decoder(vocabulary), torch.randn(4, 5, 3)
-    found = decoder.nll(repeat_batch(batch, 5), z.reshape(20, 3)).view(4, 5)
+    found = decoder.nll(batch.repeat(5), z.reshape(20, 3)).view(4, 5)
     for m in range(5):
         torch.testing.assert_close(found[:, m], decoder.nll(batch, z[:, m].contiguous()))
 

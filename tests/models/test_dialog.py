@@ -12,7 +12,7 @@ from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import ConfigError
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.models.encoders import softmax_of_rows
-from svebm_ext.models.latent_variable import build_networks
+from svebm_ext.models.networks import build_networks
 from svebm_ext.prior.network import EnergyMLP
 from svebm_ext.randomness import Draw
 
@@ -74,7 +74,7 @@ def test_response_is_given_its_context(batch):
     differences = (changed - forward.nll).abs().tolist()
     before = dict(zip(batch.indices.tolist(), differences, strict=True))
     assert before[4] == pytest.approx(0, abs=1e-6) and min(before[i] for i in (1, 2, 3)) > 1e-5
-    terms = model.latent.terms(forward.posterior, forward.z)
+    terms = forward.posterior.terms(forward.z)
     (forward.nll.sum() + terms["kl"].sum() - terms["energy_positive"].sum()).backward()
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
 
@@ -82,7 +82,7 @@ def test_response_is_given_its_context(batch):
 def test_prior_does_not_train_the_context(batch):
     model = networks()
     posterior = model.latent.posterior(model.encoder(batch))
-    model.latent.logits(posterior, posterior.mean.detach()).logsumexp(-1).sum().backward()
+    posterior.logits(posterior.mean.detach()).logsumexp(-1).sum().backward()
     assert all(p.grad is None for p in model.encoder.parameters())
     assert all(p.grad is not None for p in model.prior_parameters())
     assert {id(p) for p in model.prior_parameters()} == {id(p) for p in model.latent.prior.parameters()}

@@ -13,7 +13,7 @@ from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import ConfigError
 from svebm_ext.models.document import DocumentDecoder, DocumentEncoder, FixedScaleNorm
 from svebm_ext.models.importance import importance_samples
-from svebm_ext.models.latent_variable import build_networks
+from svebm_ext.models.networks import build_networks
 from svebm_ext.randomness import Draw
 
 SENTENCES = [["a", "b", "c", "a"], ["b"], ["c", "a", "a", "b", "c", "d"], ["e", "e"]]

@@ -41,7 +41,7 @@ def unbuilt(monkeypatch):
     def refuse(*arguments, **options):
         raise AssertionError("networks are built")
 
-    monkeypatch.setattr(svebm, "build_networks", refuse)
+    monkeypatch.setattr(svebm, "networks_of", refuse)
 
 
 def change(folder, section, **options):

@@ -88,7 +88,7 @@ def test_likelihood_of_a_sentence_is_the_importance_weighted_one(model):
     (batch,) = model.batches([text])
     drawn = importance_samples(model.networks, batch, 6, seed=3)
     with torch.no_grad():
-        mean, log_variance = model.networks.latent.posterior(model.networks.encoder(batch))
+        mean, log_variance = model.networks.posterior(batch).moments
         weights = []
         for z in drawn.z[:, 0].double():
             q = torch.distributions.Normal(mean[0].double(), (0.5 * log_variance[0]).exp().double()).log_prob(z).sum()

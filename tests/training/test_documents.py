@@ -21,9 +21,10 @@ from svebm_ext.randomness import Draw
 from svebm_ext.training.checkpoint import load_checkpoint
 from svebm_ext.training.feeds import DocumentFeed, SentenceFeed
 from svebm_ext.training.loop import LAST
+from svebm_ext.training.optimisers import Optimisers
 from svebm_ext.training.run import train
 from svebm_ext.training.runtime import Runtime
-from svebm_ext.training.update import Optimisers, update
+from svebm_ext.training.update import Update
 
 CPU = Runtime(torch.device("cpu"))
 
@@ -80,12 +81,12 @@ def test_labelled_batch_counts_in_the_cross_entropy_alone(tmp_path):
             optimisers.apply = lambda name, runtime, kept=kept, n=networks: kept.update(
                 {k: p.grad.to_dense().clone() for k, p in n.named_parameters() if p.grad is not None}
             ) or torch.zeros(())  # fmt: skip
-            update(networks, optimisers, share, negatives, 1.0, 0, config, CPU)
+            Update(networks, optimisers, config, CPU)(share, negatives, 1.0, 0)
             gradients.append(kept)
             continue
         draw, prior = Draw(config.seed, 0), networks.latent.prior
         passed = networks(share.batch, draw)
-        terms = networks.latent.terms(passed.posterior, passed.z)
+        terms = passed.posterior.terms(passed.z)
         log_symbol = terms["log_symbol"]
         marginal = log_symbol.exp().mean(0)
         information = -(marginal * marginal.log()).sum() + (log_symbol.exp() * log_symbol).sum(-1).mean()

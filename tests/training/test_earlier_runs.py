@@ -14,8 +14,8 @@ import torch
 
 from svebm_ext.data.corpora import load_configured
 from svebm_ext.evaluation.evaluate_model import evaluate_run
-from svebm_ext.models.pretrained import read_tensors
 from svebm_ext.models.svebm import SVEBM
+from svebm_ext.models.tensor_files import read_tensors
 from svebm_ext.training import points
 from svebm_ext.training.points import evaluate_points, train_points
 from svebm_ext.training.run import read_run_config, train

@@ -17,7 +17,7 @@ from svebm_ext.randomness import Draw
 from svebm_ext.training.feeds import SentenceFeed
 from svebm_ext.training.run import train
 from svebm_ext.training.runtime import Runtime
-from svebm_ext.training.update import _terms
+from svebm_ext.training.terms import terms_of
 
 
 def labelled_config(tmp_path, **changes):
@@ -36,7 +36,7 @@ def forward(tmp_path, **objective):
     networks, share = SVEBM(config, vocabulary, feed.label_names).networks, feed.batch(0)
     passed = networks(share.batch, Draw(0, 0))
     passed.z.retain_grad(), passed.posterior.mean.retain_grad()
-    term = _terms(networks, passed, share, None, config, Averager(share.n_total), None).label
+    term = terms_of(networks, passed, share, None, config, Averager(share.n_total), None).label
     return networks, passed, share, term
 
 

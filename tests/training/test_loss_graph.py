@@ -10,21 +10,19 @@ import pytest
 import torch
 from tiny_runs import tiny_training
 
-from svebm_ext.training.loss_graph import LossGraph
-from svebm_ext.training.update import Optimisers, loss_graph_of, update
+from svebm_ext.training.loss_graph import LossGraph, loss_graph_of
+from svebm_ext.training.optimisers import Optimisers
+from svebm_ext.training.update import Update
 
 
 def train(setting, capture=None, steps=range(4)):
     """Networks and outcomes after some updates, and the graph if there is one."""
     config, runtime, networks, feed = setting
     networks = copy.deepcopy(networks)
-    optimisers = Optimisers(networks, config.optimiser)
     graph = None if capture is None else LossGraph(networks.latent.prior, capture)
     negatives = torch.randn(6, config.model.latent_dim, generator=torch.Generator().manual_seed(1))
-    outcomes = [
-        update(networks, optimisers, feed.batch(step), negatives, 0.1 * (step + 1), step, config, runtime, graph=graph)
-        for step in steps
-    ]
+    update = Update(networks, Optimisers(networks, config.optimiser), config, runtime, graph)
+    outcomes = [update(feed.batch(step), negatives, 0.1 * (step + 1), step) for step in steps]
     return networks, outcomes, graph
 
 

@@ -8,7 +8,7 @@ from tiny_runs import stopped, tiny_config, write_corpus
 
 from svebm_ext.errors import ModelFolderError
 from svebm_ext.evaluation.evaluate_model import evaluate_run
-from svebm_ext.training import loop, run
+from svebm_ext.training import loop, prior_alone
 from svebm_ext.training.checkpoint import load_checkpoint
 from svebm_ext.training.loop import LAST
 from svebm_ext.training.run import train
@@ -75,13 +75,13 @@ def test_a_moved_folder_can_be_resumed_where_it_is(tmp_path, monkeypatch):
 
 def test_a_folder_that_goes_in_the_second_stage(tmp_path, monkeypatch):
     config = tiny_config(write_corpus(tmp_path), training={"prior_stage": "second", "prior_steps": 3})
-    out, original = tmp_path / "run", run.fit_prior
+    out, original = tmp_path / "run", prior_alone.fit_prior
 
     def fit(*arguments, **options):
         original(*arguments, **options)
         shutil.rmtree(out)
 
-    monkeypatch.setattr(run, "fit_prior", fit)
+    monkeypatch.setattr(prior_alone, "fit_prior", fit)
     with pytest.raises(ModelFolderError, match="gone"):
         train(config, out)
     assert not out.exists()

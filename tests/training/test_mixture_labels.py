@@ -18,7 +18,7 @@ from svebm_ext.randomness import Draw
 from svebm_ext.training.feeds import SentenceFeed, training_label
 from svebm_ext.training.run import train
 from svebm_ext.training.runtime import Runtime
-from svebm_ext.training.update import _terms
+from svebm_ext.training.terms import terms_of
 
 
 def labelled_config(tmp_path, **changes):
@@ -37,7 +37,7 @@ def test_the_term_is_the_cross_entropy_of_the_component(tmp_path):
     feed = SentenceFeed(corpus, vocabulary, config, runtime)
     networks, share = SVEBM(config, vocabulary, feed.label_names).networks, feed.batch(0)
     passed = networks(share.batch, Draw(0, 0))
-    label = _terms(networks, passed, share, None, config, Averager(share.n_total), None).label
+    label = terms_of(networks, passed, share, None, config, Averager(share.n_total), None).label
     probabilities = passed.posterior.log_categories.detach().exp()[:, 0]
     by_hand = [-math.log(probabilities[row, share.batch.labels[row]].item()) for row in range(share.n_total)]
     assert label.item() == pytest.approx(sum(by_hand) / share.n_total, rel=1e-5)

@@ -14,8 +14,8 @@ from svebm_ext.data.synthetic import MODES, log_density, sample_points
 from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.evaluation.evaluate_points import MAX_TRUE_NLL, TEST_STEP, PointEvaluator, sample_prior, true_nll
 from svebm_ext.experiments import figure2 as figure2_experiment
-from svebm_ext.models.latent_variable import build_networks
-from svebm_ext.models.pretrained import read_tensors
+from svebm_ext.models.networks import build_networks
+from svebm_ext.models.tensor_files import read_tensors
 from svebm_ext.presets import preset
 from svebm_ext.training import loop, points
 from svebm_ext.training.checkpoint import load_checkpoint

@@ -8,12 +8,12 @@ from tiny_runs import tiny_config, write_corpus
 
 from svebm_ext.config import validate
 from svebm_ext.errors import ConfigError
-from svebm_ext.models.pretrained import read_tensors
 from svebm_ext.models.svebm import SVEBM
+from svebm_ext.models.tensor_files import read_tensors
 from svebm_ext.training import run
 from svebm_ext.training.checkpoint import load_checkpoint, section
-from svebm_ext.training.loop import Trainer
-from svebm_ext.training.run import BEST, FITTED, LAST, train
+from svebm_ext.training.loop import BEST, LAST, Trainer
+from svebm_ext.training.run import FITTED, train
 
 SECOND = {"prior_steps": 20, "prior_stage": "second"}
 

@@ -8,12 +8,13 @@ from tiny_runs import tiny_config, write_corpus
 
 from svebm_ext.config import validate
 from svebm_ext.errors import ConfigError
-from svebm_ext.models.pretrained import read_tensors
 from svebm_ext.models.svebm import SVEBM
-from svebm_ext.training import run
+from svebm_ext.models.tensor_files import read_tensors
+from svebm_ext.training import prior_alone, run
 from svebm_ext.training.checkpoint import load_checkpoint, section
 from svebm_ext.training.encoding import posterior_of
-from svebm_ext.training.run import BEST, FITTED, train
+from svebm_ext.training.loop import BEST
+from svebm_ext.training.run import FITTED, train
 
 
 def test_posteriors_are_those_of_the_encoder(tmp_path):
@@ -49,7 +50,7 @@ def test_a_run_ends_with_it_once(tmp_path, monkeypatch, capsys):
     def never(*_, **__):
         raise AssertionError("done twice")
 
-    monkeypatch.setattr(run, "fit_prior", never)
+    monkeypatch.setattr(prior_alone, "fit_prior", never)
     train(config, out, resume=True)
     monkeypatch.undo()
     kept = parameters(out)
@@ -64,7 +65,7 @@ def test_what_does_not_better_the_bound_is_not_kept(tmp_path, monkeypatch, spoil
         with torch.no_grad():
             network.linears[0].weight.fill_(spoilt)
 
-    monkeypatch.setattr(run, "fit_prior", spoil)
+    monkeypatch.setattr(prior_alone, "fit_prior", spoil)
     config = tiny_config(write_corpus(tmp_path), training={"prior_steps": 20})
     train(config, tmp_path / "run")
     best = section(load_checkpoint(tmp_path / "run" / BEST)[0], "model")

@@ -12,8 +12,9 @@ from svebm_ext.objectives.elbo import kept_kl
 from svebm_ext.objectives.mutual_information import mutual_information
 from svebm_ext.randomness import Draw
 from svebm_ext.training.checkpoint import load_checkpoint
+from svebm_ext.training.optimisers import Optimisers
 from svebm_ext.training.run import train
-from svebm_ext.training.update import Optimisers, update
+from svebm_ext.training.update import Update
 
 
 def setup(tmp_path, **changes):
@@ -27,7 +28,7 @@ def loss_by_hand(networks, share, negatives, weight, config, prior_only=False):
     if prior_only:
         z = z.detach()
     prior = networks.latent.prior
-    kl = networks.latent.terms(posterior, z)["kl"]
+    kl = posterior.terms(z)["kl"]
     contrast = prior.energy(negatives).mean() - prior.energy(z).mean()
     information = mutual_information(prior.log_posterior_symbol(z))[0]
     rest = forward.nll.mean() + weight * kept_kl(kl, 0.0).mean()
@@ -86,7 +87,7 @@ def test_parameters_move_by_one_adam_step_on_the_documented_gradient(tmp_path, s
         loss_by_hand(other, share, negatives, weight, config).backward()
         prior.step()
         rest.step()
-    update(networks, Optimisers(networks, rates), share, negatives, weight, 0, config, runtime)
+    Update(networks, Optimisers(networks, rates), config, runtime)(share, negatives, weight, 0)
     for (name, mine), theirs in zip(networks.named_parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=2e-6, msg=lambda m, name=name: f"{name}: {m}")
 
@@ -143,7 +144,7 @@ def test_a_gradient_that_is_not_finite_moves_nothing(tmp_path):
 def test_reconstruction_phase_leaves_the_prior_alone_without_information(tmp_path):
     config, runtime, networks, share = setup(tmp_path, objective={"mutual_information": 0.0})
     before = [p.clone() for p in networks.prior_parameters()]
-    update(networks, Optimisers(networks, config.optimiser), share, None, 0.0, 0, config, runtime)
+    Update(networks, Optimisers(networks, config.optimiser), config, runtime)(share, None, 0.0, 0)
     assert all(torch.equal(a, b) for a, b in zip(before, networks.prior_parameters(), strict=True))
 
 
@@ -155,11 +156,11 @@ def test_information_kept_off_the_encoder_moves_only_the_prior(tmp_path):
         )
         from svebm_ext.models.latent_variable import Forward
         from svebm_ext.objectives.elbo import Averager
-        from svebm_ext.training.update import _terms
+        from svebm_ext.training.terms import terms_of
 
         passed = networks(share.batch, Draw(0, 0))
         passed = Forward(passed.nll.detach(), passed.posterior, passed.z)
-        terms = _terms(networks, passed, share, None, config, Averager(share.n_total), None)
+        terms = terms_of(networks, passed, share, None, config, Averager(share.n_total), None)
         parameters = [networks.latent.to_mean.weight, networks.latent.prior.layers()[0][0]]
         gradients.append(torch.autograd.grad(terms.mutual_information, parameters, allow_unused=True))
     assert gradients[0][0] is None and gradients[0][1].abs().sum() > 0

@@ -15,7 +15,7 @@ from svebm_ext.files import parse_json
 from svebm_ext.judges.language_model.network import AWDLSTM
 from svebm_ext.judges.language_model.settings import LanguageModelSettings
 from svebm_ext.judges.language_model.train import LanguageModel
-from svebm_ext.models.tensor_files import check_kinds, kind_of, load_parameters, read_tensors, write_tensors
+from svebm_ext.models.tensor_files import check_forms, form_of, load_parameters, read_tensors, write_tensors
 
 FORMAT = "svebm_ext language model 1"
 
@@ -58,8 +58,8 @@ def load_language_model(path: Path) -> tuple[LanguageModel, dict[str, Any]]:
             network = AWDLSTM(len(vocabulary), settings)
     except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise ModelFolderError(f"{path}: no usable state of a language model ({error!s:.200})") from error
-    expected = {name: kind_of(tensor) for name, tensor in network.state_dict().items()}
-    check_kinds({name: kind_of(tensor) for name, tensor in tensors.items()}, expected, str(path))
+    expected = {name: form_of(tensor) for name, tensor in network.state_dict().items()}
+    check_forms({name: form_of(tensor) for name, tensor in tensors.items()}, expected, str(path))
     network = AWDLSTM(len(vocabulary), settings)
     load_parameters(network, tensors, str(path))
     return LanguageModel(network.eval(), vocabulary, perplexities, averaged_from), about

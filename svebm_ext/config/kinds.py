@@ -1,0 +1,139 @@
+"""The kinds of examples, and what each takes of the options; `svebm_ext.kinds` says what a kind does with data."""
+
+from __future__ import annotations
+
+from svebm_ext.config.options import Config, ModelConfig
+from svebm_ext.errors import ConfigError
+
+#: Corpora of points that are generated.
+GENERATED = ("gaussians8", "pinwheel")
+#: Corpora of dialogs.
+OF_DIALOGS = ("smd", "daily_dialog")
+
+
+class KindOptions:
+    """What a kind of example takes of the options. A kind owns its checks.
+
+    Attributes:
+        name: by which the parts of a kind are found; a kind of documents has one for each encoder.
+        is_sequence: an example is words in their order, for recurrent networks.
+        is_bag: an example is a bag of words.
+        has_word_features: features of a sentence may be learnt from its words (`model.sentence_features`).
+        has_second_stage: the prior may learn on alone (`training.prior_steps`).
+        can_regroup: the symbols may be made anew in a run (`objective.regroup_at`).
+        picks_chains: persistent chains are picked from a bank; else each example has its own.
+        is_validated: a run measures itself on a validation split.
+    """
+
+    name: str
+    is_sequence = False
+    is_bag = False
+    has_word_features = False
+    has_second_stage = False
+    can_regroup = False
+    picks_chains = True
+    is_validated = True
+    is_generated = False
+
+    def check(self, config: Config) -> None:
+        """Refuse options that this kind does not take.
+
+        Raises:
+            ConfigError: names the option, the value and what is expected.
+        """
+        model = config.model
+        if (config.data.corpus in GENERATED) != self.is_generated:
+            raise ConfigError(f"model.kind: {model.kind!r} does not fit data.corpus {config.data.corpus!r}")
+        if self.is_sequence and model.tied and model.embedding_dim != model.decoder_hidden:
+            raise ConfigError(
+                f"model.tied: needs embedding-dim ({model.embedding_dim}) equal to decoder-hidden "
+                f"({model.decoder_hidden}); use --model.no-tied or equal sizes"
+            )
+
+
+class SentenceOptions(KindOptions):
+    """Sentences, each by itself."""
+
+    name = "sentences"
+    is_sequence = has_word_features = has_second_stage = can_regroup = True
+
+
+class SequenceOptions(KindOptions):
+    """Documents as sequences of words, with the networks of sentences."""
+
+    name = "documents-gru"
+    is_sequence = True
+
+
+class DialogOptions(KindOptions):
+    """Turns of dialogs, given the turns before them."""
+
+    name = "dialogs"
+    is_sequence = can_regroup = True
+    picks_chains = False
+
+    def check(self, config: Config) -> None:
+        """Refuse options that dialogs do not take; see `KindOptions.check`."""
+        super().check(config)
+        corpus = config.data.corpus
+        if corpus not in OF_DIALOGS:
+            known = ", ".join(OF_DIALOGS)
+            raise ConfigError(f"model.kind: dialogs given for corpus {corpus}, expected one of dialogs: {known}")
+        if config.model.latent == "none":
+            raise ConfigError("model.latent: 'none' given; a response needs a latent variable")
+        if config.chains.per_iteration:
+            raise ConfigError("chains.per-iteration: chains of dialogs belong to the batch's examples; set it to 0")
+        if config.objective.label_weight > 0:
+            raise ConfigError("objective.label-weight: dialogs are learnt without labels; set it to 0")
+
+
+class BagOptions(KindOptions):
+    """Documents as bags of words."""
+
+    name = "documents-bow"
+    is_bag = True
+
+    def check(self, config: Config) -> None:
+        """Refuse options that bags of words do not take; see `KindOptions.check`."""
+        super().check(config)
+        if config.objective.bag_of_words > 0:
+            raise ConfigError(
+                "objective.bag-of-words: where documents are bags of words it is the likelihood; set it to 0"
+            )
+        if config.model.latent == "none":
+            raise ConfigError("model.latent: 'none' given; a bag of words needs a latent variable")
+
+
+class PointOptions(KindOptions):
+    """Points of the plane."""
+
+    name = "points"
+    is_generated = True
+    is_validated = False
+
+    def check(self, config: Config) -> None:
+        """Refuse options that points do not take; see `KindOptions.check`."""
+        super().check(config)
+        model = config.model
+        if model.latent not in ("energy", "gaussian", "deterministic"):
+            raise ConfigError(
+                f"model.latent: {model.latent!r} is for sentences; points take energy, gaussian, deterministic"
+            )
+
+
+OPTIONS: dict[str, KindOptions] = {
+    options.name: options
+    for options in (SentenceOptions(), DialogOptions(), BagOptions(), SequenceOptions(), PointOptions())
+}
+
+
+def options_of(model: ModelConfig) -> KindOptions:
+    """What the kind of a model takes: the one place that reads `model.kind`.
+
+    Raises:
+        ConfigError: an unknown kind.
+    """
+    name = f"documents-{model.encoder}" if model.kind == "documents" else model.kind
+    if name not in OPTIONS:
+        raise ConfigError(f"model.kind: {name!r} given, expected one of {', '.join(OPTIONS)}")
+    return OPTIONS[name]

@@ -1,0 +1,114 @@
+"""What every feed provides."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from svebm_ext.config import Config
+from svebm_ext.data.corpus import Corpus
+from svebm_ext.data.documents import kept_labels
+from svebm_ext.data.vocabulary import Vocabulary
+from svebm_ext.kinds import kind_of
+from svebm_ext.models.latent_variable import LatentVariableModel
+from svebm_ext.training.feeds.labels import class_ids, training_label
+from svebm_ext.training.feeds.share import LabelledOrder, Share, share_out, with_guesses
+from svebm_ext.training.runtime import Runtime
+from svebm_ext.training.validation import Validator
+
+
+class Feed(ABC):
+    """Training data by iteration: a batch is a pure function of (configuration, step); resuming needs the step alone.
+
+    Attributes:
+        label_names: classes of the label that the run learns from.
+        n_chained: training examples each of which has a chain of the prior of its own; 0 where chains are common.
+    """
+
+    label_names: Sequence[str] = ()
+    n_chained = 0
+
+    @property
+    @abstractmethod
+    def steps_per_epoch(self) -> int:
+        """Iterations in which every training example is seen once."""
+
+    @abstractmethod
+    def batch(self, step: int) -> Share:
+        """This process's share of iteration `step`."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hash of the training data: a run resumes on the same data or not at all."""
+
+
+class TextFeed(Feed):
+    """Texts of a corpus in batches.
+
+    Args:
+        corpus: its training split is learnt from, its validation split measured on.
+        vocabulary: built on the training split.
+        config: kind of example, batch sizes, label, labelled examples, seed.
+        runtime: whose share of each batch is returned.
+
+    Raises:
+        ConfigError: the label is unknown, or the processes are too many.
+        DataError: a class has too few examples, or there is nothing to learn from.
+    """
+
+    #: What measures the model on the validation split.
+    validator: type[Validator] = Validator
+    #: Batches sorted together by length.
+    window = 100
+    # Splits of the kind: what has labels, lengths, collate.
+    train: Any
+    valid: Any
+
+    def __init__(self, corpus: Corpus, vocabulary: Vocabulary, config: Config, runtime: Runtime) -> None:
+        self.check_processes(runtime)
+        kind = kind_of(config.model).of_texts()
+        label, self.label_names = training_label(corpus, config)
+        train: Any = kind.encode(corpus.train, vocabulary, config, label, self.label_names)
+        self.check_examples(train, config, runtime)
+        self.train = replace(train, labels=kept_labels(train.labels, config, self.label_names))
+        valid: Any = kind.encode(corpus.valid, vocabulary, config)
+        self.valid = replace(valid, labels=class_ids(corpus.valid, label, self.label_names))
+        self._order = LabelledOrder(self.train.lengths, self.train.labels, config, window=self.window)
+        self._bound, self._runtime = config.objective.labelled_bound, runtime
+        #: Probabilities [N, K] of the symbols of each training example, where something guides them.
+        self.guesses: Tensor | None = None
+
+    def check_processes(self, runtime: Runtime) -> None:
+        """Refuse more processes than the kind can be trained in (ConfigError)."""
+
+    def check_examples(self, train: Any, config: Config, runtime: Runtime) -> None:
+        """Refuse a training split that no run can be made of (ConfigError, DataError)."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Iterations in which every training example (except labelled ones with batches of their own) is seen once."""
+        return self._order.main.batches_per_epoch
+
+    def batch(self, step: int) -> Share:
+        """This process's share of iteration `step`."""
+        share = share_out(self.train, *self._order.batch(step), self._bound, self._runtime)
+        return share if self.guesses is None else with_guesses(share, self.guesses, self.n_guessed(share))
+
+    def n_guessed(self, share: Share) -> int:
+        """Examples of an iteration, of all processes, that have a guess."""
+        return share.n_total
+
+    def fingerprint(self) -> str:
+        """Hash of the encoded training data: a run resumes on the same data or not at all."""
+        return self.train.fingerprint()
+
+    def start(self, networks: LatentVariableModel, config: Config) -> None:
+        """Put what the training split tells by itself into fresh networks; here nothing."""
+
+    @abstractmethod
+    def described(self, corpus: Corpus, vocabulary: Vocabulary, config: Config) -> str:
+        """What is trained on, in a few lines."""

@@ -1,0 +1,80 @@
+"""Feeds of sentences, and of turns of dialogs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from svebm_ext.config import Config
+from svebm_ext.data.batching import EncodedSplit, padding_fraction
+from svebm_ext.data.corpus import Corpus
+from svebm_ext.data.coverage import unknown_note, unknown_share
+from svebm_ext.data.dialogs import DialogSplit
+from svebm_ext.data.subwords import Subwords
+from svebm_ext.data.vocabulary import Vocabulary
+from svebm_ext.errors import ConfigError
+from svebm_ext.training.feeds.base import TextFeed
+from svebm_ext.training.runtime import Runtime
+
+
+class SentenceFeed(TextFeed):
+    """Sentences of a corpus in length-sorted batches; arguments are those of `TextFeed`.
+
+    Raises:
+        ConfigError: the label is unknown, or an epoch's smallest batch has fewer sentences than there are processes.
+    """
+
+    train: EncodedSplit
+    valid: EncodedSplit
+
+    def check_examples(self, train: Any, config: Config, runtime: Runtime) -> None:
+        """Refuse batches that are too small for the processes (ConfigError)."""
+        smallest = len(train) % config.training.batch_size or config.training.batch_size
+        if smallest < runtime.world_size:
+            raise ConfigError(
+                f"training.batch-size: {config.training.batch_size} leaves a batch of {smallest} of the "
+                f"{len(train)} sentences, too few for {runtime.world_size} processes; choose another size"
+            )
+
+    def padding(self) -> float:
+        """Share of positions of the first epoch's batches that would be padding if batches were padded; none are."""
+        lengths = self.train.lengths
+        return padding_fraction(lengths[self._order.batch(step)[0]] for step in range(self.steps_per_epoch))
+
+    def described(self, corpus: Corpus, vocabulary: Vocabulary, config: Config) -> str:
+        """Sizes of the corpus, what was cut, what is unknown."""
+        sizes = " / ".join(f"{len(split):,}" for split in (corpus.train, corpus.valid, corpus.test))
+        tokens = "subwords" if isinstance(corpus.writing, Subwords) else "words"
+        lines = [
+            f"{corpus.name}: {sizes} sentences (train / valid / test), {len(vocabulary):,} {tokens}, "
+            f"{self.steps_per_epoch:,} iterations an epoch, {self.padding():.2%} of positions would be padding"
+        ]
+        if self.train.n_truncated:
+            lines.append(f"{self.train.n_truncated:,} training sentences were cut to {self.train.max_tokens} tokens")
+        unknown = unknown_share(corpus.test.sentences, vocabulary)
+        if unknown:
+            lines.append(unknown_note(unknown, config.data))
+        return "\n".join([*lines, *corpus.notes])
+
+
+class DialogFeed(SentenceFeed):
+    """Turns of dialogs, each with the turns before it, in batches sorted by the length of the response.
+
+    Arguments are those of `TextFeed`.
+
+    Raises:
+        ConfigError: several processes, since each example's chain of the prior is in one of them.
+        DataError: the corpus has no dialogs.
+    """
+
+    train: DialogSplit
+    valid: DialogSplit
+
+    def check_processes(self, runtime: Runtime) -> None:
+        """Refuse several processes (ConfigError)."""
+        if runtime.world_size > 1:
+            raise ConfigError(f"model.kind: dialogs train in one process, not in {runtime.world_size}")
+
+    @property
+    def n_chained(self) -> int:  # type: ignore[override]
+        """Every training turn has a chain of its own."""
+        return len(self.train)

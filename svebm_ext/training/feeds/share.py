@@ -1,0 +1,78 @@
+"""What a process gets of an iteration's examples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from svebm_ext.config import Config
+from svebm_ext.data.batching import BatchOrder, EncodedSplit, SentenceBatch
+from svebm_ext.data.documents import DocumentBatch, DocumentSplit
+from svebm_ext.data.synthetic import PointBatch
+from svebm_ext.training.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class Share:
+    """This process's part of a global batch of `n_total` examples, and how many labels there are in all its parts.
+
+    A `labelled` batch beside it counts in the cross-entropy alone, and then no label of the other does. `guesses`
+    [B, K] are guessed class probabilities of the batch, all 0 where it has none; `n_guessed` have some, in all parts.
+    """
+
+    batch: SentenceBatch | DocumentBatch | PointBatch
+    n_total: int
+    n_labelled: int
+    labelled: SentenceBatch | DocumentBatch | None = None
+    guesses: Tensor | None = None
+    n_guessed: int = 0
+
+
+class LabelledOrder:
+    """Which examples make up each iteration, labelled ones apart from the others where they have a batch size.
+
+    Args:
+        lengths: tokens of each example.
+        labels: class of each, -1 where it has none.
+        config: batch sizes and seed; `objective.labelled_bound` tells whether labelled examples are among the others
+            as well (it is off) or are left to their own batches (it is on).
+        window: see `BatchOrder`.
+    """
+
+    def __init__(self, lengths: Tensor, labels: Tensor, config: Config, *, window: int = 100) -> None:
+        size, seed = config.training.labelled_batch_size, config.seed
+        labelled, everything = (labels >= 0).nonzero()[:, 0], torch.arange(len(labels))
+        others = (labels < 0).nonzero()[:, 0]
+        self._labelled = labelled if size > 0 and len(labelled) > 0 else None
+        apart = self._labelled is not None and config.objective.labelled_bound and len(others) > 0
+        self._others = others if apart else everything
+        self.main = BatchOrder(lengths[self._others], config.training.batch_size, seed, window=window)
+        if self._labelled is not None:
+            self._own = BatchOrder(lengths[labelled], size, seed, window=window)
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor | None]:
+        """Indices of the batch of iteration `step`, and of its labelled batch if there is one."""
+        chosen = self._others[self.main.batch(step)]
+        return chosen, None if self._labelled is None else self._labelled[self._own.batch(step)]
+
+
+def with_guesses(share: Share, guesses: Tensor, n_guessed: int) -> Share:
+    """The share with the guesses [N, K] of its examples, of which `n_guessed` of all processes have some."""
+    indices = share.batch.indices
+    return replace(share, guesses=guesses[indices.cpu()].to(indices.device), n_guessed=n_guessed)
+
+
+def share_out(
+    train: EncodedSplit | DocumentSplit, indices: Tensor, labelled: Tensor | None, bound: bool, runtime: Runtime
+) -> Share:
+    """This process's share of an iteration: one batch, or two where labelled examples do not count in the bound."""
+
+    def gather(chosen: Tensor) -> SentenceBatch | DocumentBatch:
+        return train.collate(chosen[runtime.rank :: runtime.world_size]).to(runtime.device)
+
+    if labelled is None or bound:
+        indices = indices if labelled is None else torch.cat((indices, labelled))
+        return Share(gather(indices), len(indices), int((train.labels[indices] >= 0).sum()))
+    return Share(gather(indices), len(indices), len(labelled), gather(labelled))

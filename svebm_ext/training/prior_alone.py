@@ -1,0 +1,81 @@
+"""The second stage of a run: the prior of the best model goes on learning alone."""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+from typing import cast
+
+from torch import Tensor
+
+from svebm_ext.config import Config
+from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.latents.gaussian import GaussianPosterior
+from svebm_ext.models.latent_variable import LatentVariableModel
+from svebm_ext.models.tensor_files import load_parameters
+from svebm_ext.prior.mixture_start import START_ITERATIONS, start_at_mixture
+from svebm_ext.prior.second_stage import INFORMATION, MAX_SENTENCES, fit_prior
+from svebm_ext.terminal import say
+from svebm_ext.training.checkpoint import load_checkpoint, prefixed, save_checkpoint, section
+from svebm_ext.training.encoding import encoded_rows, posterior_of
+from svebm_ext.training.feeds import SentenceFeed
+from svebm_ext.training.guides import is_guided
+from svebm_ext.training.saved_state import Fields
+from svebm_ext.training.terms import learns_energy
+from svebm_ext.training.validation import Validator
+
+#: The model after the second stage, of the prior alone.
+FITTED = "checkpoints/fitted.safetensors"
+
+
+def finish_prior(
+    model: LatentVariableModel, feed: SentenceFeed, validator: Validator, config: Config, out: Path
+) -> None:
+    """Second stage of a run: the prior of the best model learns alone, and is kept if the validation bound is better.
+
+    It is done once and kept in FITTED. Interrupted, it is done from its beginning, with the same result.
+    """
+    path, n_iterations = out / FITTED, config.training.prior_steps
+    if path.exists():
+        tensors, state = load_checkpoint(path)
+        if Fields(state, f"{path}: state").integer("prior_steps") == n_iterations:
+            load_parameters(model, section(tensors, "model"), str(path))
+            return
+    learnt = copy.deepcopy(model.latent.state_dict())
+    guided = is_guided(config)
+    # Where f has learnt symbols but no energy yet, p(z) is N(0, I).
+    before = validator.measure(model, energy=not guided or learns_energy(model.latent, config))["valid_bound"]
+    latent = cast(EnergyLatent, model.latent)
+    posterior, targets = positives(model, feed)
+    fit_prior(
+        latent.prior, posterior.moments, n_iterations, seed=config.seed, step_size=latent.step_size, targets=targets,
+        information=INFORMATION * config.objective.mutual_information, say=say,
+    )  # fmt: skip
+    finite = all(bool(p.isfinite().all()) for p in model.latent.parameters())
+    after = validator.measure(model)["valid_bound"] if finite else math.nan
+    kept = after < before
+    if not kept:
+        model.latent.load_state_dict(learnt)
+        if guided and not learns_energy(model.latent, config):
+            hold_symbols(model, feed, config.seed, n_iterations)
+    say(f"prior alone: validation bound {before:.3f} before, {after:.3f} after{'' if kept else ', not kept'}")
+    state = {"prior_steps": n_iterations, "valid_bound_before": before, "kept": kept}
+    save_checkpoint(path, prefixed(model.state_dict(), "model"), state)
+
+
+def positives(model: LatentVariableModel, feed: SentenceFeed) -> tuple[GaussianPosterior, Tensor | None]:
+    """q(z|x) of the sentences that the prior alone learns from, and the guesses of their symbols, if there are some."""
+    posterior = posterior_of(model, feed.train, MAX_SENTENCES)
+    if feed.guesses is None:
+        return posterior, None
+    return posterior, feed.guesses[encoded_rows(feed.train, MAX_SENTENCES)].to(posterior.mean.device)
+
+
+def hold_symbols(
+    model: LatentVariableModel, feed: SentenceFeed, seed: int, n_iterations: int = START_ITERATIONS
+) -> None:
+    """Move f so that p(z) is N(0, I), where nothing better was learnt, while the symbols agree with the guesses."""
+    posterior, targets = positives(model, feed)
+    prior = cast(EnergyLatent, model.latent).prior
+    start_at_mixture(prior, posterior.moments, cast(Tensor, targets), seed=seed, n_iterations=n_iterations, flat=True)
