@@ -113,7 +113,7 @@ def test_the_posterior_of_a_prior_given_a_context_carries_it():
     features, z = torch.randn(6, 5, requires_grad=True), torch.randn(6, 3)
     posterior = latent.posterior(features)
     assert torch.equal(posterior.context, features[:, 3:]) and not posterior.context.requires_grad
-    expected = latent.prior.logits(z, latent.prior.context_bias(features[:, 3:].detach()))
+    expected = latent.prior.logits(z, latent.prior.context_shift(features[:, 3:].detach()))
     torch.testing.assert_close(posterior.terms(z)["energy_positive"], expected.logsumexp(-1))
     # With another context, another energy; without gradient, the same numbers.
     other = EnergyPosterior(*posterior.moments, latent.prior, posterior.context + 1.0)
