@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "bench/native/ceiling.h"
 #include "bytes.h"
-#include "ceiling/ceiling.h"
 #include "checksum/checksum.h"
 #include "gemm/gemm.h"
 #include "gru_decode/gru_decode.h"
