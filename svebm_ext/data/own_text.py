@@ -75,33 +75,47 @@ def load_text(
     if empty_lines not in get_args(EmptyLines):
         raise ConfigError(f"data.empty-lines: {empty_lines!r}, expected error or skip")
     data = {"train": train, "valid": valid, "test": test, "labelled": labelled}
-    if sum(isinstance(given, (str, os.PathLike)) and str(given) == STANDARD_INPUT for given in data.values()) > 1:
-        raise ConfigError("data.train: standard input (-) can be read only once; give files for the others")
     reading = Reading(format, empty_lines, text_column, label_column, "wanted" if labelled is None else "optional")
     notes: list[str] = []
+    found = _read(data, labels, reading, notes)
+    splits = {name: _split(examples, tokenization, lowercase, empty_lines, notes) for name, examples in found.items()}
+    notes.extend(differing_in_case(splits.values()))
+    kept = _add_labelled(splits)
+    corpus = _complete(found["train"].name, splits, list(dict.fromkeys(notes)), seed, kept)
+    return with_writing(corpus, tokenization, vocabulary_size, writing)
+
+
+def _read(
+    data: dict[str, Any], labels: Sequence[PathLike | None], reading: Reading, notes: list[str]
+) -> dict[str, Examples]:
+    """Examples of all that is given: train, valid, test, and labelled ones beside them."""
+    if sum(isinstance(given, (str, os.PathLike)) and str(given) == STANDARD_INPUT for given in data.values()) > 1:
+        raise ConfigError("data.train: standard input (-) can be read only once; give files for the others")
     found: dict[str, Examples] = {}
     for name, label_path in zip(("train", "valid", "test"), labels, strict=True):
         if data[name] is not None:
             found[name] = read_examples(data[name], reading, label_path=label_path, name=name)
-    if labelled is not None:
-        strict = Reading(format, "error", text_column, label_column)
-        found["labelled"] = _with_labels(read_examples(labelled, strict, name="labelled"), notes)
-    _refuse_columns_of_lines(found.values(), text_column, label_column)
-    splits = {name: _split(examples, tokenization, lowercase, empty_lines, notes) for name, examples in found.items()}
-    notes.extend(differing_in_case(splits.values()))
-    kept = np.zeros(0, dtype=np.int64)
-    if "labelled" in splits:
-        examples = splits["labelled"]
-        kept = len(splits["train"]) + _never_held_out(examples.labels[LABEL])
-        parts = _same_labels(splits["train"], examples)
-        values = [value for part in parts for value in part.labels[LABEL]]
-        splits["train"] = Split(
-            splits["train"].sentences + examples.sentences,
-            {LABEL: values},
-            texts=(splits["train"].texts or []) + (examples.texts or []),
-        )
-    corpus = _complete(found["train"].name, splits, list(dict.fromkeys(notes)), seed, kept)
-    return with_writing(corpus, tokenization, vocabulary_size, writing)
+    if data["labelled"] is not None:
+        strict = Reading(reading.format, "error", reading.text_column, reading.label_column)
+        found["labelled"] = _with_labels(read_examples(data["labelled"], strict, name="labelled"), notes)
+    _refuse_columns_of_lines(found.values(), reading.text_column, reading.label_column)
+    return found
+
+
+def _add_labelled(splits: dict[str, Split]) -> np.ndarray:
+    """Put labelled sentences of a file of their own behind the training ones; those that are never held out."""
+    if "labelled" not in splits:
+        return np.zeros(0, dtype=np.int64)
+    examples = splits["labelled"]
+    kept = len(splits["train"]) + _never_held_out(examples.labels[LABEL])
+    parts = _same_labels(splits["train"], examples)
+    values = [value for part in parts for value in part.labels[LABEL]]
+    splits["train"] = Split(
+        splits["train"].sentences + examples.sentences,
+        {LABEL: values},
+        texts=(splits["train"].texts or []) + (examples.texts or []),
+    )
+    return kept
 
 
 def _split(

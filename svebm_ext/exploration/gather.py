@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,7 +17,6 @@ from svebm_ext.config import asked_iterations
 from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.evaluation.documents import top_words
-from svebm_ext.evaluation.report import METRICS, read_document
 from svebm_ext.exploration.content import (
     Example,
     Exploration,
@@ -25,19 +24,17 @@ from svebm_ext.exploration.content import (
     LabelCount,
     LabelField,
     MapView,
-    Measure,
     Pair,
     Sentence,
     Settings,
     Step,
     Symbol,
 )
+from svebm_ext.exploration.measured import Say, curves_of, measures_of
 from svebm_ext.exploration.projection import Projection, discriminants, principal_components
 from svebm_ext.latents.energy import EnergyLatent
-from svebm_ext.measures.documentation import METRIC_DOCUMENTATION
 from svebm_ext.measures.words import characterising_words
 from svebm_ext.models.svebm import SVEBM
-from svebm_ext.plots import read_metrics
 from svebm_ext.provenance import source_version
 
 #: Sentences that are shown for a symbol, in each list.
@@ -50,13 +47,6 @@ STEPS = 7
 PRIOR_SAMPLES = 500
 #: Characters after which a text is cut; documents are longer than anyone reads in a list.
 LONGEST = 300
-#: Measures that stand at the top of the page.
-MAIN_MEASURES = (
-    "accuracy", "nll", "entropy", "ppl", "bleu", "mi", "symbols_used", "homogeneity", "rppl", "wkl", "grammar_accept",
-    "active_units",
-)  # fmt: skip
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -314,7 +304,7 @@ def choose_pairs(encoded: Encoded, settings: Settings) -> list[tuple[int, int]]:
     return found
 
 
-# Sentences, facts, measures -------------------------------------------------------------------------------------
+# Sentences, facts -----------------------------------------------------------------------------------------------
 
 
 def table_of(encoded: Encoded) -> tuple[list[Sentence], list[LabelField]]:
@@ -356,38 +346,6 @@ def facts(model: SVEBM, corpus: Corpus, encoded: Encoded, settings: Settings) ->
                       f"{settings.split} split, seed {settings.seed}"),
         ("page made", f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, by {source_version()}"),
     ]  # fmt: skip
-
-
-def measures_of(run: Path, reasons: dict[str, str]) -> tuple[list[Measure], list[str]]:
-    """The main measures of metrics.json, and the warnings that came with them."""
-    if not (run / METRICS).exists():
-        reasons["measures"] = "the run has not been evaluated"
-        return [], []
-    document = read_document(run / METRICS)
-    found = []
-    for key in MAIN_MEASURES:
-        value, documentation = document.get(key), METRIC_DOCUMENTATION[key]
-        values = {f"{key}, {name}": item for name, item in value.items()} if isinstance(value, dict) else {key: value}
-        for name, number in values.items():
-            if isinstance(number, (int, float)):
-                text = f"{number:.4g}" if isinstance(number, float) and abs(number) < 1000 else f"{number:,.0f}"
-                found.append(Measure(name.replace("_", " "), text, documentation.unit, documentation.meaning))
-    about = document.get("about", {})
-    commit = [f"measured by {about['commit']}, seed {about.get('seed')}"] if about.get("commit") else []
-    return found, [*commit, *(str(warning) for warning in about.get("warnings", []))]
-
-
-def curves_of(run: Path, reasons: dict[str, str], say: Say) -> dict[str, tuple[list[int], list[float]]]:
-    """What the run logged; nothing, with the reason, where there is no log that can be read."""
-    if not (run / "metrics.jsonl").exists():
-        reasons["curves"] = "the folder has no metrics.jsonl"
-        return {}
-    try:
-        return read_metrics(run / "metrics.jsonl", say)
-    except DataError as error:
-        say(f"no learning curves: {error}")
-        reasons["curves"] = "metrics.jsonl cannot be read"
-        return {}
 
 
 class Timer:

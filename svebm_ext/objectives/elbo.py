@@ -98,14 +98,7 @@ def collect_terms(
         n_guessed: examples with a guess over all processes.
         running_marginal: [K] moving average of q(y), or None.
     """
-    found = LossTerms(nll=average.mean(nll))
-    if "kl" in terms:
-        found.kl = average.mean(kept_kl(terms["kl"], config.free_bits))
-    if "bag_of_words" in terms:
-        found.bag_of_words = average.mean(terms["bag_of_words"])
-    if "energy_positive" in terms:
-        found.energy_positive = average.mean(terms["energy_positive"])
-        found.energy_square = average.mean(terms["energy_positive"].square())
+    found = _means(nll, terms, config, average)
     if energy_negative is not None:
         n = average.n_total if n_negatives is None else n_negatives
         found.energy_negative = energy_negative.sum() / n
@@ -118,8 +111,6 @@ def collect_terms(
             running_marginal=running_marginal,
             momentum=config.marginal_momentum,
         )
-    if "dispersion" in terms:
-        found.dispersion = average.mean(terms["dispersion"])
     if "log_categories" in terms:
         found.category_kl, found.category_information = category_divergence(
             terms["log_categories"], n_total=average.n_total, sum_over_processes=average.sum_over_processes
@@ -127,9 +118,23 @@ def collect_terms(
     if label_logits is not None and labels is not None and n_labelled > 0:
         found.label = F.cross_entropy(label_logits, labels, ignore_index=-1, reduction="sum") / n_labelled
     if guess_logits is not None and guesses is not None:
-        wrong = -(guesses * guess_logits.log_softmax(-1)).sum()
-        found.pseudo_label = wrong / max(1, n_guessed)
+        found.pseudo_label = -(guesses * guess_logits.log_softmax(-1)).sum() / max(1, n_guessed)
     return found
+
+
+def _means(nll: Tensor, terms: dict[str, Tensor], config: ObjectiveConfig, average: Averager) -> LossTerms:
+    """Terms that are means over examples."""
+    means = LossTerms(nll=average.mean(nll))
+    if "kl" in terms:
+        means.kl = average.mean(kept_kl(terms["kl"], config.free_bits))
+    if "bag_of_words" in terms:
+        means.bag_of_words = average.mean(terms["bag_of_words"])
+    if "energy_positive" in terms:
+        means.energy_positive = average.mean(terms["energy_positive"])
+        means.energy_square = average.mean(terms["energy_positive"].square())
+    if "dispersion" in terms:
+        means.dispersion = average.mean(terms["dispersion"])
+    return means
 
 
 def total_loss(terms: LossTerms, weight: float | Tensor, config: ObjectiveConfig, world_size: int = 1) -> Tensor:

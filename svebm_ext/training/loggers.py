@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from svebm_ext.config import TrainingConfig
 from svebm_ext.files import append_line, folder_is_gone, sync_file, write_whole
 from svebm_ext.plots.series import damaged_lines, read_records
 from svebm_ext.terminal import printable, say
@@ -116,6 +117,59 @@ class Progress:
         """Take the bar away."""
         if self._bar is not None:
             self._bar.stop()
+
+
+class RunLog:
+    """Where a run tells what it does: metrics.jsonl, TensorBoard and a bar; nothing but on the main process.
+
+    Args:
+        out: run folder.
+        config: iterations in all, and whether TensorBoard files are written.
+        step: iterations done before.
+        enabled: whether this is the main process.
+    """
+
+    def __init__(self, out: Path, config: TrainingConfig, step: int, *, enabled: bool) -> None:
+        self.metrics = MetricsFile(out / "metrics.jsonl", step, say) if enabled else None
+        self._board = tensorboard_writer(out / "tensorboard") if enabled and config.tensorboard else None
+        self.progress = Progress(config.max_steps, step, enabled=enabled)
+        self._tokens, self._lap = 0, time.monotonic()
+
+    def count(self, step: int, n_tokens: int) -> None:
+        """An iteration is done, and so many tokens were seen in it."""
+        self._tokens += n_tokens
+        self.progress.time_iteration(step)
+
+    def rate(self) -> float:
+        """Tokens a second since this was asked last."""
+        now = time.monotonic()
+        rate = self._tokens / max(now - self._lap, 1e-9)
+        self._tokens, self._lap = 0, now
+        return rate
+
+    def keep_until(self, step: int) -> None:
+        """Drop what was written of later iterations, which will be done again."""
+        if self.metrics is not None:
+            self.metrics.keep_until(step)
+
+    def write(self, record: dict[str, Any], *, board: bool = False) -> None:
+        """Append a line to metrics.jsonl, and show it on the board where asked for; record has the iteration `step`."""
+        if self.metrics is not None:
+            self.metrics.write(record)
+        if board and self._board is not None:
+            for name, value in record.items():
+                self._board.add_scalar(name, value, record["step"])
+
+    def sync(self) -> None:
+        """Make the lines so far outlast a loss of power."""
+        if self.metrics is not None:
+            self.metrics.sync()
+
+    def close(self) -> None:
+        """Take the bar away, and close the board."""
+        self.progress.close()
+        if self._board is not None:
+            self._board.close()
 
 
 def _minutes(seconds: float) -> str:

@@ -23,7 +23,6 @@ from svebm_ext.prior.negatives import NegativeSource, source_of_negatives
 from svebm_ext.prior.regrouping import MAX_SENTENCES, check_sentences, regroup
 from svebm_ext.randomness import Draw
 from svebm_ext.stopping import stops_noted
-from svebm_ext.terminal import say
 from svebm_ext.training.checkpoint import (
     check_sections,
     load_checkpoint,
@@ -34,7 +33,7 @@ from svebm_ext.training.checkpoint import (
 from svebm_ext.training.encoding import encoded_of
 from svebm_ext.training.feeds import Feed, SentenceFeed
 from svebm_ext.training.guards import Guards
-from svebm_ext.training.loggers import MetricsFile, Progress, describe, tensorboard_writer
+from svebm_ext.training.loggers import RunLog, describe
 from svebm_ext.training.optimisers import Optimisers
 from svebm_ext.training.recovery import describe_recovery, recovered
 from svebm_ext.training.runtime import Runtime
@@ -99,7 +98,7 @@ class Trainer:
         self.waited = 0
         self.seconds = 0.0
         self._say: Callable[[str], None] = lambda _: None  # until there is a bar to say it above
-        self._metrics: MetricsFile | None = None
+        self._log: RunLog | None = None
         self._folder: HeldFolder | None = None
         self._given = config
         self._prepare(0, marginal)
@@ -133,8 +132,8 @@ class Trainer:
         if not self.runtime.is_main:
             return
         self.check_folder()
-        if self._metrics is not None:
-            self._metrics.sync()
+        if self._log is not None:
+            self._log.sync()
         tensors = prefixed(self.model.state_dict(), "model") | prefixed(self.optimisers.state(), "optimiser")
         if self.negatives is not None:
             tensors |= prefixed(self.negatives.state_dict(), "chains")
@@ -250,52 +249,36 @@ class Trainer:
             raise ConfigError(
                 f"training.max-steps: {training.max_steps} is before iteration {self.step} that the run has reached"
             )
-        main = self.runtime.is_main
-        if main:
+        if self.runtime.is_main:
             self.out.mkdir(parents=True, exist_ok=True)
             self._folder = HeldFolder(self.out)
         self._start()
-        metrics = self._metrics = MetricsFile(self.out / "metrics.jsonl", self.step, say) if main else None
-        board = tensorboard_writer(self.out / "tensorboard") if main and training.tensorboard else None
-        progress = Progress(training.max_steps, self.step, enabled=main)
-        self._say = progress.say
+        log = self._log = RunLog(self.out, training, self.step, enabled=self.runtime.is_main)
+        self._say = log.progress.say
         if self.has_ended and self.step < training.max_steps:
-            progress.say(
+            self._say(
                 f"the run has ended at iteration {self.step}, {self.waited} validations after its best one; it goes on "
                 f"with --training.patience 0, or above {self.waited}"
             )
         begin = time.monotonic() - self.seconds
-        tokens, lap = 0, time.monotonic()
         try:
             with stops_noted(shared=self.runtime.world_size > 1) as stop:
                 while not self.has_ended:
                     outcome, weight, n_tokens = self.iterate()
-                    tokens += n_tokens
-                    progress.time_iteration(self.step)
+                    log.count(self.step, n_tokens)
                     try:
                         self.guards.check(self.step, outcome, weight)
                     except TrainingDivergedError as error:
                         self._recover(error)
-                        if metrics is not None:
-                            metrics.keep_until(self.step)
+                        log.keep_until(self.step)
                         continue
                     if self._due(training.log_every):
-                        now = time.monotonic()
-                        record = self._record(outcome, weight, tokens / max(now - lap, 1e-9))
-                        tokens, lap = 0, now
-                        if metrics is not None:
-                            self.check_folder()
-                            metrics.write(record)
-                        if board is not None:
-                            for name, value in record.items():
-                                board.add_scalar(name, value, self.step)
-                        rate = f"  {record['tokens_per_second']:.0f} tok/s"
-                        progress.update(self.step, f"w {weight:.2f}  {describe(outcome.terms)}{rate}")
+                        self._tell(log, outcome, weight)
                     self.seconds = time.monotonic() - begin
                     if self._due(training.validate_every):
-                        self._validate(metrics, progress, weight)
-                    if self.validator is not None and main and self._due(training.sample_every):
-                        progress.say(self.validator.samples(self.model, self.step))
+                        self._validate(log, weight)
+                    if self.validator is not None and self.runtime.is_main and self._due(training.sample_every):
+                        self._say(self.validator.samples(self.model, self.step))
                     if self._due(training.checkpoint_every) or self.has_ended:
                         self.save()
                     if self._stop_wanted(stop):
@@ -307,9 +290,7 @@ class Trainer:
                 f"{error}. Last good state: {kept if kept.exists() else 'none was saved yet'}"
             ) from None
         finally:
-            progress.close()
-            if board is not None:
-                board.close()
+            log.close()
 
     def iterate(self) -> tuple[Outcome, float, int]:
         """One iteration; returns its outcome, w, and the tokens (or points) that this process has seen."""
@@ -354,17 +335,22 @@ class Trainer:
     def _due(self, every: int) -> bool:
         return every > 0 and (self.step % every == 0 or self.step == self.config.training.max_steps)
 
-    def _record(self, outcome: Outcome, weight: float, rate: float) -> dict[str, Any]:
+    def _tell(self, log: RunLog, outcome: Outcome, weight: float) -> None:
+        """Log an iteration."""
         record: dict[str, Any] = {"step": self.step, "loss": outcome.loss, **outcome.terms, "weight": weight}
         if "energy_negative" in outcome.terms:
             record["energy_gap"] = outcome.terms["energy_negative"] - outcome.terms["energy_positive"]
         record["gradient_norm"] = outcome.gradient_norm
         record["prior_gradient_norm"] = outcome.prior_gradient_norm
-        record["tokens_per_second"] = rate
+        record["tokens_per_second"] = log.rate()
         record["seconds"] = round(self.seconds, 3)
-        return record
+        if self.runtime.is_main:
+            self.check_folder()
+        log.write(record, board=True)
+        rate = f"  {record['tokens_per_second']:.0f} tok/s"
+        log.progress.update(self.step, f"w {weight:.2f}  {describe(outcome.terms)}{rate}")
 
-    def _validate(self, metrics: MetricsFile | None, progress: Progress, weight: float) -> None:
+    def _validate(self, log: RunLog, weight: float) -> None:
         if self.validator is None:
             return
         improved = False
@@ -381,9 +367,8 @@ class Trainer:
                 score = -measured.get("valid_accuracy", math.nan)
             elif self.config.training.select == "last":
                 score = -float(self.step)
-            if metrics is not None:
-                metrics.write({"step": self.step, **measured})
-            progress.say(
+            log.write({"step": self.step, **measured})
+            self._say(
                 f"iteration {self.step}: validation "
                 + "  ".join(f"{k[6:]} {v:{'g' if v.is_integer() else '.3f'}}" for k, v in measured.items())
             )
@@ -397,7 +382,7 @@ class Trainer:
         if plateau and settled and self.config.optimiser.schedule == "plateau":
             self.optimisers.note_plateau()
         if self.has_ended and self.step < self.config.training.max_steps:
-            progress.say(
+            self._say(
                 f"iteration {self.step}: no better validation in the last {self.waited}: the run ends here "
                 "(--training.patience)"
             )

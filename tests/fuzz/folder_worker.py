@@ -24,7 +24,7 @@ from mutations import mutate  # noqa: E402
 from svebm_ext.errors import SvebmError  # noqa: E402
 from svebm_ext.experiments.rows import Row, finished  # noqa: E402
 from svebm_ext.experiments.rows import Run as RowRun  # noqa: E402
-from svebm_ext.exploration.gather import curves_of, measures_of  # noqa: E402
+from svebm_ext.exploration.measured import curves_of, measures_of  # noqa: E402
 from svebm_ext.models.svebm import SVEBM  # noqa: E402
 from svebm_ext.models.tensor_files import read_tensors  # noqa: E402
 from svebm_ext.plots import learning_curves  # noqa: E402

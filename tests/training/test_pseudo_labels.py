@@ -14,8 +14,8 @@ from svebm_ext.errors import ConfigError
 from svebm_ext.judges.semi_supervised import count_matrix, guessed_classes, naive_bayes_em, self_training
 from svebm_ext.models.document import WORD_STD, DocumentDecoder, DocumentEncoder
 from svebm_ext.objectives.elbo import Averager, collect_terms, total_loss
-from svebm_ext.training.feeds import DocumentFeed
-from svebm_ext.training.run import build_vocabulary, start_words, train
+from svebm_ext.training.feeds import DocumentFeed, start_words
+from svebm_ext.training.run import build_vocabulary, train
 from svebm_ext.training.runtime import Runtime
 
 

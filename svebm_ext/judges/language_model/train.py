@@ -77,9 +77,7 @@ def train_language_model(
         DataError: `train` or `valid` holds no sentence.
         TrainingDivergedError: no epoch's validation perplexity was a number.
     """
-    for name, sentences in (("train", train), ("valid", valid)):
-        if len(sentences) == 0:
-            raise DataError(f"language model: {name} holds no sentence; expected at least 1")
+    _check_sentences(train=train, valid=valid)
     network, stream = AWDLSTM(len(vocabulary), settings, seed).to(device), encode(train, vocabulary)
     if settings.frequency_bias:
         network.start_at_frequencies(stream)
@@ -94,8 +92,7 @@ def train_language_model(
         with training.average.applied() if training.average is not None else nullcontext():
             loss = mean_loss(network, held_out)
             if loss < best_loss and math.isfinite(perplexity_of(loss)):
-                best_loss = loss
-                best = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+                best_loss, best = loss, {name: tensor.clone() for name, tensor in network.state_dict().items()}
         perplexities.append(perplexity_of(loss))
         if training.observe(loss):
             averaged_from = epoch
@@ -111,6 +108,13 @@ def train_language_model(
         )
     network.load_state_dict(best)
     return LanguageModel(network.eval(), vocabulary, perplexities, averaged_from)
+
+
+def _check_sentences(**splits: Sequence[Sequence[str]]) -> None:
+    """Refuse a split without a sentence (DataError)."""
+    for name, sentences in splits.items():
+        if len(sentences) == 0:
+            raise DataError(f"language model: {name} holds no sentence; expected at least 1")
 
 
 class _Training:
