@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import numbers
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +16,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
 from svebm_ext.config import Config
-from svebm_ext.errors import ConfigError, DataError, ModelFolderError
+from svebm_ext.data.class_labels import class_array, classes_by_name, listed_labels, listed_texts
+from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.files import read_json, write_json, write_whole
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.presets import preset
@@ -88,9 +88,9 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         """
         from svebm_ext.training.run import train
 
-        texts = _texts(X)
-        labels = None if y is None else _labels(y, len(texts))
-        by_name = _by_name(labels or ())
+        texts = listed_texts(X)
+        labels = None if y is None else listed_labels(y, len(texts))
+        by_name = classes_by_name(labels or ())
         with tempfile.TemporaryDirectory(prefix="svebm-") as temporary:
             config = self._config(texts, labels, Path(temporary))
             run = Path(self.folder) if self.folder is not None else Path(temporary) / "run"
@@ -102,13 +102,13 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
             self.classes_ = np.arange(self.model_.config.model.n_categories)
             self.labels_ = self.predict(texts)
         else:
-            self.classes_ = _array([by_name[name] for name in self.model_.label_names])
+            self.classes_ = class_array([by_name[name] for name in self.model_.label_names])
             self._order()
         return self
 
     def fit_predict(self, X: Iterable[object], y: Any = None) -> np.ndarray:
         """`fit`, then `predict` of the same texts."""
-        texts = _texts(X)
+        texts = listed_texts(X)
         return self.fit(texts, y).predict(texts)
 
     def _config(self, texts: list[str], labels: list[Any] | None, folder: Path) -> Config:
@@ -153,24 +153,24 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X: Iterable[object]) -> np.ndarray:
         """p(y|x) of each text [N, K] (Eq. 3), columns as `classes_`."""
-        found = self._fitted().symbol_probabilities(_texts(X)).double().cpu()
+        found = self._fitted().symbol_probabilities(listed_texts(X)).double().cpu()
         columns = getattr(self, "_columns", None)
         return (found if columns is None else found[:, columns]).numpy()
 
     def transform(self, X: Iterable[object]) -> np.ndarray:
         """Posterior means of z [N, D], float32."""
-        return self._fitted().encode(_texts(X)).float().cpu().numpy()
+        return self._fitted().encode(listed_texts(X)).float().cpu().numpy()
 
     def score_samples(self, X: Iterable[object]) -> np.ndarray:
         """log p(x) of each text in nats [N], by 100 importance samples; a higher one is less of a surprise."""
-        return -self._fitted().nll(_texts(X), log_z=self.log_z(), seed=0).cpu().numpy()
+        return -self._fitted().nll(listed_texts(X), log_z=self.log_z(), seed=0).cpu().numpy()
 
     def score(self, X: Iterable[object], y: Any = None, sample_weight: Any = None) -> float:
         """With y: accuracy of a model of labels; adjusted mutual information of symbols with y otherwise.
 
         Without y: mean log p(x) in nats a text.
         """
-        texts = _texts(X)
+        texts = listed_texts(X)
         if y is None:
             return float(np.average(self.score_samples(texts), weights=sample_weight))
         if self._fitted().label_names:
@@ -291,7 +291,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
             raise ModelFolderError(f"{path}: damaged ({error})") from error
         if not valid or not (log_z is None or isinstance(log_z, (int, float))):
             raise ModelFolderError(f"{path}: its classes are not those of the model")
-        estimator.model_, estimator.classes_, estimator._log_z = model, _array(names), log_z
+        estimator.model_, estimator.classes_, estimator._log_z = model, class_array(names), log_z
         estimator._texts = None  # type: ignore[assignment]
         estimator.n_iter_ = model.config.training.max_steps
         if columns is not None:
@@ -314,70 +314,6 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         tags.target_tags.required = False
         tags.no_validation = True
         return tags
-
-
-def _texts(X: Iterable[object]) -> list[str]:
-    """Texts of anything that has some.
-
-    Raises:
-        DataError: one text in place of many, or something among them that is no text; the message names its place.
-    """
-    if isinstance(X, (str, bytes)) or not isinstance(X, Iterable):
-        raise DataError(f"X: {type(X).__name__} given, expected a list of texts")
-    texts: list[str] = X.tolist() if hasattr(X, "tolist") else list(X)  # type: ignore[arg-type]
-    for number, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise DataError(f"X: text {number} is {type(text).__name__}, expected a string")
-        if not text.strip():
-            raise DataError(f"X: text {number} is empty, expected at least one word")
-    return texts
-
-
-def _labels(y: Any, n: int) -> list[Any] | None:
-    """Labels, None where a text has none; None where no text has one.
-
-    Raises:
-        DataError: another number of them, or one class only.
-    """
-    values = y.tolist() if hasattr(y, "tolist") else list(y)
-    if len(values) != n:
-        raise DataError(f"y: {len(values)} labels for {n} texts, expected one for each")
-    labels = [None if _is_missing(value) else value for value in values]
-    if all(label is None for label in labels):
-        return None
-    classes = {label for label in labels if label is not None}
-    if len(classes) < 2:
-        raise DataError(f"y: all labels are {classes.pop()!r}, expected two classes or more")
-    return labels
-
-
-def _is_missing(value: Any) -> bool:
-    if isinstance(value, bool):
-        return False
-    return value is None or value == -1 or (isinstance(value, float) and math.isnan(value))
-
-
-def _by_name(labels: Sequence[Any]) -> dict[str, Any]:
-    """Classes by the text that stands for each in a file.
-
-    Raises:
-        DataError: two classes of one text, such as 1 and "1".
-    """
-    found: dict[str, Any] = {}
-    for label in labels:
-        if label is not None and found.setdefault(str(label), label) != label:
-            raise DataError(
-                f"y: {label!r} and {found[str(label)]!r} are two classes of one name, expected different ones"
-            )
-    return found
-
-
-def _array(classes: Sequence[Any]) -> np.ndarray:
-    """Classes as scikit-learn has them: numbers or texts; objects where they are of several kinds."""
-    kinds = {type(name) for name in classes}
-    return (
-        np.array(classes) if len(kinds) == 1 and kinds <= {str, int, float, bool} else np.array(classes, dtype=object)
-    )
 
 
 def _write(path: Path, records: Sequence[Mapping[str, str]]) -> None:

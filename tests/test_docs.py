@@ -173,7 +173,7 @@ def speed_table():
 
 
 def results_table():
-    from svebm_ext.experiments.index import headline_table
+    from svebm_ext.experiments.headlines import headline_table
 
     return headline_table(ROOT / "results")
 

@@ -1,0 +1,75 @@
+"""Texts and their classes in memory, as scikit-learn's estimators take them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from svebm_ext.errors import DataError
+
+
+def listed_texts(X: Iterable[object]) -> list[str]:
+    """Texts of anything that has some.
+
+    Raises:
+        DataError: one text in place of many, or something among them that is no text; the message names its place.
+    """
+    if isinstance(X, (str, bytes)) or not isinstance(X, Iterable):
+        raise DataError(f"X: {type(X).__name__} given, expected a list of texts")
+    texts: list[str] = X.tolist() if hasattr(X, "tolist") else list(X)  # type: ignore[arg-type]
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise DataError(f"X: text {number} is {type(text).__name__}, expected a string")
+        if not text.strip():
+            raise DataError(f"X: text {number} is empty, expected at least one word")
+    return texts
+
+
+def listed_labels(y: Any, n: int) -> list[Any] | None:
+    """Labels, None where a text has none; None where no text has one.
+
+    Raises:
+        DataError: another number of them, or one class only.
+    """
+    values = y.tolist() if hasattr(y, "tolist") else list(y)
+    if len(values) != n:
+        raise DataError(f"y: {len(values)} labels for {n} texts, expected one for each")
+    labels = [None if _is_missing(value) else value for value in values]
+    if all(label is None for label in labels):
+        return None
+    classes = {label for label in labels if label is not None}
+    if len(classes) < 2:
+        raise DataError(f"y: all labels are {classes.pop()!r}, expected two classes or more")
+    return labels
+
+
+def _is_missing(value: Any) -> bool:
+    if isinstance(value, bool):
+        return False
+    return value is None or value == -1 or (isinstance(value, float) and math.isnan(value))
+
+
+def classes_by_name(labels: Sequence[Any]) -> dict[str, Any]:
+    """Classes by the text that stands for each in a file.
+
+    Raises:
+        DataError: two classes of one text, such as 1 and "1".
+    """
+    found: dict[str, Any] = {}
+    for label in labels:
+        if label is not None and found.setdefault(str(label), label) != label:
+            raise DataError(
+                f"y: {label!r} and {found[str(label)]!r} are two classes of one name, expected different ones"
+            )
+    return found
+
+
+def class_array(classes: Sequence[Any]) -> np.ndarray:
+    """Classes as scikit-learn has them: numbers or texts; objects where they are of several kinds."""
+    kinds = {type(name) for name in classes}
+    return (
+        np.array(classes) if len(kinds) == 1 and kinds <= {str, int, float, bool} else np.array(classes, dtype=object)
+    )
