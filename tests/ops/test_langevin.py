@@ -271,7 +271,7 @@ def test_histogram_in_two_dimensions_is_the_density(label):
     z = torch.randn(n, 2, dtype=torch.float64)
     labels = None if label is None else torch.full((n,), label)
     z = langevin(z, model.layers(), n_steps=150, step_size=0.2, seed=1, metropolis=True, labels=labels).z
-    counts, _, _ = np.histogram2d(z[:, 0], z[:, 1], bins=16, range=[[-4, 4], [-4, 4]])
+    counts, _, _ = np.histogram2d(*z.numpy().T, bins=16, range=[[-4, 4], [-4, 4]])
     assert counts.sum() > 0.999 * n
     # Total variation of n exact draws from the cells' probabilities has mean sum sqrt(p / (2 pi n)).
     exact = np.sqrt(expected * (1 - expected) / (2 * np.pi * n)).sum()

@@ -131,7 +131,7 @@ def _check(inputs: Tensor, batch_sizes: Tensor, initial: Tensor | None, paramete
         CHECKS.fail("batch_sizes", found, "torch.int64 of 1 dimension on the CPU")
     if torch.compiler.is_compiling():
         return  # a graph knows no values
-    sizes = batch_sizes.tolist()
+    sizes = reference.sizes_of(batch_sizes)
     if sum(sizes) != n or any(b < 1 or b > a for a, b in zip(sizes, sizes[1:] or sizes[:1], strict=False)):
         CHECKS.fail("batch_sizes", sizes, f"numbers above 0 that do not increase and add up to {n}")
     B = sizes[0] if sizes else 0

@@ -21,6 +21,14 @@ from torch import Tensor
 from svebm_ext.ops.arguments import derivatives_of_derivatives, gradients_with_derivatives, without_autocast
 
 
+def sizes_of(batch_sizes: Int[Tensor, " T"]) -> list[int]:
+    """Rows at each time step as numbers."""
+    try:
+        return batch_sizes.tolist()
+    except RuntimeError:  # PyTorch 2.4 within a transform of torch.func: only single numbers can be read
+        return [int(size) for size in batch_sizes]
+
+
 def gru_sequence(
     inputs: Float[Tensor, "n I"],
     batch_sizes: Int[Tensor, " T"],
@@ -69,7 +77,7 @@ def packed_gru(
     Source: Cho et al. 2014; gates as in torch.nn.GRU.
     """
     kept = (input_gates, None, None) if source is None else source
-    return _PackedGRU.apply(input_gates, batch_sizes.tolist(), initial, weight, bias, reverse, *kept)
+    return _PackedGRU.apply(input_gates, sizes_of(batch_sizes), initial, weight, bias, reverse, *kept)
 
 
 def by_autograd(
@@ -79,7 +87,7 @@ def by_autograd(
     parameters: Sequence[Tensor],
 ) -> tuple[Float[Tensor, "n directions_H"], Float[Tensor, "directions B H"]]:
     """As `gru_sequence`, of operations that autograd differentiates any number of times and torch.func transforms."""
-    states, finals, sizes = [], [], batch_sizes.tolist()
+    states, finals, sizes = [], [], sizes_of(batch_sizes)
     with without_autocast(inputs.device):
         for d in range(len(parameters) // 4):
             w_ih, w_hh, b_ih, b_hh = parameters[4 * d : 4 * d + 4]
