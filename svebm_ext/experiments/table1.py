@@ -156,11 +156,9 @@ def make_row(name: str, budget: Budget) -> Row:
     """
     control = CONTROLS.get(name)
     config = _preset_of(name if control is None else control.base, joint=_is_joint(budget, control))
-    if control is not None:
-        config = replace(config, preset=f"ptb-{name}")
     config = sized(config, budget)
     if control is not None:
-        config = control.applied(config)
+        config = replace(control.applied(config), preset=f"ptb-{name}")
     paper = dict.fromkeys(PUBLISHED) if control is not None else dict(zip(PUBLISHED, PAPER[name], strict=True))
     return Row(name, config, paper, ("nll",) if control is None and name.startswith("svebm") else ())
 
