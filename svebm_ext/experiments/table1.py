@@ -26,8 +26,6 @@ from svebm_ext.training.runtime import Runtime
 EPOCHS: dict[Budget, int] = {"cpu": 3, "long": 12}
 #: Sentences of PTB's training split, which these budgets count their iterations by.
 N_TRAIN = 42_068
-#: Sentences of a batch at budget 30-epochs.
-BATCH_30 = 60
 #: Test sentences whose NLL budget paper also estimates by annealing.
 N_ANNEALED = 256
 #: Validation sentences of the language model that is trained on real text, as many as of those trained on samples.
@@ -105,15 +103,11 @@ class Control:
     epochs: int | None = None
 
     def applied(self, config: Config) -> Config:
-        """A configuration of the base with the changes."""
+        """A configuration of the base with the changes, its length except."""
         changes: dict[str, dict[str, Any]] = {
             "objective": {"kl_weight": self.weight},
             "model": {"embedding_dropout": self.dropout, "output_dropout": self.dropout},
-            "training": {
-                "prior_steps": self.prior_steps,
-                "prior_stage": self.prior_stage,
-                "max_steps": None if self.epochs is None else self.epochs * math.ceil(N_TRAIN / BATCH_30),
-            },
+            "training": {"prior_steps": self.prior_steps, "prior_stage": self.prior_stage},
         }
         for section, options in changes.items():
             given = {name: value for name, value in options.items() if value is not None}
@@ -156,9 +150,12 @@ def make_row(name: str, budget: Budget) -> Row:
     """
     control = CONTROLS.get(name)
     config = _preset_of(name if control is None else control.base, joint=_is_joint(budget, control))
-    config = sized(config, budget)
     if control is not None:
         config = replace(control.applied(config), preset=f"ptb-{name}")
+    config = sized(config, budget)
+    if control is not None and control.epochs is not None and budget == "30-epochs":
+        steps = control.epochs * math.ceil(N_TRAIN / config.training.batch_size)
+        config = replace(config, training=replace(config.training, max_steps=steps))
     paper = dict.fromkeys(PUBLISHED) if control is not None else dict(zip(PUBLISHED, PAPER[name], strict=True))
     return Row(name, config, paper, ("nll",) if control is None and name.startswith("svebm") else ())
 

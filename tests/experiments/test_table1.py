@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import sys
 from dataclasses import fields, replace
@@ -31,16 +32,33 @@ def test_rows_are_those_of_the_paper_in_its_order():
     assert make_row("ae", "paper").paper["nll"] is None and make_row("ae", "paper").incomparable == ()
 
 
+@pytest.mark.parametrize("budget", ["smoke", "cpu", "30-epochs"])
 @pytest.mark.parametrize("name", CONTROLS)
-def test_controls_are_rows_with_another_w_or_a_second_stage(name):
-    row, base = make_row(name, "cpu"), make_row(CONTROLS[name].base, "cpu").config
-    two_stage, weighted = name.endswith(("-two-stage", "-after-vae")), name.removesuffix("-two-stage").rpartition("-w-")
-    weight = float(weighted[2]) if weighted[1] else base.objective.kl_weight
-    assert base.objective.kl_weight > weight or two_stage
-    assert row.config.objective == replace(base.objective, kl_weight=weight)
-    stage = "second" if name.endswith("-after-vae") else "joint"
-    assert row.config.training == replace(base.training, prior_steps=3000 if two_stage else 0, prior_stage=stage)
-    assert replace(row.config, preset=base.preset, objective=base.objective, training=base.training) == base
+def test_controls_are_named_after_what_they_change(name, budget):
+    """The name is the base's, and then every change, each of which is in the configuration; nothing else is."""
+    row, base = make_row(name, budget), make_row(CONTROLS[name].base, budget).config
+    changes = re.fullmatch(
+        r"-?(?:w-(?P<w>[\d.]+))?-?(?:dropout-(?P<dropout>[\d.]+))?-?(?:(?P<epochs>\d+)-epochs)?-?(?P<stage>two-stage|after-vae)?",
+        name.removeprefix(CONTROLS[name].base),
+    )
+    assert changes is not None and any(changes.groupdict().values())
+    config = row.config
+    if changes["w"]:
+        assert config.objective.kl_weight == float(changes["w"]) != base.objective.kl_weight
+    if changes["dropout"]:
+        assert config.model.embedding_dropout == config.model.output_dropout == float(changes["dropout"])
+    if changes["epochs"] and budget == "30-epochs":
+        assert config.training.max_steps == 702 * int(changes["epochs"])  # 42,068 sentences in batches of 60
+    if changes["stage"]:
+        stage = "second" if changes["stage"] == "after-vae" else "joint"
+        assert (config.training.prior_steps, config.training.prior_stage) == (20 if budget == "smoke" else 3000, stage)
+    if budget == "cpu":  # at the others controls start from another preset than their base, or keep its second stage
+        assert config.training == replace(
+            base.training, prior_steps=config.training.prior_steps, prior_stage=config.training.prior_stage
+        )
+        assert replace(config.objective, kl_weight=base.objective.kl_weight) == base.objective
+        assert config.chains == base.chains and config.optimiser == base.optimiser
+    assert config.training.max_steps <= (20 if budget == "smoke" else 21_060)
     assert set(row.paper.values()) == {None} and row.paper.keys() == make_row("vae", "cpu").paper.keys()
 
 
