@@ -204,6 +204,15 @@ def test_a_few_far_points_do_not_flatten_the_curves_of_rows(tmp_path, saved):
     assert accuracy.get_ylim()[0] < 0.2 and accuracy.get_ylim()[1] > 0.895
 
 
+def test_as_many_rows_as_a_table_has_are_told_apart(tmp_path, saved):
+    names = [f"row {number}" for number in range(30)]
+    plots.bounds_of_rows({name: [([1, 2], [3.0, 2.0])] for name in names}, tmp_path / "rows.png")
+    lines = saved[0].axes[0].lines
+    looks = {(line.get_color(), line.get_marker(), str(line.get_linestyle())) for line in lines}
+    assert len(lines) == len(looks) == 30
+    assert len({(line.get_color(), line.get_marker()) for line in lines}) == 30  # dashes of unequal kinds look alike
+
+
 @pytest.mark.parametrize(("low", "most"), [(0.3, 6), (0.001, 6)])
 def test_logarithmic_axes_have_few_numbers(tmp_path, saved, low, most):
     panel = plots.Panel("I(z, y)", {"a": [low], "b": [4.0]}, {})

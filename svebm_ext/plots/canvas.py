@@ -13,7 +13,7 @@ from svebm_ext.files import write_whole
 # Colours that stay apart for colour-blind readers (Okabe & Ito).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 #: Markers and line styles that tell more curves apart than there are colours.
-STYLES = (("-", "o"), ("--", "s"), (":", "^"))
+STYLES = (("-", "o"), ("--", "s"), (":", "^"), ("-.", "D"), ((0, (5, 1, 1, 1, 1, 1)), "v"))
 
 
 def can_draw(say: Callable[[str], None]) -> bool:
