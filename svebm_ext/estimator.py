@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import numbers
 import tempfile
@@ -17,7 +19,7 @@ from sklearn.exceptions import NotFittedError
 
 from svebm_ext.config import Config
 from svebm_ext.data.class_labels import class_array, classes_by_name, listed_labels, listed_texts
-from svebm_ext.errors import ConfigError, ModelFolderError
+from svebm_ext.errors import ConfigError, DataError, ModelFolderError
 from svebm_ext.files import read_json, write_json, write_whole
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.presets import preset
@@ -43,6 +45,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         options: further options by their names on the command line, such as {"objective.kl_weight": 0.25}.
         device: "auto", "cpu", "cuda" or "cuda:N".
         folder: run folder of the training, which can be looked at with `explore`; None: a temporary one.
+        verbose: print the progress of the training on standard error.
 
     Attributes:
         model_: the trained `svebm_ext.SVEBM`.
@@ -64,6 +67,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         options: Mapping[str, Any] | None = None,
         device: str = "auto",
         folder: str | Path | None = None,
+        verbose: bool = False,
     ) -> None:
         self.n_symbols = n_symbols
         self.max_iter = max_iter
@@ -71,6 +75,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         self.options = options
         self.device = device
         self.folder = folder
+        self.verbose = verbose
 
     # Learning -------------------------------------------------------------------------------------------------------
 
@@ -94,7 +99,12 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         with tempfile.TemporaryDirectory(prefix="svebm-") as temporary:
             config = self._config(texts, labels, Path(temporary))
             run = Path(self.folder) if self.folder is not None else Path(temporary) / "run"
-            self.model_, _ = train(config, run)
+            quiet = contextlib.nullcontext() if self.verbose else contextlib.redirect_stderr(io.StringIO())
+            try:
+                with quiet:
+                    self.model_, _ = train(config, run)
+            except DataError as error:  # of a file that the caller has not seen
+                raise DataError(str(error).replace(f"{temporary}/", "")) from error
         self._texts = texts
         self._log_z: float | None = None
         self.n_iter_ = self.model_.config.training.max_steps
@@ -209,6 +219,8 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         Raises:
             ConfigError: no such class.
         """
+        if "label" in options:
+            raise ConfigError("generate: no option 'label'; give a class of classes_ as symbol")
         return self._fitted().generate(n, symbol=self._symbol(symbol), seed=seed, **options)
 
     def top_words(self, symbol: Any, n: int = 10) -> list[str]:

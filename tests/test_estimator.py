@@ -142,6 +142,10 @@ def test_a_run_folder_can_be_kept(tmp_path, one_thread):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
+        (([],), DataError, "X: no texts given"),
+        (({"text": ["a b"]},), DataError, "X: dict given, expected a list of texts; of a table give the column"),
+        ((np.array([["a b"], ["c d"]]),), DataError, "X: ndarray given"),
+        ((TEXTS, np.array([KINDS])), DataError, "y: ndarray given, expected a list of labels"),
         (("one text",), DataError, "X: str given, expected a list of texts"),
         ((["a b", 3],), DataError, "X: text 1 is int, expected a string"),
         ((["a b", " "],), DataError, "X: text 1 is empty"),
@@ -153,6 +157,33 @@ def test_a_run_folder_can_be_kept(tmp_path, one_thread):
 def test_wrong_texts_and_labels_are_named(arguments, error, message):
     with pytest.raises(error, match=message):
         tiny().fit(*arguments)
+
+
+def test_a_data_frame_is_no_list_of_texts_and_its_column_is(one_thread):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"text": TEXTS, "kind": KINDS})
+    with pytest.raises(DataError, match="X: DataFrame given"):
+        tiny().fit(frame)
+    with pytest.raises(DataError, match="y: DataFrame given"):
+        tiny().fit(TEXTS, frame[["kind"]])
+    assert tiny(max_iter=2).fit(frame["text"], frame["kind"]).classes_.tolist() == ["animals", "food"]
+
+
+def test_the_training_is_silent_unless_asked_and_messages_name_no_file_of_ours(capfd, one_thread):
+    tiny(max_iter=2).fit(TEXTS)
+    assert capfd.readouterr() == ("", "")
+    tiny(max_iter=2, verbose=True).fit(TEXTS)
+    assert "iterations an epoch" in capfd.readouterr().err
+    with pytest.raises(DataError) as error:
+        tiny().fit(["a b", "c"])
+    assert "/" not in str(error.value) and "texts.jsonl" in str(error.value)
+
+
+def test_options_of_generate_are_checked(topics):
+    with pytest.raises(ConfigError, match="no option 'label'; give a class of classes_ as symbol"):
+        topics.generate(1, label=0)
+    with pytest.raises(ConfigError, match=r"no option 'temprature'; expected n, symbol, .*temperature.*label_names"):
+        topics.generate(1, temprature=0.5)
 
 
 @pytest.mark.parametrize(

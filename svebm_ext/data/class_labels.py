@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,18 @@ def listed_texts(X: Iterable[object]) -> list[str]:
     """
     if isinstance(X, (str, bytes)) or not isinstance(X, Iterable):
         raise DataError(f"X: {type(X).__name__} given, expected a list of texts")
+    if isinstance(X, Mapping | set | frozenset) or hasattr(X, "columns") or getattr(X, "ndim", 1) != 1:
+        raise DataError(
+            f"X: {type(X).__name__} given, expected a list of texts; of a table give the column of the texts"
+        )
     texts: list[str] = X.tolist() if hasattr(X, "tolist") else list(X)  # type: ignore[arg-type]
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             raise DataError(f"X: text {number} is {type(text).__name__}, expected a string")
         if not text.strip():
             raise DataError(f"X: text {number} is empty, expected at least one word")
+    if not texts:
+        raise DataError("X: no texts given, expected a list of texts")
     return texts
 
 
@@ -34,6 +40,10 @@ def listed_labels(y: Any, n: int) -> list[Any] | None:
     Raises:
         DataError: another number of them, or one class only.
     """
+    if hasattr(y, "columns") or getattr(y, "ndim", 1) != 1:
+        raise DataError(
+            f"y: {type(y).__name__} given, expected a list of labels; of a table give the column of the labels"
+        )
     values = y.tolist() if hasattr(y, "tolist") else list(y)
     if len(values) != n:
         raise DataError(f"y: {len(values)} labels for {n} texts, expected one for each")

@@ -80,7 +80,7 @@ def load_text(
     found = _read(data, labels, reading, notes)
     splits = {name: _split(examples, tokenization, lowercase, empty_lines, notes) for name, examples in found.items()}
     notes.extend(differing_in_case(splits.values()))
-    kept = _add_labelled(splits)
+    kept = _add_labelled(splits, notes)
     corpus = _complete(found["train"].name, splits, list(dict.fromkeys(notes)), seed, kept)
     return with_writing(corpus, tokenization, vocabulary_size, writing)
 
@@ -102,11 +102,17 @@ def _read(
     return found
 
 
-def _add_labelled(splits: dict[str, Split]) -> np.ndarray:
+def _add_labelled(splits: dict[str, Split], notes: list[str]) -> np.ndarray:
     """Put labelled sentences of a file of their own behind the training ones; those that are never held out."""
     if "labelled" not in splits:
         return np.zeros(0, dtype=np.int64)
     examples = splits["labelled"]
+    others = sum(bool(value) for value in splits["train"].labels.get(LABEL, ()))
+    if others:
+        notes.append(
+            f"{others:,} labels of the training file are learnt from beside those of data.labelled; for these alone "
+            "give a training file without labels"
+        )
     kept = len(splits["train"]) + _never_held_out(examples.labels[LABEL])
     parts = _same_labels(splits["train"], examples)
     values = [value for part in parts for value in part.labels[LABEL]]

@@ -33,6 +33,8 @@ from svebm_ext.models.tensor_files import load_parameters
 from svebm_ext.ops.arguments import Arguments, shown
 
 CALLS = Arguments("model")
+#: Options of `SVEBM.generate` that are those of `SVEBM.decode`.
+DECODING = ("greedy", "temperature", "top_k", "top_p", "precision")
 #: Texts that are encoded or generated at a time.
 BATCH = 256
 #: Seeds of the samples behind one response are so far apart that batches with consecutive seeds share none.
@@ -231,6 +233,12 @@ class SVEBM(nn.Module):
         symbol = None if symbol is None else CALLS.integer("symbol", symbol)
         if n < 1:
             raise ConfigError(f"n: {n} given, expected at least 1")
+        unknown = [name for name in options if name not in DECODING]
+        if unknown:
+            raise ConfigError(
+                f"generate: no option {unknown[0]!r}; expected n, symbol, read_back, seed, {', '.join(DECODING)}. A "
+                "class is given by its number, symbol=model.label_names.index(NAME)"
+            )
         if symbol is not None:
             made = words_of_symbol(self, symbol, n, seed=seed, read_back=read_back, **options)
             return [self.written(words) for words in made]

@@ -196,6 +196,15 @@ def test_labelled_examples_with_given_splits_all_stay(tmp_path):
     assert len(corpus.train) == 15 and corpus.train.labels["label"].count("sea") == 2
 
 
+def test_labels_of_two_places_are_told(tmp_path):
+    train = write(tmp_path / "text.tsv", "".join(f"wood\tTree {i}.\n" for i in range(6)))
+    corpus = load_text(train, labelled=write(tmp_path / "labelled.tsv", LABELLED))
+    told = "6 labels of the training file are learnt from beside those of data.labelled"
+    assert any(note.startswith(told) for note in corpus.notes)
+    alone = load_text(write(tmp_path / "text.txt", TEN), labelled=tmp_path / "labelled.tsv")
+    assert not any("beside those" in note for note in alone.notes)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

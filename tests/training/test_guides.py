@@ -118,6 +118,14 @@ def test_the_number_of_symbols_is_that_of_the_topics(text):
     said = []
     assert choose_n_symbols(text[1], seed=0, say=said.append) == 3
     assert said[0].startswith("symbols: 3, on which halves of the text agree best (3: ")
+    assert "no more are tried" not in said[0] and said[0].endswith("for another number set --model.n-categories")
+
+
+def test_a_number_at_the_limit_is_said_to_be_at_it(text, monkeypatch):
+    said = []
+    monkeypatch.setattr("svebm_ext.training.guides.number.CANDIDATES", (2, 3, 400))
+    assert choose_n_symbols(text[1], seed=0, say=said.append) == 3
+    assert f"; no more are tried on {len(text[1]):,} sentences; for another number" in said[0]
 
 
 def test_a_text_too_small_to_compare_numbers(text):

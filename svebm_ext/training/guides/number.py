@@ -49,7 +49,11 @@ def choose_n_symbols(bags: Bags, *, seed: int, say: Callable[[str], None]) -> in
         return candidates[0]
     chosen = max(agreement, key=lambda n: (round(agreement[n], 2), n))
     table = "  ".join(f"{n}: {value:.2f}" for n, value in agreement.items())
-    say(f"symbols: {chosen}, on which halves of the text agree best ({table})")
+    limit = f"; no more are tried on {len(bags):,} sentences" if chosen == candidates[-1] < CANDIDATES[-1] else ""
+    say(
+        f"symbols: {chosen}, on which halves of the text agree best ({table}){limit}; for another number set "
+        "--model.n-categories"
+    )
     return chosen
 
 
