@@ -199,7 +199,9 @@ def check_trained(run: Path) -> None:
     from svebm_ext.models.pretrained import WEIGHTS
     from svebm_ext.training.lock import running_training
     from svebm_ext.training.loop import RESUMABLE
+    from svebm_ext.training.running import refuse_folder_of_runs
 
+    refuse_folder_of_runs(run)
     if (run / WEIGHTS).exists() or not any((run / name).exists() for name in RESUMABLE):
         return
     owner = running_training(run)

@@ -1,6 +1,7 @@
 """The commands as a user types them: train, evaluate, generate, classify, resume, and their errors."""
 
 import gzip
+import importlib
 import io
 import json
 import re
@@ -14,7 +15,7 @@ from tiny_runs import write_corpus
 from svebm_ext import classify, evaluate, generate, train
 from svebm_ext.commands import run_command
 from svebm_ext.data.corpora import load_configured
-from svebm_ext.errors import ConfigError, DataError
+from svebm_ext.errors import ConfigError, DataError, ModelFolderError
 from svebm_ext.measures.documentation import CORE_METRICS, METRIC_DOCUMENTATION
 from svebm_ext.models.proposal import PROPOSAL_SCALES
 from svebm_ext.models.svebm import SVEBM
@@ -304,3 +305,14 @@ def test_a_classifier_from_a_few_labels_of_your_own(tmp_path, capsys):
     classify.main([str(tmp_path / "out"), "--file", str(tmp_path / "new.txt")])
     found = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert [text for _, _, text in found] == lines[:3] and {label for label, _, _ in found} <= set(TOPICS)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "explore", "generate", "classify", "info"])
+def test_a_folder_of_runs_is_not_taken_for_one(command, tmp_path, monkeypatch):
+    for name in ("b-run", "a-run"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+    monkeypatch.setattr("sys.stdin", io.StringIO("a text\n"))
+    main = importlib.import_module(f"svebm_ext.{command}").main
+    with pytest.raises(ModelFolderError, match=r"a folder of runs, expected one of them: a-run, b-run"):
+        main([str(tmp_path)])

@@ -123,6 +123,19 @@ class Run(ABC):
         self.save()
 
 
+def refuse_folder_of_runs(run: Path) -> None:
+    """Refuse a folder that is no run but has some in it, such as runs/.
+
+    Raises:
+        ModelFolderError: names them.
+    """
+    if (run / CONFIG).exists():
+        return
+    within = sorted(path.parent.name for path in run.glob(f"*/{CONFIG}"))
+    if within:
+        raise ModelFolderError(f"{run}: a folder of runs, expected one of them: {', '.join(within[:10])}")
+
+
 def read_run_config(run: Path) -> Config:
     """Configuration of a run folder.
 
@@ -131,6 +144,7 @@ def read_run_config(run: Path) -> Config:
     """
     if not run.is_dir():
         raise ModelFolderError(f"{run}: no such run folder")
+    refuse_folder_of_runs(run)
     description = read_json(run / CONFIG)
     if not isinstance(description, dict) or "config" not in description:
         raise ModelFolderError(f"{run / CONFIG}: no usable configuration: expected an object with an entry config")
