@@ -167,7 +167,7 @@ def test_measures_are_printed_before_they_are_written(place, monkeypatch, capsys
 
 
 def test_measures_that_cannot_be_printed_are_written(place, monkeypatch):
-    def full(*_):
+    def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device", "standard output")
 
     (place["run"] / "metrics.json").unlink(missing_ok=True)
