@@ -67,7 +67,7 @@ def sources(tmp_path_factory):
         pytest.skip("this Python environment has no pip")
     copy = tmp_path_factory.mktemp("clone")
     unwanted = shutil.ignore_patterns("__pycache__", "*.so", "_build.json", "*.egg-info", "build", "results")
-    for folder in ("svebm_ext", "csrc", "python", "tests"):
+    for folder in ("svebm_ext", "csrc", "python", "bench", "tests"):
         shutil.copytree(ROOT / folder, copy / folder, ignore=unwanted)
     for name in ("setup.py", "CMakeLists.txt", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy / name)
