@@ -107,6 +107,8 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
                 raise DataError(str(error).replace(f"{temporary}/", "")) from error
         self._texts = texts
         self._log_z: float | None = None
+        self._columns: torch.Tensor | None = None
+        self.__dict__.pop("labels_", None)  # of texts that it was fitted to before
         self.n_iter_ = self.model_.config.training.max_steps
         if labels is None:
             self.classes_ = np.arange(self.model_.config.model.n_categories)
@@ -164,8 +166,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: Iterable[object]) -> np.ndarray:
         """p(y|x) of each text [N, K] (Eq. 3), columns as `classes_`."""
         found = self._fitted().symbol_probabilities(listed_texts(X)).double().cpu()
-        columns = getattr(self, "_columns", None)
-        return (found if columns is None else found[:, columns]).numpy()
+        return (found if self._columns is None else found[:, self._columns]).numpy()
 
     def transform(self, X: Iterable[object]) -> np.ndarray:
         """Posterior means of z [N, D], float32."""
@@ -259,8 +260,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         if symbol is None:
             return None
         column = self._column(symbol)
-        columns = getattr(self, "_columns", None)
-        return column if columns is None else int(columns[column])
+        return column if self._columns is None else int(self._columns[column])
 
     # Folders ----------------------------------------------------------------------------------------------------
 
@@ -268,11 +268,10 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         """Write a model folder, which every command reads, with what `load` needs beside it."""
         self._fitted().save_pretrained(folder)
         parameters = {name: value for name, value in self.get_params().items() if name != "folder"}
-        columns = getattr(self, "_columns", None)
         content = {
             "parameters": parameters,
             "classes": self.classes_.tolist(),
-            "columns": None if columns is None else columns.tolist(),
+            "columns": None if self._columns is None else self._columns.tolist(),
             "log_z": self._log_z,
         }
         try:
@@ -306,8 +305,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         estimator.model_, estimator.classes_, estimator._log_z = model, class_array(names), log_z
         estimator._texts = None  # type: ignore[assignment]
         estimator.n_iter_ = model.config.training.max_steps
-        if columns is not None:
-            estimator._columns = torch.as_tensor(columns)
+        estimator._columns = None if columns is None else torch.as_tensor(columns)
         return estimator
 
     # scikit-learn -------------------------------------------------------------------------------------------------

@@ -159,6 +159,15 @@ def test_wrong_texts_and_labels_are_named(arguments, error, message):
         tiny().fit(*arguments)
 
 
+def test_a_second_fit_leaves_nothing_of_the_first(one_thread, topics):
+    model = tiny(max_iter=40).fit(TEXTS, ["z" if kind == "animals" else "a" for kind in KINDS])
+    model.fit(TEXTS)
+    assert model.classes_.tolist() == [0, 1]
+    np.testing.assert_array_equal(model.predict_proba(NEW), topics.predict_proba(NEW))
+    model.fit(TEXTS, KINDS)
+    assert model.classes_.tolist() == ["animals", "food"] and not hasattr(model, "labels_")
+
+
 def test_a_data_frame_is_no_list_of_texts_and_its_column_is(one_thread):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"text": TEXTS, "kind": KINDS})

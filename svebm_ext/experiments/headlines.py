@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from svebm_ext.evaluation.report import table_row
 from svebm_ext.experiments import smd, table1, table2, yelp
 from svebm_ext.experiments.index import ACCURACIES, OURS, TABLES, Figure, Place, all_rows, own_text, paper_figure
 from svebm_ext.experiments.table import Measure, value_of
+from svebm_ext.markdown import table_row
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,8 @@ def headline_table(results: Path) -> str:
             ours.append(f"{figure.value:.{measure.digits}f}")
             paper, comparable = paper_figure(results, table, measure)
             theirs.append(f"{paper:.{measure.digits}f}" if paper is not None and comparable else "–")
-            control = _mean(results, _AGNEWS if one.place is _AGNEWS else place, one.control[1], measure.key)
-            if measure.key in one.uncontrolled:
-                control = None
+            controlled = measure.key not in one.uncontrolled
+            control = _mean(results, place, one.control[1], measure.key) if controlled else None
             plain.append("–" if control is None else f"{control.value:.{measure.digits}f}")
         words = re.sub(r" --rows \S+", "", command) if one.whole else command
         words = re.sub(r" --(data\.root|seeds) \S+", "", words.removeprefix("python -m svebm_ext.experiments "))
