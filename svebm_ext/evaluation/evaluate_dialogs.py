@@ -16,9 +16,9 @@ from svebm_ext.data.dialogs import without_mark
 from svebm_ext.data.embeddings import WordVectors, load_word_vectors
 from svebm_ext.errors import DataError
 from svebm_ext.evaluation.evaluate_sentences import SentenceEvaluator
-from svebm_ext.evaluation.report import table_row
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.gaussian import GaussianPosterior
+from svebm_ext.markdown import table_row
 from svebm_ext.measures import latent
 from svebm_ext.measures.bleu import corpus_bleu
 from svebm_ext.measures.embedding_similarity import embedding_similarity

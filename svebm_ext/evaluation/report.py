@@ -8,7 +8,8 @@ from typing import Any
 
 from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.files import read_json, write_json, write_whole
-from svebm_ext.measures.documentation import CORE_METRICS, METRIC_DOCUMENTATION
+from svebm_ext.markdown import table_row
+from svebm_ext.measures.documentation import CORE_METRICS, METRIC_DOCUMENTATION, value_text
 from svebm_ext.provenance import source_version
 from svebm_ext.terminal import printable
 
@@ -106,9 +107,9 @@ def render_report(document: Mapping[str, Any], context: ReportContext) -> str:
         value = document.get(key)
         values = {f"{key}, {name}": item for name, item in value.items()} if isinstance(value, dict) else {key: value}
         for name, item in values.items() if key in document else ():
-            cells = [name, _text(item), documentation.unit, documentation.meaning, documentation.source]
+            cells = [name, value_text(item), documentation.unit, documentation.meaning, documentation.source]
             if context.paper:
-                cells.insert(2, _text(context.paper[key]) if key in context.paper else "")
+                cells.insert(2, value_text(context.paper[key]) if key in context.paper else "")
             lines.append(table_row(cells))
     for name, reason in document["null_reasons"].items():
         lines += ["", f"{name}: {reason}."]
@@ -184,19 +185,6 @@ def _plain(name: str, value: Any, reason: str, null_reasons: dict[str, str]) -> 
         null_reasons[name] = "not a number" if math.isnan(number) else f"infinite ({number})"
         return None
     return number
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, list):
-        return " to ".join(map(_text, value))
-    return f"{value:.4g}" if isinstance(value, float) and abs(value) < 1e4 else str(value)
-
-
-def table_row(cells: Sequence[str]) -> str:
-    """Cells as a row of a Markdown table; bars and line breaks inside them do not break it."""
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
 def _options(configuration: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from svebm_ext import terminal
-from svebm_ext.measures.documentation import METRIC_DOCUMENTATION
+from svebm_ext.measures.documentation import METRIC_DOCUMENTATION, documented, value_text
 
 #: Measures by group, in the order in which they are shown. Those that a model lacks are left out.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -77,7 +77,7 @@ def _lines(measures: Mapping[str, Any]) -> list[str]:
         ]
     rows = {"": dict(zip(labels, labels, strict=True))} if by_label else {}
     for key, value in by_label.items():
-        rows[key] = {label: _number(value.get(label)) for label in labels}
+        rows[key] = {label: value_text(value.get(label)) for label in labels}
     for key, cells in rows.items():
         row = " ".join(f"{cells[label]:>{width}s}" for label, width in zip(labels, columns, strict=True))
         lines.append(f"  {key:{NAME}s} {row}")
@@ -85,20 +85,8 @@ def _lines(measures: Mapping[str, Any]) -> list[str]:
 
 
 def _line(key: str, value: Any, unit: str) -> str:
-    return f"  {key:{NAME}s} {_number(value):>10s}  {unit}"
+    return f"  {key:{NAME}s} {value_text(value):>10s}  {unit}"
 
 
 def _every_line(document: Mapping[str, Any]) -> list[str]:
-    lines = []
-    for key, value in document.items():
-        if key in METRIC_DOCUMENTATION:
-            rows = {f"{key}.{name}": item for name, item in value.items()} if isinstance(value, dict) else {key: value}
-            unit = METRIC_DOCUMENTATION[key].unit
-            lines += [f"{name:48s} {_number(number):>12s}  {unit}" for name, number in rows.items()]
-    return lines
-
-
-def _number(value: Any) -> str:
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return " to ".join(map(_number, value))
-    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) and abs(value) < 1e4 else str(value)
+    return [f"{name:48s} {value_text(value):>12s}  {unit}" for name, value, unit in documented(document)]

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from svebm_ext.commands import run_command
-from svebm_ext.evaluation.report import table_row
 from svebm_ext.experiments import agnews, smd, table1, table2, yelp
 from svebm_ext.experiments.own_text_data import TITLES
 from svebm_ext.experiments.own_text_report import CLASSIFIERS, METHODS, PLAIN, PLAIN_CLASSIFIERS
 from svebm_ext.experiments.table import REPORT, REPORT_JSON, Measure, by_name, value_of
 from svebm_ext.files import read_json, write_whole
+from svebm_ext.markdown import table_row
 from svebm_ext.terminal import show
 
 INDEX, NOTES = "README.md", "notes"

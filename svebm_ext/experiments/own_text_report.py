@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from svebm_ext.evaluation.report import table_row
 from svebm_ext.experiments.own_text_data import PARTIAL, TITLES
 from svebm_ext.experiments.rows import Budget, Results
 from svebm_ext.experiments.table import REPORT, REPORT_JSON
 from svebm_ext.files import write_json, write_whole
+from svebm_ext.markdown import table_row
 
 #: Names of methods for people; those without labels, and those from labels.
 METHODS = {

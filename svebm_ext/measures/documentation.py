@@ -1,6 +1,7 @@
 """Every measure that an evaluation may report: its key, unit, meaning and source."""
 
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 
 class MetricDocumentation(NamedTuple):
@@ -201,3 +202,21 @@ METRIC_DOCUMENTATION: dict[str, MetricDocumentation] = {
 CORE_METRICS = (
     "nll", "ppl", "elbo", "log_z_lower", "log_z_upper", "bleu", "wkl", "mi", "kl", "active_units", "homogeneity",
 )  # fmt: skip
+
+
+def documented(document: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
+    """Measures of a metrics.json in their order: name, value and unit; `homogeneity.act` for the label act."""
+    for key, value in document.items():
+        if key in METRIC_DOCUMENTATION:
+            unit = METRIC_DOCUMENTATION[key].unit
+            if isinstance(value, Mapping):
+                yield from ((f"{key}.{label}", item, unit) for label, item in value.items())
+            else:
+                yield key, value, unit
+
+
+def value_text(value: Any) -> str:
+    """Value of a measure for people: four digits, both ends of an interval, a dash where there is none."""
+    if isinstance(value, (list, tuple)):
+        return " to ".join(map(value_text, value))
+    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) and abs(value) < 1e4 else str(value)

@@ -7,7 +7,8 @@ from typing import Any
 
 from svebm_ext import __version__
 from svebm_ext.config import Config, asked_iterations
-from svebm_ext.measures.documentation import METRIC_DOCUMENTATION
+from svebm_ext.markdown import table_row
+from svebm_ext.measures.documentation import documented, value_text
 from svebm_ext.terminal import printable
 
 #: Labels of symbols that the card names; a model of more has them in config.json.
@@ -61,21 +62,7 @@ def _measured(document: Mapping[str, Any]) -> list[str]:
     """What was found in sentences, then every number with its unit; meanings are in report.md."""
     about = document.get("about", {})
     lines = [text for sentence in about.get("summary", []) if not sentence.startswith(" ") for text in (sentence, "")]
-    lines += [_row("measure", "value", "unit"), "|---|---:|---|"]
-    for name, value in document.items():
-        if name not in METRIC_DOCUMENTATION or value is None or isinstance(value, list):
-            continue
-        rows = (
-            {f"{name}.{label}": item for label, item in value.items()} if isinstance(value, Mapping) else {name: value}
-        )
-        lines += [_row(key, _rounded(item), METRIC_DOCUMENTATION[name].unit) for key, item in rows.items()]
+    lines += [table_row(["measure", "value", "unit"]), "|---|---:|---|"]
+    numbers = {key: value for key, value in document.items() if value is not None and not isinstance(value, list)}
+    lines += [table_row([name, value_text(value), unit]) for name, value, unit in documented(numbers)]
     return [*lines, *(f"\nWarning: {warning}" for warning in about.get("warnings", []))]
-
-
-def _row(*cells: str) -> str:
-    """Row of a Markdown table; bars and line breaks inside a cell do not break it."""
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
-
-
-def _rounded(value: Any) -> str:
-    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) and abs(value) < 1e4 else str(value)
