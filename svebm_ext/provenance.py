@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
+import time
 from pathlib import Path
 
 import svebm_ext
 from svebm_ext.ops.native_library import read_build_record
+
+#: Times that git is asked, and seconds between them: while another command changes the repository it may fail.
+ATTEMPTS, PAUSE = 5, 0.2
 
 
 def commit_of_clone() -> str:
     """Commit, in full, of the clone that this package is part of; empty for an installed package, and without git."""
     package = _package()
     # An installed package may lie inside some other repository, whose commit says nothing about it.
-    top = _git(package, "rev-parse", "--show-toplevel")
-    tracked = _git(package, "ls-files", "__init__.py")
-    if not (top and tracked and Path(top).resolve() == package.parent):
+    if not (package.parent / ".git").exists() or not _git(package, "ls-files", "__init__.py"):
         return ""
     return _git(package, "rev-parse", "HEAD")
 
@@ -23,9 +26,14 @@ def commit_of_clone() -> str:
 def source_version() -> str:
     """Commit of the sources that run, `+changes` where files differ from it, and the package's version.
 
-    Of an installed package the commit that it was built from, where the build knew it.
+    Of an installed package the commit that it was built from, where the build knew it. A process is asked once: files
+    that change while it runs are not those that it has read.
     """
-    package = _package()
+    return _version_of(_package())
+
+
+@functools.cache
+def _version_of(package: Path) -> str:
     version = f"svebm_ext {svebm_ext.__version__}"
     commit = commit_of_clone()[:12]
     if commit:
@@ -40,10 +48,18 @@ def _package() -> Path:
     return Path(svebm_ext.__file__).resolve().parent
 
 
-def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return result.stdout.strip() if result.returncode == 0 else ""
+def _git(package: Path, *arguments: str) -> str:
+    """What git says about the package; empty where it says nothing."""
+    command = ["git", "-C", str(package), *arguments]
+    attempts = ATTEMPTS if (package.parent / ".git").exists() else 1
+    for attempt in range(attempts):
+        time.sleep(PAUSE if attempt else 0.0)
+        try:
+            result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        except subprocess.TimeoutExpired:
+            continue
+        except OSError:  # there is no git
+            return ""
+        if result.returncode == 0:
+            return result.stdout.strip()
+    return ""

@@ -1,12 +1,15 @@
 """Which commit runs: of a clone, of an installed package, and where nobody knows."""
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 
 import pytest
 
 import svebm_ext
+from svebm_ext import provenance
 from svebm_ext.provenance import commit_of_clone, source_version
 
 
@@ -33,7 +36,29 @@ def test_source_version_is_the_commit_of_a_checkout(tmp_path, monkeypatch):
     assert source_version() == f"{head} (svebm_ext {svebm_ext.__version__})"
     assert commit_of_clone() == git(tmp_path, "rev-parse", "HEAD").strip()
     (package / "__init__.py").write_text("changed")
+    assert source_version().startswith(f"{head} "), "the process has read the files before they were changed"
+    provenance._version_of.cache_clear()
     assert source_version().startswith(f"{head}+changes")
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_git_is_asked_again_where_it_fails_for_a_moment(tmp_path, monkeypatch):
+    copied_package(tmp_path, monkeypatch)
+    git(tmp_path, "init")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "first")
+    busy, tools = tmp_path / "busy", tmp_path / "tools"
+    busy.touch()
+    tools.mkdir()
+    (tools / "git").write_text(
+        f"#!{sys.executable}\nimport os, sys\nif os.path.exists({str(busy)!r}):\n    os.remove({str(busy)!r})\n"
+        f"    sys.exit(128)\nos.execv({shutil.which('git')!r}, sys.argv)\n"
+    )
+    (tools / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(provenance, "PAUSE", 0.0)
+    assert commit_of_clone() == git(tmp_path, "rev-parse", "HEAD").strip()
+    assert not busy.exists()
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

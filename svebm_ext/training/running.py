@@ -18,6 +18,7 @@ from svebm_ext.files import read_json, write_json
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.pretrained import CONFIG, WEIGHTS
 from svebm_ext.models.tensor_files import load_parameters
+from svebm_ext.provenance import source_version
 from svebm_ext.terminal import say
 from svebm_ext.training.checkpoint import load_checkpoint, section
 from svebm_ext.training.lock import only_training
@@ -184,6 +185,7 @@ def environment() -> dict[str, object]:
     """Versions and machine of a run, for env.json."""
     return {
         "svebm_ext": __version__,
+        "sources": source_version(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "platform": platform.platform(),
