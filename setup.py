@@ -135,7 +135,9 @@ def commit() -> str:
     if not (ROOT / ".git").exists():
         return os.environ.get("SVEBM_COMMIT", "")
     try:
-        changed = run("git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no").strip()
+        changed = run(
+            "git", "--no-optional-locks", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no"
+        ).strip()
         return run("git", "-C", str(ROOT), "rev-parse", "HEAD").strip() + ("+changes" if changed else "")
     except BuildUnavailableError:
         return ""

@@ -50,7 +50,8 @@ def _package() -> Path:
 
 def _git(package: Path, *arguments: str) -> str:
     """What git says about the package; empty where it says nothing."""
-    command = ["git", "-C", str(package), *arguments]
+    # Without this `git status` locks the index, and one that is killed leaves the lock behind.
+    command = ["git", "--no-optional-locks", "-C", str(package), *arguments]
     attempts = ATTEMPTS if (package.parent / ".git").exists() else 1
     for attempt in range(attempts):
         time.sleep(PAUSE if attempt else 0.0)

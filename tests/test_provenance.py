@@ -29,6 +29,7 @@ def git(folder, *arguments):
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_source_version_is_the_commit_of_a_checkout(tmp_path, monkeypatch):
     package = copied_package(tmp_path, monkeypatch)
+    (tmp_path / "other").write_text("as it is")
     git(tmp_path, "init")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-m", "first")
@@ -38,7 +39,10 @@ def test_source_version_is_the_commit_of_a_checkout(tmp_path, monkeypatch):
     (package / "__init__.py").write_text("changed")
     assert source_version().startswith(f"{head} "), "the process has read the files before they were changed"
     provenance._version_of.cache_clear()
+    index = (tmp_path / ".git" / "index").read_bytes()
+    os.utime(tmp_path / "other", (1, 1))
     assert source_version().startswith(f"{head}+changes")
+    assert (tmp_path / ".git" / "index").read_bytes() == index, "asking takes no lock and writes nothing"
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
