@@ -212,7 +212,7 @@ class ObjectiveConfig:
     symbols that are found from the words of the training text, or from its labels where it learns from labels."""
     group_by: Literal["auto", "topics", "wording"] = "auto"
     """What symbols that words find without labels are: topics; wording, such as that of questions and of answers; or
-    what halves of the text agree on better."""
+    topics, and in conversations what halves of the text agree on better."""
     labelled_bound: bool = True
     """Labelled batches (training.labelled-batch-size) count in the bound, or in the cross-entropy alone."""
     bag_of_words: float = 0.0

@@ -137,8 +137,8 @@ def bags_of(
 
 
 def evenly_spread(n: int, n_most: int) -> Int[Tensor, "n"]:
-    """At most `n_most` of the numbers 0 .. n - 1, evenly spread."""
-    return torch.arange(0, n, max(1, -(-n // n_most)))
+    """`n_most` of the numbers 0 .. n - 1, evenly spread; all of them where there are no more."""
+    return torch.arange(min(n, n_most)) * n // max(1, min(n, n_most))
 
 
 def count_matrix(split: EncodedSplit, vocabulary_size: int, n_most: int | None = None) -> Any:

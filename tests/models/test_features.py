@@ -56,7 +56,7 @@ def test_counts_are_those_of_the_sentences(train, vocabulary, corpus):
             expected[vocabulary.encode([word])[0]] += 1
         assert (counts[row] == expected).all()
     fewer = count_matrix(train, len(vocabulary), 50).toarray()
-    assert len(fewer) <= 50 and (fewer[1] == counts[-(-len(counts) // 50)]).all()
+    assert len(fewer) == 50 and all((fewer[i] == counts[i * len(counts) // 50]).all() for i in range(50))
 
 
 def test_tfidf_is_scikit_learns(features, train, vocabulary, corpus):

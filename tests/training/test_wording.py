@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_mutual_info_score
+from tiny_runs import tiny_config
 
 from svebm_ext.data import EncodedSplit, Split, Vocabulary
+from svebm_ext.data.corpora import load_configured
 from svebm_ext.models.features import WordFeatures
+from svebm_ext.training.feeds import SentenceFeed
+from svebm_ext.training.guides import learn_features
 from svebm_ext.training.guides.bags import bags_of_split
 from svebm_ext.training.guides.unlabelled import find_symbols
-from svebm_ext.training.guides.wording import agreement, by_wording, halves
+from svebm_ext.training.guides.wording import DIM, agreement, by_wording, halves, is_conversation
+from svebm_ext.training.runtime import Runtime
 
 ASKED = ["do you {} {} {} ?", "would you {} {} {} ?", "can you {} {} {} ?"]
 TOLD = ["i am {} {} {} .", "i was {} {} {} .", "i see {} {} {} ."]
@@ -50,9 +55,16 @@ def bags_of(sentences):
 def test_the_guide_gives_each_sentence_its_nearest_centre(conversation):
     bags, _ = conversation
     guide = by_wording(bags, 5, seed=3)
-    learner = KMeans(5, n_init=3, max_iter=25, random_state=3).fit(bags.tfidf)
+    vectors = np.linalg.svd(bags.tfidf.toarray().astype(np.float64), full_matrices=False)[2][:DIM].T
+    centres = vectors.T @ guide.tfidf.astype(np.float64)
+    centres *= -2.0 * guide.bias / (centres**2).sum(0)  # their scale is the sharpness, which the bias has as well
+    squares = (((bags.tfidf @ vectors)[:, :, None] - centres) ** 2).sum(1)
     probabilities = np.exp(guide.log_probabilities(bags))
-    assert np.array_equal(probabilities.argmax(1), learner.predict(bags.tfidf))
+    nearest = np.sort(squares, 1)
+    clear = nearest[:, 1] - nearest[:, 0] > 0.01
+    assert clear.mean() > 0.9 and np.array_equal(probabilities.argmax(1)[clear], squares.argmin(1)[clear])
+    learner = KMeans(5, n_init=10, random_state=0).fit(bags.tfidf @ vectors)
+    assert nearest[:, 0].sum() < 1.02 * learner.inertia_
     assert probabilities.max(1).mean() >= 0.9
     np.testing.assert_allclose(probabilities.sum(1), 1.0, rtol=1e-5)
 
@@ -80,6 +92,39 @@ def test_the_kind_that_is_asked_for_is_taken(topics):
     worded = find_symbols(bags, 3, seed=0, group_by="wording", say=said.append)
     assert worded.tfidf.any() and not worded.scores.any()
     assert not any("halves" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("asking", "telling", "mark", "expected"),
+    [
+        (40, 60, "?", True), (16, 84, "?", True), (84, 16, "?", True), (14, 86, "?", False), (90, 10, "?", False),
+        (30, 70, "？", True), (30, 70, "؟", True), (30, 70, "!?", True), (30, 70, ";", False), (0, 100, "?", False),
+    ],
+)  # fmt: skip
+def test_a_conversation_has_questions_and_other_sentences(asking, telling, mark, expected):
+    sentences = [["who", mark, "who", mark]] * asking + [["nobody", "."]] * telling
+    vocabulary = Vocabulary.build(sentences)
+    assert is_conversation(EncodedSplit.from_split(Split(sentences), vocabulary), vocabulary) is expected
+
+
+def test_headlines_are_grouped_by_topics_whatever_halves_agree_on(tmp_path):
+    """A frequent word that halves agree on makes no conversation: nothing is asked, and topics are taken."""
+    generator = np.random.default_rng(3)
+    texts = [
+        f"{'to' if generator.random() < 0.3 else 'w' + str(generator.integers(300))} w{n % 50} a" for n in range(300)
+    ]
+    (tmp_path / "train.txt").write_text("\n".join(texts))
+    config = tiny_config(
+        tmp_path / "train.txt", model={"sentence_features": "words", "n_categories": 2},
+        objective={"pseudo_labels": "words", "pseudo_label_weight": 1.0, "group_by": "auto"},
+    )  # fmt: skip
+    corpus = load_configured(config.data)
+    vocabulary = Vocabulary.build(corpus.train.sentences)
+    said = []
+    feed = SentenceFeed(corpus, vocabulary, config, Runtime.start("cpu"))
+    learnt = learn_features(feed, vocabulary, config, said.append)
+    assert len(said) == 1 and "2 of 2 in use" in said[0]
+    assert learnt.guide.scores.any() and not learnt.guide.tfidf.any()
 
 
 def test_agreement_is_that_of_two_halves(topics):

@@ -18,6 +18,7 @@ from svebm_ext.training.guides.bags import MAX_SENTENCES, Guide, bags_of_split
 from svebm_ext.training.guides.labelled import find_classes
 from svebm_ext.training.guides.number import choose_n_symbols
 from svebm_ext.training.guides.unlabelled import find_symbols
+from svebm_ext.training.guides.wording import is_conversation
 
 #: Labelled sentences that classes are found from, at most.
 MAX_LABELLED = 50_000
@@ -76,7 +77,10 @@ def learn_features(
         guide = find_classes(bags, part.labels.numpy(), len(feed.label_names), seed=config.seed, say=say)
     else:
         n_symbols = n_symbols or choose_n_symbols(bags, seed=config.seed, say=say)
-        guide = find_symbols(bags, n_symbols, seed=config.seed, group_by=config.objective.group_by, say=say)
+        group_by = config.objective.group_by
+        if group_by == "auto" and not is_conversation(part, vocabulary):
+            group_by = "topics"
+        guide = find_symbols(bags, n_symbols, seed=config.seed, group_by=group_by, say=say)
     return LearntFeatures(features, n_symbols, guide)
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from svebm_ext.data.batching import EncodedSplit
-from svebm_ext.models.features import WordFeatures, count_matrix
+from svebm_ext.models.features import WordFeatures, count_matrix, evenly_spread
 from svebm_ext.models.guide import SymbolGuide
 
 Array = Any
@@ -41,7 +41,7 @@ class Bags:
 
     def at_most(self, n: int) -> Bags:
         """Evenly spread sentences, no more than n."""
-        return self[:: max(1, -(-len(self) // n))]
+        return self if len(self) <= n else self[evenly_spread(len(self), n).numpy()]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from svebm_ext.models.features import evenly_spread
 from svebm_ext.training.guides.bags import MAX_SENTENCES, Array, Bags, Guide, log_softmax, word_scores
 
 #: Exponent of the logistic regression in the product.
@@ -41,7 +42,7 @@ def find_classes(
 
     known = np.flatnonzero(labels >= 0)
     others = np.flatnonzero(labels < 0)
-    others = others[:: max(1, -(-len(others) // MAX_SENTENCES))]
+    others = others[evenly_spread(len(others), MAX_SENTENCES).numpy()]
     with threadpool_limits(1):  # sums of several threads end differently each time; a resumed run must not
         best, accuracy = _best_setting(bags, labels, known, others, n_classes, seed)
         guide = _taught_by_labels(bags, labels, known, others, n_classes, best[0])[best[1]]
