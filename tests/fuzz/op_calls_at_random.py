@@ -100,9 +100,13 @@ class Case:
         A tiny number that some kernels take for zero, times a huge one or where LeakyReLU bends; or a sum that
         overflows to either side, after which a gate is open or closed.
         """
-        tiny = any(0.0 < abs(value) < TINY for value in self.values)
         overflows = self.op == "gru_sequence" and any(1e30 < abs(value) < math.inf for value in self.values)
-        return overflows or (tiny and (self.huge or self.arguments.get("activation") == "leaky_relu"))
+        return overflows or (self.tiny and (self.huge or self.arguments.get("activation") == "leaky_relu"))
+
+    @property
+    def tiny(self) -> bool:
+        """Whether there is a number that some kernels take for zero."""
+        return any(0.0 < abs(value) < TINY for value in self.values)
 
     @property
     def huge(self) -> bool:

@@ -31,6 +31,17 @@ LAYOUTS = st.sampled_from(["rows", "transposed", "part", "strided", "expanded"])
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("m", "k", "n"), [(1, 1, 1), (1, 1, 3), (3, 1, 1), (1, 3, 1)])
+@pytest.mark.parametrize("layout", ["strided", "expanded", "transposed"])
+def test_strides_of_a_single_row_column_or_number_count_for_nothing(backend, m, k, n, layout):
+    generator = torch.Generator().manual_seed(0)
+    a, b = matrix(m, k, layout, generator), matrix(k, n, layout, generator)
+    out = torch.empty(m, n)
+    gemm(a, b, out, backend=backend)
+    torch.testing.assert_close(out, (a.double() @ b.double()).float(), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @settings(max_examples=60, deadline=None)
 @given(
     m=st.integers(0, 40), n=st.integers(0, 70), k=st.integers(0, 90), of_a=LAYOUTS, of_b=LAYOUTS,

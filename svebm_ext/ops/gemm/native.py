@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -48,4 +49,6 @@ def gemm(
 
 def one_stride(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
     """The matrix, copied unless one of its strides is 1 (and neither is 0, as those of an expanded one are)."""
-    return matrix if 1 in matrix.stride() and 0 not in matrix.stride() else matrix.contiguous()
+    if 1 in matrix.stride() and 0 not in matrix.stride():
+        return matrix
+    return matrix.clone(memory_format=torch.contiguous_format)  # `contiguous` keeps any strides of a single number
