@@ -12,6 +12,7 @@ import math
 import os
 import re
 import stat
+import tempfile
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -157,11 +158,17 @@ def check_folder_takes_files(folder: Path) -> None:
     """
     try:
         with made_folder(folder):
-            probe = _temporary_name(folder / "probe")  # each process has its own
-            in_made_folder(folder, lambda: write_whole(probe, b"0"))
-            probe.unlink()
+            in_made_folder(folder, lambda: _write_for_nothing(folder))
     except OSError as error:
         raise _about(folder, error) from None
+
+
+def _write_for_nothing(folder: Path) -> None:
+    """Write a file that has no name, where the system has such files, so that a process killed here leaves none."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"0")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

@@ -104,6 +104,20 @@ def test_a_folder_that_was_made_for_nothing_is_taken_away(tmp_path):
         files.check_folder_takes_files(tmp_path / "a" / "b" / "file" / "e")
 
 
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="files without a name are Linux's")
+def test_a_process_that_is_killed_while_it_tries_a_folder_leaves_nothing(tmp_path):
+    program = """
+import os, signal, sys
+from pathlib import Path
+os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
+from svebm_ext.files import check_folder_takes_files
+check_folder_takes_files(Path(sys.argv[1]))
+"""
+    command = [sys.executable, "-W", "ignore", "-c", program, str(tmp_path)]
+    assert subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == -9
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_folder_that_another_process_takes_away_is_made_again(tmp_path):
     """The other one made it for nothing, and removed it between our making and our first file."""
     folder, removed = tmp_path / "a" / "b", []

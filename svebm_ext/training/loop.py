@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -175,8 +176,8 @@ class Trainer:
                 f"{path}: was written on other training data (fingerprint {state.get('data')}, "
                 f"now {self.feed.fingerprint()}); resume with the data of the run"
             )
-        if (self.out / BEST).exists():
-            load_checkpoint(self.out / BEST)  # a damaged one is told now, not when the run has ended
+        if os.path.lexists(self.out / BEST):  # a damaged one, or a link to nothing, is told now and not in the end
+            load_checkpoint(self.out / BEST)
         saved = SavedState.read(state, str(path))
         check_sections(tensors, ("model", "optimiser", "chains", "marginal"), path)
         load_parameters(self.model, section(tensors, "model"), str(path))

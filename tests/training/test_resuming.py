@@ -76,6 +76,18 @@ def test_a_resumed_run_has_one_folder(trained, tmp_path, capsys):
     assert resumed(trained, tmp_path, "--out", str(tmp_path / "out"))[0] == 0
 
 
+def test_a_best_checkpoint_that_is_a_link_to_itself_is_told_before_training(trained, tmp_path, capsys):
+    config, folder = trained
+    shutil.copytree(folder, tmp_path / "copy", symlinks=True)
+    best = tmp_path / "copy" / BEST
+    best.unlink()
+    best.symlink_to(best.name)
+    with pytest.raises(ModelFolderError, match=r"best\.safetensors"):
+        train(replace(config, training=replace(config.training, max_steps=14)), tmp_path / "copy", resume=True)
+    assert load_checkpoint(tmp_path / "copy" / LAST)[1]["step"] == 12, "nothing was trained"
+    assert "iteration 1" not in capsys.readouterr().err
+
+
 def test_every_option_is_known_to_stay_or_may_change():
     """A name in the tables that is no option would guard nothing."""
     for table in (resuming.FIXED, resuming.SWITCHES):
