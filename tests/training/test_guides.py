@@ -121,6 +121,22 @@ def test_the_number_of_symbols_is_that_of_the_topics(text):
     assert "no more are tried" not in said[0] and said[0].endswith("for another number set --model.n-categories")
 
 
+def test_kinds_are_found_and_not_the_phrases_that_they_are_written_in():
+    """Four kinds, each with six phrases and words of its own; halves of the text find all of these again."""
+    generator = np.random.default_rng(0)
+    phrases = [[f"k{k}p{p}a k{k}p{p}b" for p in range(6)] for k in range(4)]
+    words = [[f"k{k}w{i}" for i in range(8)] for k in range(4)]
+    kinds = generator.integers(0, 4, 600)
+    sentences = [f"{generator.choice(phrases[k])} {' '.join(generator.choice(words[k], 3))}".split() for k in kinds]
+    vocabulary = Vocabulary.build(sentences)
+    split = EncodedSplit.from_split(Split(sentences), vocabulary)
+    features = WordFeatures(len(vocabulary))
+    features.fit(split)
+    said = []
+    assert choose_n_symbols(bags_of_split(split, features), seed=0, say=said.append) == 4
+    assert float(said[0].split("20: ")[1][:4]) > 0.6, said
+
+
 def test_a_number_at_the_limit_is_said_to_be_at_it(text, monkeypatch):
     said = []
     monkeypatch.setattr("svebm_ext.training.guides.number.CANDIDATES", (2, 3, 400))

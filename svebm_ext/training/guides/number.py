@@ -7,12 +7,17 @@ from collections.abc import Callable
 import numpy as np
 
 from svebm_ext.training.guides.bags import Array, Bags, expectation_maximisation, word_scores
-from svebm_ext.training.guides.unlabelled import clusters
+from svebm_ext.training.guides.unlabelled import clusters, start_of_topics
 from svebm_ext.training.guides.wording import halves
 
 #: Numbers of symbols to choose from; sentences that are looked at, pairs of halves, and rounds of EM of each.
-CANDIDATES = (3, 5, 7, 10, 14, 20, 28, 40, 56, 80, 112, 160)
+CANDIDATES = (3, 4, 5, 7, 10, 14, 20, 28, 40, 56, 80, 112, 160)
 STABILITY_SENTENCES, STABILITY_PAIRS, STABILITY_ROUNDS = 6000, 2, 10
+#: Up to so many sentences, where chance weighs most, symbols are looked for in two ways, and in more pairs of halves.
+FEW_SENTENCES, FEW_PAIRS = 1000, 4
+#: Where halves agree on groups nearly whole, by at least the former, each finer number is a part of them that is found
+#: again as well: the smallest number is taken that is no more than the latter behind.
+CLEAR, MARGIN = 0.8, 0.05
 #: Sentences of each symbol on average, at least.
 LEAST_PER_SYMBOL = 15
 
@@ -21,7 +26,8 @@ def choose_n_symbols(bags: Bags, *, seed: int, say: Callable[[str], None]) -> in
     """The number of symbols that two halves of the text agree on best.
 
     Of each number, k-means and EM find symbols in either half; both tell those of all sentences, and how far they agree
-    is their adjusted mutual information. A number that the text does not have splits its groups by chance.
+    is their adjusted mutual information. A number that the text does not have splits its groups by chance. Of numbers
+    that are clearly there, such as kinds of reviews and the phrases in which they are written, the smallest is taken.
 
     Args:
         bags: of training sentences, of which STABILITY_SENTENCES, evenly spread, are looked at.
@@ -40,14 +46,16 @@ def choose_n_symbols(bags: Bags, *, seed: int, say: Callable[[str], None]) -> in
     with threadpool_limits(1):
         for n in candidates if len(candidates) > 1 else ():
             found = []
-            for pair in halves(len(bags), STABILITY_PAIRS, seed):
+            for pair in halves(len(bags), FEW_PAIRS if len(bags) <= FEW_SENTENCES else STABILITY_PAIRS, seed):
                 told = [_symbols_of_part(bags, half, n, seed + number) for number, half in enumerate(pair)]
                 found.append(adjusted_mutual_info_score(*told))
             agreement[n] = float(np.mean(found))
     if not agreement:
         say(f"symbols: {candidates[0]}; the text is too small to compare numbers of symbols ({len(bags)} sentences)")
         return candidates[0]
-    chosen = max(agreement, key=lambda n: (round(agreement[n], 2), n))
+    best = max(agreement.values())
+    near = [n for n, value in agreement.items() if value >= best - (MARGIN if best >= CLEAR else 0.005)]
+    chosen = min(near) if best >= CLEAR else max(near)
     table = "  ".join(f"{n}: {value:.2f}" for n, value in agreement.items())
     limit = f"; no more are tried on {len(bags):,} sentences" if chosen == candidates[-1] < CANDIDATES[-1] else ""
     say(
@@ -59,7 +67,10 @@ def choose_n_symbols(bags: Bags, *, seed: int, say: Callable[[str], None]) -> in
 
 def _symbols_of_part(bags: Bags, part: Array, n_symbols: int, seed: int) -> Array:
     """Symbols of all sentences by those that a part of them has."""
-    shares = clusters(bags.features[part], n_symbols, seed)
-    shares, _ = expectation_maximisation(bags.words[part], shares, STABILITY_ROUNDS)
-    scores = bags.words @ word_scores(bags.words[part], shares) + np.log(shares.mean(0) + 1e-6)
-    return scores.argmax(1)
+    half = bags[part]
+    if len(bags) <= FEW_SENTENCES:
+        starts = (start_of_topics(half, n_symbols, seed, merge=merge) for merge in (False, True))
+        shares = max(starts, key=lambda start: start[1])[0]
+    else:
+        shares, _ = expectation_maximisation(half.words, clusters(half.features, n_symbols, seed), STABILITY_ROUNDS)
+    return (bags.words @ word_scores(half.words, shares) + np.log(shares.mean(0) + 1e-6)).argmax(1)

@@ -118,7 +118,7 @@ def _by_topics(bags: Bags, n_symbols: int, seed: int) -> Guide:
     """The vote of several starts."""
     solutions = []
     for merge in (False, True):
-        starts = [_start(bags, n_symbols, seed + start, merge=merge) for start in range(STARTS)]
+        starts = [start_of_topics(bags, n_symbols, seed + start, merge=merge) for start in range(STARTS)]
         likeliest = sorted(starts, key=lambda found: -found[1])[:VOTERS]
         solutions += [_taught(bags, shares, ROUNDS_BEFORE, seed) for shares, _ in likeliest]
     said = np.hstack([np.exp(0.5 * guide.log_probabilities(bags)) for guide in solutions])
@@ -128,10 +128,10 @@ def _by_topics(bags: Bags, n_symbols: int, seed: int) -> Guide:
 
 def _once(bags: Bags, n_symbols: int, seed: int) -> Guide:
     """Topics of one start: what `_by_topics` finds, for less."""
-    return _taught(bags, _start(bags, n_symbols, seed)[0], ROUNDS_BEFORE, seed)
+    return _taught(bags, start_of_topics(bags, n_symbols, seed)[0], ROUNDS_BEFORE, seed)
 
 
-def _start(bags: Bags, n_symbols: int, seed: int, *, merge: bool = False) -> tuple[Array, float]:
+def start_of_topics(bags: Bags, n_symbols: int, seed: int, *, merge: bool = False) -> tuple[Array, float]:
     """Shares of a mixture of multinomials from k-means, none of its symbols empty, and its log-likelihood."""
     n_clusters = min(max(FINE_PER_SYMBOL * n_symbols, LEAST_FINE), len(bags)) if merge else n_symbols
     shares = clusters(bags.features, n_clusters, seed)
