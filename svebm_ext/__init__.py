@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["SVEBM", "TextModel", "__version__", "langevin", "load_corpus", "load_text", "preset"]
 
 if TYPE_CHECKING:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+import svebm_ext
+
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ["setuptools>=77", "pybind11>=2.13", "cmake>=3.24", "ninja"]
 NOWHERE = "/nowhere/compiler"
@@ -227,6 +229,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(cpu_only, sources):
     assert inside - compiled == {name for name in expected if not name.endswith(".pyc")}
     assert compiled <= inside
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+    assert f"svebm_ext-{svebm_ext.__version__}.dist-info/METADATA" in names
 
 
 @needs_cxx

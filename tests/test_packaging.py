@@ -37,6 +37,28 @@ def test_the_version_comes_from_one_place():
     assert version not in (ROOT / "setup.py").read_text(encoding="utf-8")
 
 
+def test_every_command_and_the_compiled_library_tell_that_version(capsys):
+    """A library of another version is refused, so one that is used tells the same."""
+    from svebm_ext import info
+    from svebm_ext.commands import show_version
+    from svebm_ext.ops.native_library import native_library
+
+    show_version()
+    info.main([])
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == f"svebm_ext {svebm_ext.__version__}" and told[1].startswith(told[0])
+    library = native_library()
+    if library.module is None:
+        pytest.skip(f"no compiled library: {library.reason}")
+    assert library.module.version == library.build["version"] == svebm_ext.__version__
+
+
+def test_the_newest_section_of_the_changelog_is_of_that_version():
+    """What is unreleased belongs to the version that the sources bear."""
+    sections = re.findall(r"^## \[([^]]+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sections[0] == svebm_ext.__version__ and "Unreleased" not in sections
+
+
 def test_authors_and_url_are_those_of_the_citation():
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert re.search(r'^authors = \[\{ name = "([^"]+)" \}\]', PROJECT, re.MULTILINE)[1] in citation

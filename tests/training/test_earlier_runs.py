@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import svebm_ext
 from svebm_ext.data.corpora import load_configured
 from svebm_ext.evaluation.evaluate_model import evaluate_run
 from svebm_ext.models.svebm import SVEBM
@@ -47,6 +48,13 @@ def measured(run):
 def log(run):
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [{name: value for name, value in record.items() if name not in CLOCK} for record in records]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_folders_are_of_an_earlier_version(kind):
+    for file in ("whole/model.safetensors", "half/checkpoints/last.safetensors"):
+        said = read_tensors(EARLIER / kind / file)[1]
+        assert said.get("svebm_ext", said.get("version")) == "0.1.0" != svebm_ext.__version__
 
 
 @pytest.mark.parametrize("kind", KINDS)
