@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from svebm_ext.commands import run_command, show_version
-from svebm_ext.errors import ConfigError
+from svebm_ext.errors import ConfigError, nearest
 from svebm_ext.terminal import show
 
 COMMANDS = ("train", "evaluate", "generate", "classify", "explore", "experiments", "info")
@@ -24,7 +24,9 @@ def _run(arguments: Sequence[str]) -> None:
     if command in ("--help", "-h"):
         show(f"usage: {USAGE}")
     elif command not in COMMANDS:
-        raise ConfigError(f"COMMAND: {command!r} given; usage: {USAGE}")
+        meant = nearest(command, COMMANDS)
+        hint = "" if meant is None else f"did you mean {meant}? "
+        raise ConfigError(f"COMMAND: {command!r} given; {hint}usage: {USAGE}")
     elif rest == ["--version"]:
         show_version()
     else:

@@ -6,14 +6,13 @@ import dataclasses
 import errno
 import os
 import sys
-import types
-import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from svebm_ext import __version__
-from svebm_ext.errors import ConfigError, Interrupted, ModelFolderError, SvebmError
+from svebm_ext.command_line import NONE, checked
+from svebm_ext.errors import ConfigError, Interrupted, ModelFolderError, SvebmError, alternatives
 from svebm_ext.stopping import status_of, stops_raised
 from svebm_ext.terminal import (
     STANDARD_OUTPUT,
@@ -41,8 +40,6 @@ NARROWEST = 40
 MOST_THREADS = 4096
 #: Largest seed; most things that are made or looked at in one call.
 LARGEST_SEED, MOST = 2**63 - 1, 10_000_000
-#: Stands for the word None on a command line, where the parser would take it for "not given".
-_NONE = "\ue000None"
 
 
 def run_command(main: Callable[[Sequence[str]], Any], arguments: Sequence[str] | None = None) -> None:
@@ -155,7 +152,7 @@ def _check_surroundings() -> None:
     backend = os.environ.get("SVEBM_BACKEND", "")
     if backend and backend not in BACKENDS:
         raise ConfigError(
-            f"SVEBM_BACKEND: {backend!r} given in the environment, expected one of {', '.join(BACKENDS)}; or unset it"
+            f"SVEBM_BACKEND: {backend!r} given in the environment, {alternatives(backend, BACKENDS)}; or unset it"
         )
 
 
@@ -214,44 +211,15 @@ def parse(kind: Any, arguments: Sequence[str], *, prog: str, description: str, d
     """Parse a command line into a dataclass with tyro; "~" is the home folder, and None a word as any other.
 
     Raises:
-        ConfigError: tyro is not installed, or an option names no path.
+        ConfigError: tyro is not installed, or an option or value is none that the command has.
     """
     try:
         import tyro
     except ImportError as error:
         raise ConfigError("the command line needs tyro (pip install tyro); the Python interface does not") from error
     options: dict[str, Any] = {} if default is None else {"default": default}
-    given = _with_words(list(arguments), _texts_and_paths(kind))
+    given = checked(list(arguments), kind)
     return _as_meant(tyro.cli(kind, args=given, prog=prog, description=description, **options))
-
-
-def _texts_and_paths(kind: Any, prefix: str = "--") -> dict[str, type]:
-    """Options of a dataclass that hold a text or a path, and may be left out."""
-    found: dict[str, type] = {}
-    for name, hint in typing.get_type_hints(kind).items():
-        option = prefix + name.replace("_", "-")
-        if dataclasses.is_dataclass(hint):
-            found |= _texts_and_paths(hint, f"{option}.")
-        elif typing.get_origin(hint) in (typing.Union, types.UnionType):
-            found.update((option, part) for part in typing.get_args(hint) if part in (str, Path))
-        elif hint in (str, Path):
-            found[option] = hint
-    return found
-
-
-def _with_words(arguments: list[str], known: dict[str, type]) -> list[str]:
-    """The arguments with the word None marked as a word, and paths checked to be some."""
-    for index, argument in enumerate(arguments):
-        option, equals, value = argument.partition("=")
-        option = option.replace("_", "-")
-        if option not in known or not (equals or index + 1 < len(arguments)):
-            continue
-        value = value if equals else arguments[index + 1]
-        if known[option] is Path and not value:
-            raise ConfigError(f"{option}: nothing given, expected a path")
-        if value == "None":
-            arguments[index : index + (1 if equals else 2)] = [f"{option}={_NONE}"] if equals else [option, _NONE]
-    return arguments
 
 
 def _as_meant(value: Any) -> Any:
@@ -261,7 +229,7 @@ def _as_meant(value: Any) -> Any:
         return dataclasses.replace(value, **changed)
     if isinstance(value, Path):
         return expanded(_as_meant(str(value)))
-    return "None" if value == _NONE else value
+    return "None" if value == NONE else value
 
 
 def expanded(path: str) -> Path:

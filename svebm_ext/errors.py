@@ -1,4 +1,13 @@
-"""Exceptions that commands turn into one clear line instead of a stack trace."""
+"""Exceptions that commands turn into one clear line instead of a stack trace, and what they say of a wrong name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+#: Likeness (0 to 1, of difflib) from which on a name is taken for a slip of another.
+LIKE = 0.6
+#: Characters of a name that are looked at; it may come from any file.
+LONGEST_NAME = 80
 
 
 class SvebmError(Exception):
@@ -31,3 +40,28 @@ class BackendUnavailableError(SvebmError, RuntimeError):
 
 class Interrupted(Exception):  # noqa: N818
     """The work was asked to stop by a signal, and has kept what it had; the message says how to go on."""
+
+
+def nearest(name: object, known: Iterable[str]) -> str | None:
+    """The known name that another one is most like, whatever its capitals; None where it is like none."""
+    import difflib
+
+    if not isinstance(name, str):
+        return None
+    plain = {one.casefold(): one for one in known}
+    found = difflib.get_close_matches(name[:LONGEST_NAME].casefold(), plain, 1, LIKE)
+    return plain[found[0]] if found else None
+
+
+def alternatives(name: object, known: Iterable[str], lead: str = "expected one of") -> str:
+    """What an error says after a name that nothing has: the name that was probably meant, and all that there are.
+
+    Args:
+        name: as it was given.
+        known: names that there are.
+        lead: what stands before them.
+    """
+    names = list(known)
+    meant = nearest(name, names)
+    listed = f"{lead} {', '.join(names) or 'none'}"
+    return listed if meant is None else f"did you mean {meant}? {listed[0].upper()}{listed[1:]}"

@@ -19,7 +19,7 @@ from sklearn.exceptions import NotFittedError
 
 from svebm_ext.config import Config
 from svebm_ext.data.class_labels import class_array, classes_by_name, listed_labels, listed_texts
-from svebm_ext.errors import ConfigError, DataError, ModelFolderError
+from svebm_ext.errors import ConfigError, DataError, ModelFolderError, nearest
 from svebm_ext.files import read_json, write_json, write_whole
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.presets import preset
@@ -251,8 +251,11 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
     def _column(self, symbol: Any) -> int:
         found = [i for i, name in enumerate(self.classes_.tolist()) if name == symbol]
         if not found:
-            names = ", ".join(map(repr, self.classes_.tolist()[:20]))
-            raise ConfigError(f"symbol: {symbol!r} given, expected one of {names}{', ...' * (len(self.classes_) > 20)}")
+            names = [repr(name) for name in self.classes_.tolist()]
+            shown = [*names[:20], "..."] if len(names) > 20 else names
+            meant = nearest(repr(symbol), names) if isinstance(symbol, str) else None
+            hint = "" if meant is None else f"did you mean {meant}? "
+            raise ConfigError(f"symbol: {symbol!r} given, {hint}expected one of {', '.join(shown)}")
         return found[0]
 
     def _symbol(self, symbol: Any) -> int | None:

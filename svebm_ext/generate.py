@@ -44,15 +44,17 @@ def symbol_of(model: SVEBM, options: Arguments) -> int | None:
     Raises:
         ConfigError: a label that the model does not know.
     """
-    from svebm_ext.errors import ConfigError
+    from svebm_ext.errors import ConfigError, alternatives
 
     if options.label is None:
         return options.symbol
     if options.symbol is not None:
         raise ConfigError(f"symbol: {options.symbol} given with label {options.label!r}, expected one of them")
     if options.label not in model.label_names:
-        known = ", ".join(model.label_names) or "none: it was trained without labels"
-        raise ConfigError(f"label: the model does not know {options.label!r}; its labels are {known}")
+        known = alternatives(
+            options.label, model.label_names or ["none: it was trained without labels"], "its labels are"
+        )
+        raise ConfigError(f"label: the model does not know {options.label!r}; {known}")
     return model.label_names.index(options.label)
 
 

@@ -38,7 +38,7 @@ COMMANDS = {
 #: Titles of corpora, by the name that a configuration has for them.
 CORPORA = {
     "assistant": "Requests to an assistant: the embedded corpus", "lines": "Text of your own", "ptb": "Penn Treebank",
-    "dd": "DailyDialog", "smd": "Stanford multi-domain dialogs", "yelp": "Yelp", "agnews": "AG News",
+    "daily-dialog": "DailyDialog", "smd": "Stanford multi-domain dialogs", "yelp": "Yelp", "agnews": "AG News",
     "the plane": "Densities of the plane",
 }  # fmt: skip
 #: Options of other programs that the pages mention.

@@ -4,6 +4,7 @@ from svebm_ext.config.bounds import check_bounds
 from svebm_ext.config.checks import validate, validate_built
 from svebm_ext.config.kinds import KindOptions, options_of
 from svebm_ext.config.options import (
+    FORMER_CORPORA,
     ChainConfig,
     Config,
     CorpusName,
@@ -19,6 +20,7 @@ from svebm_ext.config.options import (
 from svebm_ext.config.plain import from_dict, to_dict, with_absolute_paths
 
 __all__ = [
+    "FORMER_CORPORA",
     "ChainConfig",
     "Config",
     "CorpusName",

@@ -8,7 +8,7 @@ from svebm_ext.errors import ConfigError
 #: Corpora of points that are generated.
 GENERATED = ("gaussians8", "pinwheel")
 #: Corpora of dialogs.
-OF_DIALOGS = ("smd", "daily_dialog")
+OF_DIALOGS = ("smd", "daily-dialog")
 
 
 class KindOptions:

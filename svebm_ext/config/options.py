@@ -7,8 +7,14 @@ from pathlib import Path
 from typing import Literal
 
 CorpusName = Literal[
-    "assistant", "ptb", "daily_dialog", "smd", "yelp", "agnews", "clinc150", "snips", "lines", "gaussians8", "pinwheel"
+    "assistant", "ptb", "daily-dialog", "smd", "yelp", "agnews", "clinc150", "snips", "lines", "gaussians8", "pinwheel"
 ]
+FORMER_CORPORA: dict[str, CorpusName] = {
+    "daily_dialog": "daily-dialog",
+    "dailydialog": "daily-dialog",
+    "dd": "daily-dialog",
+}
+"""Other names of corpora, which go on working: those that saved configurations have, and those of the presets."""
 
 
 @dataclass(frozen=True)

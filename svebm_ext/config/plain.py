@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from svebm_ext.config.bounds import shown
-from svebm_ext.config.options import Config, DataConfig
-from svebm_ext.errors import ConfigError
+from svebm_ext.config.options import FORMER_CORPORA, Config, DataConfig
+from svebm_ext.errors import ConfigError, alternatives
 
 #: Items of a list, and unknown options that are named, at most.
 MOST_ITEMS = 16
@@ -41,7 +41,7 @@ def from_dict(values: Any, cls: type = Config, where: str = "config") -> Any:
     unknown = sorted(set(values) - set(hints))
     if unknown:
         names = ", ".join(f"{name:.80}" for name in unknown[:MOST_ITEMS])
-        raise ConfigError(f"{where}: unknown option {names}; known are {', '.join(sorted(hints))}")
+        raise ConfigError(f"{where}: unknown option {names}; {alternatives(unknown[0], sorted(hints), 'known are')}")
     return cls(**{key: _convert(value, hints[key], f"{where}.{key}") for key, value in values.items()})
 
 
@@ -60,9 +60,10 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return from_dict(value, typing.cast(type, hint), where)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
+        value = FORMER_CORPORA.get(value, value) if isinstance(value, str) else value
         if isinstance(value, str) and value in arguments:
             return value
-        raise ConfigError(f"{where}: {shown(value)} is none of {', '.join(map(repr, arguments))}")
+        raise ConfigError(f"{where}: {shown(value)} given, {alternatives(value, arguments)}")
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None

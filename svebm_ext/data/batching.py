@@ -12,7 +12,7 @@ from jaxtyping import Int64, Shaped
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from ..errors import DataError
+from ..errors import DataError, alternatives
 from .corpus import Split
 from .vocabulary import Vocabulary
 
@@ -151,7 +151,8 @@ def encode_labels(
     if label is None:
         return torch.full((len(split),), -1, dtype=torch.int64), ()
     if label not in split.labels:
-        raise DataError(f"no label named {label!r}; labels of this split: {', '.join(sorted(split.labels)) or 'none'}")
+        known = alternatives(label, sorted(split.labels), "labels of this split:")
+        raise DataError(f"no label named {label!r}; {known}")
     values = split.labels[label]
     names = tuple(classes) if classes is not None else tuple(sorted(set(values) - {""}))
     ids = {name: i for i, name in enumerate(names)} | {"": -1}

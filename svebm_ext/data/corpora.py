@@ -4,8 +4,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ..config import DataConfig
-from ..errors import ConfigError, DataError
+from ..config import FORMER_CORPORA, DataConfig
+from ..errors import ConfigError, DataError, alternatives
 from .corpus import Corpus
 from .dialogs import mark_speakers
 from .own_text import load_text
@@ -22,7 +22,7 @@ ROOT_VARIABLE = "SVEBM_DATA_ROOT"
 _Reader = Callable[[Path, bool | None, int], Corpus]
 _READERS: dict[str, _Reader] = {
     "ptb": lambda root, lowercase, seed: read_ptb(root),
-    "daily_dialog": lambda root, lowercase, seed: read_daily_dialog(root, lowercase is not False),
+    "daily-dialog": lambda root, lowercase, seed: read_daily_dialog(root, lowercase is not False),
     "smd": lambda root, lowercase, seed: read_smd(root, lowercase is True),
     "yelp": lambda root, lowercase, seed: read_yelp(root),
     "agnews": lambda root, lowercase, seed: read_agnews(root, lowercase is not False, seed),
@@ -50,12 +50,13 @@ def load_corpus(
     Raises:
         DataError: an unknown name, no root, missing or damaged files; the message names file and line.
     """
+    name = FORMER_CORPORA.get(name, name)
     if name == "assistant":
         from .assistant import load_assistant
 
         return load_assistant(seed)
     if name not in _READERS:
-        raise DataError(f"no corpus named {name!r}; expected assistant, {', '.join(PUBLISHED)}")
+        raise DataError(f"no corpus named {name!r}; {alternatives(name, ('assistant', *PUBLISHED))}")
     root = root if root is not None else os.environ.get(ROOT_VARIABLE)
     if not root:
         from .download import instructions

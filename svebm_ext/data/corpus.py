@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ..errors import DataError
+from ..errors import DataError, alternatives
 from .subwords import Subwords
 from .surface import Surface
 
@@ -93,8 +93,8 @@ def label_classes(splits: Iterable[Split], name: str) -> list[str]:
     values: set[str] = set()
     for split in splits:
         if name not in split.labels:
-            known = ", ".join(sorted(split.labels)) or "none"
-            raise DataError(f"no label named {name!r}; labels of this corpus: {known}")
+            known = alternatives(name, sorted(split.labels), "labels of this corpus:")
+            raise DataError(f"no label named {name!r}; {known}")
         values.update(split.labels[name])
     values.discard("")
     return sorted(values)

@@ -109,7 +109,7 @@ class DialogSplit(EncodedSplit):
             DataError: the split has no dialogs; otherwise as `EncodedSplit.from_split`.
         """
         if split.dialogs is None:
-            raise DataError("the corpus has no dialogs, expected one whose sentences are turns (smd, daily_dialog)")
+            raise DataError("the corpus has no dialogs, expected one whose sentences are turns (smd, daily-dialog)")
         plain = EncodedSplit.from_split(split, vocabulary, max_tokens, label, classes)
         first = [next(iter(split.previous_turns(i, n_turns)), i) for i in range(len(split))]
         return cls(

@@ -4,7 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DataError
+from ..config import FORMER_CORPORA
+from ..errors import DataError, alternatives
 from .text_files import find_optional_file
 
 
@@ -48,7 +49,7 @@ DOWNLOADS: dict[str, tuple[RemoteFile, ...]] = {
 
 # No checksum of these releases could be confirmed, or the release has another layout than the reader's.
 BY_HAND: dict[str, str] = {
-    "daily_dialog": (
+    "daily-dialog": (
         "unpack http://yanran.li/files/ijcnlp_dailydialog.zip and the train.zip, validation.zip and test.zip in it, "
         "so that the root holds daily_dialog/{train,validation,test}/dialogues{,_act,_emotion}.txt"
     ),
@@ -90,9 +91,9 @@ def download_corpus(name: str, root: str | os.PathLike[str]) -> list[Path]:
         DataError: the corpus is not among `DOWNLOADS` (the message says how to get it), the network or the address
             does not answer, a checksum differs, or the folder cannot be written.
     """
+    name = FORMER_CORPORA.get(name, name)
     if name not in DOWNLOADS:
-        known = ", ".join(DOWNLOADS)
-        reason = instructions(name) or f"no such corpus; these can be: {known}"
+        reason = instructions(name) or f"no such corpus; {alternatives(name, DOWNLOADS, 'these can be:')}"
         raise DataError(f"corpus {name!r} cannot be downloaded. {reason}")
     root = Path(root)
     try:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, alternatives
 from .containers import STANDARD_INPUT, PathLike
 from .corpus import Corpus, Split
 from .examples import EmptyLines, Examples, Reading, read_examples
@@ -71,7 +71,7 @@ def load_text(
         ConfigError: an option out of range, or standard input asked for twice.
     """
     if format not in FORMATS:
-        raise ConfigError(f"data.format: {format!r}, expected {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+        raise ConfigError(f"data.format: {format!r}, {alternatives(format, FORMATS)}")
     if empty_lines not in get_args(EmptyLines):
         raise ConfigError(f"data.empty-lines: {empty_lines!r}, expected error or skip")
     data = {"train": train, "valid": valid, "test": test, "labelled": labelled}

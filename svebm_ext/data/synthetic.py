@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from ..errors import DataError
+from ..errors import DataError, alternatives
 
 # The usual toy densities, four times as large: the released code multiplies both sets by 4 before training.
 EIGHT_RADIUS, EIGHT_STD, EIGHT_SCALE = 4.0, 0.5, 4.0 / 1.414
@@ -104,7 +104,7 @@ def log_density(name: str, points: Float[Tensor, "B 2"]) -> Float[Tensor, " B"]:
 
 def _n_modes(name: str) -> int:
     if name not in MODES:
-        raise DataError(f"no generated density named {name!r}; expected one of {', '.join(MODES)}")
+        raise DataError(f"no generated density named {name!r}; {alternatives(name, MODES)}")
     return MODES[name]
 
 

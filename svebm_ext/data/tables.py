@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import DataError
+from ..errors import DataError, nearest
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "absent"})()
 """Value of a column in a row that lacks it, as objects of JSON lines may."""
@@ -157,8 +157,11 @@ def _asked(table: Table, asked: str, what: str) -> int:
     if len(found) == 1:
         return found[0]
     many = "several columns" if found else f"no {table.what}"
+    meant = None if found else nearest(asked, filter(None, table.names or ()))
+    hint = "" if meant is None else f"did you mean {meant!r}? "
     raise DataError(
-        f"{table.name}: data.{what}-column: {many} {asked!r}; there are {table.listing()} (a name, or a number from 1)"
+        f"{table.name}: data.{what}-column: {many} {asked!r}; {hint}there are {table.listing()} (a name, or a number "
+        "from 1)"
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from svebm_ext.commands import LARGEST_SEED, check_numbers, parse
 from svebm_ext.config import validate
-from svebm_ext.errors import ConfigError, Interrupted, SvebmError
+from svebm_ext.errors import ConfigError, Interrupted, SvebmError, alternatives
 from svebm_ext.experiments.ablation import ABLATION
 from svebm_ext.experiments.agnews import AGNEWS
 from svebm_ext.experiments.figure2 import FIGURE2
@@ -108,19 +108,18 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[str, Arguments]:
     )
     name = FORMER_NAMES.get(name or "", name)
     if name not in EXPERIMENTS:
-        raise ConfigError(f"EXPERIMENT: {name!r} given; expected one of {', '.join(EXPERIMENTS)}")
+        raise ConfigError(f"EXPERIMENT: {name!r} given; {alternatives(name, EXPERIMENTS)}")
     known, groups = _names(EXPERIMENTS[name]), EXPERIMENTS[name].groups
     # Rows were once called w-.5, and are w-0.5.
     given = [row if row in known else re.sub(r"-\.(?=\d)", "-0.", row) for row in options.rows]
     options = replace(options, rows=tuple(row for one in given for row in groups.get(one, (one,))))
     unknown = [row for row in options.rows if row not in known]
     if unknown:
-        raise ConfigError(
-            f"--rows: {name} has no row {', '.join(map(repr, unknown))}; it has {', '.join((*groups, *known))}"
-        )
+        there = alternatives(unknown[0], (*groups, *known), "it has")
+        raise ConfigError(f"--rows: {name} has no row {', '.join(map(repr, unknown))}; {there}")
     if options.budget not in EXPERIMENTS[name].budgets:
-        has = ", ".join(EXPERIMENTS[name].budgets)
-        raise ConfigError(f"--budget: {name} has no budget {options.budget!r}; it has {has}")
+        has = alternatives(options.budget, EXPERIMENTS[name].budgets, "it has")
+        raise ConfigError(f"--budget: {name} has no budget {options.budget!r}; {has}")
     if options.seeds < 1:
         raise ConfigError(f"--seeds: {options.seeds} given, expected a number of at least 1")
     check_numbers(options, seeds=(1, 1000), seed=(0, LARGEST_SEED - 1000))

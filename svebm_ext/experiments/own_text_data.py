@@ -67,7 +67,7 @@ def _agnews(root: Path) -> tuple[list[Line], list[Line]]:
 
 
 def _daily_dialog(root: Path) -> tuple[list[Line], list[Line]]:
-    corpus = load_corpus("daily_dialog", root)  # checks that utterances and labels pair
+    corpus = load_corpus("daily-dialog", root)  # checks that utterances and labels pair
 
     def lines(name: str, acts: Sequence[str]) -> list[Line]:
         names = [f"{name}/dialogues.txt", f"{name}/dialogues_{name}.txt"]

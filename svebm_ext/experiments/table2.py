@@ -135,7 +135,7 @@ def sized(config: Config, budget: Budget) -> Config:
 @functools.lru_cache(maxsize=1)
 def _corpus(root: Path | None) -> Corpus:
     """DailyDialog, read once for all reports of a process."""
-    return load_corpus("daily_dialog", root)
+    return load_corpus("daily-dialog", root)
 
 
 # References ----------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from typing import Literal, TypeVar
 
 import torch
 
-from svebm_ext.errors import BackendUnavailableError, ConfigError
+from svebm_ext.errors import BackendUnavailableError, ConfigError, alternatives
 from svebm_ext.ops import native_library
 from svebm_ext.ops.native_call import Unsupported
 
@@ -137,5 +137,5 @@ def forget_decisions() -> None:
 
 def _checked(choice: str, origin: str) -> str:
     if choice not in CHOICES:
-        raise ConfigError(f"{origin}: {choice!r} is not a backend; expected one of {', '.join(CHOICES)}")
+        raise ConfigError(f"{origin}: {choice!r} is not a backend; {alternatives(choice, CHOICES)}")
     return choice

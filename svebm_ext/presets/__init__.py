@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from svebm_ext.config import Config
-from svebm_ext.errors import ConfigError
+from svebm_ext.errors import ConfigError, alternatives
 from svebm_ext.presets import agnews, assistant, daily_dialog, points, ptb, smd, yelp
 from svebm_ext.presets.schemes import Preset
 
@@ -48,5 +48,5 @@ def preset(name: str) -> Config:
     """
     name = FORMER_NAMES.get(name, name)
     if name not in PRESETS:
-        raise ConfigError(f"preset: no preset {name!r}; there are {', '.join(PRESETS)}")
+        raise ConfigError(f"preset: no preset {name!r}; {alternatives(name, PRESETS, 'there are')}")
     return PRESETS[name][1]

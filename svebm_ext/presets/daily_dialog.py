@@ -23,7 +23,7 @@ from svebm_ext.presets.schemes import PAPER, RELEASED, Preset, paper, released
 # near 0. Symbols are regrouped halfway: the mutual information by itself uses 23 of them (docs/reproducing.md).
 DAILY_DIALOG = Config(
     preset="dailydialog-svebm-ib",
-    data=DataConfig(corpus="daily_dialog"),
+    data=DataConfig(corpus="daily-dialog"),
     model=ModelConfig(latent_dim=32, n_categories=125),
     chains=ChainConfig(n_chains=1000, n_steps=40),
     objective=ObjectiveConfig(

@@ -98,7 +98,7 @@ def test_yelp(write):
 
 def test_daily_dialog(write):
     root = write(DAILY)
-    split = load_corpus("daily_dialog", root).valid
+    split = load_corpus("daily-dialog", root).valid
     assert split.sentences == [
         ["hi", ",", "bob", "!"],
         ["how", "are", "you", "?"],
@@ -111,12 +111,12 @@ def test_daily_dialog(write):
     assert split.labels["emotion"] == ["happiness", "no emotion", "anger", "disgust", "surprise"]
     assert split.dialogs == [0, 0, 1, 1, 1]
     assert split.previous_turns(4) == [2, 3]
-    assert load_corpus("daily_dialog", root, lowercase=False).train.sentences[0][0] == "Hi"
+    assert load_corpus("daily-dialog", root, lowercase=False).train.sentences[0][0] == "Hi"
 
 
 def test_daily_dialog_with_the_names_of_the_release(write):
     renamed = {name.replace(".txt", f"_{name.split('/')[1]}.txt"): content for name, content in DAILY.items()}
-    assert len(load_corpus("daily_dialog", write(renamed)).test) == 5
+    assert len(load_corpus("daily-dialog", write(renamed)).test) == 5
 
 
 def test_smd(write):
@@ -250,7 +250,7 @@ def test_encoding_error_names_file_and_line(tmp_path):
 
 
 def test_unknown_corpus_and_missing_root(monkeypatch, tmp_path):
-    with pytest.raises(DataError, match="no corpus named 'penn'; expected assistant, ptb, daily_dialog"):
+    with pytest.raises(DataError, match="no corpus named 'penn'; expected one of assistant, ptb, daily-dialog"):
         load_corpus("penn", tmp_path)
     monkeypatch.delenv("SVEBM_DATA_ROOT", raising=False)
     with pytest.raises(

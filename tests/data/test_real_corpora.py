@@ -71,7 +71,7 @@ def test_ptb_checksums():
 
 
 def test_daily_dialog():
-    corpus = load_corpus("daily_dialog", root_with("daily_dialog"))
+    corpus = load_corpus("daily-dialog", root_with("daily_dialog"))
     assert [len(set(s.dialogs)) for s in (corpus.train, corpus.valid, corpus.test)] == [11_118, 1_000, 1_000]
     # Acts are spread, emotions are mostly none: swapped columns, an error of the released code, would show here.
     acts, emotions = Counter(corpus.train.labels["act"]), Counter(corpus.train.labels["emotion"])
@@ -85,7 +85,7 @@ def test_daily_dialog():
 
 def test_codes_that_need_no_model_on_daily_dialog():
     """Homogeneity with acts and emotions that was measured before this was written, with another program."""
-    corpus = load_corpus("daily_dialog", root_with("daily_dialog"))
+    corpus = load_corpus("daily-dialog", root_with("daily_dialog"))
     test = corpus.test
     assert verbatim_share(corpus.train.sentences, test.sentences) == pytest.approx(0.32, abs=0.01)
     for codes, act, emotion in (

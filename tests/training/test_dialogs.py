@@ -131,7 +131,7 @@ def test_responses_of_a_model_folder(run):
     ("changes", "message"),
     [
         ({"data": {"corpus": "ptb", "speaker_marks": False}}, "model.kind: dialogs given for corpus ptb"),
-        ({"data": {"corpus": "daily_dialog"}}, "data.speaker-marks: corpus daily_dialog does not say who speaks"),
+        ({"data": {"corpus": "daily-dialog"}}, "data.speaker-marks: corpus daily-dialog does not say who speaks"),
         ({"model": {"latent": "none"}, "objective": {"mutual_information": 0.0}}, "needs a latent variable"),
         ({"chains": {"per_iteration": 8}}, "chains.per-iteration: chains of dialogs belong to"),
         ({"objective": {"label_weight": 1.0}}, "objective.label-weight: dialogs are learnt without labels"),

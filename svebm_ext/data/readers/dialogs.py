@@ -31,7 +31,7 @@ def read_daily_dialog(root: Path, lowercase: bool = True) -> Corpus:
         DataError: a missing file, another number of labels than of utterances or of dialogs, an unknown label, an
             empty utterance; the message names file and line.
     """
-    return Corpus("daily_dialog", *(_daily_dialog_split(root, s, lowercase) for s in ("train", "validation", "test")))
+    return Corpus("daily-dialog", *(_daily_dialog_split(root, s, lowercase) for s in ("train", "validation", "test")))
 
 
 def _daily_dialog_split(root: Path, name: str, lowercase: bool) -> Split:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from svebm_ext.config import Config
 from svebm_ext.data.corpus import Corpus, Split, label_classes
-from svebm_ext.errors import ConfigError
+from svebm_ext.errors import ConfigError, alternatives
 
 
 def class_ids(split: Split, label: str | None, classes: tuple[str, ...]) -> Tensor:
@@ -34,7 +34,7 @@ def training_label(corpus: Corpus, config: Config) -> tuple[str | None, tuple[st
         )
     if name not in known:
         raise ConfigError(
-            f"data.label: {name!r} is no label of corpus {corpus.name}; it has {', '.join(known) or 'none'}"
+            f"data.label: {name!r} is no label of corpus {corpus.name}; {alternatives(name, known, 'it has')}"
         )
     classes = tuple(label_classes([corpus.train], name))
     if len(classes) == 1:
