@@ -1,9 +1,10 @@
-"""`python -m svebm_ext.classify RUN [FILE]`: symbol, label and probability of each text."""
+"""`python -m svebm_ext.classify RUN [FILE]`: symbol, label and probability of each text, and what the symbol means."""
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from svebm_ext.terminal import printable_json, say, show
 if TYPE_CHECKING:
     from svebm_ext.data.examples import Examples
     from svebm_ext.models.svebm import SVEBM, Classification
+
+#: Typical words of a symbol that stand beside an answer.
+WORDS = 3
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Arguments:
     """Column (or key) that holds the text: its name, or its number from 1."""
     json: bool = False
     """One JSON object a line, with the number of the text's line, instead of tab-separated label, probability, text."""
+    words: bool | None = None
+    """Put typical words of its symbol behind each text, where the run was evaluated (default: on a terminal)."""
     device: str = "cpu"
     """Device: cpu or cuda."""
 
@@ -68,6 +74,21 @@ def classify_texts(model: SVEBM, examples: Examples) -> list[Classification]:
         raise DataError(f"{examples.where(int(numbered[1]))}: {numbered[2]}") from None
 
 
+def words_beside(run: Path) -> dict[int, list[str]]:
+    """Typical words of each symbol, as the evaluation of the run has found them; none where it was not evaluated."""
+    from svebm_ext.errors import ModelFolderError
+    from svebm_ext.evaluation.report import METRICS, read_document
+    from svebm_ext.evaluation.topic_text import words_of_symbols
+
+    if not (run / METRICS).exists():
+        return {}
+    try:
+        return words_of_symbols(read_document(run / METRICS))
+    except (ModelFolderError, OSError) as error:
+        say(f"note: without words of the symbols: {error}")
+        return {}
+
+
 def _with_file(arguments: Sequence[str]) -> list[str]:
     """The arguments, a file that stands after the run folder written as the option that it is."""
     given = list(arguments)
@@ -93,17 +114,20 @@ def main(arguments: Sequence[str]) -> None:
     n_unknown = model.n_without_known_word(examples.texts)
     if n_unknown:
         say(f"note: {n_unknown} of {len(examples.texts)} texts have no word that the model knows")
-    answers = classify_texts(model, examples)
+    answers, words = classify_texts(model, examples), words_beside(Path(run))
+    with_words = sys.stdout.isatty() if options.words is None else options.words
     for line, text, found in zip(examples.rows, examples.texts, answers, strict=True):
         if options.json:
             record = {
                 "line": line, "text": text.strip(), "symbol": found.symbol, "label": found.label,
-                "probability": found.probability,
+                "probability": found.probability, "words": words.get(found.symbol, []),
             }  # fmt: skip
             show(printable_json(json.dumps(record, ensure_ascii=False)))
         else:
             label = found.label if found.label is not None else str(found.symbol)
-            show(f"{label}\t{found.probability:.4f}\t{' '.join(text.split())}")
+            typical = words.get(found.symbol, [])[:WORDS] if with_words and found.label is None else []
+            answer = f"{label}\t{found.probability:.4f}\t{' '.join(text.split())}"
+            show(f"{answer}\t{', '.join(typical)}" if typical else answer)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str]) -> None:
     check_numbers(options, n=(1, MOST), seed=(0, LARGEST_SEED), top_k=(0, MOST))
     model = load_model(run, options.device)
     limited = options.top_k != 0 or options.top_p != 1.0
-    sentences = model.generate(
+    made = model.generate_words(
         options.n,
         symbol=symbol_of(model, options),
         read_back=options.read_back,
@@ -79,8 +80,10 @@ def main(arguments: Sequence[str]) -> None:
         top_p=options.top_p,
         seed=options.seed,
     )
-    for sentence in sentences:
-        show(sentence)
+    # A person sees which sentences the longest length has cut; a program that reads them gets them as they are.
+    to_text = model.to_read if sys.stdout.isatty() else model.written
+    for words in made:
+        show(to_text(words))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import importlib
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -116,6 +117,49 @@ def test_classify_reads_a_file(run, tmp_path, capsys):
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [r["text"] for r in records] == ["the cat sees it", "nobody likes trees"]
     assert all(0 <= r["symbol"] < 5 and 0.2 <= r["probability"] <= 1 for r in records)
+
+
+def test_a_symbols_typical_words_stand_behind_a_text(run, tmp_path, capsys, monkeypatch):
+    """On a terminal, or if asked; programs get three columns. JSON has all words of each symbol."""
+    texts = tmp_path / "texts.txt"
+    texts.write_text("the cat sees it\nnobody likes trees\n")
+    topics = json.loads((run / "metrics.json").read_text())["about"]["topics"]
+    words = {topic["symbol"]: topic["words"] for topic in topics}
+    records = [json.loads(line) for line in answers(run, capsys, texts, "--json")[0]]
+    assert [record["words"] for record in records] == [words.get(record["symbol"], []) for record in records]
+    plain = answers(run, capsys, texts)[0]
+    typical = [words.get(int(line.split("\t")[0]), [])[:3] for line in plain]
+    expected = [line + ("\t" + ", ".join(own) if own else "") for line, own in zip(plain, typical, strict=True)]
+    assert answers(run, capsys, texts, "--words", "True")[0] == expected != plain
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert answers(run, capsys, texts)[0] == expected
+    assert answers(run, capsys, texts, "--words", "False")[0] == plain
+
+
+def test_classify_says_why_words_are_missing(run, tmp_path, capsys):
+    shutil.copytree(run, tmp_path / "copy")
+    (tmp_path / "texts.txt").write_text("the cat sees it\n")
+    (tmp_path / "copy" / "metrics.json").write_text("{")
+    lines, said = answers(tmp_path / "copy", capsys, tmp_path / "texts.txt", "--words", "True")
+    assert len(lines) == 1 and lines[0].count("\t") == 2 and said.startswith("note: without words of the symbols: ")
+    (tmp_path / "copy" / "metrics.json").unlink()
+    assert answers(tmp_path / "copy", capsys, tmp_path / "texts.txt", "--words", "True") == (lines, "")
+
+
+def test_sentences_that_the_longest_length_has_cut_are_marked_for_a_person(run, capsys, monkeypatch):
+    from svebm_ext.models.svebm import SVEBM
+
+    model = SVEBM.from_pretrained(run)
+    made = model.generate_words(40, seed=3)
+    cut = [len(words) == model.max_words for words in made]
+    assert any(cut)
+    generate.main([str(run), "-n", "40", "--seed", "3"])
+    plain = capsys.readouterr().out.splitlines()
+    assert plain == model.generate(40, seed=3) == [model.written(words) for words in made]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    generate.main([str(run), "-n", "40", "--seed", "3"])
+    marked = capsys.readouterr().out.splitlines()
+    assert marked == [text + " ..." * is_cut for text, is_cut in zip(plain, cut, strict=True)]
 
 
 def test_classify_takes_the_file_after_the_folder(run, tmp_path, capsys, monkeypatch):

@@ -10,8 +10,9 @@ from svebm_ext.measures.classification import ReliabilityBin
 class Evaluation:
     """What is being collected: measures by documented key, reasons for missing ones, counts, warnings, texts.
 
-    `summary` are the sentences that say what was found; lines that are indented belong to the one before. `pages` are
-    further files of the run's folder, by name.
+    `summary` are the sentences that say what was found. `topics` are the symbols as entries of metrics.json, found on
+    the texts that `topics_of` names. `first` are texts that the report shows before the measures. `pages` are further
+    files of the run's folder, by name.
     """
 
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -19,6 +20,9 @@ class Evaluation:
     counts: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     summary: list[str] = field(default_factory=list)
+    topics: list[dict[str, Any]] = field(default_factory=list)
+    topics_of: str = ""
+    first: dict[str, list[str]] = field(default_factory=dict)
     texts: dict[str, list[str]] = field(default_factory=dict)
     pages: dict[str, str] = field(default_factory=dict)
     reliability: list[ReliabilityBin] = field(default_factory=list)

@@ -22,6 +22,7 @@ from svebm_ext.markdown import table_row
 from svebm_ext.measures import latent
 from svebm_ext.measures.bleu import corpus_bleu
 from svebm_ext.measures.embedding_similarity import embedding_similarity
+from svebm_ext.models.cut import marked
 from svebm_ext.randomness import Draw
 
 #: Pages written beside report.md: what Tables 4 and 5 of the paper show.
@@ -87,7 +88,7 @@ class DialogEvaluator(SentenceEvaluator):
             for line in (
                 f"context:  {' / '.join(self._text(turn) for turn in self.test.context(i)) or '(a dialog begins)'}",
                 f"text:     {self._text(i)}",
-                f"response: {' '.join(responses[i])}",
+                f"response: {marked(' '.join(responses[i]), len(responses[i]), self.model.max_words)}",
             )
         ]
 
@@ -193,7 +194,8 @@ class DialogEvaluator(SentenceEvaluator):
         batch = self.batch(torch.full((N_TRIES,), index))
         z = self.model.networks.sample_prior(batch, seed=self.seed, symbol=symbol)
         found = self.model.networks.decode(batch, z, max_tokens=self.model.max_words)
-        return _distinct(map(self.model.to_text, found), N_RESPONSES)
+        words = map(self.model.vocabulary.decode, found)
+        return _distinct(map(self.model.to_read, words), N_RESPONSES)
 
     def _text(self, index: int) -> str:
         return " ".join(self.corpus.test.sentences[index])

@@ -47,4 +47,4 @@ class DocumentEvaluator(Evaluator):
         model = self.model
         lines = top_word_lines(model.networks, model.vocabulary, model.label_names, seed=self.seed)
         if lines:
-            self.found.texts["Words of each symbol"] = lines
+            self.found.first["Words of each symbol"] = lines

@@ -65,8 +65,11 @@ def evaluate_run(
         sample_counts=found.counts,
         warnings=found.warnings,
         notes=corpus.notes,
+        first=found.first,
         texts=found.texts,
         summary=found.summary,
+        topics=found.topics,
+        topics_of=found.topics_of,
     )
     document = metrics_document(found.metrics, context, found.reasons)
     try:

@@ -51,7 +51,7 @@ def measure_samples(
         greedy = _generate(model, greedy=True, seed=seed)
         divergence = word_frequency_divergence(greedy[:n], training)
         found.metrics |= {"wkl": divergence.divergence, "wkl_skipped": divergence.n_skipped}
-        found.texts["Samples (greedy decoding of prior samples)"] = list(map(model.written, greedy[:10]))
+        found.texts["Samples (greedy decoding of prior samples)"] = list(map(model.to_read, greedy[:10]))
         if options.aggregate_posterior:
             aggregated = _generate(model, greedy=True, seed=seed, z=aggregate(_n_sentences(model)))
             found.metrics["wkl_aggregate"] = word_frequency_divergence(aggregated[:n], training).divergence
@@ -65,7 +65,7 @@ def measure_samples(
             found.reasons[key] = "greedy decoding gives one sentence: the model has no latent variable"
     ancestral = _generate(model, greedy=False, seed=seed)
     found.metrics["wkl_ancestral"] = word_frequency_divergence(ancestral[:n], training).divergence
-    found.texts["Samples (ancestral sampling)"] = list(map(model.written, ancestral[:10]))
+    found.texts["Samples (ancestral sampling)"] = list(map(model.to_read, ancestral[:10]))
     found.counts["wKL samples"] = n
     if options.language_model != "none":
         samples = {"rppl": greedy, "rppl_ancestral": ancestral}

@@ -14,7 +14,8 @@ from svebm_ext.data.coverage import MANY_UNKNOWN, text_bytes, unknown_note, unkn
 from svebm_ext.data.documents import kept_labels
 from svebm_ext.evaluation.evaluate_samples import measure_samples
 from svebm_ext.evaluation.evaluator import Evaluator
-from svebm_ext.evaluation.topics import IN_REPORT, IN_SUMMARY, find_topics, topic_lines, topic_sentences
+from svebm_ext.evaluation.topic_text import SHOWN
+from svebm_ext.evaluation.topics import IN_REPORT, find_topics, topic_lines, topic_sentences
 from svebm_ext.evaluation.verdict import accuracy_sentence, agreement_sentence
 from svebm_ext.judges.plain import evenly_spread, tfidf_kmeans, tfidf_logistic_regression
 from svebm_ext.measures import latent
@@ -109,7 +110,7 @@ class SentenceEvaluator(Evaluator):
             for i in range(min(5, len(self.test)))
             for line in (
                 f"text:           {self.model.written(self.corpus.test.sentences[i])}",
-                f"reconstruction: {self.model.written(hypotheses[i])}",
+                f"reconstruction: {self.model.to_read(hypotheses[i])}",
             )
         ]
 
@@ -169,7 +170,7 @@ class SentenceEvaluator(Evaluator):
         for name, value in ours.items():
             own = self.corpus.name == "lines" and len(ours) == 1
             theirs = metrics["adjusted_mutual_information_tfidf"][name]
-            sentence = agreement_sentence(metrics["symbols_used"], None if own else name, value, theirs)
+            sentence = agreement_sentence(metrics["symbols_used"], None if own else name, value, theirs, len(test))
             self.found.summary.append(sentence)
 
     def _plain_classifier(self, rows: Tensor) -> list[bool] | None:
@@ -207,16 +208,17 @@ class SentenceEvaluator(Evaluator):
             shown, answers, what = _chosen(train, rows), train_answers[list(rows)], "training"
         topics = find_topics(self.model, shown, answers)
         kind = "class" if self.model.label_names else "topic"
+        # All words, which `classify` shows; texts of those alone that are shown with texts.
+        self.found.topics = [
+            topic.entry() for topic in (*topics[:SHOWN], *(t._replace(texts=[]) for t in topics[SHOWN:]))
+        ]
+        self.found.topics_of = f"{len(shown):,} {what} texts"
         if not self.found.summary:
             n = len(topics)
-            self.found.summary.append(
-                f"{n} {kind if n == 1 else _plural(kind)} in {len(shown):,} {what} texts. The largest, each with its "
-                "share, typical words, and the texts that are most certain of it:"
-            )
-            self.found.summary += [f"    {line}" for line in topic_lines(topics[:IN_SUMMARY])]
+            self.found.summary.append(f"{n} {kind if n == 1 else _plural(kind)} in {self.found.topics_of}.")
         largest = topics[:IN_REPORT]
-        self.found.texts[f"The largest {_plural(kind)} of {len(shown):,} {what} texts"] = topic_lines(largest)
-        self.found.texts[f"Sentences of each {kind}"] = topic_sentences(
+        self.found.first[f"The largest {_plural(kind)} of {self.found.topics_of}"] = topic_lines(largest)
+        self.found.first[f"Sentences of each {kind}"] = topic_sentences(
             self.model, largest, train, train_answers.argmax(-1).tolist(), seed=self.seed
         )
 

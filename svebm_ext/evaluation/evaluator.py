@@ -91,7 +91,7 @@ class Evaluator:
         for part in self.parts():
             begin = time.monotonic()
             part()
-            self._say(f"evaluated {part.__name__} in {time.monotonic() - begin:.1f} s")
+            self._say(f"evaluated {part.__name__.replace('_', ' ')} in {time.monotonic() - begin:.1f} s")
         return self.found
 
     # Parts ------------------------------------------------------------------------------------------------------

@@ -30,7 +30,10 @@ class ReportContext:
         notes: facts about the data, one line each.
         paper: the paper's (or another reference's) value of a measure.
         summary: what was found, in plain sentences; indented lines belong to the one before.
-        texts: lines to quote under a heading, such as samples and reconstructions.
+        topics: the symbols, as entries of metrics.json.
+        topics_of: the texts that they were found on.
+        first: lines to quote under a heading before the measures: what the symbols mean.
+        texts: lines to quote under a heading after them, such as samples and reconstructions.
         commit: of the sources, see `svebm_ext.provenance.source_version`.
     """
 
@@ -43,6 +46,9 @@ class ReportContext:
     notes: Sequence[str] = ()
     paper: Mapping[str, float] = field(default_factory=dict)
     summary: Sequence[str] = ()
+    topics: Sequence[Mapping[str, Any]] = ()
+    topics_of: str = ""
+    first: Mapping[str, Sequence[str]] = field(default_factory=dict)
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     commit: str = field(default_factory=source_version)
 
@@ -84,11 +90,13 @@ def metrics_document(
         "notes": list(context.notes),
         "summary": list(context.summary),
     }
+    if context.topics:
+        document["about"] |= {"topics_of": context.topics_of, "topics": [dict(topic) for topic in context.topics]}
     return document
 
 
 def render_report(document: Mapping[str, Any], context: ReportContext) -> str:
-    """Content of report.md: what was found, a table of the measures, then what they were measured on.
+    """Content of report.md: what was found, what the symbols mean, a table of the measures, what they were measured on.
 
     Args:
         document: from `metrics_document`.
@@ -102,7 +110,8 @@ def render_report(document: Mapping[str, Any], context: ReportContext) -> str:
         # Indented lines are one block of code; Markdown asks for an empty line before it.
         inside = text.startswith(" ") and number > 0 and context.summary[number - 1].startswith(" ")
         lines += [text] if inside else ["", text]
-    lines += ["", table_row(header), table_row(["---"] * len(header))]
+    lines += _quoted(context.first)
+    lines += ["", "## Measures", "", table_row(header), table_row(["---"] * len(header))]
     for key, documentation in METRIC_DOCUMENTATION.items():
         value = document.get(key)
         values = {f"{key}, {name}": item for name, item in value.items()} if isinstance(value, dict) else {key: value}
@@ -117,8 +126,7 @@ def render_report(document: Mapping[str, Any], context: ReportContext) -> str:
         lines += ["", f"**Warning:** {warning}"]
     for note in context.notes:
         lines += ["", f"Note: {note}"]
-    for heading, texts in context.texts.items():
-        lines += ["", f"## {heading}", "", *("    " + " ".join(text.splitlines()) for text in texts)]
+    lines += _quoted(context.texts)
     counts = ", ".join(f"{name} {count:,}" for name, count in context.sample_counts.items()) or "not given"
     lines += ["", "## Measured on", "", table_row(["what", "value"]), table_row(["---", "---"])]
     about = {"commit": context.commit, "seed": context.seed, "device": context.device, "sample counts": counts}
@@ -126,6 +134,14 @@ def render_report(document: Mapping[str, Any], context: ReportContext) -> str:
     lines += ["", "## Configuration", "", table_row(["option", "value"]), table_row(["---", "---"])]
     lines += [table_row([name, value]) for name, value in _options(context.configuration)]
     return printable("\n".join(lines) + "\n", "\n")
+
+
+def _quoted(sections: Mapping[str, Sequence[str]]) -> list[str]:
+    """Texts under headings, as blocks of code: whatever stands in them is no Markdown."""
+    lines: list[str] = []
+    for heading, texts in sections.items():
+        lines += ["", f"## {heading}", "", *("    " + " ".join(text.splitlines()) for text in texts)]
+    return lines
 
 
 def write_report(
@@ -162,9 +178,23 @@ def read_document(path: Path) -> dict[str, Any]:
     texts = [text for name in ("warnings", "notes", "summary") for text in about.get(name, [])] if not wrong else []
     if wrong or not all(isinstance(text, str) for text in texts):
         raise ModelFolderError(f"{path}: about.{(wrong or ['warnings'])[0]} is not as evaluate writes it")
+    if not _are_topics(about.get("topics", [])) or not isinstance(about.get("topics_of", ""), str):
+        raise ModelFolderError(f"{path}: about.topics is not as evaluate writes it")
     if not isinstance(document.get("null_reasons", {}), dict):
         raise ModelFolderError(f"{path}: null_reasons is not as evaluate writes it, expected an object")
     return document
+
+
+def _are_topics(topics: Any) -> bool:
+    """Whether something read is a list of topics: whole numbers of symbols, with words and texts."""
+    kinds: dict[str, Any] = {"symbol": int, "share": (int, float), "words": list, "texts": list}
+    return isinstance(topics, list) and all(
+        isinstance(topic, dict)
+        and all(isinstance(topic.get(name), kind) for name, kind in kinds.items())
+        and isinstance(topic.get("label"), (str, type(None)))
+        and all(isinstance(text, str) for text in (*topic["words"], *topic["texts"]))
+        for topic in topics
+    )
 
 
 def _plain(name: str, value: Any, reason: str, null_reasons: dict[str, str]) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from svebm_ext import terminal
+from svebm_ext.evaluation.topic_text import shown_topics
 from svebm_ext.measures.documentation import METRIC_DOCUMENTATION, documented, value_text
 
 #: Measures by group, in the order in which they are shown. Those that a model lacks are left out.
@@ -33,7 +34,8 @@ def summary_lines(document: Mapping[str, Any], *, all_measures: bool = False) ->
         all_measures: every measure, by its key, in place of the groups.
     """
     about = document["about"]
-    lines = [*about["summary"], *([""] if about["summary"] else [])]
+    found = [*about["summary"], *shown_topics(document)]
+    lines = [*found, *([""] if found else [])]
     lines += _every_line(document) if all_measures else _group_lines(document)
     lines += [f"warning: {text}" for text in about["warnings"]]
     return [*lines, *(f"note: {text}" for text in about["notes"])]
@@ -50,11 +52,18 @@ def _group_lines(document: Mapping[str, Any]) -> list[str]:
     for title, keys in GROUPS.items():
         own = {key: document[key] for key in keys if document.get(key) is not None}
         shown += len(own)
-        lines += [title, *_lines(own)] if own else []
+        where = _measured_on(document) if title == "symbols" else ""
+        lines += [title + where, *_lines(own)] if own else []
     others = sum(key in METRIC_DOCUMENTATION and value is not None for key, value in document.items()) - shown
     if others:
         lines.append(f"{others} more with evaluate --all, and in report.md with their meaning")
     return lines
+
+
+def _measured_on(document: Mapping[str, Any]) -> str:
+    """The test examples that symbols were counted on, "" where that is not known."""
+    counts = document["about"].get("sample_counts", {})
+    return next((f", on {n:,} {name}" for name, n in counts.items() if name.startswith("test ")), "")
 
 
 def _lines(measures: Mapping[str, Any]) -> list[str]:

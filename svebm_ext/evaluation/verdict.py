@@ -17,16 +17,20 @@ KMEANS, LOGISTIC_REGRESSION = "TF-IDF + k-means", "TF-IDF + logistic regression"
 BETTER, EQUAL, WORSE = "The model is better here.", "Both are equally good here.", "The plain way is better here."
 
 
-def agreement_sentence(n_topics: int, label: str | None, ours: float, plain: float | None) -> str:
+def agreement_sentence(
+    n_topics: int, label: str | None, ours: float, plain: float | None, n_texts: int | None = None
+) -> str:
     """How well topics agree with labels, and whether k-means agrees better.
 
     Args:
-        n_topics: topics that some text has.
+        n_topics: topics that some test text has.
         label: name of the label; None where there is only one, the user's own.
         ours, plain: adjusted mutual information of the model and of k-means, if that was measured.
+        n_texts: test texts that topics were counted on.
     """
     against = "your labels" if label is None else f"label {label!r}"
-    text = f"{_topics(n_topics)}; against {against} AMI {ours:.2f}"
+    counted = "" if n_texts is None else f" in {n_texts:,} test texts"
+    text = f"{_topics(n_topics)}{counted}; against {against} AMI {ours:.2f}"
     if plain is None:
         return f"{text} (0 is chance, 1 is identity)."
     a, b = round(ours, 2), round(plain, 2)

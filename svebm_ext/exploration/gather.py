@@ -230,7 +230,10 @@ def generated(model: SVEBM, n_symbols: int, settings: Settings, reasons: dict[st
     if "generated" in reasons or settings.samples == 0:
         return [[] for _ in range(n_symbols)]
     n, seed = settings.samples, settings.seed
-    return [Counter(model.generate(n, symbol=k, seed=seed)).most_common() for k in range(n_symbols)]
+    return [
+        Counter(map(model.to_read, model.generate_words(n, symbol=k, seed=seed))).most_common()
+        for k in range(n_symbols)
+    ]
 
 
 # Map and interpolations -----------------------------------------------------------------------------------------
@@ -275,7 +278,7 @@ def interpolations(model: SVEBM, encoded: Encoded, settings: Settings, reasons: 
         return []
     weights = torch.linspace(0, 1, STEPS, device=encoded.z.device)[:, None]
     z = torch.cat([(1 - weights) * encoded.z[i] + weights * encoded.z[j] for i, j in chosen])
-    texts = model.decode(z)
+    texts = list(map(model.to_read, model.decode_words(z)))
     symbols, probability = [-1] * len(texts), [0.0] * len(texts)
     latent = model.networks.latent
     if isinstance(latent, EnergyLatent):

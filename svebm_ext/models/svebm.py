@@ -23,6 +23,7 @@ from svebm_ext.kinds import kind_of
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.card import model_card
 from svebm_ext.models.consensus import consensus
+from svebm_ext.models.cut import marked
 from svebm_ext.models.importance import importance_samples
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.likelihood import importance_weighted_log_likelihood
@@ -147,6 +148,10 @@ class SVEBM(nn.Module):
         """Text of the words, written as the training text is; joined by spaces where nothing is known of that."""
         return " ".join(words) if self.writing is None else self.writing.to_text(words)
 
+    def to_read(self, words: Sequence[str]) -> str:
+        """The same of decoded words for the eye: " ..." stands behind a sentence that the longest length has cut."""
+        return marked(self.written(words), len(words), self.max_words)
+
     def shown(self, word: str) -> str:
         """A word of the vocabulary for the eye: of a subword, the text that it stands for."""
         return self.writing.to_text([word]).strip() or word if isinstance(self.writing, Subwords) else word
@@ -216,6 +221,8 @@ class SVEBM(nn.Module):
     ) -> list[str]:
         """Sentences from the prior: z by Langevin from p(z), or from p(z|y = symbol), then x from p(x|z).
 
+        `generate_words` gives the same by words.
+
         Args:
             n: how many.
             symbol: y, 0 .. K-1, or None for the marginal prior (Eq. 4).
@@ -227,6 +234,13 @@ class SVEBM(nn.Module):
         Raises:
             ConfigError: a symbol or option out of range, or a model without symbols or prior.
         """
+        made = self.generate_words(n, symbol=symbol, read_back=read_back, seed=seed, **options)
+        return [self.written(words) for words in made]
+
+    def generate_words(
+        self, n: int, *, symbol: int | None = None, read_back: bool | None = None, seed: int = 0, **options: Any
+    ) -> list[list[str]]:
+        """Words of sentences from the prior; arguments and errors as for `generate`."""
         self.kind.check_texts()
         _ = self.dtype
         n, seed = CALLS.integer("n", n), CALLS.integer("seed", seed, 0, (1 << 64) - 1)
@@ -240,9 +254,8 @@ class SVEBM(nn.Module):
                 "class is given by its number, symbol=model.label_names.index(NAME)"
             )
         if symbol is not None:
-            made = words_of_symbol(self, symbol, n, seed=seed, read_back=read_back, **options)
-            return [self.written(words) for words in made]
-        return self.decode(self.networks.latent.sample_prior(n, seed=seed), seed=seed, **options)
+            return words_of_symbol(self, symbol, n, seed=seed, read_back=read_back, **options)
+        return self.decode_words(self.networks.latent.sample_prior(n, seed=seed), seed=seed, **options)
 
     @torch.no_grad()
     def respond(

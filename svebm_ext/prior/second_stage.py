@@ -105,7 +105,9 @@ def fit_prior(
         loss.backward()
         optimiser.step()
         if (iteration + 1) % every == 0:
-            say(f"prior alone: iteration {iteration + 1:,} of {n_iterations:,}, F of encoder less chains {gap:.2f}")
+            apart = f"{abs(gap):.2f} nats {'above' if gap >= 0 else 'below'}"
+            done = f"prior alone: iteration {iteration + 1:,} of {n_iterations:,}"
+            say(f"{done}, F at z of the texts is {apart} F at samples of the prior")
     optimiser.zero_grad(set_to_none=True)
 
 

@@ -41,7 +41,7 @@ from svebm_ext.training.runtime import Runtime
 from svebm_ext.training.saved_state import SavedState, checked_marginal
 from svebm_ext.training.terms import learns_energy, learns_symbols
 from svebm_ext.training.update import Outcome, Update
-from svebm_ext.training.validation import Validator
+from svebm_ext.training.validation import Validator, measured_line
 
 #: Share of the largest w from which on a validation without improvement counts: before, KL is still coming down.
 SETTLED_WEIGHT = 0.9
@@ -369,10 +369,8 @@ class Trainer:
             elif self.config.training.select == "last":
                 score = -float(self.step)
             log.write({"step": self.step, **measured})
-            self._say(
-                f"iteration {self.step}: validation "
-                + "  ".join(f"{k[6:]} {v:{'g' if v.is_integer() else '.3f'}}" for k, v in measured.items())
-            )
+            told = measured_line(measured, validator.n_texts, self.config.model.n_categories)
+            self._say(f"iteration {self.step}: {told}")
             if valid and score == score and (self.best is None or score < self.best):
                 self.best, self.waited, improved = score, 0, True
                 self.save(BEST)

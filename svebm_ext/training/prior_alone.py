@@ -59,7 +59,8 @@ def finish_prior(
         model.latent.load_state_dict(learnt)
         if guided and not learns_energy(model.latent, config):
             hold_symbols(model, feed, config.seed, n_iterations)
-    say(f"prior alone: validation bound {before:.3f} before, {after:.3f} after{'' if kept else ', not kept'}")
+    outcome = "kept" if kept else "not kept"
+    say(f"prior alone: validation bound {before:.3f} nats before, {after:.3f} after (lower is better), {outcome}")
     state = {"prior_steps": n_iterations, "valid_bound_before": before, "kept": kept}
     save_checkpoint(path, prefixed(model.state_dict(), "model"), state)
 

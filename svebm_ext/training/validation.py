@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import torch
@@ -16,6 +16,7 @@ from svebm_ext.evaluation.documents import top_word_lines
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.measures.latent import mutual_information
+from svebm_ext.models.cut import marked
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.objectives.categories import category_divergence
 from svebm_ext.prior.annealing import conditional_log_z, estimate_log_z
@@ -159,13 +160,17 @@ class Validator:
         lines = [f"iteration {step}"]
         for row in range(n):
             lines.append("  text            " + self._words(self._valid.words(int(batch.indices[row]))))
-            lines.append("  reconstruction  " + self._words(decoded[row]))
+            lines.append("  reconstruction  " + self._decoded(decoded[row]))
         if model.latent.has_prior:
             z = model.sample_prior(batch, seed=self._seed + step)
             lines += [
-                "  sample          " + self._words(ids) for ids in model.decode(batch, z, max_tokens=self._max_words)
+                "  sample          " + self._decoded(ids) for ids in model.decode(batch, z, max_tokens=self._max_words)
             ]
         return "\n".join(lines)
+
+    def _decoded(self, ids: list[int]) -> str:
+        """Text of decoded words, marked where the longest length has cut it."""
+        return marked(self._words(ids), len(ids), self._max_words)
 
 
 class BagValidator(Validator):
@@ -176,6 +181,28 @@ class BagValidator(Validator):
         """The top words of each class: a bag has no order to be read in."""
         model.eval()
         return "\n".join([f"iteration {step}", *top_word_lines(model, self._vocabulary, seed=self._seed)])
+
+
+def measured_line(measured: Mapping[str, float], n_texts: int, n_symbols: int) -> str:
+    """What a run tells of a validation: on how many texts, and each measure in plain words.
+
+    Args:
+        measured: from `Validator.measure`; F and log Z are left out where no energy is learnt yet.
+        n_texts: validation texts that were measured.
+        n_symbols: K.
+    """
+    shown = {name.removeprefix("valid_"): value for name, value in measured.items()}
+    if not any(shown.get(name) for name in ("energy", "log_z")):
+        shown = {name: value for name, value in shown.items() if name not in ("energy", "log_z")}
+    parts = []
+    for name, value in shown.items():
+        if name == "symbols_used":
+            parts.append(f"symbols used {value:g} of {n_symbols}")
+        elif name == "largest_symbol":
+            parts.append(f"largest symbol {value:.0%}")
+        else:
+            parts.append(f"{name.replace('_', ' ')} {value:.3f}")
+    return f"validation on {n_texts:,} texts: " + "  ".join(parts)
 
 
 def symbol_use(answers: Float[Tensor, "N n K"]) -> dict[str, float]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from svebm_ext.errors import ConfigError
+from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.evaluation import report
 from svebm_ext.measures.documentation import CORE_METRICS, METRIC_DOCUMENTATION
 
@@ -107,10 +107,37 @@ def test_the_summary_comes_first_and_indented_lines_are_one_block():
     document = report.metrics_document({"nll": 1.0}, context(summary=summary))
     assert document["about"]["summary"] == summary
     lines = report.render_report(document, context(summary=summary)).splitlines()
-    assert lines[:11] == [
+    assert lines[:13] == [
         "# assistant", "", "Two topics.", "", "    topic 0", "        a text", "    topic 1", "", "And that is all.",
-        "", "| measure | value | unit | meaning | defined by |",
+        "", "## Measures", "", "| measure | value | unit | meaning | defined by |",
     ]  # fmt: skip
+
+
+def test_topics_are_read_as_they_were_written(tmp_path):
+    entry = {"symbol": 3, "label": None, "share": 0.5, "words": ["rain"], "texts": ["will it rain"]}
+    made = context(topics=[entry], topics_of="9 test texts", first={"Topics": ["topic 3"]}, texts={"Samples": ["rain"]})
+    report.write_report(tmp_path, {"nll": 1.0}, made)
+    about = report.read_document(tmp_path / "metrics.json")["about"]
+    assert about["topics"] == [entry] and about["topics_of"] == "9 test texts"
+    assert "topics" not in report.metrics_document({"nll": 1.0}, context())["about"]
+    text = (tmp_path / "report.md").read_text()
+    assert text.index("## Topics") < text.index("## Measures") < text.index("## Samples")
+
+
+@pytest.mark.parametrize(
+    "topics",
+    [
+        {}, [1], [{}], [{"symbol": "3", "label": None, "share": 0.5, "words": [], "texts": []}],
+        [{"symbol": 3, "label": None, "share": 0.5, "words": [1], "texts": []}],
+        [{"symbol": 3, "label": 3, "share": 0.5, "words": [], "texts": []}],
+    ],
+)  # fmt: skip
+def test_topics_that_evaluate_does_not_write_are_refused(topics, tmp_path):
+    document = report.metrics_document({"nll": 1.0}, context())
+    document["about"]["topics"] = topics
+    (tmp_path / "metrics.json").write_text(json.dumps(document))
+    with pytest.raises(ModelFolderError, match=r"metrics\.json: about\.topics is not as evaluate writes it"):
+        report.read_document(tmp_path / "metrics.json")
 
 
 def test_intervals_are_pairs_of_numbers():

@@ -11,6 +11,7 @@ from svebm_ext.data.corpora import load_configured
 from svebm_ext.data.documents import choose_labelled
 from svebm_ext.evaluation.evaluate_model import evaluate_run
 from svebm_ext.evaluation.summary import print_summary, summary_lines
+from svebm_ext.evaluation.topic_text import shown_topics
 from svebm_ext.judges.plain import tfidf_kmeans, tfidf_logistic_regression
 from svebm_ext.measures.documentation import METRIC_DOCUMENTATION
 from svebm_ext.measures.latent import cluster_agreement
@@ -50,7 +51,8 @@ def test_topics_stand_beside_kmeans_of_as_many_clusters(clustered):
     ours = document["adjusted_mutual_information"]["label"]
     n = document["symbols_used"]
     assert sentence.startswith(
-        f"{n} topic{'s' * (n > 1)}; against your labels AMI {ours:.2f} (TF-IDF + k-means: {expected:.2f};"
+        f"{n} topic{'s' * (n > 1)} in {len(corpus.test)} test texts; against your labels AMI {ours:.2f} "
+        f"(TF-IDF + k-means: {expected:.2f};"
     )
     assert report.splitlines()[2] == sentence
     assert "accuracy_tfidf" not in document and "accuracy_interval" not in document
@@ -103,16 +105,18 @@ def test_a_test_split_of_one_class_is_told(classified, tmp_path):
 
 def test_without_labels_the_largest_topics_are_shown(unlabelled):
     document, model, corpus, report = unlabelled
-    first, *lines = document["about"]["summary"]
+    (first,) = document["about"]["summary"]
+    lines = shown_topics(document)
     symbols = [found.symbol for found in model.classify(corpus.train.sentences)]
     n, largest = len(set(symbols)), max(set(symbols), key=symbols.count)
-    assert first.startswith(f"{n} topic{'s' * (n > 1)} in {len(corpus.train)} training texts. The largest")
+    assert first == f"{n} topic{'s' * (n > 1)} in {len(corpus.train)} training texts."
+    assert lines[0].startswith(f"The largest in {len(corpus.train)} training texts: ")
     share = 100 * symbols.count(largest) / len(symbols)
     assert any(line.startswith(f"    topic {largest}, {share:.1f} % of the texts: ") for line in lines)
     texts = {line.strip() for line in lines if line.startswith("        ")}
     assert texts <= set(corpus.train.texts or map(" ".join, corpus.train.sentences)) and texts
     written = report.splitlines()
-    assert written[2] == first and written[3] == "" and written[4 : 4 + len(lines)] == lines
+    assert written[2] == first
     assert "adjusted_mutual_information_tfidf" not in document
 
 
@@ -131,8 +135,9 @@ def test_the_summary_is_printed_before_the_groups(unlabelled, classified, capsys
     for document, *_ in (unlabelled, classified):
         print_summary(document)
         lines = capsys.readouterr().out.splitlines()
-        summary = document["about"]["summary"]
+        summary = [*document["about"]["summary"], *shown_topics(document)]
         assert lines[: len(summary) + 2] == [*summary, "", "likelihood"]
+        assert max(map(len, shown_topics(document)), default=0) <= 100
         table = [line for line in lines[len(summary) + 1 :] if not line.startswith(("warning", "note"))]
         assert len(table) <= 25 and max(map(len, table)) <= 80
         shown = [line.split()[0] for line in table if line.startswith("  ")]
@@ -177,4 +182,34 @@ def test_topics_are_shown_of_test_texts_where_there_are_enough(tmp_path, monkeyp
     monkeypatch.setattr(evaluate_sentences, "FEW_TEST_TEXTS", len(corpus.test))
     model, corpus = train(config, tmp_path / "run")
     document = evaluate_run(tmp_path / "run", model, corpus, say=lambda text: None)
-    assert f"in {len(corpus.test)} test texts." in document["about"]["summary"][0]
+    assert document["about"]["summary"][0].endswith(f"in {len(corpus.test)} test texts.")
+
+
+def test_topics_are_shown_beside_a_comparison_with_labels_and_not_beside_classes(clustered, classified, capsys):
+    document, model, corpus, _ = clustered
+    print_summary(document)
+    printed = capsys.readouterr().out.splitlines()
+    lines = shown_topics(document)
+    assert printed[: len(lines) + 1] == [*document["about"]["summary"], *lines]
+    titles = [line for line in lines[1:] if not line.startswith(" " * 8)]
+    assert len(lines) == 1 + 2 * len(titles) and len(titles) == min(5, len(document["about"]["topics"]))
+    symbols = [found.symbol for found in model.classify(corpus.train.sentences)]
+    shares = {k: symbols.count(k) / len(symbols) for k in set(symbols)}
+    entries = document["about"]["topics"]
+    assert {entry["symbol"]: entry["share"] for entry in entries} == pytest.approx(shares)
+    assert [entry["share"] for entry in entries] == sorted(shares.values(), reverse=True)
+    document, model, *_ = classified
+    assert shown_topics(document) == [] and document["about"]["topics"][0]["label"] in model.label_names
+
+
+def test_what_the_symbols_mean_stands_before_the_measures(unlabelled, clustered):
+    for *_, report in (unlabelled, clustered):
+        headings = [line.split(" of ")[0] for line in report.splitlines() if line.startswith("## ")]
+        assert headings[:3] == ["## The largest topics", "## Sentences", "## Measures"]
+        assert report.index("## Measures") < report.index("| measure |") < report.index("## Reconstructions")
+
+
+def test_symbols_are_counted_on_texts_that_are_named(clustered, capsys):
+    document, _, corpus, _ = clustered
+    print_summary(document)
+    assert f"symbols, on {len(corpus.test)} test sentences" in capsys.readouterr().out.splitlines()

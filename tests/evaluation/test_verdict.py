@@ -24,6 +24,12 @@ def test_agreement_says_which_way_is_better(ours, plain, verdict):
     assert agreement_sentence(28, None, ours, plain) == f"{expected} {verdict}"
 
 
+def test_agreement_says_on_how_many_texts_topics_were_counted():
+    assert agreement_sentence(28, None, 0.5, None, 2000).startswith(
+        "28 topics in 2,000 test texts; against your labels"
+    )
+
+
 def test_agreement_with_a_named_label_and_without_a_control():
     assert (
         agreement_sentence(1, "act", 0.5, None) == "1 topic; against label 'act' AMI 0.50 (0 is chance, 1 is identity)."
