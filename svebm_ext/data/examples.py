@@ -22,6 +22,10 @@ EmptyLines = Literal["error", "skip"]
 _SPACE = re.compile(r"\s+")
 _FEW_LABELS = 50
 """Labels may all differ in so few lines."""
+OWN_CLASS = 0.9
+"""Share of different labels among the lines from which on a column is refused, although it was asked for."""
+MANY_CLASSES = 10
+"""Lines a class below which the number of classes of a column that was asked for is told."""
 
 
 @dataclass(frozen=True)
@@ -240,10 +244,12 @@ def _question_labels(table: Table, choice: Choice, labels: list[str], notes: lis
         return
     counts = Counter(label for label in labels if label)
     n, title = counts.total(), table.title(choice.label)
-    if n <= _FEW_LABELS or 2 * len(counts) <= n:
+    few = n <= _FEW_LABELS
+    if choice.label_asked and (few or len(counts) < OWN_CLASS * n):
+        if (2 if few else MANY_CLASSES) * len(counts) > n:
+            notes.append(f"{table.name}: {len(counts):,} different labels in {n:,} lines, from {table.what} {title}")
         return
-    if choice.label_asked:
-        notes.append(f"{table.name}: {len(counts):,} different labels in {n:,} lines, from {table.what} {title}")
+    if few or 2 * len(counts) <= n:
         return
     raise DataError(
         f"{table.name}: {table.what} {title} would give {len(counts):,} different labels to {n:,} lines, which are "

@@ -54,7 +54,8 @@ def load_text(
         valid: the same, to validate.
         test: the same, to test.
         labelled: the same, every example with a label, added to the training sentences. All of them stay there where
-            they are few (below 1,000, or 50 a class), else at least the first of each class.
+            they are few (below 1,000, or 50 a class), else at least the first of each class. A text that stands in
+            both counts once, with its label, and is not held out.
         labels: for format lines, files that hold the label of each line of train, valid and test.
         format: "auto" recognises the format of each file.
         text_column: name of a column (or key), or its number from 1; by default the one sensible choice.
@@ -107,13 +108,18 @@ def _add_labelled(splits: dict[str, Split], notes: list[str]) -> np.ndarray:
     if "labelled" not in splits:
         return np.zeros(0, dtype=np.int64)
     examples = splits["labelled"]
+    splits["train"], equal = _without_labelled(splits["train"], examples, notes)
     others = sum(bool(value) for value in splits["train"].labels.get(LABEL, ()))
     if others:
         notes.append(
             f"{others:,} labels of the training file are learnt from beside those of data.labelled; for these alone "
             "give a training file without labels"
         )
-    kept = len(splits["train"]) + _never_held_out(examples.labels[LABEL])
+    own = _never_held_out(examples.labels[LABEL])
+    n_missing = sum(part not in splits for part in ("valid", "test"))
+    if len(splits["train"]) - len(equal) < n_missing:  # all of the text is labelled: some of it has to be held out
+        own = _first_of_each(examples.labels[LABEL])
+    kept = np.concatenate((equal, len(splits["train"]) + own))
     parts = _same_labels(splits["train"], examples)
     values = [value for part in parts for value in part.labels[LABEL]]
     splits["train"] = Split(
@@ -122,6 +128,41 @@ def _add_labelled(splits: dict[str, Split], notes: list[str]) -> np.ndarray:
         texts=(splits["train"].texts or []) + (examples.texts or []),
     )
     return kept
+
+
+def _without_labelled(train: Split, labelled: Split, notes: list[str]) -> tuple[Split, np.ndarray]:
+    """The training sentences without those that stand among labelled ones again, as many times as they do.
+
+    A text that stands in both counts once, with its label. Where the training text has it more often, or with another
+    label, it stays: the second result are such sentences, which would give away held-out ones.
+    """
+    label_of = {tuple(s): v for s, v in zip(labelled.sentences, labelled.labels[LABEL], strict=True)}
+    left = Counter(map(tuple, labelled.sentences))
+    values = train.labels.get(LABEL, [""] * len(train))
+    kept: list[int] = []
+    equal: list[int] = []
+    n_other = 0
+    for index, (sentence, value) in enumerate(zip(map(tuple, train.sentences), values, strict=True)):
+        if sentence in label_of:
+            other = value not in ("", label_of[sentence])
+            n_other += other
+            if left[sentence] and not other:
+                left[sentence] -= 1
+                continue
+            equal.append(len(kept))
+        kept.append(index)
+    n_taken = len(train) - len(kept)
+    if n_taken:
+        notes.append(f"{n_taken:,} texts of the training file are labelled in data.labelled as well, and count once")
+    if n_other:
+        notes.append(
+            f"{n_other:,} texts have another label in the training file than in data.labelled; both are learnt from"
+        )
+    if not n_taken:
+        return train, np.array(equal, dtype=np.int64)
+    texts = None if train.texts is None else [train.texts[i] for i in kept]
+    labels = {name: [own[i] for i in kept] for name, own in train.labels.items()}
+    return Split([train.sentences[i] for i in kept], labels, texts=texts), np.array(equal, dtype=np.int64)
 
 
 def _split(
@@ -148,9 +189,14 @@ def _split(
 
 def _never_held_out(labels: list[str]) -> np.ndarray:
     """Which labelled examples always stay in training: all where labels are few, else the first of each class."""
-    first = np.unique(labels, return_index=True)[1]
+    first = _first_of_each(labels)
     many = len(labels) >= max(MANY_LABELS, MANY_LABELS_EACH * len(first))
     return first if many else np.arange(len(labels))
+
+
+def _first_of_each(labels: list[str]) -> np.ndarray:
+    """Index of the first example of each class."""
+    return np.unique(labels, return_index=True)[1]
 
 
 def _refuse_columns_of_lines(found: Iterable[Examples], text_column: str | None, label_column: str | None) -> None:

@@ -25,6 +25,9 @@ LABEL_NAMES = (
 )  # fmt: skip
 _SPLIT_NAMES = {"train", "training", "valid", "val", "validation", "dev", "test"}
 _NUMBER = re.compile(r"[-+]?\d[\d.,]*(?:[eE][-+]?\d+)?%?")
+_MOMENT = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}[ T]+\d{1,2}:\d{2}.*")
+_NEARLY_ALL = 0.95
+"""Share of the values from which on a column is what they are."""
 _SAMPLE = 2000
 NO_LABELS = "0"
 """`label_column` that asks for no label."""
@@ -108,7 +111,7 @@ def choose_columns(
         labels: "wanted"; "optional": a label column that is asked for may be missing; "unused": none is looked for.
 
     Raises:
-        DataError: no such column, or no single sensible choice; the message lists the columns.
+        DataError: no such column, no single sensible choice, or no texts in it; the message lists the columns.
     """
     text = None if text_column is None else _asked(table, text_column, "text")
     label, look = None, labels != "unused" and label_column != NO_LABELS
@@ -122,6 +125,12 @@ def choose_columns(
         label = _label_column(table, stats, text)
     if text == label:
         raise DataError(f"{table.name}: {table.what} {table.title(text)} is asked for as text and as label")
+    if labels != "unused" and stats[text].no_text:
+        raise DataError(
+            f"{table.name}: nearly all values of {table.what} {table.title(text)} are numbers, or single tokens "
+            f"without letters, expected texts; there are {table.listing()}. Name the {table.what} of the texts "
+            "(--data.text-column NAME or NUMBER)"
+        )
     return Choice(text, label, asked, _note(table, text, label, told=labels != "unused"))
 
 
@@ -177,6 +186,7 @@ class _Stats:
     short: bool
     numeric: bool
     splits: bool
+    codes: float
 
     @classmethod
     def of(cls, values: Sequence[Any]) -> "_Stats":
@@ -201,12 +211,18 @@ class _Stats:
             and all(isinstance(v, (str, int)) or (isinstance(v, float) and v.is_integer()) for v in sample),
             numeric=bool(strings) and all(_NUMBER.fullmatch(s) for s in strings),
             splits=bool(strings) and {s.casefold() for s in strings} <= _SPLIT_NAMES,
+            codes=sum(_is_code(s, w) for s, w in zip(strings, spaced, strict=True)) / n,
         )
 
     @property
     def label_like(self) -> bool:
         """Few short values, each of many rows."""
         return self.short and 2 <= self.distinct <= max(0.5 * self.filled, 2) and not self.splits
+
+    @property
+    def no_text(self) -> bool:
+        """Numbers, dates, or single tokens without letters: nothing that words could be learnt from."""
+        return self.filled >= 3 and self.codes >= _NEARLY_ALL
 
     @property
     def numbering(self) -> bool:
@@ -217,6 +233,13 @@ class _Stats:
     def text_like(self) -> bool:
         """Many different values of several words."""
         return self.prose and not self.numeric and self.distinct > 0.1 * self.filled
+
+
+def _is_code(value: str, words: list[str]) -> bool:
+    """Whether a value is a number, a moment, or one token without letters."""
+    if _NUMBER.fullmatch(value) or _MOMENT.fullmatch(value):
+        return True
+    return len(words) == 1 and not any(map(str.isalpha, value))
 
 
 def _text_column(table: Table, stats: list[_Stats], label: int | None) -> int:

@@ -196,6 +196,56 @@ def test_labelled_examples_with_given_splits_all_stay(tmp_path):
     assert len(corpus.train) == 15 and corpus.train.labels["label"].count("sea") == 2
 
 
+def splits_of(corpus):
+    return {name: list(map(tuple, getattr(corpus, name).sentences)) for name in ("train", "valid", "test")}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_labelled_text_counts_once_and_is_never_held_out(tmp_path, seed):
+    """All labelled texts stand in the text as well, one of them three times; case and spacing do not matter."""
+    again = "a BOAT.\nHills.\nA  boat.\nSalt and waves.\nA boat.\nA cloud.\nBlue.\n"
+    train = write(tmp_path / "text.txt", TEN + again)
+    corpus = load_text(train, labelled=write(tmp_path / "labelled.tsv", LABELLED), seed=seed)
+    splits = splits_of(corpus)
+    everything = [text for texts in splits.values() for text in texts]
+    labelled = {tuple(line.split("\t")[1].lower().replace(".", " .").split()) for line in LABELLED.splitlines()}
+    assert {text: everything.count(text) for text in labelled} == {
+        text: 3 if text == ("a", "boat", ".") else 1 for text in labelled
+    }
+    assert not labelled & {*splits["valid"], *splits["test"]} and len(everything) == 17
+    values = dict(zip(splits["train"], corpus.train.labels["label"], strict=True))
+    assert values[("hills", ".")] == "land" and corpus.train.labels["label"].count("") == 17 - 5 - 4
+    assert "5 texts of the training file are labelled in data.labelled as well, and count once" in corpus.notes
+    assert [len(texts) for texts in (corpus.train.texts, corpus.valid.texts, corpus.test.texts)] == [13, 2, 2]
+
+
+def test_another_label_in_the_training_file_is_told_and_kept(tmp_path):
+    train = write(
+        tmp_path / "text.tsv", "".join(f"wood\tTree {i}.\n" for i in range(8)) + "sky\tHills.\nsea\tA boat.\n"
+    )
+    corpus = load_text(train, labelled=write(tmp_path / "labelled.tsv", LABELLED))
+    found = sorted(
+        v for s, v in zip(corpus.train.sentences, corpus.train.labels["label"], strict=True) if s == ["hills", "."]
+    )
+    assert found == ["land", "sky"]
+    assert "1 texts of the training file are labelled in data.labelled as well, and count once" in corpus.notes
+    assert any(
+        note.startswith("1 texts have another label in the training file than in data.labelled")
+        for note in corpus.notes
+    )
+
+
+def test_where_all_of_the_text_is_labelled_some_of_it_is_held_out(tmp_path):
+    lines = [f"{'sea' if i % 2 else 'sky'}\tSentence number {i}.\n" for i in range(20)]
+    labelled = write(tmp_path / "labelled.tsv", "".join(lines))
+    text = write(tmp_path / "text.txt", "".join(line.split("\t")[1] for line in lines))
+    corpus = load_text(text, labelled=labelled)
+    splits = splits_of(corpus)
+    assert [len(texts) for texts in splits.values()] == [16, 2, 2]
+    assert len({text for texts in splits.values() for text in texts}) == 20
+    assert all(getattr(corpus, name).labels["label"].count("") == 0 for name in splits)
+
+
 def test_labels_of_two_places_are_told(tmp_path):
     train = write(tmp_path / "text.tsv", "".join(f"wood\tTree {i}.\n" for i in range(6)))
     corpus = load_text(train, labelled=write(tmp_path / "labelled.tsv", LABELLED))

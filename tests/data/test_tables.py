@@ -113,10 +113,11 @@ def test_text_before_label_is_known_by_content(tmp_path):
 
 
 def test_columns_asked_for(tmp_path):
-    path = write(tmp_path, "a.csv", "domain,intent,text,title\n" + rows(",", LABELS, NUMBERS, TEXTS, DATES))
-    assert read(path, text_column="title", label_column="domain")[:2] == (DATES, LABELS)
-    assert read(path, text_column="4", label_column="1")[:2] == (DATES, LABELS)
-    assert read(path, text_column="TITLE", label_column="0")[:2] == (DATES, [""] * 20)
+    titles = [f"on {date}" for date in DATES]
+    path = write(tmp_path, "a.csv", "domain,intent,text,title\n" + rows(",", LABELS, NUMBERS, TEXTS, titles))
+    assert read(path, text_column="title", label_column="domain")[:2] == (titles, LABELS)
+    assert read(path, text_column="4", label_column="1")[:2] == (titles, LABELS)
+    assert read(path, text_column="TITLE", label_column="0")[:2] == (titles, [""] * 20)
     with pytest.raises(DataError, match=r"data\.text-column: no column 'body'; there are 'domain' \(1\) for instance"):
         read(path, text_column="body")
     with pytest.raises(DataError, match=r"data\.label-column: no column '5'"):
@@ -134,7 +135,8 @@ def test_a_column_asked_for_may_be_in_the_labelled_file_alone(tmp_path):
     texts = write(tmp_path, "texts.csv", "text\n" + "".join(f'"{text}"\n' for text in TEXTS))
     labelled = write(tmp_path, "labelled.csv", "text,topic,act\n" + rows(",", TEXTS, LABELS, NUMBERS))
     corpus = load_text(texts, labelled=labelled, label_column="topic")
-    assert set(corpus.train.labels["label"]) == {"", "tech", "post", "money"}
+    assert set(corpus.train.labels["label"]) == {"tech", "post", "money"}  # all of the texts, which count once
+    assert len(corpus.train) + len(corpus.valid) + len(corpus.test) == 20
 
 
 @pytest.mark.parametrize(
@@ -254,9 +256,101 @@ def test_labels_that_are_none(tmp_path):
     with pytest.raises(DataError, match=r"column 1 would give 60 different labels to 60 lines.*--data\.label-column"):
         load_text(path)
     assert load_text(path, label_column="0").train.labels == {}
-    corpus = load_text(path, label_column="1")
-    assert f"{path}: 60 different labels in 60 lines, from column 1" in corpus.notes
+    with pytest.raises(DataError, match=r"column 1 would give 60 different labels to 60 lines.*--data\.label-column"):
+        load_text(path, label_column="1")
     assert len(load_text(path, format="lines").train) == 48
+
+
+@pytest.mark.parametrize(
+    ("n", "n_classes", "told", "refused"),
+    [
+        (40, 40, True, False),  # a labelled text for each class, as few labels are
+        (40, 20, False, False),
+        (100, 9, False, False),
+        (100, 11, True, False),
+        (100, 51, True, False),
+        (100, 89, True, False),
+        (100, 90, True, True),
+        (100, 100, True, True),
+    ],
+)
+def test_many_classes_of_a_column_that_was_asked_for(tmp_path, n, n_classes, told, refused):
+    """Told from 10 % of the lines on, refused from 90 % on; a column that nobody asked for is refused from half on."""
+    values = [f"k{i % n_classes}" for i in range(n)]
+    path = write(tmp_path, "a.csv", rows(",", ["text", *(f"some text {i}" for i in range(n))], ["name", *values]))
+    if refused:
+        with pytest.raises(DataError, match=rf"'name' \(2\) would give {n_classes} different labels to {n} lines"):
+            read(path, label_column="name")
+        return
+    _, labels, notes = read(path, label_column="name")
+    assert labels == values
+    assert (f"{n_classes} different labels in {n} lines, from column 'name' (2)" in notes) == told
+
+
+CODES = {
+    "numbers": [str(i) for i in range(40)],
+    "full-width numbers": [chr(0xFF10 + i % 10) for i in range(40)],
+    "amounts": [f"{i},{i:03d}.50" for i in range(40)],
+    "dates": [f"2020-01-{i % 28 + 1:02d}" for i in range(40)],
+    "moments": [f"2020-01-{i % 28 + 1:02d} 10:{i:02d}:00" for i in range(40)],
+    "stars": ["***", "****", "**", "*"] * 10,
+    "nearly all numbers": [str(i) for i in range(39)] + ["not a number at all"],
+}
+
+
+@pytest.mark.parametrize("values", CODES.values(), ids=CODES)
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "tsv"])
+def test_a_column_without_texts_is_refused_with_the_list_of_columns(tmp_path, values, ending):
+    said = [f"some text number {i}" for i in range(len(values))]
+    if ending == "jsonl":
+        lines = [json.dumps({"key": v, "said": t}, ensure_ascii=False) for v, t in zip(values, said, strict=True)]
+        path = write(tmp_path, "a.jsonl", "\n".join(lines) + "\n")
+    else:
+        delimiter = "," if ending == "csv" else "\t"
+        path = write(tmp_path, f"a.{ending}", rows(delimiter, ["key", *values], ["said", *said]))
+    with pytest.raises(DataError, match=r"nearly all values of \w+ 'key'.*expected texts; there are 'key'.*'said'"):
+        read(path, text_column="key", label_column="0")
+    assert read(path, text_column="said", label_column="0")[0] == said
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["今天天气很好"] * 30 + [f"第{i}次会议" for i in range(10)],
+        ["yes", "no", "hello", "stop"] * 10,
+        [f"flight {i} to boston" for i in range(40)],
+        [f"{i} {i + 1} {i + 2}" for i in range(40)],  # ids of words, as some corpora are published
+        ["b2b", "covid19", "mp3", "5g"] * 10,
+        [str(i) for i in range(30)] + ["a text"] * 10,
+    ],
+)
+def test_short_texts_and_texts_with_numbers_are_texts(tmp_path, values):
+    path = write(tmp_path, "a.csv", rows(",", ["text", *values], ["n", *map(str, range(40))]))
+    assert read(path)[0] == values
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["１", "２"], ["Ａ", "Ｂ"], ["１２", "３４"], ["１", "1"], ["①", "②"], ["１．", "２．"]],
+    ids="-".join,
+)
+@pytest.mark.parametrize("kind", ["tsv", "csv", "jsonl", "fasttext"])
+def test_full_width_labels_are_text_as_any_other(tmp_path, values, kind):
+    """They are names of classes, kept as they were written, and no numbers of columns or rows."""
+    labels = [values[i % 2] for i in range(60)]
+    texts = [f"some text number {i}" for i in range(60)]
+    pairs = list(zip(labels, texts, strict=True))
+    content = {
+        "tsv": "".join(f"{v}\t{t}\n" for v, t in pairs),
+        "csv": "label,text\n" + "".join(f"{v},{t}\n" for v, t in pairs),
+        "jsonl": "".join(json.dumps({"label": v, "text": t}, ensure_ascii=False) + "\n" for v, t in pairs),
+        "fasttext": "".join(f"__label__{v} {t}\n" for v, t in pairs),
+    }[kind]
+    path = write(tmp_path, "a.txt" if kind == "fasttext" else f"a.{kind}", content)
+    found = read(path)
+    assert found[0] == texts and found[1] == labels
+    corpus = load_text(path, seed=2)
+    assert set(corpus.train.labels["label"]) == set(values)
 
 
 @pytest.mark.parametrize(
