@@ -425,6 +425,7 @@ def test_output_in_the_readme_is_what_the_commands_print(tmp_path, monkeypatch):
     for command, shown in commands:
         command = command.replace("python ", f"{shlex.quote(sys.executable)} ")
         whole = command + short if "svebm_ext.train" in command else command
+        whole += " --words True" if "classify" in command else ""  # as on a terminal
         done = subprocess.run(
             ["bash", "-c", whole], cwd=tmp_path, env=environment, text=True, timeout=300, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if "explore" in command else None,
@@ -433,6 +434,12 @@ def test_output_in_the_readme_is_what_the_commands_print(tmp_path, monkeypatch):
         printed = done.stdout.splitlines()
         if "generate" in command:  # sentences of another model
             assert len(printed) == len(shown) and all(printed)
+        elif "classify" in command:  # symbols and their words are those of another model
+            rows, expected = ([line.split("\t") for line in lines] for lines in (printed, shown))
+            assert [[shape(cell) for cell in row[:3]] for row in rows] == [
+                [shape(cell) for cell in row[:3]] for row in expected
+            ]
+            assert {len(row) for row in expected} == {4} and {len(row) for row in rows} <= {3, 4}
         else:
             assert follows(shown, printed), (command, printed)
 
