@@ -8,7 +8,7 @@ import json
 import numbers
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -333,6 +333,11 @@ def _write(path: Path, records: Sequence[Mapping[str, str]]) -> None:
     write_whole(path, "".join(json.dumps(record) + "\n" for record in records))
 
 
+def _options_of(part: Any) -> tuple[Any, ...]:
+    """Fields of a part of a configuration; none of a plain value."""
+    return fields(part) if is_dataclass(part) else ()
+
+
 def _with_options(config: Config, options: Mapping[str, Any]) -> Config:
     """The configuration with options by their names on the command line.
 
@@ -344,8 +349,13 @@ def _with_options(config: Config, options: Mapping[str, Any]) -> Config:
         known = {field.name for field in fields(config)}
         held = getattr(config, section) if section in known else None
         if not option or held is None or option not in {field.name for field in fields(held)}:
+            every = [
+                f"{one.name}.{own.name}" for one in fields(config) for own in _options_of(getattr(config, one.name))
+            ]
+            meant = nearest(str(name).replace("-", "_"), every)
+            hint = "" if meant is None else f"did you mean {meant!r}? "
             raise ConfigError(
-                f"options: no option {name!r}; names are those of train --help, such as training.batch_size"
+                f"options: no option {name!r}; {hint}names are those of train --help, such as training.batch_size"
             )
         config = replace(config, **{section: replace(held, **{option: value})})
     return config

@@ -13,10 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import svebm_ext
 from svebm_ext.commands import expanded, run_command
+from svebm_ext.errors import ConfigError, alternatives
 from svebm_ext.terminal import printable_json, show
 
 if TYPE_CHECKING:
     from svebm_ext.ops import native_library
+
+
+#: What the command takes beside a run folder.
+OPTIONS = ("--json", "--help", "-h")
 
 
 def collect() -> dict[str, Any]:
@@ -198,6 +203,9 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="svebm_ext.info", description=__doc__)
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run folder, to tell how far it is")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    for argument in arguments:
+        if argument.startswith("-") and argument not in OPTIONS:
+            raise ConfigError(f"{argument}: no such option; {alternatives(argument, OPTIONS)}")
     options = parser.parse_args(arguments)
     info = collect() if options.run is None else collect_run(expanded(options.run))
     if options.json:

@@ -135,6 +135,24 @@ def test_a_slip_in_a_command(name, capsys):
     assert f"did you mean {name}?" in told(capsys, _run, slip(name))
 
 
+def test_slips_in_python():
+    """The same where names are arguments of functions."""
+    from tiny_runs import tiny_config
+
+    from svebm_ext import TextModel
+    from svebm_ext.data.vocabulary import Vocabulary
+    from svebm_ext.info import main
+    from svebm_ext.models.svebm import SVEBM
+
+    model = SVEBM(tiny_config(None), Vocabulary.build([["a"]]))
+    with pytest.raises(SvebmError, match="no option 'temprature'; expected n, .*did you mean temperature"):
+        model.generate(1, temprature=0.5)
+    with pytest.raises(SvebmError, match=r"no option 'training.bach_size'; did you mean 'training.batch_size'"):
+        TextModel(options={"training.bach_size": 3}).fit(["a b", "c d"] * 10)
+    with pytest.raises(SvebmError, match=r"--jsn: no such option; did you mean --json"):
+        main(["--jsn"])
+
+
 # The corpus DailyDialog has one name, and knows the others --------------------------------------------------------
 
 

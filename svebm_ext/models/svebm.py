@@ -18,7 +18,7 @@ from svebm_ext.data.subwords import Subwords
 from svebm_ext.data.texts import Texts, checked_texts
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.data.writing import Writing
-from svebm_ext.errors import ConfigError, DataError
+from svebm_ext.errors import ConfigError, DataError, nearest
 from svebm_ext.kinds import kind_of
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.card import model_card
@@ -249,9 +249,12 @@ class SVEBM(nn.Module):
             raise ConfigError(f"n: {n} given, expected at least 1")
         unknown = [name for name in options if name not in DECODING]
         if unknown:
+            known = ("n", "symbol", "read_back", "seed", *DECODING)
+            meant = nearest(unknown[0], known)
+            hint = "" if meant is None else f" (did you mean {meant}?)"
             raise ConfigError(
-                f"generate: no option {unknown[0]!r}; expected n, symbol, read_back, seed, {', '.join(DECODING)}. A "
-                "class is given by its number, symbol=model.label_names.index(NAME)"
+                f"generate: no option {unknown[0]!r}; expected {', '.join(known)}{hint}. A class is given by its number, "
+                "symbol=model.label_names.index(NAME)"
             )
         if symbol is not None:
             return words_of_symbol(self, symbol, n, seed=seed, read_back=read_back, **options)

@@ -17,7 +17,7 @@ from svebm_ext.config import (
 from svebm_ext.presets.schemes import PAPER, RELEASED, Preset, paper, released
 
 # Energy and networks learnt together. Released: 84,120 iterations (60 epochs), lambda 50, short-run chains, cyclical w
-# up to .5 with free bits. Here, from `experiments table1-ptb-ablation`: persistent chains, the warm-up of the baselines;
+# up to .5 with free bits. Here, from `experiments table1-ptb-ablation`: persistent chains, the baselines' warm-up;
 # lambda 5 for the prior alone, because pulling the encoder towards its symbols costs likelihood; w up to .5, with which
 # z carries more at little cost. Free bits let the encoder run after F without resistance: the energy diverges. Steps of
 # .02: those of .125, the paper's, sample a blurred prior once F is sharp, and learning from such samples sharpens F
