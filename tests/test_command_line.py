@@ -145,7 +145,7 @@ def test_slips_in_python():
     from svebm_ext.models.svebm import SVEBM
 
     model = SVEBM(tiny_config(None), Vocabulary.build([["a"]]))
-    with pytest.raises(SvebmError, match="no option 'temprature'; expected n, .*did you mean temperature"):
+    with pytest.raises(SvebmError, match=r"no option 'temprature'; expected n, .*did you mean temperature"):
         model.generate(1, temprature=0.5)
     with pytest.raises(SvebmError, match=r"no option 'training.bach_size'; did you mean 'training.batch_size'"):
         TextModel(options={"training.bach_size": 3}).fit(["a b", "c d"] * 10)

@@ -253,8 +253,8 @@ class SVEBM(nn.Module):
             meant = nearest(unknown[0], known)
             hint = "" if meant is None else f" (did you mean {meant}?)"
             raise ConfigError(
-                f"generate: no option {unknown[0]!r}; expected {', '.join(known)}{hint}. A class is given by its number, "
-                "symbol=model.label_names.index(NAME)"
+                f"generate: no option {unknown[0]!r}; expected {', '.join(known)}{hint}. A class is given by its "
+                "number, symbol=model.label_names.index(NAME)"
             )
         if symbol is not None:
             return words_of_symbol(self, symbol, n, seed=seed, read_back=read_back, **options)
