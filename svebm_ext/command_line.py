@@ -150,4 +150,4 @@ def _no_option(name: str, known: dict[str, Option]) -> str:
                 spelled.setdefault(one, f"--{means}")
     meant = nearest(plain, spelled) or nearest(plain.rpartition(".")[2], spelled)
     hint = "" if meant is None else f"did you mean {spelled[meant]}? "
-    return f"{name}: no such option; {hint}{'All' if hint else 'all'} of them are told by --help"
+    return f"{name}: no such option; {hint}--help lists all of them"

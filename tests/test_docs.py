@@ -303,6 +303,19 @@ def test_a_message_that_the_code_lacks_is_noticed():
     assert not occurs("model.n-categories: … symbols cannot keep the … classes of …", templates)
 
 
+def test_every_op_is_in_the_table_of_kernels_with_its_devices():
+    from svebm_ext.info import _op_names
+    from svebm_ext.ops.backend import NATIVE_KERNELS
+
+    rows = re.findall(
+        r"^\| `svebm_ext\.ops\.(\w+)` \| [^|]+ \| ([^|]+) \| ([^|]+) \|$", text_of(ROOT / "docs/kernels.md"), re.M
+    )
+    assert sorted(name for name, *_ in rows) == _op_names()
+    for name, *cells in rows:
+        native = tuple(device for device, cell in zip(("cpu", "cuda"), cells, strict=True) if cell.startswith("native"))
+        assert native == NATIVE_KERNELS[name], name
+
+
 def test_keys_of_the_log_are_documented(tmp_path):
     from tiny_runs import tiny_config, write_corpus
 
