@@ -131,7 +131,8 @@ def test_groups_stand_for_their_rows_and_what_is_not_there_is_skipped(tmp_path, 
     assert made == ["nb-em-200-seed0", "nb-em-500-seed0", "nb-em-2500-seed0", "nb-em-10000-seed0", "glove-id-500-seed0"]
     assert "glove-od-10000: skipped, no glove/glove.6B.50d.txt" in capsys.readouterr().out
     assert "**Left out:** glove-od-200: skipped" in (tmp_path / "out" / "report.md").read_text()
-    with pytest.raises(ConfigError, match="--rows: table8-agnews has no row 'glove'; did you mean glove-od\? It has nb-em, self-training-lr"):
+    told = r"--rows: table8-agnews has no row 'glove'; did you mean glove-od\? It has nb-em, self-training-lr"
+    with pytest.raises(ConfigError, match=told):
         experiments.main([*command, "--rows", "glove"])
 
 
