@@ -227,16 +227,16 @@ def parse(kind: Any, arguments: Sequence[str], *, prog: str, description: str, d
 
 def _texts_and_paths(kind: Any, prefix: str = "--") -> dict[str, type]:
     """Options of a dataclass that hold a text or a path, and may be left out."""
-    found: dict[str, type] = {}
+    hints: dict[str, type] = {}
     for name, hint in typing.get_type_hints(kind).items():
         option = prefix + name.replace("_", "-")
         if dataclasses.is_dataclass(hint):
-            found |= _texts_and_paths(hint, f"{option}.")
+            hints |= _texts_and_paths(hint, f"{option}.")
         elif typing.get_origin(hint) in (typing.Union, types.UnionType):
-            found.update((option, part) for part in typing.get_args(hint) if part in (str, Path))
+            hints.update((option, part) for part in typing.get_args(hint) if part in (str, Path))
         elif hint in (str, Path):
-            found[option] = hint
-    return found
+            hints[option] = hint
+    return hints
 
 
 def _with_words(arguments: list[str], known: dict[str, type]) -> list[str]:

@@ -165,8 +165,8 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X: Iterable[object]) -> np.ndarray:
         """p(y|x) of each text [N, K] (Eq. 3), columns as `classes_`."""
-        found = self._fitted().symbol_probabilities(listed_texts(X)).double().cpu()
-        return (found if self._columns is None else found[:, self._columns]).numpy()
+        probabilities = self._fitted().symbol_probabilities(listed_texts(X)).double().cpu()
+        return (probabilities if self._columns is None else probabilities[:, self._columns]).numpy()
 
     def transform(self, X: Iterable[object]) -> np.ndarray:
         """Posterior means of z [N, D], float32."""
@@ -231,8 +231,8 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
 
         texts, column = self._known_texts("top_words"), self._column(symbol)
         groups = torch.as_tensor(self.predict_proba(texts)).argmax(-1)
-        found = characterising_words(list(map(tokenize, texts)), groups, len(self.classes_), 4 * n)[column]
-        return [one.word for one in found if any(map(str.isalnum, one.word))][:n]
+        words = characterising_words(list(map(tokenize, texts)), groups, len(self.classes_), 4 * n)[column]
+        return [one.word for one in words if any(map(str.isalnum, one.word))][:n]
 
     def examples(self, symbol: Any, n: int = 5) -> list[str]:
         """Texts that it was fitted to which are most surely of a class, each once."""
@@ -249,11 +249,11 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         return texts[:MOST_EXAMPLES]
 
     def _column(self, symbol: Any) -> int:
-        found = [i for i, name in enumerate(self.classes_.tolist()) if name == symbol]
-        if not found:
+        columns = [i for i, name in enumerate(self.classes_.tolist()) if name == symbol]
+        if not columns:
             names = ", ".join(map(repr, self.classes_.tolist()[:20]))
             raise ConfigError(f"symbol: {symbol!r} given, expected one of {names}{', ...' * (len(self.classes_) > 20)}")
-        return found[0]
+        return columns[0]
 
     def _symbol(self, symbol: Any) -> int | None:
         """Number of the model's symbol of a class."""

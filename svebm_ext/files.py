@@ -219,10 +219,10 @@ class HeldFolder:
     def is_there(self) -> bool:
         """Whether the path still leads to this folder."""
         try:
-            found = self._path.stat()
+            status = self._path.stat()
         except OSError:
             return False
-        return stat.S_ISDIR(found.st_mode) and os.path.samestat(found, self._found)
+        return stat.S_ISDIR(status.st_mode) and os.path.samestat(status, self._found)
 
 
 def check_regular(path: Path, limit: int | None = None) -> None:
@@ -236,14 +236,14 @@ def check_regular(path: Path, limit: int | None = None) -> None:
         ModelFolderError: missing, a folder, FIFO, device or socket, a link to itself, or too large.
     """
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         raise ModelFolderError(f"{path}: missing; copy all files of the folder together") from None
     except (OSError, ValueError) as error:
         raise ModelFolderError(f"{path}: cannot be read ({_reason(error)})") from error
-    if not stat.S_ISREG(found.st_mode):
-        raise ModelFolderError(f"{path}: not a regular file, but a {_kind(found.st_mode)}")
-    if limit is not None and found.st_size > limit:
+    if not stat.S_ISREG(status.st_mode):
+        raise ModelFolderError(f"{path}: not a regular file, but a {_kind(status.st_mode)}")
+    if limit is not None and status.st_size > limit:
         raise ModelFolderError(f"{path}: larger than {limit:,} bytes, which no file of its kind is")
 
 

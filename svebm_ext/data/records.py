@@ -162,15 +162,15 @@ def read_parquet(name: str, content: bytes) -> Table:
     except ImportError:
         raise DataError(f"{name}: a Parquet file, which needs pyarrow: {EXTRA}") from None
     try:
-        found = pyarrow.parquet.read_table(io.BytesIO(content))
-        columns = [found.column(i).to_pylist() for i in range(found.num_columns)]
+        arrow = pyarrow.parquet.read_table(io.BytesIO(content))
+        columns = [arrow.column(i).to_pylist() for i in range(arrow.num_columns)]
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{name}: not a Parquet file that can be read: {str(error).splitlines()[0]}") from error
     if not columns or not columns[0]:
         raise DataError(f"{name}: a Parquet file without rows")
-    classes = _class_names(found.schema.metadata)
-    named = [with_class_names(c, classes.get(n)) for n, c in zip(found.column_names, columns, strict=True)]
-    return Table(name, list(named), list(found.column_names), range(1, len(columns[0]) + 1), "{name}: row {row}")
+    classes = _class_names(arrow.schema.metadata)
+    named = [with_class_names(c, classes.get(n)) for n, c in zip(arrow.column_names, columns, strict=True)]
+    return Table(name, list(named), list(arrow.column_names), range(1, len(columns[0]) + 1), "{name}: row {row}")
 
 
 def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:

@@ -156,12 +156,12 @@ def _merges(content: Any) -> list[tuple[str, str]]:
     if not isinstance(words, dict) or words.get("pattern") != {"Regex": SPLIT}:
         raise DataError("not a tokenizer of this program: it splits text into words in another way")
     merges = [tuple(merge.split(" ")) if isinstance(merge, str) else merge for merge in model["merges"]]
-    found = []
+    pairs = []
     for merge in merges:
         if not isinstance(merge, list | tuple) or len(merge) != 2 or not all(isinstance(part, str) for part in merge):
             raise DataError(f"{merge!r:.80} is no pair of subwords")
-        found.append((merge[0], merge[1]))
-    return found
+        pairs.append((merge[0], merge[1]))
+    return pairs
 
 
 def _utf8(text: str) -> bytes:

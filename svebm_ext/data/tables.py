@@ -66,12 +66,12 @@ class Table:
 
     def listing(self) -> str:
         """All columns, each with an example."""
-        found = []
+        described = []
         for number, values in enumerate(self.columns[:20]):
             example = next((v for v in values if not is_missing(v) and str(v)), None)
             shown = "empty" if example is None else f"for instance {_short(example)}"
-            found.append(f"{self.title(number)} {shown}")
-        return "; ".join(found) + ("; ..." if len(self.columns) > 20 else "")
+            described.append(f"{self.title(number)} {shown}")
+        return "; ".join(described) + ("; ..." if len(self.columns) > 20 else "")
 
 
 @dataclass(frozen=True)
@@ -145,18 +145,18 @@ def _note(table: Table, text: int, label: int | None, told: bool) -> str:
 def _find(table: Table, asked: str) -> list[int]:
     """Columns that a name or number means."""
     names = table.names or []
-    found = [i for i, name in enumerate(names) if name == asked]
-    found = found or [i for i, name in enumerate(names) if name.casefold() == asked.strip().casefold()]
-    if not found and asked.isdecimal() and 1 <= int(asked) <= len(table.columns):
-        found = [int(asked) - 1]
-    return found
+    columns = [i for i, name in enumerate(names) if name == asked]
+    columns = columns or [i for i, name in enumerate(names) if name.casefold() == asked.strip().casefold()]
+    if not columns and asked.isdecimal() and 1 <= int(asked) <= len(table.columns):
+        columns = [int(asked) - 1]
+    return columns
 
 
 def _asked(table: Table, asked: str, what: str) -> int:
-    found = _find(table, asked)
-    if len(found) == 1:
-        return found[0]
-    many = "several columns" if found else f"no {table.what}"
+    columns = _find(table, asked)
+    if len(columns) == 1:
+        return columns[0]
+    many = "several columns" if columns else f"no {table.what}"
     raise DataError(
         f"{table.name}: data.{what}-column: {many} {asked!r}; there are {table.listing()} (a name, or a number from 1)"
     )

@@ -52,5 +52,5 @@ def top_word_lines(
     """A line of top words for each symbol, with its name where it has one; none for a model without symbols."""
     if not isinstance(model.latent, EnergyLatent):
         return []
-    found = top_words(model, vocabulary, n, seed=seed)
-    return [f"{names[k] if k < len(names) else k}: {' '.join(words)}" for k, words in enumerate(found)]
+    by_symbol = top_words(model, vocabulary, n, seed=seed)
+    return [f"{names[k] if k < len(names) else k}: {' '.join(words)}" for k, words in enumerate(by_symbol)]

@@ -26,7 +26,7 @@ class DocumentEvaluator(Evaluator):
     def parts(self) -> list[Callable[[], None]]:
         """What is measured, in order."""
         for key in ("bleu", "wkl"):
-            self.found.reasons[key] = "a bag of words has no order"
+            self.evaluation.reasons[key] = "a bag of words has no order"
         return [self.normaliser, self.likelihoods, self.annealed, self.encodings, self.symbols, self.words]
 
     def encodings(self) -> None:
@@ -38,7 +38,7 @@ class DocumentEvaluator(Evaluator):
             means.append(posterior.mean.float().cpu())
             if posterior.log_categories is not None:
                 categories.append(posterior.log_categories.float().cpu())
-        self.found.metrics["active_units"] = latent.active_units(torch.cat(means))
+        self.evaluation.metrics["active_units"] = latent.active_units(torch.cat(means))
         if categories:
             self._log_categories = torch.cat(categories)
 
@@ -47,4 +47,4 @@ class DocumentEvaluator(Evaluator):
         model = self.model
         lines = top_word_lines(model.networks, model.vocabulary, model.label_names, seed=self.seed)
         if lines:
-            self.found.texts["Words of each symbol"] = lines
+            self.evaluation.texts["Words of each symbol"] = lines

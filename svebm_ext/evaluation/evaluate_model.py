@@ -56,37 +56,39 @@ def evaluate_run(
         The content of metrics.json; its keys are documented in `measures.documentation.METRIC_DOCUMENTATION`.
     """
     say = say or terminal.say
-    found = EVALUATORS[model.kind.name](model, corpus, seed=seed, say=say).run()
+    evaluation = EVALUATORS[model.kind.name](model, corpus, seed=seed, say=say).run()
     context = ReportContext(
         title=f"{model.config.preset} on {corpus.name}",
         configuration=to_dict(model.config),
         seed=seed,
         device=_device_name(model.device),
-        sample_counts=found.counts,
-        warnings=found.warnings,
+        sample_counts=evaluation.counts,
+        warnings=evaluation.warnings,
         notes=corpus.notes,
-        texts=found.texts,
-        summary=found.summary,
+        texts=evaluation.texts,
+        summary=evaluation.summary,
     )
-    document = metrics_document(found.metrics, context, found.reasons)
+    document = metrics_document(evaluation.metrics, context, evaluation.reasons)
     try:
         if show is not None:
             show(document)
             terminal.flush_output()
     finally:  # what cannot be printed is written all the same
-        _write(folder, model, found, document, say)
+        _write(folder, model, evaluation, document, say)
         write_document(folder, document, context)  # last: with metrics.json all that belongs to it is there
     return document
 
 
-def _write(folder: Path, model: SVEBM, found: Evaluation, document: dict[str, Any], say: Callable[[str], None]) -> None:
+def _write(
+    folder: Path, model: SVEBM, evaluation: Evaluation, document: dict[str, Any], say: Callable[[str], None]
+) -> None:
     """What belongs to metrics.json and report.md."""
     if not folder.is_dir():
         raise folder_is_gone(folder)
-    for name, page in found.pages.items():
+    for name, page in evaluation.pages.items():
         write_whole(folder / name, page)
     write_whole(folder / CARD, model.card(document))
-    _plot(folder, found.reliability, say)
+    _plot(folder, evaluation.reliability, say)
 
 
 def _plot(folder: Path, reliability: Sequence[ReliabilityBin], say: Callable[[str], None] = terminal.say) -> None:

@@ -34,9 +34,9 @@ class SentenceEvaluator(Evaluator):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         unknown = unknown_share(self.corpus.test.sentences, self.model.vocabulary)
-        self.found.metrics["unknown_share"] = unknown
+        self.evaluation.metrics["unknown_share"] = unknown
         if unknown > MANY_UNKNOWN:
-            self.found.warnings.append(unknown_note(unknown, self.model.config.data))
+            self.evaluation.warnings.append(unknown_note(unknown, self.model.config.data))
         self._greedy: list[list[str]] = []
         self._reconstructions: list[list[str]] = []
 
@@ -68,7 +68,7 @@ class SentenceEvaluator(Evaluator):
         family = self.model.networks.latent
         if not family.has_features:
             for key in ("bleu", "active_units"):
-                self.found.reasons[key] = "a model without latent variables does not reconstruct"
+                self.evaluation.reasons[key] = "a model without latent variables does not reconstruct"
             return
         networks, words = self.model.networks, self.model.max_words
         means = torch.empty(len(self.test), family.latent_dim)
@@ -94,7 +94,7 @@ class SentenceEvaluator(Evaluator):
         exact = latent.reconstruction_accuracy(
             [decoded[i] + end for i in range(len(self.test))], [self.test.words(i) + end for i in range(len(self.test))]
         )
-        self.found.metrics.update(
+        self.evaluation.metrics.update(
             bleu=bleu.score,
             bleu_signature=bleu.signature,
             reconstruction_accuracy=exact.token,
@@ -104,7 +104,7 @@ class SentenceEvaluator(Evaluator):
         if log_categories:
             self._log_categories = torch.stack([log_categories[i] for i in range(len(self.test))])
             self._answers = torch.stack([answers[i] for i in range(len(self.test))])
-        self.found.texts["Reconstructions"] = [
+        self.evaluation.texts["Reconstructions"] = [
             line
             for i in range(min(5, len(self.test)))
             for line in (
@@ -116,7 +116,7 @@ class SentenceEvaluator(Evaluator):
     def samples(self) -> None:
         """wKL and reverse perplexity of sentences from the prior, greedy and ancestral; samples to read."""
         self._greedy = measure_samples(
-            self.model, self.corpus, self.found, seed=self.seed, say=self._say, aggregate=self.aggregate_posterior
+            self.model, self.corpus, self.evaluation, seed=self.seed, say=self._say, aggregate=self.aggregate_posterior
         )
 
     def aggregate_posterior(self, n: int) -> Tensor:
@@ -143,17 +143,17 @@ class SentenceEvaluator(Evaluator):
         from svebm_ext.data.assistant import assistant_grammar
 
         grammar = assistant_grammar()
-        self.found.metrics["entropy"] = grammar.entropy
+        self.evaluation.metrics["entropy"] = grammar.entropy
         if self._greedy:
             chosen = self._greedy[: self.options.grammar_samples]
-            self.found.metrics["grammar_accept"] = sum(map(grammar.accepts, chosen)) / len(chosen)
-            self.found.counts["grammar samples"] = len(chosen)
+            self.evaluation.metrics["grammar_accept"] = sum(map(grammar.accepts, chosen)) / len(chosen)
+            self.evaluation.counts["grammar samples"] = len(chosen)
 
     def plain_ways(self) -> None:
         """Text of one's own: the same measures of k-means and of logistic regression; sentences that compare them."""
         if self.corpus.name not in OWN_TEXT or self._answers is None or self._answers.shape[1] != 1:
             return
-        metrics, train, test = self.found.metrics, self.corpus.train, self.corpus.test
+        metrics, train, test = self.evaluation.metrics, self.corpus.train, self.corpus.test
         ours: dict[str, float] = metrics.get("adjusted_mutual_information", {})
         if ours:
             clusters = torch.tensor(tfidf_kmeans(train.sentences, test.sentences, self._answers.shape[-1], self.seed))
@@ -164,13 +164,13 @@ class SentenceEvaluator(Evaluator):
         if self._truth is not None and self._predicted is not None:
             rows = (self._truth >= 0).nonzero()[:, 0]
             right = (self._predicted == self._truth)[rows].tolist()
-            self.found.summary.append(accuracy_sentence(right, self._plain_classifier(rows)))
+            self.evaluation.summary.append(accuracy_sentence(right, self._plain_classifier(rows)))
             return
         for name, value in ours.items():
             own = self.corpus.name == "lines" and len(ours) == 1
             theirs = metrics["adjusted_mutual_information_tfidf"][name]
             sentence = agreement_sentence(metrics["symbols_used"], None if own else name, value, theirs)
-            self.found.summary.append(sentence)
+            self.evaluation.summary.append(sentence)
 
     def _plain_classifier(self, rows: Tensor) -> list[bool] | None:
         """Whether logistic regression classifies each of some test texts correctly; None where nothing is to learn."""
@@ -189,8 +189,8 @@ class SentenceEvaluator(Evaluator):
         )
         assert self._truth is not None
         right = [ids[name] == k for name, k in zip(predicted, self._truth[rows].tolist(), strict=True)]
-        self.found.metrics["accuracy_tfidf"] = sum(right) / len(right)
-        self.found.counts["labelled texts of the plain classifier"] = len(chosen)
+        self.evaluation.metrics["accuracy_tfidf"] = sum(right) / len(right)
+        self.evaluation.counts["labelled texts of the plain classifier"] = len(chosen)
         return right
 
     def topics(self) -> None:
@@ -207,16 +207,16 @@ class SentenceEvaluator(Evaluator):
             shown, answers, what = _chosen(train, rows), train_answers[list(rows)], "training"
         topics = find_topics(self.model, shown, answers)
         kind = "class" if self.model.label_names else "topic"
-        if not self.found.summary:
+        if not self.evaluation.summary:
             n = len(topics)
-            self.found.summary.append(
+            self.evaluation.summary.append(
                 f"{n} {kind if n == 1 else _plural(kind)} in {len(shown):,} {what} texts. The largest, each with its "
                 "share, typical words, and the texts that are most certain of it:"
             )
-            self.found.summary += [f"    {line}" for line in topic_lines(topics[:IN_SUMMARY])]
+            self.evaluation.summary += [f"    {line}" for line in topic_lines(topics[:IN_SUMMARY])]
         largest = topics[:IN_REPORT]
-        self.found.texts[f"The largest {_plural(kind)} of {len(shown):,} {what} texts"] = topic_lines(largest)
-        self.found.texts[f"Sentences of each {kind}"] = topic_sentences(
+        self.evaluation.texts[f"The largest {_plural(kind)} of {len(shown):,} {what} texts"] = topic_lines(largest)
+        self.evaluation.texts[f"Sentences of each {kind}"] = topic_sentences(
             self.model, largest, train, train_answers.argmax(-1).tolist(), seed=self.seed
         )
 

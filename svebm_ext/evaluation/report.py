@@ -188,10 +188,10 @@ def _plain(name: str, value: Any, reason: str, null_reasons: dict[str, str]) -> 
 
 
 def _options(configuration: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+    options: list[tuple[str, str]] = []
     for name, value in configuration.items():
         if isinstance(value, Mapping):
-            found += _options(value, f"{prefix}{name}.")
+            options += _options(value, f"{prefix}{name}.")
         else:
-            found.append((prefix + name, str(value)))
-    return found
+            options.append((prefix + name, str(value)))
+    return options

@@ -193,14 +193,14 @@ def rows_of_report(results: Results) -> list[dict[str, Any]]:
     groups: dict[str, list[tuple[Run, dict[str, Any]]]] = {}
     for run, document in results.documents:
         groups.setdefault(run.row.name, []).append((run, document))
-    found = []
+    rows = []
     for name, runs in groups.items():
         system, count = split_name(name)
         by_seed = {str(run.config.seed): 100.0 * document["accuracy"] for run, document in runs}
         logs = [_log(run.folder) for run, _ in runs]
         best = [100.0 * max(log["valid_accuracy"][1]) for log in logs if "valid_accuracy" in log]
         seconds = [log["seconds"][1][-1] for log in logs if "seconds" in log]
-        found.append(
+        rows.append(
             {
                 "row": system,
                 "labels": count,
@@ -218,7 +218,7 @@ def rows_of_report(results: Results) -> list[dict[str, Any]]:
                 "budget": results.budget,
             }
         )
-    return found
+    return rows
 
 
 def _log(folder: Path) -> dict[str, tuple[list[int], list[float]]]:
@@ -290,9 +290,9 @@ def table_cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     by_place = {(row["row"], row["labels"]): row for row in rows}
     lines = [["system", *(f"{count:,} labels" for count in COUNTS), "seeds"]]
     for system, figures in PAPER.items():
-        found = [by_place.get((system, count)) for count in COUNTS]
-        cells = [cell(row, figures and figures[place]) for place, row in enumerate(found)]
-        seeds = sorted({row["seeds"] for row in found if row is not None})
+        of_system = [by_place.get((system, count)) for count in COUNTS]
+        cells = [cell(row, figures and figures[place]) for place, row in enumerate(of_system)]
+        seeds = sorted({row["seeds"] for row in of_system if row is not None})
         lines.append([TITLES[system], *cells, "–".join(map(str, seeds[:1] + seeds[1:][-1:])) or "–"])
     return lines
 

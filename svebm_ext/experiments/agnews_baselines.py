@@ -119,11 +119,11 @@ def naive_bayes(task: Task) -> Answer:
 def logistic_regression(task: Task) -> Answer:
     """Self-training logistic regression on TF-IDF."""
     model = self_training(task.train)
-    found = [
+    log_probabilities = [
         torch.from_numpy(model.predict_proba(count_matrix(split))).clamp_min(1e-12).log()
         for split in (task.documents.valid, task.documents.test)
     ]
-    return found[1], [(10, accuracy(found[0].argmax(-1), task.documents.valid.labels))]
+    return log_probabilities[1], [(10, accuracy(log_probabilities[0].argmax(-1), task.documents.valid.labels))]
 
 
 def _classifier(task: Task, vectors: Tensor | None = None, n_features: int = 0) -> AverageClassifier:
@@ -206,8 +206,8 @@ def vampire(task: Task) -> Answer:
     train, valid, test = _topics(_without_labels(task.config), task.device)
     model = _classifier(task, n_features=train.shape[1])
     curve = train_classifier(model, task.train, task.documents.valid, task.settings, task.device, (train, valid))
-    found = predict(lambda batch: model(batch, test[batch.indices]), task.documents.test, task.device)
-    return found, curve
+    log_probabilities = predict(lambda batch: model(batch, test[batch.indices]), task.documents.test, task.device)
+    return log_probabilities, curve
 
 
 def class_mixture(task: Task, *, hard: bool) -> Answer:

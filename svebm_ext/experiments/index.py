@@ -155,14 +155,14 @@ def _rows(results: Path, place: Place) -> list[Mapping[str, Any]]:
 
 def _figures(results: Path, place: Place, measure: Measure) -> list[Figure]:
     """Figures of all rows of a folder that have the measure."""
-    found = []
+    figures = []
     for name, seeds in by_name(_rows(results, place)).items():
         values = [value for row in seeds if (value := value_of(row, measure.key)) is not None]
         if values:
             commits = tuple(dict.fromkeys(row["commit"].split(" ")[0] for row in seeds))
             count = seeds[0].get("seeds", len(values))
-            found.append(Figure(statistics.fmean(values), name, place, commits, count))
-    return found
+            figures.append(Figure(statistics.fmean(values), name, place, commits, count))
+    return figures
 
 
 def _best(figures: Iterable[Figure], measure: Measure) -> Figure | None:
@@ -177,7 +177,7 @@ def cells(results: Path, table: Table) -> list[Cell]:
         results: folder that holds the folders of the tables.
         table: one of TABLES.
     """
-    found = []
+    filled = []
     for measure in table.measures:
         figures = [figure for place in table.places for figure in _figures(results, place, measure)]
         best = _best(figures, measure)
@@ -185,8 +185,8 @@ def cells(results: Path, table: Table) -> list[Cell]:
             continue
         own = [figure for figure in figures if re.fullmatch(rf"{OURS}(-\d+)?", figure.row)]
         paper, comparable = paper_figure(results, table, measure)
-        found.append(Cell(measure, paper, comparable, _best(own, measure), best))
-    return found
+        filled.append(Cell(measure, paper, comparable, _best(own, measure), best))
+    return filled
 
 
 def paper_figure(results: Path, table: Table, measure: Measure) -> tuple[float | None, bool]:
@@ -244,7 +244,7 @@ class OwnText:
 def own_text(results: Path) -> list[OwnText]:
     """All corpora that SVEBM-IB has a row of, without labels first."""
     rows = read_json(results / "own-text" / REPORT_JSON)
-    found = []
+    corpora = []
     for row in rows:
         if row["method"] != OURS or not row["ended"]:
             continue
@@ -259,10 +259,10 @@ def own_text(results: Path) -> list[OwnText]:
             if one.get(key) is not None
         ]
         best = max(rivals, key=lambda one: one[key])
-        found.append(
+        corpora.append(
             OwnText(row["corpus"], row["labels"], factor * row[key], factor * best[key], best["method"], row["row"])
         )
-    return sorted(found, key=lambda one: (one.labels is not None, list(TITLES).index(one.corpus)))
+    return sorted(corpora, key=lambda one: (one.labels is not None, list(TITLES).index(one.corpus)))
 
 
 def _own_text_lines(results: Path) -> list[str]:
@@ -303,7 +303,7 @@ def read_notes(results: Path) -> list[Note]:
     Raises:
         ValueError: a page lacks one of its three lines.
     """
-    found = []
+    notes = []
     for path in sorted((results / NOTES).glob("*.md"), reverse=True):
         text = path.read_text(encoding="utf-8")
         parts = [
@@ -313,8 +313,8 @@ def read_notes(results: Path) -> list[Note]:
             raise ValueError(
                 f"{path}: expected lines '- **Question:** ...', '- **Answer:** ...', '- **Standing:** ...'"
             )
-        found.append(Note(path, *(part[1] for part in parts if part is not None)))
-    return found
+        notes.append(Note(path, *(part[1] for part in parts if part is not None)))
+    return notes
 
 
 def index(results: Path) -> str:

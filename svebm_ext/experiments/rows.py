@@ -83,8 +83,8 @@ class Place:
 
     def seeds(self, name: str) -> list[int]:
         """Seeds of the folders of a row, ascending."""
-        found = (re.fullmatch(re.escape(name) + r"-seed(\d+)", path.name) for path in self.out.glob(f"{name}-seed*"))
-        return sorted(int(match[1]) for match in found if match)
+        matches = (re.fullmatch(re.escape(name) + r"-seed(\d+)", path.name) for path in self.out.glob(f"{name}-seed*"))
+        return sorted(int(match[1]) for match in matches if match)
 
 
 @dataclass(frozen=True)
@@ -191,23 +191,23 @@ def belongings(run: Run) -> list[str]:
     if run.row.make is not None:
         return [CONFIG, METRICS]
     points = run.config.model.kind == "points"
-    found = [CONFIG, WEIGHTS, METRICS, REPORT, *([SAMPLES] if points else [VOCABULARY, CARD])]
+    names = [CONFIG, WEIGHTS, METRICS, REPORT, *([SAMPLES] if points else [VOCABULARY, CARD])]
     if run.config.training.prior_steps > 0:
-        found.append(FITTED)
+        names.append(FITTED)
     if importlib.util.find_spec("matplotlib") is not None:
-        found += ["plots/learning_curves.png", *(["plots/figure2.png"] if points else [])]
-    return found
+        names += ["plots/learning_curves.png", *(["plots/figure2.png"] if points else [])]
+    return names
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Options whose values differ, with both values."""
-    found: dict[str, str] = {}
+    differences: dict[str, str] = {}
     for name, value in here.items():
         if isinstance(value, Mapping):
-            found |= _differences(there[name], value, f"{prefix}{name}.")
+            differences |= _differences(there[name], value, f"{prefix}{name}.")
         elif there[name] != value and prefix + name not in PLACE:
-            found[prefix + name] = f"{prefix}{name} is {there[name]} there, {value} here"
-    return found
+            differences[prefix + name] = f"{prefix}{name} is {there[name]} there, {value} here"
+    return differences
 
 
 def run_row(run: Run) -> dict[str, Any]:

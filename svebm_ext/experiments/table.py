@@ -118,14 +118,14 @@ def _row(
 
 def _nested(values: Mapping[str, float | None]) -> dict[str, Any]:
     """Numbers by key, see `Measure.key`, as metrics.json has them."""
-    found: dict[str, Any] = {}
+    document: dict[str, Any] = {}
     for key, value in values.items():
         *outer, last = key.split(".")
-        place = found
+        place = document
         for name in outer:
             place = place.setdefault(name, {})
         place[last] = value
-    return found
+    return document
 
 
 def value_of(document: Mapping[str, Any], key: str) -> int | float | None:
@@ -156,8 +156,8 @@ def by_name(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, An
 
 def cell(seeds: Sequence[Mapping[str, Any]], measure: Measure) -> str:
     """Mean of the seeds, with the standard deviation where there are several; a dash where none was measured."""
-    found = [value_of(row, measure.key) for row in seeds]
-    values = [value for value in found if value is not None]
+    of_seeds = [value_of(row, measure.key) for row in seeds]
+    values = [value for value in of_seeds if value is not None]
     if not values:
         return "–"
     text = f"{statistics.fmean(values):,.{measure.digits}f}"
@@ -264,14 +264,14 @@ def _empty_cells(
     rows: Sequence[Mapping[str, Any]], measures: Sequence[Measure], further: Sequence[Measure]
 ) -> list[str]:
     """Why cells are empty: measures of one row that share a reason together, then rows that share all that."""
-    found = []
+    reasons = []
     for row in rows:
         titles: dict[str, list[str]] = {}
         for measure in (*measures, *further) if row["preset"] is not None else measures:
             if value_of(row, measure.key) is None:
                 titles.setdefault(row["null_reasons"][measure.key], []).append(measure.title)
-        found += [(row, f"{', '.join(names)}: {reason}") for reason, names in titles.items()]
-    return _shared(found, rows)
+        reasons += [(row, f"{', '.join(names)}: {reason}") for reason, names in titles.items()]
+    return _shared(reasons, rows)
 
 
 def _shared(items: Sequence[tuple[Mapping[str, Any], str]], rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -276,11 +276,11 @@ def reference_rows(
         n_valid = min(N_LANGUAGE_MODEL_VALID, max(1, evaluation.frequency_samples // 10), len(corpus.valid))
         real = [*corpus.train.sentences[: evaluation.frequency_samples], *corpus.valid.sentences[:n_valid]]
         used = str(Runtime.alone(device).device)
-        found = judge.reverse_perplexity(
+        reverse = judge.reverse_perplexity(
             real, corpus.test.sentences, settings, vocabulary=Vocabulary.build(corpus.train.sentences),
             n_valid=n_valid, seed=0, device=used, say=print,
         )  # fmt: skip
-        document["rppl"] = found.perplexity
+        document["rppl"] = reverse.perplexity
         counts["sentences of the language model"] = len(real) - n_valid
         del reason["rppl"]
     document["null_reasons"] = reason

@@ -159,13 +159,13 @@ def _k_means(train: Split, test: Split, n_clusters: int) -> dict[str, Any]:
 
 def _supervised(train: Split, test: Split, n_clusters: int) -> dict[str, Any]:
     """Of each label, how its own predictions agree with it."""
-    found: dict[str, Any] = {}
+    agreement: dict[str, Any] = {}
     for label, values in train.labels.items():
         codes = surface.predicted_labels(train.sentences, values, test.sentences)
         for key, scores in _agreement(codes, replace(test, labels={label: test.labels[label]})).items():
             if isinstance(scores, dict):
-                found.setdefault(key, {}).update(scores)
-    return found
+                agreement.setdefault(key, {}).update(scores)
+    return agreement
 
 
 def _agreement(codes: list[Any], test: Split) -> dict[str, Any]:

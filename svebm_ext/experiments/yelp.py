@@ -108,8 +108,8 @@ def rows_of_report(results: Results) -> list[dict[str, Any]]:
     n_train = len(yelp(results.place.root).train) if results.documents else 0
     rows = []
     for run, document in results.documents:
-        found = kept(run.folder / CONTROL, settings)
-        rows.append(report_row(run, with_control(document, found, keys), results.budget, keys, n_train))
+        control = kept(run.folder / CONTROL, settings)
+        rows.append(report_row(run, with_control(document, control, keys), results.budget, keys, n_train))
     real = kept(results.place.out / REFERENCE, settings)
     if real is not None:
         reasons = dict.fromkeys(keys, "real text is not generated") | real["null_reasons"]

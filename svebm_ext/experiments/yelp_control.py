@@ -113,8 +113,8 @@ def _judge(corpus: Corpus, settings: ControlSettings, path: Path) -> Judge:
 def _language_model(corpus: Corpus, settings: ControlSettings, path: Path, device: str | torch.device) -> LanguageModel:
     about = {"sentences": settings.language_model_sentences or len(corpus.train), "seed": settings.seed}
     if path.exists():
-        model, found = load_language_model(path)
-        if found == about:
+        model, trained_on = load_language_model(path)
+        if trained_on == about:
             return model
     model = train_language_model(
         _chosen(corpus.train, about["sentences"], settings.seed).sentences, mixed(corpus.valid.sentences), FAST,
@@ -172,8 +172,8 @@ def control_document(samples: Mapping[str, Samples], yardstick: Yardstick, setti
     """
     document: dict[str, Any] = {"settings": asdict(settings), "null_reasons": {}, "examples": {}}
     for suffix, sentences in samples.items():
-        found, reasons = measure_control(sentences, yardstick)
-        document |= {key + suffix: value for key, value in found.items()}
+        measures, reasons = measure_control(sentences, yardstick)
+        document |= {key + suffix: value for key, value in measures.items()}
         document["null_reasons"] |= {key + suffix: reason for key, reason in reasons.items()}
         document["examples"][suffix] = {
             name: [" ".join(sentence) for sentence in own[:N_EXAMPLES]] for name, own in sentences.items()

@@ -109,14 +109,14 @@ def _symbols(content: Exploration) -> str:
     largest = max(symbol.share for symbol in content.symbols)
     used = [symbol for symbol in content.symbols if symbol.n_sentences]
     unused = [symbol for symbol in content.symbols if not symbol.n_sentences]
-    found = "".join(_symbol(symbol, rank, largest, content) for rank, symbol in enumerate(used))
+    lines = "".join(_symbol(symbol, rank, largest, content) for rank, symbol in enumerate(used))
     if unused:
         rest = "".join(_symbol(symbol, len(used) + i, largest, content) for i, symbol in enumerate(unused))
-        found += (
+        lines += (
             f'<details class="unused"><summary>{len(unused)} symbols that are the most probable one of no sentence'
             f"</summary>{rest}</details>"
         )
-    return found
+    return lines
 
 
 def _symbol(symbol: Symbol, rank: int, largest: float, content: Exploration) -> str:

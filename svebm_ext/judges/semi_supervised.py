@@ -66,8 +66,8 @@ def naive_bayes_em(
         raise DataError(f"naive Bayes: no labelled document of class {', '.join(names)}")
     model = _maximise(documents, share, smoothing)
     for _ in range(n_iterations):
-        found = model.log_probabilities(documents).exp() * unlabelled_weight
-        share[~labelled] = found[~labelled]
+        guessed = model.log_probabilities(documents).exp() * unlabelled_weight
+        share[~labelled] = guessed[~labelled]
         model = _maximise(documents, share, smoothing)
     return model
 
@@ -151,14 +151,14 @@ def guessed_classes(
     """
     from threadpoolctl import threadpool_limits
 
-    found = (naive_bayes.log_probabilities(documents) / TEMPER).softmax(-1)
+    probabilities = (naive_bayes.log_probabilities(documents) / TEMPER).softmax(-1)
     if kind == "ensemble":
         with threadpool_limits(1):  # sums of several threads end differently each time; a resumed run must not
             learner = self_training(documents)
-        other = torch.zeros_like(found)
+        other = torch.zeros_like(probabilities)
         other[:, torch.from_numpy(learner.classes_)] = torch.from_numpy(learner.predict_proba(count_matrix(documents)))
-        found = (found + other) / 2.0
-    return found.float()
+        probabilities = (probabilities + other) / 2.0
+    return probabilities.float()
 
 
 def count_matrix(documents: DocumentSplit) -> Any:

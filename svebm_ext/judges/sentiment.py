@@ -46,8 +46,8 @@ class Judge:
 
     def scores(self, sentences: Sequence[Sequence[str]]) -> Float[Tensor, "B"]:
         """Signed distance from the border of the classes, float64; above 0 for the second class."""
-        found = _features(sentences, len(self.weights)) @ self.weights.numpy()
-        return torch.from_numpy(found).double() + self.bias
+        products = _features(sentences, len(self.weights)) @ self.weights.numpy()
+        return torch.from_numpy(products).double() + self.bias
 
     def classify(self, sentences: Sequence[Sequence[str]]) -> list[str]:
         """The more probable class of each sentence."""
@@ -123,8 +123,8 @@ def train_judge(
     test_sentences, truth = _labelled(test, label, classes)
     if not test_sentences:
         raise DataError(f"judge: no test sentence has label {label!r}")
-    found = judge.classify(test_sentences)
-    accuracy = control(found, [classes[k] for k in truth])
+    judged = judge.classify(test_sentences)
+    accuracy = control(judged, [classes[k] for k in truth])
     counts = {"training sentences": len(sentences), "test sentences": len(test_sentences)}
     return Judge(judge.classes, weights, bias, accuracy, counts)
 
@@ -144,11 +144,11 @@ def control(judged: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
     if len(judged) != len(wanted) or not judged:
         raise DataError(f"control: {len(judged)} judged sentences for {len(wanted)} wanted classes")
     right = [a == b for a, b in zip(judged, wanted, strict=True)]
-    found = {"overall": sum(right) / len(right)}
+    accuracy = {"overall": sum(right) / len(right)}
     for name in sorted(set(wanted)):
         own = [hit for hit, want in zip(right, wanted, strict=True) if want == name]
-        found[name] = sum(own) / len(own)
-    return found
+        accuracy[name] = sum(own) / len(own)
+    return accuracy
 
 
 def _labelled(split: Split, label: str, classes: Sequence[str]) -> tuple[list[list[str]], list[int]]:

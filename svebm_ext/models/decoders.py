@@ -172,10 +172,10 @@ class RecurrentDecoder(nn.Module):
         z = z.to(self.embedding.weight.dtype)
         check_choice(choice, self.embedding.num_embeddings, z.device)
         with torch.autocast(z.device.type, enabled=False):  # `precision` says what is rounded here
-            found = (
+            sentences = (
                 self._decode_gru(z, ids, choice) if self.cell == "gru" else self._decode_step_by_step(z, ids, choice)
             )
-        return [[w for w in sentence if w not in (Vocabulary.END, Vocabulary.PAD)] for sentence in found.tolist()]
+        return [[w for w in sentence if w not in (Vocabulary.END, Vocabulary.PAD)] for sentence in sentences.tolist()]
 
     def _decode_gru(self, z: Tensor, ids: Tensor, choice: Choice) -> Tensor:
         weights, packed = self._prepared_weights(choice.precision)
@@ -215,7 +215,7 @@ class RecurrentDecoder(nn.Module):
         rows = torch.arange(B, dtype=torch.int64, device=device)
         state = self.initial_state(z)
         word = torch.full((B,), choice.begin, dtype=torch.int64, device=device)
-        found = torch.full((B, choice.max_tokens), choice.pad, dtype=torch.int64, device=device)
+        words = torch.full((B, choice.max_tokens), choice.pad, dtype=torch.int64, device=device)
         for step in range(choice.max_tokens):
             state = self._advance(torch.cat((self.embedding(word), z), dim=-1), state)
             scores = self.logits(state[0]).float()
@@ -225,14 +225,14 @@ class RecurrentDecoder(nn.Module):
             else:
                 uniform = philox_uniform(choice.seed, ids, dim=1, first_step=step, stream=Stream.TOKEN)[0]
                 word = draw(scores, uniform, choice)
-            found[rows, step] = word
+            words[rows, step] = word
             alive = word != choice.end
             if not bool(alive.all()):
                 rows, ids, word, z = rows[alive], ids[alive], word[alive], z[alive]
                 state = tuple(s[alive] for s in state)
             if rows.numel() == 0:
                 break
-        return found
+        return words
 
     def _advance(self, inputs: Float[Tensor, "B I"], state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         r = self.recurrent

@@ -158,15 +158,15 @@ class DocumentDecoder(nn.Module):
             raise ConfigError(f"decode: temperature is {temperature}; expected above 0")
         scores = self.scores(z, symbol)
         if greedy:
-            found = scores.topk(min(max_tokens, scores.shape[1])).indices
+            words = scores.topk(min(max_tokens, scores.shape[1])).indices
         else:
             ids = torch.arange(z.shape[0], device=z.device) if ids is None else ids
             uniform = philox_uniform(seed, ids, dim=max_tokens, stream=Stream.TOKEN)[0]
             cumulative = (scores.double() / temperature).softmax(-1).cumsum(-1)
-            found = torch.searchsorted(cumulative, uniform.double() * cumulative[:, -1:]).clamp_(
+            words = torch.searchsorted(cumulative, uniform.double() * cumulative[:, -1:]).clamp_(
                 max=scores.shape[1] - 1
             )
-        return (found + N_SPECIAL).tolist()
+        return (words + N_SPECIAL).tolist()
 
 
 class FixedScaleNorm(nn.BatchNorm1d):

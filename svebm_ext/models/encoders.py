@@ -129,11 +129,11 @@ class FeatureEncoder(nn.Module):
 
     def forward(self, batch: SentenceBatch, draw: Draw | None = None) -> Float[Tensor, "B F"]:
         """Recurrent features, then those of h(x); dropout only where a draw is given."""
-        found = self.recurrent(batch, draw)
+        features = self.recurrent(batch, draw)
         words = self.words(batch) * FEATURE_SCALE
         if draw is not None:
             words = draw.dropout(words, self.dropout, batch.indices * TOKENS_PER_ROW, stream=Stream.FEATURES)
-        return torch.cat((found, functional.relu(self.layer(words)).to(found.dtype)), -1)
+        return torch.cat((features, functional.relu(self.layer(words)).to(features.dtype)), -1)
 
 
 class NoEncoder(nn.Module):

@@ -95,13 +95,13 @@ class SVEBM(nn.Module):
         Raises:
             ConfigError: another one, in which the ops do not compute.
         """
-        found = next(self.parameters()).dtype
-        if found not in (torch.float32, torch.float64):
+        dtype = next(self.parameters()).dtype
+        if dtype not in (torch.float32, torch.float64):
             raise ConfigError(
-                f"model: its parameters are {found}; expected torch.float32 or torch.float64 (call .float()); for "
+                f"model: its parameters are {dtype}; expected torch.float32 or torch.float64 (call .float()); for "
                 'products in 16 bits keep those and generate with precision="fast", or train under torch.autocast'
             )
-        return found
+        return dtype
 
     @property
     def max_words(self) -> int:
@@ -155,10 +155,10 @@ class SVEBM(nn.Module):
     def encode(self, texts: Texts) -> Float[Tensor, "B D"]:
         """Posterior means mu(x), in the order of the texts."""
         listed = checked_texts(texts)
-        found = torch.empty(len(listed), self.networks.latent.latent_dim, dtype=self.dtype, device=self.device)
+        means = torch.empty(len(listed), self.networks.latent.latent_dim, dtype=self.dtype, device=self.device)
         for batch in self.batches(listed):
-            found[batch.indices] = self.networks.encode(batch)
-        return found
+            means[batch.indices] = self.networks.encode(batch)
+        return means
 
     @torch.no_grad()
     def decode(
@@ -284,12 +284,12 @@ class SVEBM(nn.Module):
         if not asked:
             return []
         split: Any = self.kind.encode(Split(turns, dialogs=dialogs), self.vocabulary, self.config)
-        found: list[str] = []
+        responses: list[str] = []
         for number, indices in enumerate(torch.tensor(asked, dtype=torch.int64, device="cpu").split(BATCH)):
             batch = split.collate(indices).to(self.device)  # unknown responses are equally long: the order stays
             words = self.response_to(batch, n_samples=n_samples, seed=seed + number, symbol=symbol, **options)
-            found += [self.written(response) for response in words]
-        return found
+            responses += [self.written(response) for response in words]
+        return responses
 
     @torch.no_grad()
     def response_to(
@@ -334,12 +334,12 @@ class SVEBM(nn.Module):
     def symbol_probabilities(self, texts: Texts) -> Float[Tensor, "B K"]:
         """p(y | z = mu(x)) of each text (Eq. 3), times p(y | words of x)^tau where words guided the symbols."""
         latent, listed = self._energy("symbol_probabilities"), checked_texts(texts)
-        found = torch.empty(len(listed), latent.n_categories, dtype=self.dtype, device=self.device)
+        probabilities = torch.empty(len(listed), latent.n_categories, dtype=self.dtype, device=self.device)
         for batch in self.batches(listed):
             answers = self.networks.answers(batch, self.networks.posterior(batch))
             assert answers is not None
-            found[batch.indices] = answers[:, 0].to(found.dtype).exp()
-        return found
+            probabilities[batch.indices] = answers[:, 0].to(probabilities.dtype).exp()
+        return probabilities
 
     def classify(self, texts: Texts) -> list[Classification]:
         """Most probable symbol of each text, with its label where the model learnt from labels."""
@@ -385,13 +385,13 @@ class SVEBM(nn.Module):
         log_z = CALLS.number("log_z", log_z)
         proposal_scale = CALLS.number("proposal_scale", proposal_scale, 0.0, above=True)
         listed = checked_texts(texts)
-        found = torch.empty(len(listed), dtype=torch.float64, device=self.device)
+        nll = torch.empty(len(listed), dtype=torch.float64, device=self.device)
         for batch in self.batches(listed):
             weights = importance_samples(self.networks, batch, n_samples, seed=seed, proposal_scale=proposal_scale)
-            found[batch.indices] = -importance_weighted_log_likelihood(
+            nll[batch.indices] = -importance_weighted_log_likelihood(
                 weights.log_likelihood, weights.log_prior, weights.log_posterior, log_z
             )
-        return found
+        return nll
 
     # Folder in, folder out --------------------------------------------------------------------------------------
 

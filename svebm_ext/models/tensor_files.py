@@ -130,19 +130,19 @@ def _opened(path: Path) -> Iterator[Any]:
         ) from error
 
 
-def check_forms(found: Mapping[str, Form], expected: Mapping[str, Form], where: str) -> None:
+def check_forms(held: Mapping[str, Form], expected: Mapping[str, Form], where: str) -> None:
     """Compare names, shapes and types.
 
     Raises:
         ModelFolderError: a tensor is missing, unknown, or of another shape or type.
     """
-    missing, unknown = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
+    missing, unknown = sorted(set(expected) - set(held)), sorted(set(held) - set(expected))
     if missing or unknown:
         raise ModelFolderError(f"{where}: missing tensors {listed(missing)}, unknown tensors {listed(unknown)}")
     for name, want in expected.items():
-        if found[name] != want:
+        if held[name] != want:
             raise ModelFolderError(
-                f"{where}: tensor {name!r:.80} is {found[name]}; the configuration with vocabulary asks for {want}"
+                f"{where}: tensor {name!r:.80} is {held[name]}; the configuration with vocabulary asks for {want}"
             )
 
 

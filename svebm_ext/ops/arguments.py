@@ -51,9 +51,9 @@ class Arguments:
     def __init__(self, op: str) -> None:
         self.op = op
 
-    def fail(self, name: str, found: object, expected: str) -> NoReturn:
+    def fail(self, name: str, given: object, expected: str) -> NoReturn:
         """Raise a ConfigError that names the argument, what it is and what is expected."""
-        raise ConfigError(f"{self.op}: {name} is {found}; expected {expected}")
+        raise ConfigError(f"{self.op}: {name} is {given}; expected {expected}")
 
     def integer(self, name: str, value: Any, low: int = -(1 << 63), high: int = (1 << 63) - 1) -> int:
         """A whole number from low to high: an int, or what stands for one (numpy's integers), but no bool."""
@@ -108,8 +108,8 @@ class Arguments:
     def choice(self, name: str, value: Any, choices: Sequence[str]) -> str:
         """One of some words."""
         if not isinstance(value, str) or value not in choices:
-            found = repr(value) if isinstance(value, str) and len(value) <= 60 else shown(value)
-            self.fail(name, found, f"one of {', '.join(choices)}")
+            given = repr(value) if isinstance(value, str) and len(value) <= 60 else shown(value)
+            self.fail(name, given, f"one of {', '.join(choices)}")
         return value
 
     def backend(self, value: Any) -> str | None:
@@ -220,8 +220,8 @@ def gradients_with_derivatives(
     if not pairs or not wanted:
         return [None] * len(own)
     results, gradients = [r for r, _ in pairs], [g for _, g in pairs]
-    found = iter(torch.autograd.grad(results, wanted, gradients, create_graph=True, allow_unused=True))
-    return [next(found) if x is not None and x.requires_grad else None for x in own]
+    derivatives = iter(torch.autograd.grad(results, wanted, gradients, create_graph=True, allow_unused=True))
+    return [next(derivatives) if x is not None and x.requires_grad else None for x in own]
 
 
 _PLAIN = (Tensor, torch.nn.Parameter)

@@ -95,8 +95,8 @@ def _find_library() -> NativeLibrary:
             reasons.append(f"{path} cannot be loaded: {error}")
             continue
         if getattr(module, "abi_version", None) != ABI_VERSION or getattr(module, "version", None) != __version__:
-            found = f"{getattr(module, 'version', '?')} (interface {getattr(module, 'abi_version', '?')})"
-            reasons.append(f"{path} was built for svebm_ext {found}, this is {__version__} (interface {ABI_VERSION})")
+            other = f"{getattr(module, 'version', '?')} (interface {getattr(module, 'abi_version', '?')})"
+            reasons.append(f"{path} was built for svebm_ext {other}, this is {__version__} (interface {ABI_VERSION})")
             continue
         return NativeLibrary(module, "", path, build)
     if not reasons:

@@ -157,10 +157,10 @@ class ChainBank:
         Raises:
             ModelFolderError: it is not that of a bank of this size and type, or not of finite numbers.
         """
-        found = {name: (tuple(value.shape), value.dtype) for name, value in state.items()}
+        held = {name: (tuple(value.shape), value.dtype) for name, value in state.items()}
         expected = {"states": (tuple(self.states.shape), self.states.dtype), "noise_step": ((), torch.int64)}
-        if found != expected:
-            raise ModelFolderError(f"chains: saved state is {found!s:.200}; expected {expected}")
+        if held != expected:
+            raise ModelFolderError(f"chains: saved state is {held!s:.200}; expected {expected}")
         if not bool(state["states"].isfinite().all()):
             raise ModelFolderError("chains: saved states has values that are not finite, expected numbers")
         noise_step = int(state["noise_step"])

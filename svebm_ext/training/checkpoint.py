@@ -72,8 +72,8 @@ def check_networks(path: Path, expected: Mapping[str, Form]) -> None:
     """
     if path.exists() or path.is_symlink():
         forms, _ = read_header(path)
-        found = {name.removeprefix("model."): form for name, form in forms.items() if name.startswith("model.")}
-        check_forms(found, expected, str(path))
+        held = {name.removeprefix("model."): form for name, form in forms.items() if name.startswith("model.")}
+        check_forms(held, expected, str(path))
 
 
 def check_sections(tensors: dict[str, Tensor], names: tuple[str, ...], path: Path) -> None:

@@ -200,16 +200,16 @@ def _evaluate(
     seed: int,
     show: Show | None,
 ) -> dict[str, Any]:
-    found, samples = PointEvaluator(model, config, seed=seed).run()
+    evaluation, samples = PointEvaluator(model, config, seed=seed).run()
     context = ReportContext(
         title=f"{model_name(config)} on {config.data.corpus}",
         configuration=to_dict(config),
         seed=seed,
         device=str(next(model.parameters()).device),
-        sample_counts=found.counts,
-        warnings=found.warnings,
+        sample_counts=evaluation.counts,
+        warnings=evaluation.warnings,
     )
-    document = metrics_document(found.metrics, context, found.reasons)
+    document = metrics_document(evaluation.metrics, context, evaluation.reasons)
     try:
         if show is not None:
             show(document)

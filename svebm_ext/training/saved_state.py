@@ -42,8 +42,8 @@ class Fields:
         return name in self._content
 
     def _refuse(self, name: str, expected: str) -> ModelFolderError:
-        found = shown(self._content[name]) if name in self._content else "missing"
-        return ModelFolderError(f"{self._where}: {name} is {found}, expected {expected}")
+        held = shown(self._content[name]) if name in self._content else "missing"
+        return ModelFolderError(f"{self._where}: {name} is {held}, expected {expected}")
 
     def integer(self, name: str, most: int = STEPS) -> int:
         """A whole number from 0."""
@@ -139,7 +139,7 @@ class SavedState:
 
 
 def check_adam(
-    found: Mapping[str, Tensor], parameters: Mapping[str, list[torch.nn.Parameter]], where: str
+    held: Mapping[str, Tensor], parameters: Mapping[str, list[torch.nn.Parameter]], where: str
 ) -> dict[str, dict[int, dict[str, Tensor]]]:
     """States of Adam by group and number of the parameter, each with the parameter's shape and type.
 
@@ -147,7 +147,7 @@ def check_adam(
     another size would be memory that is not theirs.
 
     Args:
-        found: tensors by name, `GROUP.NUMBER.FIELD`. A parameter that never had a gradient has none.
+        held: tensors by name, `GROUP.NUMBER.FIELD`. A parameter that never had a gradient has none.
         parameters: of each group that learns; states of a group that learns no longer are left out.
         where: file, for errors.
 
@@ -155,7 +155,7 @@ def check_adam(
         ModelFolderError: names the tensor and what is expected.
     """
     states: dict[str, dict[int, dict[str, Tensor]]] = {name: {} for name in parameters}
-    for name, tensor in found.items():
+    for name, tensor in held.items():
         parts = NAME.fullmatch(name)
         if parts is None:
             raise ModelFolderError(f"{where}: unknown tensor optimiser.{name:.80}")

@@ -126,28 +126,28 @@ class Validator:
                 answers.append(answer)
             if energy and "energy_positive" in terms:
                 sums["energy"] += float(terms["energy_positive"].sum())
-        found = {f"valid_{name}": value / self._n for name, value in sums.items()}
+        measures = {f"valid_{name}": value / self._n for name, value in sums.items()}
         if log_categories:
             marginal, information = category_divergence(torch.cat(log_categories))
-            found["valid_kl"] += float(marginal + (information if self._objective.category_information else 0.0))
-        found["valid_log_z"] = 0.0
+            measures["valid_kl"] += float(marginal + (information if self._objective.category_information else 0.0))
+        measures["valid_log_z"] = 0.0
         if isinstance(model.latent, ConditionalEnergyLatent):
             batch = self._collate(list(range(min(self._n, MAX_CONTEXTS))))
             context = cast(Tensor, model.posterior(batch).context)
             log_z = conditional_log_z(model.latent.prior, context, step_size=model.latent.step_size, seed=self._seed)
-            found["valid_log_z"] = float(log_z.mean())
+            measures["valid_log_z"] = float(log_z.mean())
         elif energy and isinstance(model.latent, EnergyLatent):
-            found["valid_log_z"] = estimate_log_z(
+            measures["valid_log_z"] = estimate_log_z(
                 model.latent.prior, model.latent.latent_dim, n_chains=256, n_temperatures=100, seed=self._seed,
                 reverse=False,
             ).lower  # fmt: skip
-        found["valid_bound"] = found["valid_nll"]
+        measures["valid_bound"] = measures["valid_nll"]
         if self._objective.kl_weight > 0.0:
-            found["valid_bound"] += found["valid_kl"] - found["valid_energy"] + found["valid_log_z"]
+            measures["valid_bound"] += measures["valid_kl"] - measures["valid_energy"] + measures["valid_log_z"]
         accuracy = self.accuracy(model)
         if accuracy is not None:
-            found["valid_accuracy"] = accuracy
-        return found | (symbol_use(torch.cat(answers)) if answers else {})
+            measures["valid_accuracy"] = accuracy
+        return measures | (symbol_use(torch.cat(answers)) if answers else {})
 
     @torch.no_grad()
     def samples(self, model: LatentVariableModel, step: int, n: int = 3) -> str:

@@ -155,16 +155,16 @@ class _Training:
             self.optimiser.param_groups[0]["lr"] = rate
             masks = Masks(Draw(self.seed, self.step), words.device)
             with autocast(network):
-                found = network.window_loss(words, targets, states, masks)
-            (found.nll + found.regularisation).backward()
+                window = network.window_loss(words, targets, states, masks)
+            (window.nll + window.regularisation).backward()
             if settings.clip > 0.0:
                 torch.nn.utils.clip_grad_norm_(self.parameters, settings.clip)
             self.optimiser.step()
             self.optimiser.zero_grad(set_to_none=True)
             if self.average is not None:
                 self.average.update()
-            states = [(h.detach(), c.detach()) for h, c in found.states]
-            total += found.nll.detach() * (targets.numel() if position < text.inputs.shape[0] else _n_real(targets))
+            states = [(h.detach(), c.detach()) for h, c in window.states]
+            total += window.nll.detach() * (targets.numel() if position < text.inputs.shape[0] else _n_real(targets))
             self.step += 1
         return float(total) / text.n_tokens
 

@@ -261,5 +261,5 @@ def check_choice(choice: Choice, V: int, device: torch.device) -> None:
     CHECKS.choice("precision", choice.precision, PRECISIONS)
     seed = CHECKS.seed(choice.seed)
     if isinstance(seed, Tensor) and (seed.dtype != torch.int64 or seed.dim() != 0 or seed.device != device):
-        found = f"{seed.dtype} of {seed.dim()} dimensions on {seed.device}"
-        fail("seed", found, f"an integer or a torch.int64 scalar on {device}")
+        given = f"{seed.dtype} of {seed.dim()} dimensions on {seed.device}"
+        fail("seed", given, f"an integer or a torch.int64 scalar on {device}")

@@ -92,5 +92,5 @@ def draw(scores: Float[Tensor, "B V"], uniform: Float[Tensor, "B 1"], choice: Ch
         ordered = torch.where((before < top_p) | (before == 0), ordered, -math.inf)
         scores = torch.full_like(scores, -math.inf).scatter(1, words, ordered)
     cumulative = torch.softmax(scores, dim=-1).double().cumsum(-1)
-    found = torch.searchsorted(cumulative, uniform.double() * cumulative[:, -1:]).squeeze(-1)
-    return found.clamp(max=scores.shape[1] - 1)
+    positions = torch.searchsorted(cumulative, uniform.double() * cumulative[:, -1:]).squeeze(-1)
+    return positions.clamp(max=scores.shape[1] - 1)

@@ -217,8 +217,8 @@ def check_dynamics(inputs: LangevinInputs) -> None:
         fail("noise_scale", inputs.noise_scale, "1 with metropolis=True, whose acceptance rule assumes it")
     seed = inputs.seed_tensor
     if seed is not None and (seed.dtype != torch.int64 or seed.dim() != 0 or seed.device != device):
-        found = f"{seed.dtype} of {seed.dim()} dimensions on {seed.device}"
-        fail("seed", found, f"an integer or a torch.int64 scalar on {device}")
+        given = f"{seed.dtype} of {seed.dim()} dimensions on {seed.device}"
+        fail("seed", given, f"an integer or a torch.int64 scalar on {device}")
 
 
 def _check_per_step(name: str, values: Tensor, n_steps: int, device: torch.device) -> None:
@@ -278,8 +278,8 @@ def check_network(inputs: LangevinInputs, n_chains: int) -> None:
     if shift is not None:
         expected = (n_chains, weights[0].shape[0])
         if shift.shape != expected:
-            found = f"of shape {tuple(shift.shape)}"
-            fail("context_shift", found, f"one row per chain for the first layer, {expected}")
+            given = f"of shape {tuple(shift.shape)}"
+            fail("context_shift", given, f"one row per chain for the first layer, {expected}")
         _check_like("context_shift", shift, z.dtype, z.device)
     if labels is not None:
         _check_indices("labels", labels, n_chains, z.device)
