@@ -12,11 +12,13 @@ from svebm_ext.config.bounds import shown
 from svebm_ext.config.options import Config, DataConfig
 from svebm_ext.errors import ConfigError
 
+from ..files import JsonObject
+
 #: Items of a list, and unknown options that are named, at most.
 MOST_ITEMS = 16
 
 
-def to_dict(config: Any) -> dict[str, Any]:
+def to_dict(config: Any) -> JsonObject:
     """Plain JSON-ready form of a configuration."""
 
     def plain(value: Any) -> Any:
@@ -47,7 +49,7 @@ def from_dict(values: Any, cls: type = Config, where: str = "config") -> Any:
 
 def with_absolute_paths(data: DataConfig) -> DataConfig:
     """Data options whose paths hold from every folder: a run is resumed and evaluated from others."""
-    changed: dict[str, Any] = {}
+    changed: JsonObject = {}
     for option in dataclasses.fields(data):
         value = getattr(data, option.name)
         if isinstance(value, Path) and str(value) != "-":  # standard input

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -18,7 +17,7 @@ from svebm_ext.evaluation.evaluate_documents import DocumentEvaluator
 from svebm_ext.evaluation.evaluate_sentences import SentenceEvaluator
 from svebm_ext.evaluation.evaluator import Evaluator
 from svebm_ext.evaluation.report import ReportContext, metrics_document, write_document
-from svebm_ext.files import folder_is_gone, write_whole
+from svebm_ext.files import JsonObject, folder_is_gone, write_whole
 from svebm_ext.measures.classification import ReliabilityBin
 from svebm_ext.models.pretrained import CARD
 from svebm_ext.models.svebm import SVEBM
@@ -39,8 +38,8 @@ def evaluate_run(
     *,
     seed: int = 0,
     say: Callable[[str], None] | None = None,
-    show: Callable[[dict[str, Any]], None] | None = None,
-) -> dict[str, Any]:
+    show: Callable[[JsonObject], None] | None = None,
+) -> JsonObject:
     """Measure a model and write metrics.json, report.md, the model card and plots into its folder.
 
     Args:
@@ -80,7 +79,7 @@ def evaluate_run(
 
 
 def _write(
-    folder: Path, model: SVEBM, evaluation: Evaluation, document: dict[str, Any], say: Callable[[str], None]
+    folder: Path, model: SVEBM, evaluation: Evaluation, document: JsonObject, say: Callable[[str], None]
 ) -> None:
     """What belongs to metrics.json and report.md."""
     if not folder.is_dir():

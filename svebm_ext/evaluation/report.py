@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from svebm_ext.errors import ConfigError, ModelFolderError
-from svebm_ext.files import read_json, write_json, write_whole
+from svebm_ext.files import JsonMapping, JsonObject, read_json, write_json, write_whole
 from svebm_ext.markdown import table_row
 from svebm_ext.measures.documentation import CORE_METRICS, METRIC_DOCUMENTATION, value_text
 from svebm_ext.provenance import source_version
@@ -35,7 +35,7 @@ class ReportContext:
     """
 
     title: str
-    configuration: Mapping[str, Any]
+    configuration: JsonMapping
     seed: int
     device: str
     sample_counts: Mapping[str, int] = field(default_factory=dict)
@@ -48,8 +48,8 @@ class ReportContext:
 
 
 def metrics_document(
-    metrics: Mapping[str, Any], context: ReportContext, reasons: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+    metrics: JsonMapping, context: ReportContext, reasons: Mapping[str, str] | None = None
+) -> JsonObject:
     """Content of metrics.json: the measures by their documented keys, `null_reasons` and `about`.
 
     Numbers that JSON cannot hold (not a number, infinite) become null. Whatever is null has a line in `null_reasons`,
@@ -69,7 +69,7 @@ def metrics_document(
         raise ConfigError(
             f"measure {unknown[0]!r} is not described in METRIC_DOCUMENTATION (measures/documentation.py)"
         )
-    document: dict[str, Any] = {}
+    document: JsonObject = {}
     null_reasons: dict[str, str] = {}
     for key in METRIC_DOCUMENTATION:
         if key in metrics or key in reasons or key in CORE_METRICS:
@@ -87,7 +87,7 @@ def metrics_document(
     return document
 
 
-def render_report(document: Mapping[str, Any], context: ReportContext) -> str:
+def render_report(document: JsonMapping, context: ReportContext) -> str:
     """Content of report.md: what was found, a table of the measures, then what they were measured on.
 
     Args:
@@ -129,8 +129,8 @@ def render_report(document: Mapping[str, Any], context: ReportContext) -> str:
 
 
 def write_report(
-    folder: Path, metrics: Mapping[str, Any], context: ReportContext, reasons: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+    folder: Path, metrics: JsonMapping, context: ReportContext, reasons: Mapping[str, str] | None = None
+) -> JsonObject:
     """Write metrics.json and report.md to a folder, each atomically; returns the content of metrics.json.
 
     Arguments and errors are those of `metrics_document`.
@@ -140,14 +140,14 @@ def write_report(
     return document
 
 
-def write_document(folder: Path, document: dict[str, Any], context: ReportContext) -> None:
+def write_document(folder: Path, document: JsonObject, context: ReportContext) -> None:
     """Write report.md, then metrics.json: who finds the latter finds all that belongs to it."""
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / REPORT, render_report(document, context))
     write_json(folder / METRICS, document)
 
 
-def read_document(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> JsonObject:
     """Content of a metrics.json, its layout checked.
 
     Raises:
@@ -187,7 +187,7 @@ def _plain(name: str, value: Any, reason: str, null_reasons: dict[str, str]) -> 
     return number
 
 
-def _options(configuration: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def _options(configuration: JsonMapping, prefix: str = "") -> list[tuple[str, str]]:
     options: list[tuple[str, str]] = []
     for name, value in configuration.items():
         if isinstance(value, Mapping):

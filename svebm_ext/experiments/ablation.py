@@ -16,6 +16,7 @@ from svebm_ext.data.corpora import load_corpus
 from svebm_ext.experiments import table
 from svebm_ext.experiments.rows import Budget, Experiment, Results, Row
 from svebm_ext.experiments.table import Measure, report_row
+from svebm_ext.files import JsonObject
 from svebm_ext.presets import preset
 
 _WITHOUT = {"objective": {"mutual_information": 0.0}}
@@ -137,7 +138,7 @@ def _n_train(root: Path | None) -> int:
     return len(load_corpus("ptb", root).train)
 
 
-def rows_of_report(results: Results) -> list[dict[str, Any]]:
+def rows_of_report(results: Results) -> list[JsonObject]:
     """Content of report.json."""
     keys = [measure.key for measure in (*MEASURES, *FURTHER)]
     n_train = _n_train(results.place.root)

@@ -20,7 +20,7 @@ from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.experiments import agnews_baselines as baselines
 from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Row, Run
 from svebm_ext.experiments.table import CURVES, PICTURE, REPORT, REPORT_JSON
-from svebm_ext.files import write_json, write_whole
+from svebm_ext.files import JsonMapping, JsonObject, write_json, write_whole
 from svebm_ext.presets import preset
 
 #: Labels in all.
@@ -184,13 +184,13 @@ def unavailable(name: str, place: Place) -> str | None:
 # The report -----------------------------------------------------------------------------------------------------
 
 
-def rows_of_report(results: Results) -> list[dict[str, Any]]:
+def rows_of_report(results: Results) -> list[JsonObject]:
     """Content of report.json: a row a system and number of labels, over its finished seeds.
 
     `accuracy` is the mean over seeds, in per cent of the test split, `deviation` the standard deviation over them,
     null of one seed.
     """
-    groups: dict[str, list[tuple[Run, dict[str, Any]]]] = {}
+    groups: dict[str, list[tuple[Run, JsonObject]]] = {}
     for run, document in results.documents:
         groups.setdefault(run.row.name, []).append((run, document))
     rows = []
@@ -277,7 +277,7 @@ def report(results: Results) -> list[Path]:
     return [out / REPORT, out / REPORT_JSON, *pictures]
 
 
-def cell(row: Mapping[str, Any] | None, figure: float | None) -> str:
+def cell(row: JsonMapping | None, figure: float | None) -> str:
     """Mean, deviation, and the paper's figure: `87.9 ± 0.3 / 86.4`."""
     ours = "–"
     if row is not None:
@@ -285,7 +285,7 @@ def cell(row: Mapping[str, Any] | None, figure: float | None) -> str:
     return ours if figure is None else f"{ours} / {figure:.1f}"
 
 
-def table_cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+def table_cells(rows: Sequence[JsonMapping]) -> list[list[str]]:
     """Cells of the table, its heading first: systems by number of labels."""
     by_place = {(row["row"], row["labels"]): row for row in rows}
     lines = [["system", *(f"{count:,} labels" for count in COUNTS), "seeds"]]
@@ -297,14 +297,14 @@ def table_cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     return lines
 
 
-def table_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def table_lines(rows: Sequence[JsonMapping]) -> list[str]:
     """The table in Markdown."""
     heading, *lines = table_cells(rows)
     rule = ["---", *["---:"] * (len(heading) - 1)]
     return [f"| {' | '.join(line)} |" for line in (heading, rule, *lines)]
 
 
-def _origin_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _origin_lines(rows: Sequence[JsonMapping]) -> list[str]:
     heading = (
         "| row | labels | by seed | development split | calibration error | iterations | seconds | commit | device |"
     )
@@ -321,7 +321,7 @@ def _origin_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def draw(rows: Sequence[Mapping[str, Any]], results: Results) -> list[Path]:
+def draw(rows: Sequence[JsonMapping], results: Results) -> list[Path]:
     """Accuracies beside the paper's, and validation accuracy by iteration, a picture for each number of labels."""
     out = results.place.out
     names = [system for system in PAPER if any(row["row"] == system for row in rows)]

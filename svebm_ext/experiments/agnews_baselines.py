@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,7 +30,7 @@ from svebm_ext.data.embeddings import load_word_vectors
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.evaluation.report import ReportContext, write_report
 from svebm_ext.experiments.rows import Run
-from svebm_ext.files import write_json
+from svebm_ext.files import JsonObject, write_json
 from svebm_ext.judges.semi_supervised import count_matrix, naive_bayes_em, self_training
 from svebm_ext.measures.classification import accuracy, expected_calibration_error
 from svebm_ext.measures.documentation import CORE_METRICS
@@ -245,7 +244,7 @@ SYSTEMS: dict[str, Callable[[Task], Answer]] = {
 # A run ----------------------------------------------------------------------------------------------------------
 
 
-def make(run: Run, system: str) -> dict[str, Any]:
+def make(run: Run, system: str) -> JsonObject:
     """Train a system, measure it on the test split, and write config.json, metrics.jsonl, metrics.json, report.md.
 
     Args:

@@ -11,6 +11,7 @@ from typing import Any
 from svebm_ext.config import Config
 from svebm_ext.errors import ConfigError
 from svebm_ext.experiments.rows import Budget, Experiment, Results, Row
+from svebm_ext.files import JsonObject
 from svebm_ext.presets import preset
 
 MEASURES = (
@@ -93,7 +94,7 @@ def report(results: Results) -> list[Path]:
 
 
 def write_table(
-    title: str, columns: Mapping[str, tuple[Config, dict[str, Any]]], measures: Sequence[str], path: Path
+    title: str, columns: Mapping[str, tuple[Config, JsonObject]], measures: Sequence[str], path: Path
 ) -> Path:
     """Write the measures of all rows as a Markdown table, with what each was measured on."""
     from svebm_ext.files import write_whole

@@ -9,17 +9,16 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from svebm_ext.commands import run_command
 from svebm_ext.experiments import agnews, smd, table1, table2, yelp
 from svebm_ext.experiments.own_text_data import TITLES
 from svebm_ext.experiments.own_text_report import CLASSIFIERS, METHODS, PLAIN, PLAIN_CLASSIFIERS
 from svebm_ext.experiments.table import REPORT, REPORT_JSON, Measure, by_name, value_of
-from svebm_ext.files import read_json, write_whole
+from svebm_ext.files import JsonMapping, read_json, write_whole
 from svebm_ext.markdown import table_row
 from svebm_ext.terminal import show
 
@@ -126,7 +125,7 @@ TABLES = {
 }
 
 
-def _agnews_rows(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _agnews_rows(rows: Sequence[JsonMapping]) -> list[JsonMapping]:
     """AG News' report, a row a system and number of labels, in the form of the others'."""
     return [
         {
@@ -142,13 +141,13 @@ def _agnews_rows(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     ]
 
 
-def all_rows(results: Path, place: Place) -> list[Mapping[str, Any]]:
+def all_rows(results: Path, place: Place) -> list[JsonMapping]:
     """Rows of a folder's report, references as well."""
-    rows: list[Mapping[str, Any]] = read_json(results / place.folder / REPORT_JSON)
+    rows: list[JsonMapping] = read_json(results / place.folder / REPORT_JSON)
     return _agnews_rows(rows) if place.experiment == "table8-agnews" else rows
 
 
-def _rows(results: Path, place: Place) -> list[Mapping[str, Any]]:
+def _rows(results: Path, place: Place) -> list[JsonMapping]:
     """Rows of a folder that are systems; references, which are no models, are left out."""
     return [row for row in all_rows(results, place) if row["preset"] is not None]
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from svebm_ext.config import Config, to_dict
 from svebm_ext.errors import ConfigError, SvebmError
 from svebm_ext.evaluation.report import METRICS, REPORT, read_document
-from svebm_ext.files import write_whole
+from svebm_ext.files import JsonMapping, JsonObject, write_whole
 from svebm_ext.models.pretrained import CARD, CONFIG, VOCABULARY, WEIGHTS
 from svebm_ext.training.loop import LAST, Interrupted
 from svebm_ext.training.points import SAMPLES
@@ -53,7 +53,7 @@ class Row:
     config: Config
     paper: Mapping[str, float | None] = field(default_factory=dict)
     incomparable: tuple[str, ...] = ()
-    make: Callable[[Run], dict[str, Any]] | None = None
+    make: Callable[[Run], JsonObject] | None = None
     reads: tuple[str, ...] = ("",)
     data_seed: bool = False
     files: Callable[[Path], tuple[Path, Path]] | None = None
@@ -117,7 +117,7 @@ class Results:
 
     budget: Budget
     place: Place
-    documents: Sequence[tuple[Run, dict[str, Any]]]
+    documents: Sequence[tuple[Run, JsonObject]]
     failures: Mapping[str, str] = field(default_factory=dict)
     left_out: Sequence[str] = ()
     final: bool = False
@@ -166,7 +166,7 @@ class Experiment:
     budgets: tuple[Budget, ...] = ("smoke", "cpu", "paper")
 
 
-def finished(run: Run) -> dict[str, Any] | None:
+def finished(run: Run) -> JsonObject | None:
     """The content of metrics.json, where the run is trained and measured with its present settings; otherwise None.
 
     Raises:
@@ -199,7 +199,7 @@ def belongings(run: Run) -> list[str]:
     return names
 
 
-def _differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def _differences(there: JsonMapping, here: JsonMapping, prefix: str = "") -> dict[str, str]:
     """Options whose values differ, with both values."""
     differences: dict[str, str] = {}
     for name, value in here.items():
@@ -210,7 +210,7 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str 
     return differences
 
 
-def run_row(run: Run) -> dict[str, Any]:
+def run_row(run: Run) -> JsonObject:
     """Train and measure one run, as far as that has not been done; returns the content of its metrics.json.
 
     A run that was interrupted is taken up at its last checkpoint. A run that was measured with other settings of the
@@ -306,7 +306,7 @@ def write_rows(results: Results) -> Path:
     return results.place.out / ROWS
 
 
-def read_rows(folder: Path) -> list[dict[str, Any]]:
+def read_rows(folder: Path) -> list[JsonObject]:
     """Lines of a folder's rows.jsonl, see `write_rows`."""
     return [json.loads(line) for line in (folder / ROWS).read_text(encoding="utf-8").splitlines()]
 

@@ -15,7 +15,7 @@ from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.experiments import table
 from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Row
 from svebm_ext.experiments.table import Measure, report_row
-from svebm_ext.files import read_json, write_json
+from svebm_ext.files import JsonObject, read_json, write_json
 from svebm_ext.judges import language_model as judge
 from svebm_ext.measures.frequencies import word_frequency_divergence
 from svebm_ext.presets import PRESETS, preset
@@ -247,7 +247,7 @@ def _thirty_epochs(config: Config) -> Config:
 
 def reference_rows(
     corpus: Corpus, evaluation: EvaluationConfig, *, device: str = "auto", language_model: bool = True
-) -> dict[str, Any]:
+) -> JsonObject:
     """Measures of real text: what a perfect generator would score.
 
     `wkl` is KL(word frequencies of the test text || of the training text). `rppl` is the perplexity of the test text
@@ -263,7 +263,7 @@ def reference_rows(
         A document as metrics.json, with `null_reasons` and `about`.
     """
     divergence = word_frequency_divergence(corpus.test.sentences, corpus.train.sentences)
-    document: dict[str, Any] = {"wkl": divergence.divergence, "wkl_skipped": divergence.n_skipped, "rppl": None}
+    document: JsonObject = {"wkl": divergence.divergence, "wkl_skipped": divergence.n_skipped, "rppl": None}
     counts = {"test sentences": len(corpus.test)}
     reason = {key: "real text has no model to measure" for key in ("nll", "mi")}
     reason["bleu"] = "real text is not reconstructed"
@@ -306,14 +306,14 @@ def make_references(budget: Budget, place: Place) -> None:
     write_json(place.out / REFERENCES, {"language_model": evaluation.language_model, REAL_TEXT: document})
 
 
-def _kept_references(evaluation: EvaluationConfig, out: Path) -> dict[str, Any] | None:
+def _kept_references(evaluation: EvaluationConfig, out: Path) -> JsonObject | None:
     if not (out / REFERENCES).exists():
         return None
     kept = read_json(out / REFERENCES)
     return kept[REAL_TEXT] if kept.get("language_model") == evaluation.language_model else None
 
 
-def rows_of_report(results: Results) -> list[dict[str, Any]]:
+def rows_of_report(results: Results) -> list[JsonObject]:
     """Content of report.json: finished rows in the paper's order, then real text."""
     evaluation = make_row("svebm-ib", results.budget).config.evaluation
     real = _kept_references(evaluation, results.place.out)

@@ -10,7 +10,6 @@ import functools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +20,7 @@ from svebm_ext.data.corpus import Corpus, Split, label_classes
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.evaluation.control import Samples, Yardstick, measure_control, mixed
 from svebm_ext.experiments.rows import Budget, Further, Place, Run
-from svebm_ext.files import read_json, write_json
+from svebm_ext.files import JsonObject, read_json, write_json
 from svebm_ext.judges.language_model import (
     FAST,
     LanguageModel,
@@ -162,7 +161,7 @@ def _classes(corpus: Corpus) -> list[str]:
 # Measures of a row ---------------------------------------------------------------------------------------------
 
 
-def control_document(samples: Mapping[str, Samples], yardstick: Yardstick, settings: ControlSettings) -> dict[str, Any]:
+def control_document(samples: Mapping[str, Samples], yardstick: Yardstick, settings: ControlSettings) -> JsonObject:
     """Content of control.json: measures of each decoding, reasons, counts, and sentences to read.
 
     Args:
@@ -170,7 +169,7 @@ def control_document(samples: Mapping[str, Samples], yardstick: Yardstick, setti
         yardstick: to measure with.
         settings: recorded, so that other settings are noticed.
     """
-    document: dict[str, Any] = {"settings": asdict(settings), "null_reasons": {}, "examples": {}}
+    document: JsonObject = {"settings": asdict(settings), "null_reasons": {}, "examples": {}}
     for suffix, sentences in samples.items():
         measures, reasons = measure_control(sentences, yardstick)
         document |= {key + suffix: value for key, value in measures.items()}
@@ -207,7 +206,7 @@ class Control(Further):
         write_json(run.folder / CONTROL, control_document(samples, yardstick, self.settings))
 
 
-def kept(path: Path, settings: ControlSettings) -> dict[str, Any] | None:
+def kept(path: Path, settings: ControlSettings) -> JsonObject | None:
     """What was measured with these settings, where that has been done."""
     if not path.exists():
         return None

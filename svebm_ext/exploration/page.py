@@ -12,6 +12,7 @@ from typing import Any
 
 from svebm_ext.exploration.content import Example, Exploration, Interpolation, LabelCount, Step, Symbol
 from svebm_ext.exploration.curves import panels
+from svebm_ext.files import JsonObject
 
 #: Words that a symbol's line shows before it is opened.
 HEAD_WORDS = 8
@@ -40,7 +41,7 @@ def render(content: Exploration) -> str:
     )
 
 
-def payload(content: Exploration) -> dict[str, Any]:
+def payload(content: Exploration) -> JsonObject:
     """What the script draws: sentences, labels, symbols by rank, projections."""
     return {
         "symbols": [{"number": s.number, "name": s.name} for s in content.symbols],

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from svebm_ext.files import JsonMapping
+
 
 class MetricDocumentation(NamedTuple):
     """Unit of a measure, its meaning in a line, and where it is defined."""
@@ -204,7 +206,7 @@ CORE_METRICS = (
 )  # fmt: skip
 
 
-def documented(document: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
+def documented(document: JsonMapping) -> Iterator[tuple[str, Any, str]]:
     """Measures of a metrics.json in their order: name, value and unit; `homogeneity.act` for the label act."""
     for key, value in document.items():
         if key in METRIC_DOCUMENTATION:

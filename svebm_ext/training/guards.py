@@ -8,6 +8,7 @@ from typing import Any
 
 from svebm_ext.config import Config, options_of
 from svebm_ext.errors import TrainingDivergedError
+from svebm_ext.files import JsonObject
 from svebm_ext.training.saved_state import Fields
 from svebm_ext.training.update import Outcome
 
@@ -64,7 +65,7 @@ class Guards:
         self._information, self._n_informed = 0.0, 0
         self._warned: set[str] = set()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> JsonObject:
         """Running means and counts, ready for JSON: with them a resumed run stops where an uninterrupted one would."""
         return {
             "skipped": self._skipped,

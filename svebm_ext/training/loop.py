@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from svebm_ext.config import Config, to_dict
 from svebm_ext.errors import ConfigError, Interrupted, ModelFolderError, TrainingDivergedError
-from svebm_ext.files import HeldFolder, folder_is_gone
+from svebm_ext.files import HeldFolder, JsonObject, folder_is_gone
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.tensor_files import load_parameters
@@ -338,7 +338,7 @@ class Trainer:
 
     def _tell(self, log: RunLog, outcome: Outcome, weight: float) -> None:
         """Log an iteration."""
-        record: dict[str, Any] = {"step": self.step, "loss": outcome.loss, **outcome.terms, "weight": weight}
+        record: JsonObject = {"step": self.step, "loss": outcome.loss, **outcome.terms, "weight": weight}
         if "energy_negative" in outcome.terms:
             record["energy_gap"] = outcome.terms["energy_negative"] - outcome.terms["energy_positive"]
         record["gradient_norm"] = outcome.gradient_norm

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 
@@ -13,6 +13,7 @@ from svebm_ext.data.corpora import load_configured
 from svebm_ext.data.corpus import Corpus, texts_digest
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.data.writing import load_writing, save_writing
+from svebm_ext.files import JsonObject
 from svebm_ext.kinds import kind_of
 from svebm_ext.models.pretrained import VOCABULARY, expected_tensors
 from svebm_ext.models.svebm import SVEBM
@@ -130,7 +131,7 @@ class TextRun(Run):
         if is_guided(self.config):
             guide_symbols(self.model.networks, cast(SentenceFeed, self.feed))
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> JsonObject:
         """What config.json holds: that of the model."""
         return self.model.description()
 
