@@ -159,7 +159,7 @@ def _check_surroundings() -> None:
         )
 
 
-def check_numbers(options: Any, **bounds: tuple[int, int]) -> None:
+def check_numbers(options: object, **bounds: tuple[int, int]) -> None:
     """Refuse whole numbers of a command's own options that nothing can be done with.
 
     Args:
@@ -210,7 +210,7 @@ def check_trained(run: Path) -> None:
     raise ModelFolderError(f"{run}: its training has not ended; go on with python -m svebm_ext.train --resume {run}")
 
 
-def parse(kind: Any, arguments: Sequence[str], *, prog: str, description: str, default: Any = None) -> Any:
+def parse(kind: object, arguments: Sequence[str], *, prog: str, description: str, default: object = None) -> Any:
     """Parse a command line into a dataclass with tyro; "~" is the home folder, and None a word as any other.
 
     Raises:
@@ -220,12 +220,12 @@ def parse(kind: Any, arguments: Sequence[str], *, prog: str, description: str, d
         import tyro
     except ImportError as error:
         raise ConfigError("the command line needs tyro (pip install tyro); the Python interface does not") from error
-    options: dict[str, Any] = {} if default is None else {"default": default}
+    options: dict[str, object] = {} if default is None else {"default": default}
     given = _with_words(list(arguments), _texts_and_paths(kind))
     return _as_meant(tyro.cli(kind, args=given, prog=prog, description=description, **options))
 
 
-def _texts_and_paths(kind: Any, prefix: str = "--") -> dict[str, type]:
+def _texts_and_paths(kind: object, prefix: str = "--") -> dict[str, type]:
     """Options of a dataclass that hold a text or a path, and may be left out."""
     hints: dict[str, type] = {}
     for name, hint in typing.get_type_hints(kind).items():
@@ -254,7 +254,7 @@ def _with_words(arguments: list[str], known: dict[str, type]) -> list[str]:
     return arguments
 
 
-def _as_meant(value: Any) -> Any:
+def _as_meant(value: object) -> Any:
     """Options as the command line means them: marked words as they are, paths without "~"."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         changed = {f.name: _as_meant(getattr(value, f.name)) for f in dataclasses.fields(value)}
@@ -279,12 +279,12 @@ def expanded(path: str) -> Path:
 
 
 def parse_with_run(
-    kind: Any,
+    kind: object,
     arguments: Sequence[str],
     *,
     command: str,
     description: str,
-    default: Callable[[str | None], Any] | None = None,
+    default: Callable[[str | None], object] | None = None,
 ) -> tuple[str, Any]:
     """Run folder (first argument) and options of a command that works on one.
 

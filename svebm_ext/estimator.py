@@ -64,7 +64,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         *,
         max_iter: int | None = None,
         random_state: int = 0,
-        options: Mapping[str, Any] | None = None,
+        options: Mapping[str, object] | None = None,
         device: str = "auto",
         folder: str | Path | None = None,
         verbose: bool = False,
@@ -79,7 +79,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
 
     # Learning -------------------------------------------------------------------------------------------------------
 
-    def fit(self, X: Iterable[object], y: Any = None) -> TextModel:
+    def fit(self, X: Iterable[object], y: object = None) -> TextModel:
         """Learn from texts.
 
         Args:
@@ -118,12 +118,12 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
             self._order()
         return self
 
-    def fit_predict(self, X: Iterable[object], y: Any = None) -> np.ndarray:
+    def fit_predict(self, X: Iterable[object], y: object = None) -> np.ndarray:
         """`fit`, then `predict` of the same texts."""
         texts = listed_texts(X)
         return self.fit(texts, y).predict(texts)
 
-    def _config(self, texts: list[str], labels: list[Any] | None, folder: Path) -> Config:
+    def _config(self, texts: list[str], labels: list[object] | None, folder: Path) -> Config:
         """Configuration of the run, whose files are written to a folder."""
         config = preset("lines" if labels is None else "lines-labelled")
         if not (self.n_symbols == "auto" or (isinstance(self.n_symbols, numbers.Integral) and self.n_symbols >= 1)):
@@ -176,7 +176,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         """log p(x) of each text in nats [N], by 100 importance samples; a higher one is less of a surprise."""
         return -self._fitted().nll(listed_texts(X), log_z=self.log_z(), seed=0).cpu().numpy()
 
-    def score(self, X: Iterable[object], y: Any = None, sample_weight: Any = None) -> float:
+    def score(self, X: Iterable[object], y: object = None, sample_weight: object = None) -> float:
         """With y: accuracy of a model of labels; adjusted mutual information of symbols with y otherwise.
 
         Without y: mean log p(x) in nats a text.
@@ -224,7 +224,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
             raise ConfigError("generate: no option 'label'; give a class of classes_ as symbol")
         return self._fitted().generate(n, symbol=self._symbol(symbol), seed=seed, **options)
 
-    def top_words(self, symbol: Any, n: int = 10) -> list[str]:
+    def top_words(self, symbol: object, n: int = 10) -> list[str]:
         """Words that tell texts of a class from the others, most telling first, of the texts it was fitted to."""
         from svebm_ext.data.tokenize import tokenize
         from svebm_ext.measures.words import characterising_words
@@ -234,7 +234,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         words = characterising_words(list(map(tokenize, texts)), groups, len(self.classes_), 4 * n)[column]
         return [one.word for one in words if any(map(str.isalnum, one.word))][:n]
 
-    def examples(self, symbol: Any, n: int = 5) -> list[str]:
+    def examples(self, symbol: object, n: int = 5) -> list[str]:
         """Texts that it was fitted to which are most surely of a class, each once."""
         texts = self._known_texts("examples")
         probability = self.predict_proba(texts)[:, self._column(symbol)]
@@ -248,14 +248,14 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         assert texts is not None
         return texts[:MOST_EXAMPLES]
 
-    def _column(self, symbol: Any) -> int:
+    def _column(self, symbol: object) -> int:
         columns = [i for i, name in enumerate(self.classes_.tolist()) if name == symbol]
         if not columns:
             names = ", ".join(map(repr, self.classes_.tolist()[:20]))
             raise ConfigError(f"symbol: {symbol!r} given, expected one of {names}{', ...' * (len(self.classes_) > 20)}")
         return columns[0]
 
-    def _symbol(self, symbol: Any) -> int | None:
+    def _symbol(self, symbol: object) -> int | None:
         """Number of the model's symbol of a class."""
         if symbol is None:
             return None
@@ -291,7 +291,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         model = SVEBM.from_pretrained(folder, device)
         path = Path(folder) / ESTIMATOR
         content = read_json(path) if path.exists() else {}
-        classes: list[Any] = [*model.label_names] or [*range(model.config.model.n_categories)]
+        classes: list[object] = [*model.label_names] or [*range(model.config.model.n_categories)]
         try:
             parameters = dict(content.get("parameters", {}))
             names, columns = content.get("classes", classes), content.get("columns")
@@ -330,7 +330,7 @@ def _write(path: Path, records: Sequence[Mapping[str, str]]) -> None:
     write_whole(path, "".join(json.dumps(record) + "\n" for record in records))
 
 
-def _with_options(config: Config, options: Mapping[str, Any]) -> Config:
+def _with_options(config: Config, options: Mapping[str, object]) -> Config:
     """The configuration with options by their names on the command line.
 
     Raises:

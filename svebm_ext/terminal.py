@@ -132,7 +132,7 @@ def prepare_streams() -> None:
     sys.stderr = _replaced(sys.stderr, sys.__stderr__, _Messages)
 
 
-def _replaced(stream: Any, original: Any, kind: type[io.TextIOWrapper]) -> Any:
+def _replaced(stream: object, original: object, kind: type[io.TextIOWrapper]) -> Any:
     """A stream of a kind in place of the process's own; any other (of a notebook, of a test) stays."""
     if stream is not original or type(stream) is not io.TextIOWrapper:
         return stream

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from svebm_ext.config.options import Config
 from svebm_ext.errors import ConfigError
@@ -78,7 +77,7 @@ def check_bounds(config: Config) -> None:
     _check(config, "")
 
 
-def _check(section: Any, prefix: str) -> None:
+def _check(section: object, prefix: str) -> None:
     for option in dataclasses.fields(section):
         value, name = getattr(section, option.name), prefix + option.name
         _check_type(name, str(option.type), value)
@@ -88,7 +87,7 @@ def _check(section: Any, prefix: str) -> None:
             _check_value(name, item)
 
 
-def _check_type(name: str, kind: str, value: Any) -> None:
+def _check_type(name: str, kind: str, value: object) -> None:
     """Refuse, in a configuration made in Python, what is no number where one is expected: True is 1 otherwise."""
     items = value if kind == "tuple[int, ...]" and isinstance(value, tuple) else (value,)
     expected, types = EXPECTED.get(kind, ("", (object,)))
@@ -97,7 +96,7 @@ def _check_type(name: str, kind: str, value: Any) -> None:
             raise ConfigError(f"{name.replace('_', '-')}: {shown(item)} given, expected {expected}")
 
 
-def _check_value(name: str, value: Any) -> None:
+def _check_value(name: str, value: object) -> None:
     option = name.replace("_", "-")
     if isinstance(value, bool):
         return

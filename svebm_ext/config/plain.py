@@ -18,10 +18,10 @@ from ..files import JsonObject
 MOST_ITEMS = 16
 
 
-def to_dict(config: Any) -> JsonObject:
+def to_dict(config: object) -> JsonObject:
     """Plain JSON-ready form of a configuration."""
 
-    def plain(value: Any) -> Any:
+    def plain(value: object) -> Any:
         if isinstance(value, dict):
             return {key: plain(item) for key, item in value.items()}
         if isinstance(value, (tuple, list)):
@@ -31,7 +31,7 @@ def to_dict(config: Any) -> JsonObject:
     return plain(dataclasses.asdict(config))
 
 
-def from_dict(values: Any, cls: type = Config, where: str = "config") -> Any:
+def from_dict(values: object, cls: type = Config, where: str = "config") -> Any:
     """Configuration from its plain form.
 
     Raises:
@@ -57,7 +57,7 @@ def with_absolute_paths(data: DataConfig) -> DataConfig:
     return dataclasses.replace(data, **changed)
 
 
-def _convert(value: Any, hint: Any, where: str) -> Any:
+def _convert(value: object, hint: object, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return from_dict(value, typing.cast(type, hint), where)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)

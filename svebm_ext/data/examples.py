@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ..errors import DataError
 from .containers import STANDARD_INPUT, PathLike, Source, name_of, read_folder, read_source
@@ -72,7 +72,7 @@ class Examples:
 
 
 def read_examples(
-    data: Any, reading: Reading | None = None, *, label_path: PathLike | None = None, name: str = "texts"
+    data: object, reading: Reading | None = None, *, label_path: PathLike | None = None, name: str = "texts"
 ) -> Examples:
     """Texts and labels of a file, a folder, standard input ("-"), or of data in memory.
 
@@ -213,12 +213,12 @@ def _texts(table: Table, choice: Choice) -> list[str]:
     return [str(value) for value in values]
 
 
-def _type(value: Any) -> str:
+def _type(value: object) -> str:
     hint = ", decode it first" if isinstance(value, (bytes, bytearray)) else ""
     return f"text of type {type(value).__name__} ({value!r:.40}{hint})"
 
 
-def _label(value: Any, table: Table, index: int) -> str:
+def _label(value: object, table: Table, index: int) -> str:
     """A label that is no string."""
     if is_missing(value):
         return ""

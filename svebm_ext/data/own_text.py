@@ -26,11 +26,11 @@ LABEL = "label"
 
 
 def load_text(
-    train: Any,
+    train: object,
     valid: Any = None,
-    test: Any = None,
+    test: object = None,
     *,
-    labelled: Any = None,
+    labelled: object = None,
     labels: Sequence[PathLike | None] = (None, None, None),
     format: Format = "auto",
     text_column: str | None = None,
@@ -86,7 +86,7 @@ def load_text(
 
 
 def _read(
-    data: dict[str, Any], labels: Sequence[PathLike | None], reading: Reading, notes: list[str]
+    data: dict[str, object], labels: Sequence[PathLike | None], reading: Reading, notes: list[str]
 ) -> dict[str, Examples]:
     """Examples of all that is given: train, valid, test, and labelled ones beside them."""
     if sum(isinstance(given, (str, os.PathLike)) and str(given) == STANDARD_INPUT for given in data.values()) > 1:

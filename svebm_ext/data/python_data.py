@@ -11,7 +11,7 @@ _PLACE = "{name}: row {row} (counted from 0)"
 _EXPECTED = "a path, a list of texts, of (text, label) pairs or of dictionaries, a data frame or a data set"
 
 
-def python_table(data: Any, name: str) -> Table:
+def python_table(data: object, name: str) -> Table:
     """Table of texts that are in memory.
 
     Args:
@@ -46,14 +46,14 @@ def python_table(data: Any, name: str) -> Table:
     return table
 
 
-def _names(features: Any, column: str) -> list[str] | None:
+def _names(features: object, column: str) -> list[str] | None:
     try:
         return getattr(features[column], "names", None)
     except (KeyError, TypeError):
         return None
 
 
-def _columns(name: str, names: list[Any], columns: list[list[Any]]) -> Table:
+def _columns(name: str, names: list[object], columns: list[list[object]]) -> Table:
     lengths = {len(column) for column in columns}
     if len(lengths) > 1:
         raise DataError(f"{name}: columns of {' and '.join(map(str, sorted(lengths)))} values; expected equal lengths")
@@ -70,7 +70,7 @@ def _mapping(data: Mapping[Any, Any], name: str) -> Table:
     return _columns(name, list(data), [_values(value, name) for value in data.values()])
 
 
-def _values(data: Any, name: str) -> list[Any]:
+def _values(data: object, name: str) -> list[Any]:
     """Elements of anything that has some, as Python's own types."""
     for method in ("to_pylist", "to_list", "tolist"):
         if hasattr(data, method):
@@ -81,7 +81,7 @@ def _values(data: Any, name: str) -> list[Any]:
     return list(data)
 
 
-def _list(values: list[Any], name: str) -> Table:
+def _list(values: list[object], name: str) -> Table:
     """Table of a list: its first element tells what all others have to be."""
     rows = range(len(values))
     first = next((value for value in values if value is not None), None)
@@ -100,7 +100,7 @@ def _list(values: list[Any], name: str) -> Table:
     return Table(name, [values], ["text"], rows, _PLACE, "key")
 
 
-def _same_kind(values: list[Any], kind: Any, expected: str, name: str) -> None:
+def _same_kind(values: list[object], kind: object, expected: str, name: str) -> None:
     for row, value in enumerate(values):
         if not isinstance(value, kind):
             where = _PLACE.format(name=name, row=row)

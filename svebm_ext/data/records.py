@@ -43,7 +43,7 @@ def read_json_lines(name: str, lines: Sequence[str]) -> Table:
     return table
 
 
-def _holds_a_table(record: dict[str, Any]) -> bool:
+def _holds_a_table(record: dict[str, object]) -> bool:
     """Whether the only line of a file is an object of columns, and not an example with a text."""
     has_text = any(isinstance(v, str) and known_name(key, TEXT_NAMES) is not None for key, v in record.items())
     return not has_text and any(isinstance(v, (dict, list)) for v in record.values())
@@ -66,7 +66,7 @@ def read_json_text(name: str, text: str) -> Table:
     return values_table(name, values, lines, "{name}:{row}")
 
 
-def values_table(name: str, values: list[Any], rows: Sequence[int], place: str) -> Table:
+def values_table(name: str, values: list[object], rows: Sequence[int], place: str) -> Table:
     """Table of a list of objects, of texts, or of lists of equal length."""
     if not values:
         raise DataError(f"{name}: an empty array; expected objects with a text each")
@@ -86,7 +86,7 @@ def values_table(name: str, values: list[Any], rows: Sequence[int], place: str) 
     return Table(name, list(columns), None, rows, place)
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     return f"a list of {len(value)}" if isinstance(value, list) else f"a value of type {type(value).__name__}"
 
 
@@ -105,7 +105,7 @@ def _not_json(name: str, text: str, position: int, reason: str) -> DataError:
     return DataError(f"{name}:{line}: not JSON: {reason}; if these are whole lines, set --data.format lines")
 
 
-def _object_table(name: str, value: Any) -> Table:
+def _object_table(name: str, value: object) -> Table:
     """Table of an object of columns, or of the one list that an object holds."""
     if not isinstance(value, dict) or not value:
         raise DataError(f"{name}: a JSON value of type {type(value).__name__}; expected an array of objects")
@@ -182,7 +182,7 @@ def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:
         return {}
 
 
-def with_class_names(values: list[Any], names: Sequence[str] | None) -> list[Any]:
+def with_class_names(values: list[object], names: Sequence[str] | None) -> list[Any]:
     """Numbers of classes as their names; -1, by which `datasets` marks unlabelled examples, as None."""
     if not names:
         return values

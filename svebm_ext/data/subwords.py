@@ -125,7 +125,7 @@ class Subwords:
             raise ModelFolderError(f"{path}: {error}") from error
 
 
-def _byte_level(model: Any) -> Any:
+def _byte_level(model: object) -> Any:
     """A tokenizer of bytes without normalisation, with words as the limits of merges."""
     package = _package()
     tokenizer = package.Tokenizer(model)
@@ -141,7 +141,7 @@ def _alphabet() -> list[str]:
     return sorted(_package().pre_tokenizers.ByteLevel.alphabet())
 
 
-def _merges(content: Any) -> list[tuple[str, str]]:
+def _merges(content: object) -> list[tuple[str, str]]:
     """Merges of a byte-level tokenizer in the package's JSON, as pairs or, in older versions, with a space between.
 
     Raises:

@@ -3,11 +3,10 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..errors import DataError
 
-ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "absent"})()
+ABSENT: object = type("Absent", (), {"__repr__": lambda self: "absent"})()
 """Value of a column in a row that lacks it, as objects of JSON lines may."""
 
 TEXT_NAMES = (
@@ -46,7 +45,7 @@ class Table:
     """
 
     name: str
-    columns: list[Sequence[Any]]
+    columns: list[Sequence[object]]
     names: list[str] | None
     rows: Sequence[int]
     place: str = "{name}:{row}"
@@ -84,7 +83,7 @@ class Choice:
     note: str = ""
 
 
-def is_missing(value: Any) -> bool:
+def is_missing(value: object) -> bool:
     """Whether a value stands for none: absent, None, not a number, or pandas' NA and NaT."""
     if value is ABSENT or value is None:
         return True
@@ -176,7 +175,7 @@ class _Stats:
     splits: bool
 
     @classmethod
-    def of(cls, values: Sequence[Any]) -> "_Stats":
+    def of(cls, values: Sequence[object]) -> "_Stats":
         step = len(values) // _SAMPLE + 1
         sample = [v for v in values[::step] if not (is_missing(v) or v == "")]
         strings = [v.strip() if isinstance(v, str) else str(v) for v in sample]
@@ -270,6 +269,6 @@ def _ambiguous(table: Table, what: str) -> DataError:
     )
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     shown = repr(value)
     return shown if len(shown) <= 40 else f"{shown[:36]}...{shown[0] if isinstance(value, str) else ''}"

@@ -40,7 +40,7 @@ class SentenceEvaluator(Evaluator):
         self._greedy: list[list[str]] = []
         self._reconstructions: list[list[str]] = []
 
-    def split_counts(self, test: Any) -> dict[str, int]:
+    def split_counts(self, test: object) -> dict[str, int]:
         """What the report tells of the size of the test split."""
         return {"test sentences": len(test), "test sentences cut to max-tokens": test.n_truncated}
 

@@ -74,7 +74,7 @@ class Evaluator:
         """A split as the model reads it."""
         return self.model.kind.encode(split, self.model.vocabulary, self.model.config)
 
-    def split_counts(self, test: Any) -> dict[str, int]:
+    def split_counts(self, test: object) -> dict[str, int]:
         """What the report tells of the size of the test split."""
         raise NotImplementedError
 

@@ -167,7 +167,7 @@ def read_document(path: Path) -> JsonObject:
     return document
 
 
-def _plain(name: str, value: Any, reason: str, null_reasons: dict[str, str]) -> Any:
+def _plain(name: str, value: object, reason: str, null_reasons: dict[str, str]) -> Any:
     """JSON-ready form of a measure; notes why it is null."""
     if isinstance(value, Mapping):
         return {str(k): _plain(f"{name}.{k}", item, reason, null_reasons) for k, item in value.items()}

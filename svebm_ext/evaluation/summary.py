@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from svebm_ext import terminal
 from svebm_ext.files import JsonMapping, JsonObject
@@ -85,7 +84,7 @@ def _lines(measures: JsonMapping) -> list[str]:
     return lines
 
 
-def _line(key: str, value: Any, unit: str) -> str:
+def _line(key: str, value: object, unit: str) -> str:
     return f"  {key:{NAME}s} {value_text(value):>10s}  {unit}"
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from svebm_ext.config import ChainConfig, Config, ObjectiveConfig
 from svebm_ext.data.corpora import load_corpus
@@ -27,7 +26,7 @@ _FAST_PRIOR = {"optimiser": {"prior_learning_rate": 1e-3}}
 _WHOLE_BANK = {"n_chains": 256, "per_iteration": 256}
 
 #: What each row changes in `svebm-ib`: options by section.
-CHANGES: dict[str, dict[str, dict[str, Any]]] = {
+CHANGES: dict[str, dict[str, dict[str, object]]] = {
     "svebm-ib": {},
     "free-bits-1": {"objective": {"free_bits": 1.0}},
     "w-0.5": {"objective": {"kl_weight": 0.5}},

@@ -11,7 +11,6 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from svebm_ext import plots, terminal
 from svebm_ext.config import Config
@@ -62,12 +61,12 @@ TITLES = {
 #: Iterations of the released code: 201 epochs of 48,459 documents in batches of 200.
 RELEASED_STEPS = 201 * 243
 #: Options of the classifiers on averages of word vectors.
-_AVERAGE: dict[str, dict[str, Any]] = {
+_AVERAGE: dict[str, dict[str, object]] = {
     "model": {"embedding_dim": 50, "document_hidden": 100, "document_dropout": 0.3, "word_dropout": 0.3},
     "training": {"max_steps": 500, "validate_every": 50},
 }
 #: What each system changes in preset agnews: options by section.
-CHANGES: dict[str, dict[str, dict[str, Any]]] = {
+CHANGES: dict[str, dict[str, dict[str, object]]] = {
     "nb-em": {},
     "self-training-lr": {},
     "supervised": _AVERAGE,
@@ -115,7 +114,7 @@ def make_row(name: str, budget: Budget) -> Row:
     return replace(row, make=functools.partial(baselines.make, system=system), reads=baselines.READS)
 
 
-def _changed(config: Config, changes: Mapping[str, Mapping[str, Any]]) -> Config:
+def _changed(config: Config, changes: Mapping[str, Mapping[str, object]]) -> Config:
     for section, options in changes.items():
         config = replace(config, **{section: replace(getattr(config, section), **options)})
     return config
@@ -228,7 +227,7 @@ def _log(folder: Path) -> dict[str, tuple[list[int], list[float]]]:
         return {}
 
 
-def _joined(values: Any) -> str:
+def _joined(values: object) -> str:
     return ", ".join(dict.fromkeys(values))
 
 

@@ -80,7 +80,7 @@ def report(results: Results) -> list[Path]:
     several = len({run.config.seed for run, _ in results.documents}) > 1
     densities: dict[tuple[str, str], plots.PlaneDensities] = {}
     notes: dict[tuple[str, str], str] = {}
-    columns: dict[str, tuple[Config, dict[str, Any]]] = {}
+    columns: dict[str, tuple[Config, dict[str, object]]] = {}
     for run, document in results.documents:
         seed = f", seed {run.config.seed}" if several else ""
         key = (str(run.config.data.corpus), model_name(run.config) + seed)
@@ -119,7 +119,7 @@ def write_table(
     return path
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_text(item)}" for name, item in value.items())
     return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from svebm_ext.config import Config, to_dict
 from svebm_ext.errors import ConfigError, SvebmError
@@ -158,7 +158,7 @@ class Experiment:
     make_row: Callable[[str, Budget], Row]
     report: Callable[[Results], list[Path]]
     show: Callable[[Results], None] | None = None
-    references: Mapping[str, Callable[[Budget, Place], Any]] = field(default_factory=dict)
+    references: Mapping[str, Callable[[Budget, Place], object]] = field(default_factory=dict)
     further: Callable[[Budget], Further] | None = None
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unavailable: Callable[[str, Place], str | None] | None = None

@@ -20,7 +20,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from svebm_ext import plots
 from svebm_ext.errors import ConfigError, DataError
@@ -128,7 +128,7 @@ def _nested(values: Mapping[str, float | None]) -> JsonObject:
 
 def value_of(document: JsonMapping, key: str) -> int | float | None:
     """Number by its key, see `Measure.key`; None where there is none."""
-    value: Any = document
+    value: object = document
     for part in key.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None

@@ -6,7 +6,7 @@ import functools
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from svebm_ext.config import Config, EvaluationConfig
 from svebm_ext.data.corpora import load_corpus
@@ -104,7 +104,7 @@ class Control:
 
     def applied(self, config: Config) -> Config:
         """A configuration of the base with the changes, its length except."""
-        changes: dict[str, dict[str, Any]] = {
+        changes: dict[str, dict[str, object]] = {
             "objective": {"kl_weight": self.weight},
             "model": {"embedding_dropout": self.dropout, "output_dropout": self.dropout},
             "training": {"prior_steps": self.prior_steps, "prior_stage": self.prior_stage},

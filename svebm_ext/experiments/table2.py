@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from svebm_ext.config import Config
 from svebm_ext.data.corpora import load_corpus
@@ -168,7 +167,7 @@ def _supervised(train: Split, test: Split, n_clusters: int) -> JsonObject:
     return agreement
 
 
-def _agreement(codes: list[Any], test: Split) -> JsonObject:
+def _agreement(codes: list[object], test: Split) -> JsonObject:
     symbols = surface.numbered(codes)
     return {**agreement_with_labels(symbols, test), "symbols_used": len(set(symbols.tolist()))}
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import resources
 from string import Template
-from typing import Any
 
 from svebm_ext.exploration.content import Example, Exploration, Interpolation, LabelCount, Step, Symbol
 from svebm_ext.exploration.curves import panels
@@ -51,7 +50,7 @@ def payload(content: Exploration) -> JsonObject:
     }
 
 
-def embedded_json(value: Any) -> str:
+def embedded_json(value: object) -> str:
     """JSON for a script element: no `<`, `>` or `&`, so that no text in it can end the element or open a comment."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":

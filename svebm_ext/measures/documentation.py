@@ -217,7 +217,7 @@ def documented(document: JsonMapping) -> Iterator[tuple[str, Any, str]]:
                 yield key, value, unit
 
 
-def value_text(value: Any) -> str:
+def value_text(value: object) -> str:
     """Value of a measure for people: four digits, both ends of an interval, a dash where there is none."""
     if isinstance(value, (list, tuple)):
         return " to ".join(map(value_text, value))

@@ -102,7 +102,7 @@ class DialogModel(LatentVariableModel):
         context = features[:, features.shape[1] - self.context_map.in_features :]
         return Forward(self.decoder.nll(batch, self.decoder_input(z, context), masks), posterior, z)
 
-    def nll(self, batch: Any, z: Float[Tensor, "B D"], draw: Draw | None = None) -> Float[Tensor, "B"]:
+    def nll(self, batch: object, z: Float[Tensor, "B D"], draw: Draw | None = None) -> Float[Tensor, "B"]:
         """-log p(x|z, c) in nats; dropout only where a draw is given."""
         return self.decoder.nll(batch, self.decoder_input(z, self.encoder.context(batch)), draw)
 
@@ -110,7 +110,7 @@ class DialogModel(LatentVariableModel):
         """Responses of each z to the contexts of the batch; options are those of the decoder."""
         return self.decoder.decode(self.decoder_input(z, self.encoder.context(batch)), **options)
 
-    def sample_prior(self, batch: Any, *, seed: int, symbol: int | None = None) -> Float[Tensor, "B D"]:
+    def sample_prior(self, batch: object, *, seed: int, symbol: int | None = None) -> Float[Tensor, "B D"]:
         """A z of p(z|c) for each row of the batch, or of p(z|y = symbol, c).
 
         Raises:

@@ -56,9 +56,9 @@ class LatentVariableModel(nn.Module):
     """
 
     # Networks of sentences or of points; both kinds have the methods that are called here.
-    encoder: Any
+    encoder: object
     latent: Latent
-    decoder: Any
+    decoder: object
 
     def __init__(
         self,

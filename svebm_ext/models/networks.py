@@ -71,7 +71,7 @@ def build_latent(config: ModelConfig, feature_dim: int, step_size: float, contex
         )
     if config.latent == "mixture":
         return MixtureLatent(feature_dim, config.n_variables, config.n_classes, config.latent_dim)
-    options: dict[str, Any] = {
+    options: dict[str, object] = {
         "hidden": tuple(config.prior_hidden),
         "activation": config.prior_activation,
         "step_size": step_size,

@@ -42,7 +42,7 @@ def new_figure(**options: Any) -> Any:
     return figure
 
 
-def save_figure(figure: Any, out: Path) -> Path:
+def save_figure(figure: object, out: Path) -> Path:
     """Write a picture as a whole, its folder made where it is missing; returns `out`."""
     content = io.BytesIO()
     figure.savefig(content, dpi=130, format=out.suffix[1:] or "png")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -131,7 +130,7 @@ def _range(arrays: Sequence[Points]) -> tuple[float, float]:
     return -limit, limit
 
 
-def _density_panel(axis: Any, cells: Float[np.ndarray, "r c"], limits: tuple[float, float], top: float) -> None:
+def _density_panel(axis: object, cells: Float[np.ndarray, "r c"], limits: tuple[float, float], top: float) -> None:
     axis.imshow(cells, origin="lower", extent=(*limits, *limits), vmin=0.0, vmax=top, cmap="viridis")
     ticks = _ticks(limits[1])
     axis.set_xticks(ticks)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -111,7 +110,7 @@ def reliability_diagram(bins: Sequence[tuple[int, float, float]], out: Path, *, 
     return save_figure(figure, out)
 
 
-def _curve(axis: Any, steps: Sequence[int], values: Sequence[float], *, label: str, colour: str) -> None:
+def _curve(axis: object, steps: Sequence[int], values: Sequence[float], *, label: str, colour: str) -> None:
     """One series: thin as logged, and a running mean over it where there are many points."""
     window = len(values) // 50
     if window < 2:

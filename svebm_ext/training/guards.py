@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 from svebm_ext.config import Config, options_of
 from svebm_ext.errors import TrainingDivergedError
@@ -77,7 +76,7 @@ class Guards:
             "warned": sorted(self._warned),
         }
 
-    def load(self, state: Any, where: str = "guards") -> None:
+    def load(self, state: object, where: str = "guards") -> None:
         """Take back what `state` gave.
 
         Args:

@@ -81,7 +81,7 @@ def _differences(before: Config, now: Config) -> Iterator[tuple[str, str, Any, A
                 yield section.name, option.name, old, new
 
 
-def _refusal(option: str, old: Any, new: Any, out: Path) -> str:
+def _refusal(option: str, old: object, new: object, out: Path) -> str:
     return (
         f"--{option}: {new} given, but the run in {out} has {old}, which belongs to what it has learnt; leave it, or "
         "start a new run with another --out"

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,7 +32,7 @@ class Fields:
         ModelFolderError: no object; of each method, an entry that is missing or something else.
     """
 
-    def __init__(self, content: Any, where: str) -> None:
+    def __init__(self, content: object, where: str) -> None:
         if not isinstance(content, dict):
             raise ModelFolderError(f"{where}: is {shown(content)}, expected an object")
         self._content, self._where = content, where
@@ -109,11 +108,11 @@ class SavedState:
     recoveries: int
     waited: int
     has_guards: bool
-    guards: Any
+    guards: object
     tensors: int | None
 
     @classmethod
-    def read(cls, state: Any, where: str) -> SavedState:
+    def read(cls, state: object, where: str) -> SavedState:
         """Check and take over what `Trainer.save` wrote.
 
         Args:

@@ -42,7 +42,7 @@ class Validator:
 
     def __init__(
         self,
-        valid: Any,
+        valid: object,
         vocabulary: Vocabulary,
         *,
         seed: int,

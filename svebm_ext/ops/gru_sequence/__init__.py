@@ -96,7 +96,7 @@ def prefers_torch(inputs: Tensor, batch_sizes: Tensor, hidden: int, n_directions
     return bool(cuda.reason(inputs.device, batch_sizes, hidden, n_directions))
 
 
-def _check_types(inputs: Any, batch_sizes: Any, initial: Any, parameters: Any) -> list[Tensor]:
+def _check_types(inputs: object, batch_sizes: object, initial: object, parameters: object) -> list[Tensor]:
     if isinstance(parameters, (str, bytes, Tensor)) or not isinstance(parameters, Iterable):
         CHECKS.fail("parameters", shown(parameters), "a list of W_i, W_h, b_i and b_h of one or two directions")
     parameters = list(parameters)

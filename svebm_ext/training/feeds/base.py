@@ -65,8 +65,8 @@ class TextFeed(Feed):
     #: Batches sorted together by length.
     window = 100
     # Splits of the kind: what has labels, lengths, collate.
-    train: Any
-    valid: Any
+    train: object
+    valid: object
 
     def __init__(self, corpus: Corpus, vocabulary: Vocabulary, config: Config, runtime: Runtime) -> None:
         self.check_processes(runtime)
@@ -85,7 +85,7 @@ class TextFeed(Feed):
     def check_processes(self, runtime: Runtime) -> None:
         """Refuse more processes than the kind can be trained in (ConfigError)."""
 
-    def check_examples(self, train: Any, config: Config, runtime: Runtime) -> None:
+    def check_examples(self, train: object, config: Config, runtime: Runtime) -> None:
         """Refuse a training split that no run can be made of (ConfigError, DataError)."""
 
     @property

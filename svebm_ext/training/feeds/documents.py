@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -48,7 +48,7 @@ class DocumentFeed(TextFeed):
         if runtime.world_size > 1:
             raise ConfigError(f"model.kind: documents train in one process, not in {runtime.world_size}")
 
-    def check_examples(self, train: Any, config: Config, runtime: Runtime) -> None:
+    def check_examples(self, train: object, config: Config, runtime: Runtime) -> None:
         """Refuse documents without a known word (DataError)."""
         if train.n_empty == len(train):
             raise DataError("no training document has a word of the vocabulary (data.remove-stop-words?)")

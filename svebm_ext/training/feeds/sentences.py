@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from svebm_ext.config import Config
 from svebm_ext.data.batching import EncodedSplit, padding_fraction
 from svebm_ext.data.corpus import Corpus
@@ -26,7 +24,7 @@ class SentenceFeed(TextFeed):
     train: EncodedSplit
     valid: EncodedSplit
 
-    def check_examples(self, train: Any, config: Config, runtime: Runtime) -> None:
+    def check_examples(self, train: object, config: Config, runtime: Runtime) -> None:
         """Refuse batches that are too small for the processes (ConfigError)."""
         smallest = len(train) % config.training.batch_size or config.training.batch_size
         if smallest < runtime.world_size:
