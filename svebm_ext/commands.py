@@ -10,7 +10,7 @@ import types
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from svebm_ext import __version__
 from svebm_ext.errors import ConfigError, Interrupted, ModelFolderError, SvebmError
@@ -29,6 +29,7 @@ from svebm_ext.terminal import (
 if TYPE_CHECKING:
     from svebm_ext.models.svebm import SVEBM
 
+Options = TypeVar("Options")
 #: Exit status of a mistake or of something outside this program that fails; as for a shell, of a reader that has gone.
 FAILED, NO_READER = 2, 128 + 13
 #: Exit status of work that a signal has stopped and that can be taken up again.
@@ -45,7 +46,7 @@ LARGEST_SEED, MOST = 2**63 - 1, 10_000_000
 _NONE = "\ue000None"
 
 
-def run_command(main: Callable[[Sequence[str]], Any], arguments: Sequence[str] | None = None) -> None:
+def run_command(main: Callable[[Sequence[str]], object], arguments: Sequence[str] | None = None) -> None:
     """Run a command's main function; whatever the user or the system gets wrong is one clear line and exit status 2.
 
     Args:
@@ -210,7 +211,9 @@ def check_trained(run: Path) -> None:
     raise ModelFolderError(f"{run}: its training has not ended; go on with python -m svebm_ext.train --resume {run}")
 
 
-def parse(kind: object, arguments: Sequence[str], *, prog: str, description: str, default: object = None) -> Any:
+def parse(
+    kind: type[Options], arguments: Sequence[str], *, prog: str, description: str, default: Options | None = None
+) -> Options:
     """Parse a command line into a dataclass with tyro; "~" is the home folder, and None a word as any other.
 
     Raises:
@@ -220,9 +223,10 @@ def parse(kind: object, arguments: Sequence[str], *, prog: str, description: str
         import tyro
     except ImportError as error:
         raise ConfigError("the command line needs tyro (pip install tyro); the Python interface does not") from error
-    options: dict[str, object] = {} if default is None else {"default": default}
     given = _with_words(list(arguments), _texts_and_paths(kind))
-    return _as_meant(tyro.cli(kind, args=given, prog=prog, description=description, **options))
+    if default is None:
+        return _as_meant(tyro.cli(kind, args=given, prog=prog, description=description))
+    return _as_meant(tyro.cli(kind, args=given, prog=prog, description=description, default=default))
 
 
 def _texts_and_paths(kind: object, prefix: str = "--") -> dict[str, type]:
@@ -254,13 +258,18 @@ def _with_words(arguments: list[str], known: dict[str, type]) -> list[str]:
     return arguments
 
 
-def _as_meant(value: object) -> Any:
+def _as_meant(options: Options) -> Options:
     """Options as the command line means them: marked words as they are, paths without "~"."""
+    assert dataclasses.is_dataclass(options) and not isinstance(options, type)
+    changed = {f.name: _value_as_meant(getattr(options, f.name)) for f in dataclasses.fields(options)}
+    return dataclasses.replace(options, **changed)
+
+
+def _value_as_meant(value: object) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        changed = {f.name: _as_meant(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return dataclasses.replace(value, **changed)
+        return _as_meant(value)
     if isinstance(value, Path):
-        return expanded(_as_meant(str(value)))
+        return expanded("None" if str(value) == _NONE else str(value))
     return "None" if value == _NONE else value
 
 
@@ -279,13 +288,13 @@ def expanded(path: str) -> Path:
 
 
 def parse_with_run(
-    kind: object,
+    kind: type[Options],
     arguments: Sequence[str],
     *,
     command: str,
     description: str,
-    default: Callable[[str | None], object] | None = None,
-) -> tuple[str, Any]:
+    default: Callable[[str | None], Options] | None = None,
+) -> tuple[str, Options]:
     """Run folder (first argument) and options of a command that works on one.
 
     Args:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,6 +23,13 @@ from svebm_ext.errors import ConfigError, DataError, ModelFolderError
 from svebm_ext.files import read_json, write_json, write_whole
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.presets import preset
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+    from sklearn.utils import Tags
+    from typing_extensions import Unpack
+
+    from svebm_ext.models.decoders import Decoding
 
 #: Beside the files of a model folder: what `TextModel.load` needs to be the estimator that was saved.
 ESTIMATOR = "estimator.json"
@@ -176,14 +183,15 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         """log p(x) of each text in nats [N], by 100 importance samples; a higher one is less of a surprise."""
         return -self._fitted().nll(listed_texts(X), log_z=self.log_z(), seed=0).cpu().numpy()
 
-    def score(self, X: Iterable[object], y: object = None, sample_weight: object = None) -> float:
+    def score(self, X: Iterable[object], y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """With y: accuracy of a model of labels; adjusted mutual information of symbols with y otherwise.
 
         Without y: mean log p(x) in nats a text.
         """
         texts = listed_texts(X)
         if y is None:
-            return float(np.average(self.score_samples(texts), weights=sample_weight))
+            weights = None if sample_weight is None else np.asarray(sample_weight)
+            return float(np.average(self.score_samples(texts), weights=weights))
         if self._fitted().label_names:
             return float(super().score(texts, y, sample_weight))
         from sklearn.metrics import adjusted_mutual_info_score
@@ -208,21 +216,30 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
 
     # What symbols are -------------------------------------------------------------------------------------------
 
-    def generate(self, n: int = 1, *, symbol: Any = None, seed: int = 0, **options: Any) -> list[str]:
+    def generate(
+        self,
+        n: int = 1,
+        *,
+        symbol: object = None,
+        seed: int = 0,
+        read_back: bool | None = None,
+        **options: Unpack[Decoding],
+    ) -> list[str]:
         """New texts.
 
         Args:
             n: how many.
             symbol: a class of `classes_`, such as the number of a symbol; None: of all.
             seed: of z and of sampled words.
-            options: as of `SVEBM.generate`: greedy, temperature, top_k, top_p, read_back.
+            read_back: as of `SVEBM.generate`.
+            options: as of `SVEBM.generate`: greedy, temperature, top_k, top_p.
 
         Raises:
             ConfigError: no such class.
         """
         if "label" in options:
             raise ConfigError("generate: no option 'label'; give a class of classes_ as symbol")
-        return self._fitted().generate(n, symbol=self._symbol(symbol), seed=seed, **options)
+        return self._fitted().generate(n, symbol=self._symbol(symbol), seed=seed, read_back=read_back, **options)
 
     def top_words(self, symbol: object, n: int = 10) -> list[str]:
         """Words that tell texts of a class from the others, most telling first, of the texts it was fitted to."""
@@ -318,7 +335,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.string, tags.input_tags.two_d_array = True, False
         tags.target_tags.required = False

@@ -1,6 +1,7 @@
 """Configuration: the options (`options`), what each kind takes (`kinds`), plain form (`plain`), and `checks`."""
 
 from svebm_ext.config.bounds import check_bounds
+from svebm_ext.config.changes import Changes, with_changes
 from svebm_ext.config.checks import validate, validate_built
 from svebm_ext.config.kinds import KindOptions, options_of
 from svebm_ext.config.options import (
@@ -9,6 +10,7 @@ from svebm_ext.config.options import (
     CorpusName,
     DataConfig,
     EvaluationConfig,
+    LatentName,
     ModelConfig,
     ObjectiveConfig,
     OptimiserConfig,
@@ -20,11 +22,13 @@ from svebm_ext.config.plain import from_dict, to_dict, with_absolute_paths
 
 __all__ = [
     "ChainConfig",
+    "Changes",
     "Config",
     "CorpusName",
     "DataConfig",
     "EvaluationConfig",
     "KindOptions",
+    "LatentName",
     "ModelConfig",
     "ObjectiveConfig",
     "OptimiserConfig",
@@ -38,4 +42,5 @@ __all__ = [
     "validate",
     "validate_built",
     "with_absolute_paths",
+    "with_changes",
 ]

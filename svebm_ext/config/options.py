@@ -9,6 +9,7 @@ from typing import Literal
 CorpusName = Literal[
     "assistant", "ptb", "daily_dialog", "smd", "yelp", "agnews", "clinc150", "snips", "lines", "gaussians8", "pinwheel"
 ]
+LatentName = Literal["energy", "gaussian", "deterministic", "categorical", "semi", "mixture", "none"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class ModelConfig:
     documents, or perceptrons over points of the plane."""
     encoder: Literal["bow", "gru"] = "bow"
     """Documents: bags of words with a multinomial likelihood, or sequences, with the networks of sentences."""
-    latent: Literal["energy", "gaussian", "deterministic", "categorical", "semi", "mixture", "none"] = "energy"
+    latent: LatentName = "energy"
     """Latent family: energy-based prior (SVEBM), N(0, I) prior (VAE), a point (AE), discrete variables (DVAE), a
     vector and discrete variables (semi-VAE), mixtures of Gaussians (GM-VAE), or no latent variable (RNN-LM)."""
     latent_dim: int = 40

@@ -209,7 +209,7 @@ def _texts(table: Table, choice: Choice) -> list[str]:
             raise DataError(f"{table.where(index)}: {what}; expected {expected}")
     if table.what == "key" or in_memory:  # escapes of JSON may spell what the file itself does not hold
         for index, value in enumerate(values):
-            check_characters(value, table.name, table.where(index))
+            check_characters(str(value), table.name, table.where(index))
     return [str(value) for value in values]
 
 

@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 
@@ -27,7 +27,7 @@ LABEL = "label"
 
 def load_text(
     train: object,
-    valid: Any = None,
+    valid: object = None,
     test: object = None,
     *,
     labelled: object = None,

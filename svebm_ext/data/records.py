@@ -4,8 +4,8 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from ..errors import DataError
 from .tables import ABSENT, TEXT_NAMES, Table, known_name
@@ -13,10 +13,11 @@ from .text_files import parse_json_object
 
 _SPACE = re.compile(r"\s*")
 _MOST_KEYS = 100
+_Key = TypeVar("_Key")
 EXTRA = 'pip install "svebm_ext[arrow]"'
 
 
-def records_table(name: str, records: Sequence[dict[Any, Any]], rows: Sequence[int], place: str) -> Table:
+def records_table(name: str, records: Sequence[Mapping[_Key, object]], rows: Sequence[int], place: str) -> Table:
     """Table of objects: a column for each key, the most frequent ones where objects have a great many."""
     counts = Counter(key for record in records for key in record)
     keys = [key for key, _ in counts.most_common(_MOST_KEYS)] if len(counts) > _MOST_KEYS else list(counts)
@@ -74,13 +75,15 @@ def values_table(name: str, values: list[object], rows: Sequence[int], place: st
     where = place.format(name=name, row=rows[0])
     if kind is None:
         raise DataError(f"{where}: a value of type {type(values[0]).__name__}; expected objects with a text each")
+    width = len(values[0]) if isinstance(values[0], list) else 0
     for value, row in zip(values, rows, strict=True):
-        if not isinstance(value, kind) or (kind is list and len(value) != len(values[0])):
+        if not isinstance(value, kind) or (isinstance(value, list) and len(value) != width):
             where = place.format(name=name, row=row)
             raise DataError(f"{where}: {_kind(value)}; expected {_kind(values[0])}, as the first one is")
     if kind is dict:
-        return records_table(name, values, rows, place)
-    columns = [values] if kind is str else [[value[i] for value in values] for i in range(len(values[0]))]
+        return records_table(name, [value for value in values if isinstance(value, dict)], rows, place)
+    lists = [value for value in values if isinstance(value, list)]
+    columns = [values] if kind is str else [[value[i] for value in lists] for i in range(width)]
     if not columns:
         raise DataError(f"{where}: an empty list; expected a text")
     return Table(name, list(columns), None, rows, place)
@@ -90,7 +93,7 @@ def _kind(value: object) -> str:
     return f"a list of {len(value)}" if isinstance(value, list) else f"a value of type {type(value).__name__}"
 
 
-def _whole(name: str, text: str) -> Any:
+def _whole(name: str, text: str) -> object:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -123,7 +126,7 @@ def _object_table(name: str, value: object) -> Table:
     raise DataError(f"{name}: one JSON object with {listed}; expected an array of objects, or one object a line")
 
 
-def _elements(name: str, text: str, position: int) -> Iterator[tuple[Any, int]]:
+def _elements(name: str, text: str, position: int) -> Iterator[tuple[object, int]]:
     """Elements of an array that begins before `position`, and the line of each."""
     decoder, line, counted = json.JSONDecoder(), 1, 0
     position = _SPACE.match(text, position).end()  # type: ignore[union-attr]
@@ -182,7 +185,7 @@ def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:
         return {}
 
 
-def with_class_names(values: list[object], names: Sequence[str] | None) -> list[Any]:
+def with_class_names(values: list[object], names: Sequence[str] | None) -> list[object]:
     """Numbers of classes as their names; -1, by which `datasets` marks unlabelled examples, as None."""
     if not names:
         return values

@@ -6,10 +6,14 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigError, DataError, ModelFolderError
 from ..files import read_json, write_whole
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 #: Subwords that every tokenizer has: one for each byte.
 N_BYTES = 256
@@ -125,7 +129,7 @@ class Subwords:
             raise ModelFolderError(f"{path}: {error}") from error
 
 
-def _byte_level(model: object) -> Any:
+def _byte_level(model: object) -> Tokenizer:
     """A tokenizer of bytes without normalisation, with words as the limits of merges."""
     package = _package()
     tokenizer = package.Tokenizer(model)
@@ -147,7 +151,8 @@ def _merges(content: object) -> list[tuple[str, str]]:
     Raises:
         DataError: not a tokenizer as `Subwords` writes it.
     """
-    model = content.get("model") if isinstance(content, dict) else None
+    content = content if isinstance(content, dict) else {}
+    model = content.get("model")
     if not isinstance(model, dict) or model.get("type") != "BPE" or not isinstance(model.get("merges"), list):
         raise DataError("not a tokenizer of byte-pair encoding")
     splitter = content.get("pre_tokenizer")
@@ -171,7 +176,7 @@ def _utf8(text: str) -> bytes:
         raise DataError(f"{text!r:.80} holds half of a surrogate pair, which is not valid Unicode") from None
 
 
-def _package() -> Any:
+def _package() -> ModuleType:
     try:
         import tokenizers
     except ImportError as error:

@@ -12,7 +12,7 @@ import torch
 
 from svebm_ext.data.batching import evaluation_batches
 from svebm_ext.data.corpora import ROOT_VARIABLE
-from svebm_ext.data.dialogs import without_mark
+from svebm_ext.data.dialogs import DialogSplit, without_mark
 from svebm_ext.data.embeddings import WordVectors, load_word_vectors
 from svebm_ext.errors import DataError
 from svebm_ext.evaluation.evaluate_sentences import SentenceEvaluator
@@ -22,6 +22,7 @@ from svebm_ext.markdown import table_row
 from svebm_ext.measures import latent
 from svebm_ext.measures.bleu import corpus_bleu
 from svebm_ext.measures.embedding_similarity import embedding_similarity
+from svebm_ext.models.dialog import DialogModel
 from svebm_ext.randomness import Draw
 
 #: Pages written beside report.md: what Tables 4 and 5 of the paper show.
@@ -39,6 +40,8 @@ class DialogEvaluator(SentenceEvaluator):
     A response is decoded greedily at a z from the prior given the context; a consensus is the one of several that is
     most like the others; a reconstruction is decoded at mu(x, c). The paper's Table 3 is of responses.
     """
+
+    test: DialogSplit
 
     def parts(self) -> list[Callable[[], None]]:
         """What is measured, in order."""
@@ -184,7 +187,9 @@ class DialogEvaluator(SentenceEvaluator):
         """The symbols of largest p(y|c), with that."""
         batch = self.batch(torch.full((N_SAMPLES,), index))
         z = self.model.networks.sample_prior(batch, seed=self.seed)
-        shift = family.prior.context_shift(self.model.networks.encoder.context(batch))
+        networks = self.model.networks
+        assert isinstance(networks, DialogModel)
+        shift = family.prior.context_shift(networks.encoder.context(batch))
         top = family.prior.log_posterior_symbol(z, shift).exp().mean(0).topk(min(N_SYMBOLS, family.n_categories))
         return list(zip(top.indices.tolist(), top.values.tolist(), strict=True))
 

@@ -19,9 +19,11 @@ class DocumentEvaluator(Evaluator):
     as the objective does, so that it is that of its words in one given order.
     """
 
-    def split_counts(self, test: DocumentSplit) -> dict[str, int]:
+    test: DocumentSplit
+
+    def split_counts(self) -> dict[str, int]:
         """What the report tells of the size of the test split."""
-        return {"test documents": len(test), "test documents without a known word": test.n_empty}
+        return {"test documents": len(self.test), "test documents without a known word": self.test.n_empty}
 
     def parts(self) -> list[Callable[[], None]]:
         """What is measured, in order."""

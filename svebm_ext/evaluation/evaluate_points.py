@@ -17,6 +17,7 @@ from svebm_ext.latents.gaussian import GaussianLatent
 from svebm_ext.measures import latent
 from svebm_ext.measures.two_sample import maximum_mean_discrepancy, modes_found_by_density, two_sample_test
 from svebm_ext.models import likelihood
+from svebm_ext.models.decoders import PointDecoder
 from svebm_ext.models.importance import importance_samples
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.proposal import PROPOSAL_EXAMPLES, tightest_proposal_scale
@@ -81,8 +82,9 @@ class PointEvaluator:
 
     def __init__(self, model: LatentVariableModel, config: Config, *, seed: int = 0) -> None:
         assert isinstance(model.latent, GaussianLatent)
+        assert isinstance(model.decoder, PointDecoder)
         self.model, self.config, self.seed, self.n = model.eval(), config, seed, config.evaluation.frequency_samples
-        self.family = model.latent
+        self.family, self.decoder = model.latent, model.decoder
         self.name, self.device = config.data.corpus, next(model.parameters()).device
         self.evaluation = Evaluation()
 
@@ -120,7 +122,7 @@ class PointEvaluator:
         """x of p(x|z)."""
         ids = first_id + torch.arange(z.shape[0], device=z.device)
         noise = philox_normal(self.seed, ids, dim=2, stream=Stream.EVALUATION)[0]
-        return self.model.decoder.network(z) + self.model.decoder.std * noise
+        return self.decoder.network(z) + self.decoder.std * noise
 
     def normaliser(self) -> None:
         """Both ends of log Z; 0 for a normalised prior."""

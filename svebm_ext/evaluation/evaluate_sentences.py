@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from svebm_ext.data.batching import evaluation_batches
-from svebm_ext.data.corpus import Split
+from svebm_ext.data.batching import EncodedSplit, evaluation_batches
+from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.data.coverage import MANY_UNKNOWN, text_bytes, unknown_note, unknown_share
 from svebm_ext.data.documents import kept_labels
 from svebm_ext.evaluation.evaluate_samples import measure_samples
@@ -17,8 +16,11 @@ from svebm_ext.evaluation.evaluator import Evaluator
 from svebm_ext.evaluation.topics import IN_REPORT, IN_SUMMARY, find_topics, topic_lines, topic_sentences
 from svebm_ext.evaluation.verdict import accuracy_sentence, agreement_sentence
 from svebm_ext.judges.plain import evenly_spread, tfidf_kmeans, tfidf_logistic_regression
+from svebm_ext.latents.base import Posterior
 from svebm_ext.measures import latent
 from svebm_ext.measures.bleu import corpus_bleu
+from svebm_ext.models.latent_variable import Batch
+from svebm_ext.models.svebm import SVEBM
 
 #: Corpora whose reports say whether the plain way is better, and show topics: others have their own tables.
 OWN_TEXT = ("lines", "assistant")
@@ -31,8 +33,10 @@ CHAIN_TEXTS, CLASSIFIER_TEXTS = 5000, 50_000
 class SentenceEvaluator(Evaluator):
     """All measures that a model of sentences has; arguments are those of `Evaluator`."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    test: EncodedSplit
+
+    def __init__(self, model: SVEBM, corpus: Corpus, *, seed: int = 0, say: Callable[[str], None] = print) -> None:
+        super().__init__(model, corpus, seed=seed, say=say)
         unknown = unknown_share(self.corpus.test.sentences, self.model.vocabulary)
         self.evaluation.metrics["unknown_share"] = unknown
         if unknown > MANY_UNKNOWN:
@@ -40,9 +44,9 @@ class SentenceEvaluator(Evaluator):
         self._greedy: list[list[str]] = []
         self._reconstructions: list[list[str]] = []
 
-    def split_counts(self, test: object) -> dict[str, int]:
+    def split_counts(self) -> dict[str, int]:
         """What the report tells of the size of the test split."""
-        return {"test sentences": len(test), "test sentences cut to max-tokens": test.n_truncated}
+        return {"test sentences": len(self.test), "test sentences cut to max-tokens": self.test.n_truncated}
 
     def n_bytes(self, rows: Tensor) -> int:
         """UTF-8 bytes of some test sentences, those alone that the model reads."""
@@ -83,7 +87,7 @@ class SentenceEvaluator(Evaluator):
             categories = posterior.log_categories
             if categories is not None:
                 log_categories.update(zip(batch.indices.tolist(), categories.float().cpu(), strict=True))
-                answered = cast(Tensor, networks.answers(batch, posterior))
+                answered = self._answered(batch, posterior)
                 answers.update(zip(batch.indices.tolist(), answered.float().cpu(), strict=True))
             decoded.update(zip(batch.indices.tolist(), networks.decode(batch, z, max_tokens=words), strict=True))
         vocabulary = self.model.vocabulary
@@ -220,13 +224,20 @@ class SentenceEvaluator(Evaluator):
             self.model, largest, train, train_answers.argmax(-1).tolist(), seed=self.seed
         )
 
+    def _answered(self, batch: Batch, posterior: Posterior) -> Tensor:
+        """log p(y|x) [B, n, K] of a family that has symbols, as the model answers."""
+        answers = self.model.networks.answers(batch, posterior)
+        assert answers is not None
+        return answers
+
     def _answers_of(self, split: Split) -> Tensor:
         """log p(y|x) [B, K] of texts, as the model answers."""
         encoded, networks = self.encode_split(split), self.model.networks
-        answers = torch.empty(len(split), cast(Tensor, self._answers).shape[-1])
+        assert self._answers is not None
+        answers = torch.empty(len(split), self._answers.shape[-1])
         for rows in evaluation_batches(encoded.lengths, 256):
             batch = self.batch(rows, encoded)
-            answered = cast(Tensor, networks.answers(batch, networks.posterior(batch)))
+            answered = self._answered(batch, networks.posterior(batch))
             answers[batch.indices.cpu()] = answered[:, 0].float().cpu()
         return answers
 

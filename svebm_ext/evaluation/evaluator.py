@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from svebm_ext.data.batching import evaluation_batches
 from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.evaluation.collected import Evaluation
 from svebm_ext.evaluation.verdict import FEW_TEXTS, symbol_warnings
+from svebm_ext.kinds import EncodedTexts
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import GaussianLatent, GaussianPosterior
 from svebm_ext.measures import latent
@@ -27,6 +27,7 @@ from svebm_ext.measures.perplexity import bits_per_byte, perplexity
 from svebm_ext.models import likelihood
 from svebm_ext.models.annealed_likelihood import annealed_likelihood, find_step_sizes
 from svebm_ext.models.importance import importance_samples
+from svebm_ext.models.latent_variable import Batch
 from svebm_ext.models.proposal import PROPOSAL_EXAMPLES, tightest_proposal_scale
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.prior.annealing import estimate_log_z
@@ -53,12 +54,14 @@ class Evaluator:
         say: receives a line about each finished part.
     """
 
+    test: EncodedTexts
+
     def __init__(self, model: SVEBM, corpus: Corpus, *, seed: int = 0, say: Callable[[str], None] = print) -> None:
         self.model, self.corpus, self.seed, self._say = model.eval(), corpus, seed, say
         self.options = model.config.evaluation
         self.evaluation = Evaluation()
-        self.test: Any = self.encode_split(corpus.test)
-        self.evaluation.counts.update(self.split_counts(self.test))
+        self.test = self.encode_split(corpus.test)
+        self.evaluation.counts.update(self.split_counts())
         self._log_categories: Tensor | None = None  # log p(y | z = mu(x)) of the test split
         self._answers: Tensor | None = None  # what the model answers, where that is not the same
         self._predicted: Tensor | None = None  # class of each test example, where classes were learnt
@@ -70,11 +73,11 @@ class Evaluator:
         """`evaluation`, by its former name."""
         return self.evaluation
 
-    def encode_split(self, split: Split) -> Any:
+    def encode_split(self, split: Split) -> EncodedTexts:
         """A split as the model reads it."""
         return self.model.kind.encode(split, self.model.vocabulary, self.model.config)
 
-    def split_counts(self, test: object) -> dict[str, int]:
+    def split_counts(self) -> dict[str, int]:
         """What the report tells of the size of the test split."""
         raise NotImplementedError
 
@@ -82,7 +85,7 @@ class Evaluator:
         """UTF-8 bytes of some test examples; 0 where an example is no text in order."""
         return 0
 
-    def batch(self, rows: Tensor, split: Any = None) -> Any:
+    def batch(self, rows: Tensor, split: EncodedTexts | None = None) -> Batch:
         """Examples of a split, the test split unless another is given, as a batch of the model."""
         return (self.test if split is None else split).collate(rows).to(self.model.device)
 
@@ -236,7 +239,7 @@ class Evaluator:
             return 1.0
         return tightest_proposal_scale(self.model.networks, self._pilot_batches(), n_samples, seed=self.seed)
 
-    def _pilot_batches(self) -> list[Any]:
+    def _pilot_batches(self) -> list[Batch]:
         """The validation examples by which settings of the likelihood are chosen."""
         valid = self.encode_split(self.corpus.valid)
         chosen = self._shuffled(len(valid))[:PROPOSAL_EXAMPLES]

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.files import JsonMapping, JsonObject, read_json, write_json, write_whole
@@ -167,7 +166,7 @@ def read_document(path: Path) -> JsonObject:
     return document
 
 
-def _plain(name: str, value: object, reason: str, null_reasons: dict[str, str]) -> Any:
+def _plain(name: str, value: object, reason: str, null_reasons: dict[str, str]) -> object:
     """JSON-ready form of a measure; notes why it is null."""
     if isinstance(value, Mapping):
         return {str(k): _plain(f"{name}.{k}", item, reason, null_reasons) for k, item in value.items()}

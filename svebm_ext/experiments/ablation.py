@@ -10,7 +10,7 @@ import functools
 from dataclasses import replace
 from pathlib import Path
 
-from svebm_ext.config import ChainConfig, Config, ObjectiveConfig
+from svebm_ext.config import ChainConfig, Changes, Config, ObjectiveConfig, with_changes
 from svebm_ext.data.corpora import load_corpus
 from svebm_ext.experiments import table
 from svebm_ext.experiments.rows import Budget, Experiment, Results, Row
@@ -26,7 +26,7 @@ _FAST_PRIOR = {"optimiser": {"prior_learning_rate": 1e-3}}
 _WHOLE_BANK = {"n_chains": 256, "per_iteration": 256}
 
 #: What each row changes in `svebm-ib`: options by section.
-CHANGES: dict[str, dict[str, dict[str, object]]] = {
+CHANGES: dict[str, Changes] = {
     "svebm-ib": {},
     "free-bits-1": {"objective": {"free_bits": 1.0}},
     "w-0.5": {"objective": {"kl_weight": 0.5}},
@@ -116,9 +116,7 @@ def base() -> Config:
 
 def make_row(name: str, budget: Budget) -> Row:
     """A row of the ablation; it has one fixed budget, beside `smoke`."""
-    config = base()
-    for section, options in CHANGES[name].items():
-        config = replace(config, **{section: replace(getattr(config, section), **options)})
+    config = with_changes(base(), CHANGES[name])
     if budget == "smoke":
         config = replace(
             config,

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import functools
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from svebm_ext import plots, terminal
-from svebm_ext.config import Config
+from svebm_ext.config import Changes, Config, with_changes
 from svebm_ext.data.text_files import find_optional_file
 from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.experiments import agnews_baselines as baselines
@@ -61,12 +61,12 @@ TITLES = {
 #: Iterations of the released code: 201 epochs of 48,459 documents in batches of 200.
 RELEASED_STEPS = 201 * 243
 #: Options of the classifiers on averages of word vectors.
-_AVERAGE: dict[str, dict[str, object]] = {
+_AVERAGE: Changes = {
     "model": {"embedding_dim": 50, "document_hidden": 100, "document_dropout": 0.3, "word_dropout": 0.3},
     "training": {"max_steps": 500, "validate_every": 50},
 }
 #: What each system changes in preset agnews: options by section.
-CHANGES: dict[str, dict[str, dict[str, object]]] = {
+CHANGES: dict[str, Changes] = {
     "nb-em": {},
     "self-training-lr": {},
     "supervised": _AVERAGE,
@@ -104,7 +104,7 @@ def make_row(name: str, budget: Budget) -> Row:
     """A row of Table 8."""
     system, count = split_name(name)
     sequences = system == "svebm-ib-gru"
-    config = preset("agnews-svebm-ib-gru") if sequences else _changed(preset("agnews-svebm-ib"), CHANGES[system])
+    config = preset("agnews-svebm-ib-gru") if sequences else with_changes(preset("agnews-svebm-ib"), CHANGES[system])
     config = replace(config, preset=f"agnews-{system}", data=replace(config.data, n_labelled=count))
     figures = PAPER[system]
     paper = {"accuracy": None if figures is None else figures[COUNTS.index(count)]}
@@ -114,12 +114,6 @@ def make_row(name: str, budget: Budget) -> Row:
     return replace(row, make=functools.partial(baselines.make, system=system), reads=baselines.READS)
 
 
-def _changed(config: Config, changes: Mapping[str, Mapping[str, object]]) -> Config:
-    for section, options in changes.items():
-        config = replace(config, **{section: replace(getattr(config, section), **options)})
-    return config
-
-
 def sized(config: Config, budget: Budget, system: str) -> Config:
     """A system's configuration at a budget.
 
@@ -127,7 +121,7 @@ def sized(config: Config, budget: Budget, system: str) -> Config:
     words, ten times the iterations for the others. smoke: to see that it runs.
     """
     if budget == "smoke":
-        return _changed(
+        return with_changes(
             config,
             {
                 "data": {"vocabulary_size": 2000},
@@ -144,11 +138,11 @@ def sized(config: Config, budget: Budget, system: str) -> Config:
         )  # fmt: skip
     quick = {"importance_samples": 20, "max_sentences": 200, "log_z_chains": 300, "log_z_temperatures": 200}
     if budget == "cpu":
-        return _changed(config, {"evaluation": quick, "training": {"sample_every": 0, "checkpoint_every": 500}})
+        return with_changes(config, {"evaluation": quick, "training": {"sample_every": 0, "checkpoint_every": 500}})
     if system not in ("vampire", "hard-em", "catvae", "svebm", "svebm-ib", "svebm-ib-guided"):
         steps = 10 * config.training.max_steps
-        return _changed(config, {"training": {"max_steps": steps, "validate_every": steps // 20}})
-    return _changed(
+        return with_changes(config, {"training": {"max_steps": steps, "validate_every": steps // 20}})
+    return with_changes(
         config,
         {
             "model": {
@@ -227,7 +221,7 @@ def _log(folder: Path) -> dict[str, tuple[list[int], list[float]]]:
         return {}
 
 
-def _joined(values: object) -> str:
+def _joined(values: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(values))
 
 

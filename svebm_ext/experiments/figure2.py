@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from svebm_ext.config import Config
 from svebm_ext.errors import ConfigError
@@ -49,22 +48,24 @@ def _sized(config: Config, budget: Budget) -> Config:
             evaluation=replace(config.evaluation, importance_samples=10, log_z_chains=64, log_z_temperatures=30),
         )
     if budget == "paper":
-        return replace(config, **released_settings(config.data.corpus))
+        return with_released_settings(config)
     return config
 
 
-def released_settings(corpus: str) -> dict[str, Any]:
-    """Sections of the configuration with which the released code drew Figure 2, chains persistent as in Algorithm 1."""
+def with_released_settings(config: Config) -> Config:
+    """With the settings by which the released code drew Figure 2, chains persistent as in Algorithm 1."""
+    corpus = config.data.corpus
     base = preset(corpus)
-    return {
-        "model": replace(base.model, prior_hidden=(200,), prior_scale=1.0, n_categories=8 if "8" in corpus else 5),
-        "chains": replace(base.chains, n_chains=2000, n_steps=100, step_size=0.08),
-        "objective": replace(base.objective, mutual_information=15.0, energy_penalty=0.0),
-        "optimiser": replace(
+    return replace(
+        config,
+        model=replace(base.model, prior_hidden=(200,), prior_scale=1.0, n_categories=8 if "8" in corpus else 5),
+        chains=replace(base.chains, n_chains=2000, n_steps=100, step_size=0.08),
+        objective=replace(base.objective, mutual_information=15.0, energy_penalty=0.0),
+        optimiser=replace(
             base.optimiser, learning_rate=1e-3, prior_learning_rate=1e-4, prior_weight_decay=0.0, schedule="constant"
         ),
-        "training": replace(base.training, batch_size=500, max_steps=25_000 if "8" in corpus else 12_000),
-    }
+        training=replace(base.training, batch_size=500, max_steps=25_000 if "8" in corpus else 12_000),
+    )
 
 
 def report(results: Results) -> list[Path]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from svebm_ext.config import Config, EvaluationConfig
+from svebm_ext.config import Changes, Config, EvaluationConfig, with_changes
 from svebm_ext.data.corpora import load_corpus
 from svebm_ext.data.corpus import Corpus
 from svebm_ext.data.vocabulary import Vocabulary
@@ -104,15 +104,16 @@ class Control:
 
     def applied(self, config: Config) -> Config:
         """A configuration of the base with the changes, its length except."""
-        changes: dict[str, dict[str, object]] = {
+        changes: Changes = {
             "objective": {"kl_weight": self.weight},
             "model": {"embedding_dropout": self.dropout, "output_dropout": self.dropout},
             "training": {"prior_steps": self.prior_steps, "prior_stage": self.prior_stage},
         }
-        for section, options in changes.items():
-            given = {name: value for name, value in options.items() if value is not None}
-            config = replace(config, **{section: replace(getattr(config, section), **given)})
-        return config
+        given = {
+            section: {name: value for name, value in options.items() if value is not None}
+            for section, options in changes.items()
+        }
+        return with_changes(config, given)
 
 
 #: Rows with another final weight w (the SVEBM rows have 0.5, the others 1), with a second stage, or more dropout.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -167,7 +167,7 @@ def _supervised(train: Split, test: Split, n_clusters: int) -> JsonObject:
     return agreement
 
 
-def _agreement(codes: list[object], test: Split) -> JsonObject:
+def _agreement(codes: Sequence[Hashable], test: Split) -> JsonObject:
     symbols = surface.numbered(codes)
     return {**agreement_with_labels(symbols, test), "symbols_used": len(set(symbols.tolist()))}
 

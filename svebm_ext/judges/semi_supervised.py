@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from jaxtyping import Float
@@ -11,6 +11,10 @@ from torch import Tensor
 
 from svebm_ext.data.documents import DocumentSplit
 from svebm_ext.errors import DataError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+    from sklearn.linear_model import LogisticRegression
 
 #: Divides naive Bayes's log-probabilities where they are to be mixed or learnt from.
 TEMPER = 4.0
@@ -84,7 +88,7 @@ def _maximise(documents: DocumentSplit, share: Float[Tensor, "B K"], smoothing: 
 
 def self_training(
     documents: DocumentSplit, *, inverse_penalty: float = 10.0, n_rounds: int = 10, final_share: float = 0.9
-) -> Any:
+) -> LogisticRegression:
     """Logistic regression on TF-IDF that takes its own confident predictions as labels, round by round.
 
     Round r of R labels the most confident unlabelled documents of each class, equally many of each, up to a share
@@ -161,7 +165,7 @@ def guessed_classes(
     return probabilities.float()
 
 
-def count_matrix(documents: DocumentSplit) -> Any:
+def count_matrix(documents: DocumentSplit) -> csr_matrix:
     """The documents as a scipy matrix of counts in compressed rows [B, V]."""
     from scipy.sparse import csr_matrix
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from svebm_ext.data.corpus import Split, label_classes
 from svebm_ext.errors import DataError, ModelFolderError
 from svebm_ext.files import parse_json
 from svebm_ext.models.tensor_files import check_finite, read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 FORMAT = "svebm_ext judge 1"
 #: Words of the longest n-grams, and slots that n-grams are hashed to.
@@ -159,7 +162,7 @@ def _labelled(split: Split, label: str, classes: Sequence[str]) -> tuple[list[li
     return [sentence for sentence, _ in pairs], [number for _, number in pairs]
 
 
-def _features(sentences: Sequence[Sequence[str]], n_features: int) -> Any:
+def _features(sentences: Sequence[Sequence[str]], n_features: int) -> csr_matrix:
     """Sparse [B, F]: counts of the n-grams of each sentence, scaled to length 1."""
     from sklearn.feature_extraction.text import HashingVectorizer
 

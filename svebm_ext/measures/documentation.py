@@ -1,7 +1,7 @@
 """Every measure that an evaluation may report: its key, unit, meaning and source."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from svebm_ext.files import JsonMapping
 
@@ -206,7 +206,7 @@ CORE_METRICS = (
 )  # fmt: skip
 
 
-def documented(document: JsonMapping) -> Iterator[tuple[str, Any, str]]:
+def documented(document: JsonMapping) -> Iterator[tuple[str, object, str]]:
     """Measures of a metrics.json in their order: name, value and unit; `homogeneity.act` for the label act."""
     for key, value in document.items():
         if key in METRIC_DOCUMENTATION:

@@ -7,11 +7,14 @@ what words say.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from svebm_ext.latents.energy import EnergyLatent
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from svebm_ext.models.decoders import Decoding
     from svebm_ext.models.svebm import SVEBM
 
 #: Rounds at most, and sentences of the first at least. Each draws twice as many as the one before: many chains cost
@@ -23,7 +26,7 @@ SURE = 0.8
 
 
 def words_of_symbol(
-    model: SVEBM, symbol: int, n: int, *, seed: int, read_back: bool | None = None, **options: Any
+    model: SVEBM, symbol: int, n: int, *, seed: int, read_back: bool | None = None, **options: Unpack[Decoding]
 ) -> list[list[str]]:
     """Words of n sentences of a symbol, z by Langevin from p(z|y = symbol).
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -22,31 +22,27 @@ from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.kinds import kind_of
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.card import model_card
-from svebm_ext.models.consensus import consensus
+from svebm_ext.models.decoders import Decoding
 from svebm_ext.models.importance import importance_samples
-from svebm_ext.models.latent_variable import LatentVariableModel
+from svebm_ext.models.latent_variable import Batch, LatentVariableModel
 from svebm_ext.models.likelihood import importance_weighted_log_likelihood
 from svebm_ext.models.networks import networks_of
 from svebm_ext.models.of_symbol import words_of_symbol
 from svebm_ext.models.pretrained import WEIGHTS, FolderContent, read_folder, write_folder
+from svebm_ext.models.responses import SEEDS_BETWEEN_SAMPLES as SEEDS_BETWEEN_SAMPLES
+from svebm_ext.models.responses import batches_of_contexts, words_of_responses
+from svebm_ext.models.symbols import Classification, classify, symbol_probabilities
 from svebm_ext.models.tensor_files import load_parameters
 from svebm_ext.ops.arguments import Arguments, shown
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 CALLS = Arguments("model")
 #: Options of `SVEBM.generate` that are those of `SVEBM.decode`.
-DECODING = ("greedy", "temperature", "top_k", "top_p", "precision")
+DECODING = tuple(Decoding.__annotations__)
 #: Texts that are encoded or generated at a time.
 BATCH = 256
-#: Seeds of the samples behind one response are so far apart that batches with consecutive seeds share none.
-SEEDS_BETWEEN_SAMPLES = 1 << 20
-
-
-class Classification(NamedTuple):
-    """Most probable symbol of a text, its label where the model learnt from labels, and its probability."""
-
-    symbol: int
-    label: str | None
-    probability: float
 
 
 class SVEBM(nn.Module):
@@ -110,7 +106,7 @@ class SVEBM(nn.Module):
 
     # Texts in and out -------------------------------------------------------------------------------------------
 
-    def batches(self, texts: Texts) -> list[SentenceBatch] | list[DocumentBatch]:
+    def batches(self, texts: Texts) -> list[SentenceBatch | DocumentBatch]:
         """Texts (strings, or lists of words) as packed batches, or as bags of words, in order.
 
         Raises:
@@ -123,7 +119,7 @@ class SVEBM(nn.Module):
             if not sentence:
                 raise DataError(f"text {number}: empty, expected at least one word")
         order = torch.arange(len(sentences), dtype=torch.int64, device="cpu").split(BATCH)
-        split: Any = self.kind.encode(Split(sentences), self.vocabulary, self.config)
+        split = self.kind.encode(Split(sentences), self.vocabulary, self.config)
         return [split.collate(indices).to(self.device) for indices in order]
 
     def _words(self, text: str | Sequence[str]) -> list[str]:
@@ -193,7 +189,7 @@ class SVEBM(nn.Module):
         return [self.written(sentence) for sentence in words]
 
     @torch.no_grad()
-    def decode_words(self, z: Float[Tensor, "B D"], *, seed: int = 0, **options: Any) -> list[list[str]]:
+    def decode_words(self, z: Float[Tensor, "B D"], *, seed: int = 0, **options: Unpack[Decoding]) -> list[list[str]]:
         """The same by words, as the vocabulary has them; arguments and errors as for `decode`."""
         if CALLS.tensor("z", z, "[B, D]").dim() != 2 or not z.is_floating_point():
             CALLS.fail("z", shown(z), f"vectors [B, {self.networks.latent.latent_dim}]")
@@ -212,7 +208,13 @@ class SVEBM(nn.Module):
         return [self.vocabulary.decode(sentence) for sentence in sentences]
 
     def generate(
-        self, n: int, *, symbol: int | None = None, read_back: bool | None = None, seed: int = 0, **options: Any
+        self,
+        n: int,
+        *,
+        symbol: int | None = None,
+        read_back: bool | None = None,
+        seed: int = 0,
+        **options: Unpack[Decoding],
     ) -> list[str]:
         """Sentences from the prior: z by Langevin from p(z), or from p(z|y = symbol), then x from p(x|z).
 
@@ -252,7 +254,7 @@ class SVEBM(nn.Module):
         symbol: int | None = None,
         n_samples: int = 1,
         seed: int = 0,
-        **options: Any,
+        **options: Unpack[Decoding],
     ) -> list[str]:
         """A response to each context: z by Langevin from p(z|c), or from p(z|y = symbol, c), then x from p(x|z, c).
 
@@ -272,42 +274,23 @@ class SVEBM(nn.Module):
             DataError: a context that is one turn in place of a list.
         """
         self.kind.check_responses()
-        turns: list[list[str]] = []
-        dialogs: list[int] = []
-        asked = []
-        for number, context in enumerate(contexts):
-            if isinstance(context, str):
-                raise DataError(f"context {number}: a string given, expected a list of turns; write [turn]")
-            turns += [*(self._words(turn) for turn in context), []]  # the response is what we do not know
-            dialogs += [number] * (len(context) + 1)
-            asked.append(len(turns) - 1)
-        if not asked:
-            return []
-        split: Any = self.kind.encode(Split(turns, dialogs=dialogs), self.vocabulary, self.config)
         responses: list[str] = []
-        for number, indices in enumerate(torch.tensor(asked, dtype=torch.int64, device="cpu").split(BATCH)):
-            batch = split.collate(indices).to(self.device)  # unknown responses are equally long: the order stays
+        for number, batch in enumerate(batches_of_contexts(self, contexts)):
             words = self.response_to(batch, n_samples=n_samples, seed=seed + number, symbol=symbol, **options)
             responses += [self.written(response) for response in words]
         return responses
 
-    @torch.no_grad()
     def response_to(
-        self, batch: Any, *, n_samples: int = 1, seed: int = 0, symbol: int | None = None, **options: Any
+        self,
+        batch: Batch,
+        *,
+        n_samples: int = 1,
+        seed: int = 0,
+        symbol: int | None = None,
+        **options: Unpack[Decoding],
     ) -> list[list[str]]:
         """Words of a response to each row of a batch of dialogs; arguments and errors as for `respond`."""
-        _ = self.dtype
-        n_samples, seed = CALLS.integer("n_samples", n_samples), CALLS.integer("seed", seed, 0, (1 << 64) - 1)
-        symbol = None if symbol is None else CALLS.integer("symbol", symbol)
-        if n_samples < 1:
-            raise ConfigError(f"n_samples: {n_samples} given, expected at least 1")
-        samples: list[list[list[str]]] = []
-        for number in range(n_samples):
-            own = seed + number * SEEDS_BETWEEN_SAMPLES
-            z = self.networks.sample_prior(batch, seed=own, symbol=symbol)
-            words = self.networks.decode(batch, z, max_tokens=self.max_words, seed=own, ids=batch.indices, **options)
-            samples.append([self.vocabulary.decode(ids) for ids in words])
-        return [candidates[consensus(candidates)] for candidates in map(list, zip(*samples, strict=True))]
+        return words_of_responses(self, batch, n_samples=n_samples, seed=seed, symbol=symbol, **options)
 
     def reconstruct(self, texts: Texts) -> list[str]:
         """Greedy decoding of mu(x)."""
@@ -324,34 +307,13 @@ class SVEBM(nn.Module):
 
     # Symbols and likelihood -------------------------------------------------------------------------------------
 
-    def _energy(self, what: str) -> EnergyLatent:
-        latent = self.networks.latent
-        if not isinstance(latent, EnergyLatent):
-            raise ConfigError(f"{what}: this model ({self.config.model.latent} latent family) has no symbols")
-        return latent
-
-    @torch.no_grad()
     def symbol_probabilities(self, texts: Texts) -> Float[Tensor, "B K"]:
         """p(y | z = mu(x)) of each text (Eq. 3), times p(y | words of x)^tau where words guided the symbols."""
-        latent, listed = self._energy("symbol_probabilities"), checked_texts(texts)
-        probabilities = torch.empty(len(listed), latent.n_categories, dtype=self.dtype, device=self.device)
-        for batch in self.batches(listed):
-            answers = self.networks.answers(batch, self.networks.posterior(batch))
-            assert answers is not None
-            probabilities[batch.indices] = answers[:, 0].to(probabilities.dtype).exp()
-        return probabilities
+        return symbol_probabilities(self, texts)
 
     def classify(self, texts: Texts) -> list[Classification]:
         """Most probable symbol of each text, with its label where the model learnt from labels."""
-        listed = checked_texts(texts)
-        if not listed:
-            return []
-        probability, symbol = self.symbol_probabilities(listed).max(-1)
-        names = self.label_names
-        return [
-            Classification(s, names[s] if s < len(names) else None, p)
-            for s, p in zip(symbol.tolist(), probability.tolist(), strict=True)
-        ]
+        return classify(self, texts)
 
     @torch.no_grad()
     def nll(

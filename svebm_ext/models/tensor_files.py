@@ -9,13 +9,16 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from svebm_ext.errors import ModelFolderError
 from svebm_ext.files import check_regular, write_whole
+
+if TYPE_CHECKING:
+    from safetensors import safe_open
 
 #: Entry of a file's metadata: a hash of everything else in it.
 CHECKSUM = "sha256"
@@ -114,7 +117,7 @@ def read_tensors(path: Path, expected: Mapping[str, Form] | None = None) -> tupl
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path) -> Iterator[safe_open]:
     """The file as the package safetensors opens it; whatever that raises names the file."""
     from safetensors import safe_open
 

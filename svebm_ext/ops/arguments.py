@@ -194,8 +194,8 @@ def bf16_operands(device: torch.device) -> bool:
     return torch.get_float32_matmul_precision() == "medium"
 
 
-def without_autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """Autocast is off in a block."""
+def full_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """A block in which operations compute in the types of their tensors: autocast is off."""
     return contextlib.nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -16,7 +15,6 @@ from torch import Tensor
 from svebm_ext.config import Config, to_dict
 from svebm_ext.errors import ConfigError, Interrupted, ModelFolderError, TrainingDivergedError
 from svebm_ext.files import HeldFolder, JsonObject, folder_is_gone
-from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.tensor_files import load_parameters
 from svebm_ext.objectives.schedules import kl_weight
@@ -93,7 +91,7 @@ class Trainer:
             if config.objective.marginal_momentum > 0:
                 marginal = torch.full((n_symbols,), 1 / n_symbols, device=runtime.device)
             if config.objective.regroup_at > 0:
-                check_sentences(len(cast(SentenceFeed, feed).train), n_symbols)
+                check_sentences(len(SentenceFeed.of(feed).train), n_symbols)
         self.step = 0
         self.best: float | None = None
         self.waited = 0
@@ -311,9 +309,9 @@ class Trainer:
 
     def _regroup(self) -> None:
         """Make the symbols anew, on all processes those of the main one; the best model is one that has them."""
-        latent = cast(EnergyLatent, self.model.latent)
+        latent = self.model.energy_latent
         bank = None if self.negatives is None else self.negatives.bank
-        train, draw = cast(SentenceFeed, self.feed).train, Draw(self.config.seed, self.step)
+        train, draw = SentenceFeed.of(self.feed).train, Draw(self.config.seed, self.step)
         encoded = encoded_of(self.model, train, MAX_SENTENCES, draw)
         regroup(
             latent.prior,

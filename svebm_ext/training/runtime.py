@@ -65,7 +65,7 @@ class Runtime:
         """Whether this process writes files and prints."""
         return self.rank == 0
 
-    def autocast(self) -> AbstractContextManager:
+    def mixed_precision(self) -> AbstractContextManager:
         """bfloat16 autocast where asked for."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16) if self.bf16 else nullcontext()
 

@@ -71,6 +71,10 @@ class Fields:
             raise self._refuse(name, "a list of texts")
         return value
 
+    def unchecked(self, name: str) -> object:
+        """An entry that is checked elsewhere; None where it is missing."""
+        return self._content.get(name)
+
     def only(self, *names: str) -> None:
         """Refuse entries of other names."""
         unknown = sorted(set(self._content) - set(names))
@@ -132,7 +136,7 @@ class SavedState:
             recoveries=fields.integer("recoveries", 1000) if "recoveries" in fields else 0,
             waited=fields.integer("waited") if "waited" in fields else 0,
             has_guards="guards" in fields,
-            guards=state.get("guards"),
+            guards=fields.unchecked("guards"),
             tensors=fields.integer("tensors") if "tensors" in fields else None,
         )
 

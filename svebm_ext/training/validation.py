@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from svebm_ext.config import ObjectiveConfig
-from svebm_ext.data.batching import evaluation_batches
+from svebm_ext.data.batching import EncodedSplit, SentenceBatch, evaluation_batches
+from svebm_ext.data.documents import DocumentBatch
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.evaluation.documents import top_word_lines
+from svebm_ext.kinds import EncodedTexts
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.measures.latent import mutual_information
@@ -42,7 +43,7 @@ class Validator:
 
     def __init__(
         self,
-        valid: object,
+        valid: EncodedTexts,
         vocabulary: Vocabulary,
         *,
         seed: int,
@@ -70,7 +71,7 @@ class Validator:
         labels = labels[labels >= 0]
         return float(labels.bincount().max()) / len(labels) if len(labels) else 0.0
 
-    def _collate(self, indices: Tensor | list[int]) -> Any:
+    def _collate(self, indices: Tensor | list[int]) -> SentenceBatch | DocumentBatch:
         return self._valid.collate(indices).to(self._device)
 
     @torch.no_grad()
@@ -133,7 +134,8 @@ class Validator:
         measures["valid_log_z"] = 0.0
         if isinstance(model.latent, ConditionalEnergyLatent):
             batch = self._collate(list(range(min(self._n, MAX_CONTEXTS))))
-            context = cast(Tensor, model.posterior(batch).context)
+            context = model.posterior(batch).context
+            assert context is not None
             log_z = conditional_log_z(model.latent.prior, context, step_size=model.latent.step_size, seed=self._seed)
             measures["valid_log_z"] = float(log_z.mean())
         elif energy and isinstance(model.latent, EnergyLatent):
@@ -152,6 +154,7 @@ class Validator:
     @torch.no_grad()
     def samples(self, model: LatentVariableModel, step: int, n: int = 3) -> str:
         """A few reconstructions and samples of the prior, as text."""
+        assert isinstance(self._valid, EncodedSplit)
         model.eval()
         n = min(n, len(self._valid))
         batch = self._collate(list(range(n)))

@@ -14,14 +14,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svebm_ext.ops.arguments import without_autocast
+from svebm_ext.ops.arguments import full_precision
 from svebm_ext.ops.gru_decode.options import Choice, Decoded, GruDecodeInputs, GRUWeights
 from svebm_ext.ops.philox import Stream, philox_uniform
 
 
 def decode(inputs: GruDecodeInputs) -> Decoded:
     """Sentences of each row; `precision` is a permission that plain torch makes no use of."""
-    with torch.no_grad(), without_autocast(inputs.state.device):
+    with torch.no_grad(), full_precision(inputs.state.device):
         return _decode(inputs.state, inputs.gate_bias, inputs.weights, inputs.ids, inputs.choice)
 
 

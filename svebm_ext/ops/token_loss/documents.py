@@ -15,9 +15,9 @@ from svebm_ext.ops.arguments import (
     autocasts,
     bf16_operands,
     derivatives_of_derivatives,
+    full_precision,
     gradients_with_derivatives,
     is_transformed,
-    without_autocast,
 )
 
 CHECKS = Arguments("document_loss")
@@ -100,7 +100,7 @@ def _in_plain_torch(
 ) -> Tensor:
     """The same with the [B, V] logits, for derivatives of derivatives and torch.func."""
     rows = _rows(offsets, words)
-    with without_autocast(hidden.device):
+    with full_precision(hidden.device):
         scores = F.linear(hidden, weight, bias)
         totals = counts.new_zeros(hidden.shape[0]).index_add(0, rows, counts)
         observed = counts * scores[rows, words]
@@ -110,7 +110,7 @@ def _in_plain_torch(
 class _DocumentLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Tensor:
-        with without_autocast(arguments[0].device):
+        with full_precision(arguments[0].device):
             return _forward(ctx, *arguments)
 
     @staticmethod
