@@ -44,12 +44,12 @@ class Decoder(nn.Module):
     Attributes:
         nll: batch, z [B, D] and a draw for dropout to -log p(x|z) [B] in nats.
         decode: z to the ids of words of each row; its options are those of the decoder.
-        class_words: table of words of each class, which p(y|z) is multiplied with; None without one.
+        class_words: table of words of each class, which p(y|z) is multiplied with; None, or missing, without one.
     """
 
     nll: Callable[..., Tensor]
     decode: Callable[..., list[list[int]]]
-    class_words: nn.Parameter | None = None
+    class_words: nn.Parameter | None
 
 
 class RecurrentDecoder(Decoder):
