@@ -1,4 +1,4 @@
-"""The house stays as it is: short files, short functions, types that say something, results with a name of their own."""
+"""The house stays as it is: short files and functions, types that say something, results with names of their own."""
 
 import ast
 import re
