@@ -44,15 +44,15 @@ def read_texts(options: Arguments) -> Examples:
     from svebm_ext.errors import DataError
 
     reading = Reading(options.format, "skip", options.text_column, labels="unused")
-    found = read_examples("-" if options.file is None else options.file, reading)
-    if options.text_column is not None and not found.is_table:
-        raise DataError(f"{found.name}: has no columns, but --text-column {options.text_column!r} is asked for")
-    if found.n_skipped:
+    examples = read_examples("-" if options.file is None else options.file, reading)
+    if options.text_column is not None and not examples.is_table:
+        raise DataError(f"{examples.name}: has no columns, but --text-column {options.text_column!r} is asked for")
+    if examples.n_skipped:
         hint = "" if options.json else "; --json tells the line of each answer"
-        found.notes.append(f"{found.name}: {found.n_skipped} empty lines left out{hint}")
-    for note in found.notes:
+        examples.notes.append(f"{examples.name}: {examples.n_skipped} empty lines left out{hint}")
+    for note in examples.notes:
         say(note)
-    return found
+    return examples
 
 
 def classify_texts(model: SVEBM, examples: Examples) -> list[Classification]:
@@ -94,16 +94,16 @@ def main(arguments: Sequence[str]) -> None:
     if n_unknown:
         say(f"note: {n_unknown} of {len(examples.texts)} texts have no word that the model knows")
     answers = classify_texts(model, examples)
-    for line, text, found in zip(examples.rows, examples.texts, answers, strict=True):
+    for line, text, answer in zip(examples.rows, examples.texts, answers, strict=True):
         if options.json:
             record = {
-                "line": line, "text": text.strip(), "symbol": found.symbol, "label": found.label,
-                "probability": found.probability,
+                "line": line, "text": text.strip(), "symbol": answer.symbol, "label": answer.label,
+                "probability": answer.probability,
             }  # fmt: skip
             show(printable_json(json.dumps(record, ensure_ascii=False)))
         else:
-            label = found.label if found.label is not None else str(found.symbol)
-            show(f"{label}\t{found.probability:.4f}\t{' '.join(text.split())}")
+            label = answer.label if answer.label is not None else str(answer.symbol)
+            show(f"{label}\t{answer.probability:.4f}\t{' '.join(text.split())}")
 
 
 if __name__ == "__main__":

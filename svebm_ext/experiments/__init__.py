@@ -100,7 +100,7 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[str, Arguments]:
     listed = "\n".join(
         f"  {key} ({one.title}): {', '.join(one.groups or _names(one))}" for key, one in EXPERIMENTS.items()
     )
-    options: Arguments = parse(
+    options = parse(
         Arguments,
         rest,
         prog="python -m svebm_ext.experiments EXPERIMENT",
