@@ -215,10 +215,14 @@ class SentenceBatch:
 
     def repeat(self: _Batch, n: int) -> _Batch:
         """Batch with every row n times in a row: row r becomes rows r n .. r n + n - 1."""
+        return replace(self, **self._repeated(n))
+
+    def _repeated(self, n: int) -> dict[str, Tensor]:
+        """Fields of the batch that `repeat` gives, all at once: their shapes belong together."""
         rows = self.rows.repeat_interleave(n) * n + torch.arange(n, device=self.rows.device).repeat(self.rows.numel())
         names = ("inputs", "targets", "positions", "lengths", "indices", "labels")
         repeated = {name: getattr(self, name).repeat_interleave(n) for name in names}
-        return replace(self, **repeated, batch_sizes=self.batch_sizes * n, rows=rows)
+        return repeated | {"batch_sizes": self.batch_sizes * n, "rows": rows}
 
     def copies_within(self, budget: int) -> int:
         """How often the batch may be repeated to have about `budget` tokens, at least once."""

@@ -67,9 +67,9 @@ class DialogBatch(SentenceBatch):
         """The same batch on `device`; `batch_sizes` and `turn_sizes` stay on the CPU."""
         return replace(super().to(device, non_blocking), turn_sizes=self.turn_sizes)
 
-    def repeat(self, n: int) -> DialogBatch:
-        """Batch with every row n times in a row; contexts are shared, not repeated."""
-        return replace(super().repeat(n), places=self.places.repeat_interleave(n))
+    def _repeated(self, n: int) -> dict[str, Tensor]:
+        """Fields of the batch that `repeat` gives; contexts are shared, not repeated."""
+        return super()._repeated(n) | {"places": self.places.repeat_interleave(n)}
 
 
 @dataclass(frozen=True)
