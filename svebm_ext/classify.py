@@ -50,15 +50,15 @@ def read_texts(options: Arguments) -> Examples:
     from svebm_ext.errors import DataError
 
     reading = Reading(options.format, "skip", options.text_column, labels="unused")
-    found = read_examples("-" if options.file is None else options.file, reading)
-    if options.text_column is not None and not found.is_table:
-        raise DataError(f"{found.name}: has no columns, but --text-column {options.text_column!r} is asked for")
-    if found.n_skipped:
+    examples = read_examples("-" if options.file is None else options.file, reading)
+    if options.text_column is not None and not examples.is_table:
+        raise DataError(f"{examples.name}: has no columns, but --text-column {options.text_column!r} is asked for")
+    if examples.n_skipped:
         hint = "" if options.json else "; --json tells the line of each answer"
-        found.notes.append(f"{found.name}: {found.n_skipped} empty lines left out{hint}")
-    for note in found.notes:
+        examples.notes.append(f"{examples.name}: {examples.n_skipped} empty lines left out{hint}")
+    for note in examples.notes:
         say(note)
-    return found
+    return examples
 
 
 def classify_texts(model: SVEBM, examples: Examples) -> list[Classification]:
@@ -116,18 +116,18 @@ def main(arguments: Sequence[str]) -> None:
         say(f"note: {n_unknown} of {len(examples.texts)} texts have no word that the model knows")
     answers, words = classify_texts(model, examples), words_beside(Path(run))
     with_words = sys.stdout.isatty() if options.words is None else options.words
-    for line, text, found in zip(examples.rows, examples.texts, answers, strict=True):
+    for line, text, answer in zip(examples.rows, examples.texts, answers, strict=True):
         if options.json:
             record = {
-                "line": line, "text": text.strip(), "symbol": found.symbol, "label": found.label,
-                "probability": found.probability, "words": words.get(found.symbol, []),
+                "line": line, "text": text.strip(), "symbol": answer.symbol, "label": answer.label,
+                "probability": answer.probability, "words": words.get(answer.symbol, []),
             }  # fmt: skip
             show(printable_json(json.dumps(record, ensure_ascii=False)))
         else:
-            label = found.label if found.label is not None else str(found.symbol)
-            typical = words.get(found.symbol, [])[:WORDS] if with_words and found.label is None else []
-            answer = f"{label}\t{found.probability:.4f}\t{' '.join(text.split())}"
-            show(f"{answer}\t{', '.join(typical)}" if typical else answer)
+            label = answer.label if answer.label is not None else str(answer.symbol)
+            typical = words.get(answer.symbol, [])[:WORDS] if with_words and answer.label is None else []
+            shown = f"{label}\t{answer.probability:.4f}\t{' '.join(text.split())}"
+            show(f"{shown}\t{', '.join(typical)}" if typical else shown)
 
 
 if __name__ == "__main__":

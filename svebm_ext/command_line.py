@@ -54,17 +54,17 @@ class Option:
 
 def options_of(kind: Any, prefix: str = "--") -> dict[str, Option]:
     """Options of a dataclass by name, those of dataclasses within it after a point."""
-    found: dict[str, Option] = {}
+    options: dict[str, Option] = {}
     for name, hint in typing.get_type_hints(kind).items():
         option = prefix + name.replace("_", "-")
         if dataclasses.is_dataclass(hint):
-            found |= options_of(hint, f"{option}.")
+            options |= options_of(hint, f"{option}.")
             continue
-        found[option] = _option(option, hint)
+        options[option] = _option(option, hint)
         if hint is bool:
             negated = f"{prefix}no-{option.removeprefix(prefix)}"
-            found[negated] = Option(negated, bool, is_switch=True)
-    return found
+            options[negated] = Option(negated, bool, is_switch=True)
+    return options
 
 
 def _option(name: str, hint: Any) -> Option:

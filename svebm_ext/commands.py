@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from svebm_ext import __version__
 from svebm_ext.command_line import NONE, checked
@@ -28,6 +28,7 @@ from svebm_ext.terminal import (
 if TYPE_CHECKING:
     from svebm_ext.models.svebm import SVEBM
 
+Options = TypeVar("Options")
 #: Exit status of a mistake or of something outside this program that fails; as for a shell, of a reader that has gone.
 FAILED, NO_READER = 2, 128 + 13
 #: Exit status of work that a signal has stopped and that can be taken up again.
@@ -42,7 +43,7 @@ MOST_THREADS = 4096
 LARGEST_SEED, MOST = 2**63 - 1, 10_000_000
 
 
-def run_command(main: Callable[[Sequence[str]], Any], arguments: Sequence[str] | None = None) -> None:
+def run_command(main: Callable[[Sequence[str]], object], arguments: Sequence[str] | None = None) -> None:
     """Run a command's main function; whatever the user or the system gets wrong is one clear line and exit status 2.
 
     Args:
@@ -156,7 +157,7 @@ def _check_surroundings() -> None:
         )
 
 
-def check_numbers(options: Any, **bounds: tuple[int, int]) -> None:
+def check_numbers(options: object, **bounds: tuple[int, int]) -> None:
     """Refuse whole numbers of a command's own options that nothing can be done with.
 
     Args:
@@ -207,7 +208,9 @@ def check_trained(run: Path) -> None:
     raise ModelFolderError(f"{run}: its training has not ended; go on with python -m svebm_ext.train --resume {run}")
 
 
-def parse(kind: Any, arguments: Sequence[str], *, prog: str, description: str, default: Any = None) -> Any:
+def parse(
+    kind: type[Options], arguments: Sequence[str], *, prog: str, description: str, default: Options | None = None
+) -> Options:
     """Parse a command line into a dataclass with tyro; "~" is the home folder, and None a word as any other.
 
     Raises:
@@ -217,18 +220,24 @@ def parse(kind: Any, arguments: Sequence[str], *, prog: str, description: str, d
         import tyro
     except ImportError as error:
         raise ConfigError("the command line needs tyro (pip install tyro); the Python interface does not") from error
-    options: dict[str, Any] = {} if default is None else {"default": default}
     given = checked(list(arguments), kind)
-    return _as_meant(tyro.cli(kind, args=given, prog=prog, description=description, **options))
+    if default is None:
+        return _as_meant(tyro.cli(kind, args=given, prog=prog, description=description))
+    return _as_meant(tyro.cli(kind, args=given, prog=prog, description=description, default=default))
 
 
-def _as_meant(value: Any) -> Any:
+def _as_meant(options: Options) -> Options:
     """Options as the command line means them: marked words as they are, paths without "~"."""
+    assert dataclasses.is_dataclass(options) and not isinstance(options, type)
+    changed = {f.name: _value_as_meant(getattr(options, f.name)) for f in dataclasses.fields(options)}
+    return dataclasses.replace(options, **changed)
+
+
+def _value_as_meant(value: object) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        changed = {f.name: _as_meant(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return dataclasses.replace(value, **changed)
+        return _as_meant(value)
     if isinstance(value, Path):
-        return expanded(_as_meant(str(value)))
+        return expanded("None" if str(value) == NONE else str(value))
     return "None" if value == NONE else value
 
 
@@ -247,13 +256,13 @@ def expanded(path: str) -> Path:
 
 
 def parse_with_run(
-    kind: Any,
+    kind: type[Options],
     arguments: Sequence[str],
     *,
     command: str,
     description: str,
-    default: Callable[[str | None], Any] | None = None,
-) -> tuple[str, Any]:
+    default: Callable[[str | None], Options] | None = None,
+) -> tuple[str, Options]:
     """Run folder (first argument) and options of a command that works on one.
 
     Args:

@@ -49,8 +49,8 @@ def nearest(name: object, known: Iterable[str]) -> str | None:
     if not isinstance(name, str):
         return None
     plain = {one.casefold(): one for one in known}
-    found = difflib.get_close_matches(name[:LONGEST_NAME].casefold(), plain, 1, LIKE)
-    return plain[found[0]] if found else None
+    alike = difflib.get_close_matches(name[:LONGEST_NAME].casefold(), plain, 1, LIKE)
+    return plain[alike[0]] if alike else None
 
 
 def alternatives(name: object, known: Iterable[str], lead: str = "expected one of") -> str:

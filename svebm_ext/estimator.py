@@ -8,9 +8,9 @@ import json
 import numbers
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import Field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,6 +23,13 @@ from svebm_ext.errors import ConfigError, DataError, ModelFolderError, nearest
 from svebm_ext.files import read_json, write_json, write_whole
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.presets import preset
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+    from sklearn.utils import Tags
+    from typing_extensions import Unpack
+
+    from svebm_ext.models.decoders import Decoding
 
 #: Beside the files of a model folder: what `TextModel.load` needs to be the estimator that was saved.
 ESTIMATOR = "estimator.json"
@@ -64,7 +71,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         *,
         max_iter: int | None = None,
         random_state: int = 0,
-        options: Mapping[str, Any] | None = None,
+        options: Mapping[str, object] | None = None,
         device: str = "auto",
         folder: str | Path | None = None,
         verbose: bool = False,
@@ -79,7 +86,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
 
     # Learning -------------------------------------------------------------------------------------------------------
 
-    def fit(self, X: Iterable[object], y: Any = None) -> TextModel:
+    def fit(self, X: Iterable[object], y: object = None) -> TextModel:
         """Learn from texts.
 
         Args:
@@ -118,12 +125,12 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
             self._order()
         return self
 
-    def fit_predict(self, X: Iterable[object], y: Any = None) -> np.ndarray:
+    def fit_predict(self, X: Iterable[object], y: object = None) -> np.ndarray:
         """`fit`, then `predict` of the same texts."""
         texts = listed_texts(X)
         return self.fit(texts, y).predict(texts)
 
-    def _config(self, texts: list[str], labels: list[Any] | None, folder: Path) -> Config:
+    def _config(self, texts: list[str], labels: list[object] | None, folder: Path) -> Config:
         """Configuration of the run, whose files are written to a folder."""
         config = preset("lines" if labels is None else "lines-labelled")
         if not (self.n_symbols == "auto" or (isinstance(self.n_symbols, numbers.Integral) and self.n_symbols >= 1)):
@@ -165,8 +172,8 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X: Iterable[object]) -> np.ndarray:
         """p(y|x) of each text [N, K] (Eq. 3), columns as `classes_`."""
-        found = self._fitted().symbol_probabilities(listed_texts(X)).double().cpu()
-        return (found if self._columns is None else found[:, self._columns]).numpy()
+        probabilities = self._fitted().symbol_probabilities(listed_texts(X)).double().cpu()
+        return (probabilities if self._columns is None else probabilities[:, self._columns]).numpy()
 
     def transform(self, X: Iterable[object]) -> np.ndarray:
         """Posterior means of z [N, D], float32."""
@@ -176,14 +183,15 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         """log p(x) of each text in nats [N], by 100 importance samples; a higher one is less of a surprise."""
         return -self._fitted().nll(listed_texts(X), log_z=self.log_z(), seed=0).cpu().numpy()
 
-    def score(self, X: Iterable[object], y: Any = None, sample_weight: Any = None) -> float:
+    def score(self, X: Iterable[object], y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """With y: accuracy of a model of labels; adjusted mutual information of symbols with y otherwise.
 
         Without y: mean log p(x) in nats a text.
         """
         texts = listed_texts(X)
         if y is None:
-            return float(np.average(self.score_samples(texts), weights=sample_weight))
+            weights = None if sample_weight is None else np.asarray(sample_weight)
+            return float(np.average(self.score_samples(texts), weights=weights))
         if self._fitted().label_names:
             return float(super().score(texts, y, sample_weight))
         from sklearn.metrics import adjusted_mutual_info_score
@@ -208,33 +216,42 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
 
     # What symbols are -------------------------------------------------------------------------------------------
 
-    def generate(self, n: int = 1, *, symbol: Any = None, seed: int = 0, **options: Any) -> list[str]:
+    def generate(
+        self,
+        n: int = 1,
+        *,
+        symbol: object = None,
+        seed: int = 0,
+        read_back: bool | None = None,
+        **options: Unpack[Decoding],
+    ) -> list[str]:
         """New texts.
 
         Args:
             n: how many.
             symbol: a class of `classes_`, such as the number of a symbol; None: of all.
             seed: of z and of sampled words.
-            options: as of `SVEBM.generate`: greedy, temperature, top_k, top_p, read_back.
+            read_back: as of `SVEBM.generate`.
+            options: as of `SVEBM.generate`: greedy, temperature, top_k, top_p.
 
         Raises:
             ConfigError: no such class.
         """
         if "label" in options:
             raise ConfigError("generate: no option 'label'; give a class of classes_ as symbol")
-        return self._fitted().generate(n, symbol=self._symbol(symbol), seed=seed, **options)
+        return self._fitted().generate(n, symbol=self._symbol(symbol), seed=seed, read_back=read_back, **options)
 
-    def top_words(self, symbol: Any, n: int = 10) -> list[str]:
+    def top_words(self, symbol: object, n: int = 10) -> list[str]:
         """Words that tell texts of a class from the others, most telling first, of the texts it was fitted to."""
         from svebm_ext.data.tokenize import tokenize
         from svebm_ext.measures.words import characterising_words
 
         texts, column = self._known_texts("top_words"), self._column(symbol)
         groups = torch.as_tensor(self.predict_proba(texts)).argmax(-1)
-        found = characterising_words(list(map(tokenize, texts)), groups, len(self.classes_), 4 * n)[column]
-        return [one.word for one in found if any(map(str.isalnum, one.word))][:n]
+        words = characterising_words(list(map(tokenize, texts)), groups, len(self.classes_), 4 * n)[column]
+        return [one.word for one in words if any(map(str.isalnum, one.word))][:n]
 
-    def examples(self, symbol: Any, n: int = 5) -> list[str]:
+    def examples(self, symbol: object, n: int = 5) -> list[str]:
         """Texts that it was fitted to which are most surely of a class, each once."""
         texts = self._known_texts("examples")
         probability = self.predict_proba(texts)[:, self._column(symbol)]
@@ -248,17 +265,17 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         assert texts is not None
         return texts[:MOST_EXAMPLES]
 
-    def _column(self, symbol: Any) -> int:
-        found = [i for i, name in enumerate(self.classes_.tolist()) if name == symbol]
-        if not found:
+    def _column(self, symbol: object) -> int:
+        columns = [i for i, name in enumerate(self.classes_.tolist()) if name == symbol]
+        if not columns:
             names = [repr(name) for name in self.classes_.tolist()]
             shown = [*names[:20], "..."] if len(names) > 20 else names
             meant = nearest(repr(symbol), names) if isinstance(symbol, str) else None
             hint = "" if meant is None else f"did you mean {meant}? "
             raise ConfigError(f"symbol: {symbol!r} given, {hint}expected one of {', '.join(shown)}")
-        return found[0]
+        return columns[0]
 
-    def _symbol(self, symbol: Any) -> int | None:
+    def _symbol(self, symbol: object) -> int | None:
         """Number of the model's symbol of a class."""
         if symbol is None:
             return None
@@ -294,7 +311,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         model = SVEBM.from_pretrained(folder, device)
         path = Path(folder) / ESTIMATOR
         content = read_json(path) if path.exists() else {}
-        classes: list[Any] = [*model.label_names] or [*range(model.config.model.n_categories)]
+        classes: list[object] = [*model.label_names] or [*range(model.config.model.n_categories)]
         try:
             parameters = dict(content.get("parameters", {}))
             names, columns = content.get("classes", classes), content.get("columns")
@@ -321,7 +338,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.string, tags.input_tags.two_d_array = True, False
         tags.target_tags.required = False
@@ -333,12 +350,12 @@ def _write(path: Path, records: Sequence[Mapping[str, str]]) -> None:
     write_whole(path, "".join(json.dumps(record) + "\n" for record in records))
 
 
-def _options_of(part: Any) -> tuple[Any, ...]:
+def _options_of(part: object) -> tuple[Field[object], ...]:
     """Fields of a part of a configuration; none of a plain value."""
     return fields(part) if is_dataclass(part) else ()
 
 
-def _with_options(config: Config, options: Mapping[str, Any]) -> Config:
+def _with_options(config: Config, options: Mapping[str, object]) -> Config:
     """The configuration with options by their names on the command line.
 
     Raises:

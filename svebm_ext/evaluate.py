@@ -8,11 +8,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from svebm_ext.commands import LARGEST_SEED, check_numbers, check_trained, load_model, parse_with_run, run_command
 from svebm_ext.config import DataConfig, EvaluationConfig, validate, with_absolute_paths
 from svebm_ext.errors import ConfigError
+from svebm_ext.files import JsonObject
 from svebm_ext.terminal import printable_json, show
 
 
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
     run = Path(given)
     config = read_run_config(run)
     in_groups = functools.partial(print_document, all_measures=options.all)
-    show_document: Callable[[dict[str, Any]], None] = show_as_json if options.json else in_groups
+    show_document: Callable[[JsonObject], None] = show_as_json if options.json else in_groups
     if not kind_of(config.model).has_words:
         if options.data != config.data:
             raise ConfigError(f"--data: {run} is a model of points, which are generated; expected no options of data")
@@ -84,12 +84,12 @@ def main(arguments: Sequence[str]) -> None:
     evaluate_run(run, model, corpus, seed=options.seed, show=show_document)
 
 
-def show_as_json(document: dict[str, Any]) -> None:
+def show_as_json(document: JsonObject) -> None:
     """Print metrics.json."""
     show(printable_json(json.dumps(document, indent=2)))
 
 
-def print_document(document: dict[str, Any], *, all_measures: bool = False) -> None:
+def print_document(document: JsonObject, *, all_measures: bool = False) -> None:
     """Print metrics.json as a table."""
     from svebm_ext.evaluation.summary import print_summary
 

@@ -14,13 +14,18 @@ import re
 import stat
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from svebm_ext.errors import ModelFolderError
 
 T = TypeVar("T")
+
+#: An object of JSON: a report, a row, a record of a log. What a key holds is said where the object is made.
+JsonObject: TypeAlias = dict[str, Any]
+#: The same for a function that reads it and changes nothing.
+JsonMapping: TypeAlias = Mapping[str, Any]
 
 #: Bytes of a JSON file at most; a vocabulary of 100,000 words has 2 million.
 MAX_BYTES = 64_000_000
@@ -66,7 +71,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
         raise _about(path, error) from None
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write JSON as `write_whole`; not-a-number and infinities are not written (ValueError)."""
     write_whole(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
@@ -219,10 +224,10 @@ class HeldFolder:
     def is_there(self) -> bool:
         """Whether the path still leads to this folder."""
         try:
-            found = self._path.stat()
+            status = self._path.stat()
         except OSError:
             return False
-        return stat.S_ISDIR(found.st_mode) and os.path.samestat(found, self._found)
+        return stat.S_ISDIR(status.st_mode) and os.path.samestat(status, self._found)
 
 
 def check_regular(path: Path, limit: int | None = None) -> None:
@@ -236,14 +241,14 @@ def check_regular(path: Path, limit: int | None = None) -> None:
         ModelFolderError: missing, a folder, FIFO, device or socket, a link to itself, or too large.
     """
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         raise ModelFolderError(f"{path}: missing; copy all files of the folder together") from None
     except (OSError, ValueError) as error:
         raise ModelFolderError(f"{path}: cannot be read ({_reason(error)})") from error
-    if not stat.S_ISREG(found.st_mode):
-        raise ModelFolderError(f"{path}: not a regular file, but a {_kind(found.st_mode)}")
-    if limit is not None and found.st_size > limit:
+    if not stat.S_ISREG(status.st_mode):
+        raise ModelFolderError(f"{path}: not a regular file, but a {_kind(status.st_mode)}")
+    if limit is not None and status.st_size > limit:
         raise ModelFolderError(f"{path}: larger than {limit:,} bytes, which no file of its kind is")
 
 
@@ -324,11 +329,11 @@ def _remove_stale(path: Path) -> None:
                 Path(entry.path).unlink(missing_ok=True)
 
 
-def _check_values(value: Any) -> None:
+def _check_values(value: object) -> None:
     """Refuse what is JSON for the parser, but no value that could be computed with or printed."""
     level = [value]
     for _ in range(MAX_DEPTH):
-        below: list[Any] = []
+        below: list[object] = []
         for item in level:
             if isinstance(item, dict):
                 below += item.keys()

@@ -9,11 +9,12 @@ import pkgutil
 import platform
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import svebm_ext
 from svebm_ext.commands import expanded, run_command
 from svebm_ext.errors import ConfigError, alternatives
+from svebm_ext.files import JsonObject
 from svebm_ext.terminal import printable_json, show
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 OPTIONS = ("--json", "--help", "-h")
 
 
-def collect() -> dict[str, Any]:
+def collect() -> JsonObject:
     """Versions, builds and backends, as plain values that JSON can hold; keys are stable."""
     import torch
 
@@ -49,7 +50,7 @@ def collect() -> dict[str, Any]:
     }
 
 
-def _native(library: native_library.NativeLibrary) -> dict[str, Any]:
+def _native(library: native_library.NativeLibrary) -> JsonObject:
     build = library.build.get("native", {})
     return {
         "loaded": str(library.path) if library.path else None,
@@ -60,7 +61,7 @@ def _native(library: native_library.NativeLibrary) -> dict[str, Any]:
     }
 
 
-def _cuda(library: native_library.NativeLibrary) -> dict[str, Any]:
+def _cuda(library: native_library.NativeLibrary) -> JsonObject:
     from svebm_ext.ops import native_library
 
     build = library.build.get("cuda", {})
@@ -102,7 +103,7 @@ def _op(name: str, device_type: str) -> dict[str, str | None]:
     return {"backend": "reference" if reason else "native", "reason": reason}
 
 
-def _text(info: dict[str, Any]) -> str:
+def _text(info: JsonObject) -> str:
     native, cuda = info["native"], info["cuda"]
     lines = [
         f"svebm_ext {info['svebm_ext']}" + (f" (commit {info['commit'][:12]})" if info["commit"] else ""),
@@ -133,7 +134,7 @@ def _text(info: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def collect_run(run: Path) -> dict[str, Any]:
+def collect_run(run: Path) -> JsonObject:
     """How far the run of a folder is, and what goes on from there, as plain values; keys are stable.
 
     Raises:
@@ -182,7 +183,7 @@ def _iterations(log: Path) -> int | None:
     return records[-1][2]["step"] if records else None
 
 
-def _run_text(info: dict[str, Any]) -> str:
+def _run_text(info: JsonObject) -> str:
     reached = "none" if info["iterations"] is None else f"{info['iterations']:,}"
     owner = info["training_now"]
     now = f", process {owner['pid']} on {owner['host']} is at it" if owner else ""

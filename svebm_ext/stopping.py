@@ -7,7 +7,10 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 _HANGUP = getattr(signal, "SIGHUP", None)
@@ -87,7 +90,7 @@ def stops_noted(*, shared: bool = False) -> Iterator[list[int]]:
 
 
 @contextlib.contextmanager
-def _handled_by(handler: Callable[[int, Any], None]) -> Iterator[bool]:
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[bool]:
     """Signals go to a handler in the block; nothing changes outside the main thread."""
     # Someone who started us with nohup wants us to outlive the terminal.
     numbers = [s for s in SIGNALS if s != _HANGUP or signal.getsignal(s) != signal.SIG_IGN]

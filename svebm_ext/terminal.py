@@ -9,8 +9,9 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TypeVar
 
+_Stream = TypeVar("_Stream")
 #: Control characters (C0, DEL, C1), ends of lines and directions of Unicode, and halves of surrogate pairs.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 STANDARD_OUTPUT = "standard output"
@@ -132,9 +133,9 @@ def prepare_streams() -> None:
     sys.stderr = _replaced(sys.stderr, sys.__stderr__, _Messages)
 
 
-def _replaced(stream: Any, original: Any, kind: type[io.TextIOWrapper]) -> Any:
+def _replaced(stream: _Stream, original: object, kind: type[io.TextIOWrapper]) -> _Stream | io.TextIOWrapper:
     """A stream of a kind in place of the process's own; any other (of a notebook, of a test) stays."""
-    if stream is not original or type(stream) is not io.TextIOWrapper:
+    if stream is not original or not isinstance(stream, io.TextIOWrapper) or type(stream) is not io.TextIOWrapper:
         return stream
     return kind(
         stream.buffer,

@@ -58,21 +58,21 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Config, Arguments]:
         base = preset(name or "assistant")
     default = Arguments(**{f.name: getattr(base, f.name) for f in dataclasses.fields(Config)})
     presets = "\n".join(f"  {key}: {text}" for key, (text, _) in PRESETS.items())
-    found: Arguments = parse(
+    options = parse(
         Arguments,
         _with_numbers(rest),
         default=default,
         prog="python -m svebm_ext.train [PRESET] [FILE]",
         description=f"Train a latent-space energy-based model of text.\n\nFILE: your own text.\n\nPresets:\n{presets}",
     )
-    if found.resume is not None and found.out is not None and found.out.absolute() != found.resume.absolute():
+    if options.resume is not None and options.out is not None and options.out.absolute() != options.resume.absolute():
         raise ConfigError(
-            f"--out: {found.out} given with --resume; a resumed run goes on in its own folder, {found.resume}"
+            f"--out: {options.out} given with --resume; a resumed run goes on in its own folder, {options.resume}"
         )
-    config = Config(**{f.name: getattr(found, f.name) for f in dataclasses.fields(Config)})
+    config = Config(**{f.name: getattr(options, f.name) for f in dataclasses.fields(Config)})
     config = dataclasses.replace(config, data=with_absolute_paths(config.data))
     validate(config)
-    return config, found
+    return config, options
 
 
 def _positional(arguments: Sequence[str]) -> tuple[str | None, list[str]]:

@@ -133,9 +133,9 @@ def train_mixture(
 
     def loss(step: int) -> Tensor:
         draw, known = Draw(settings.seed, step), labelled.batch(step)
-        found = model.infer(known, draw)
-        total = (model.nll(known, found.z, known.labels) + found.kl).mean() + math.log(model.n_classes)
-        total = total + label_weight * F.nll_loss(found.log_class, known.labels)
+        inferred = model.infer(known, draw)
+        total = (model.nll(known, inferred.z, known.labels) + inferred.kl).mean() + math.log(model.n_classes)
+        total = total + label_weight * F.nll_loss(inferred.log_class, known.labels)
         batch = collate_documents(documents, others[order.batch(step)]).to(device)
         guessed = model.infer(batch, draw)
         ramp = min(1.0, (step + 1) / (WARM_UP * settings.n_steps))

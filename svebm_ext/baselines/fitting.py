@@ -66,10 +66,10 @@ def fit(
         done = step + 1
         if score is not None and (done % settings.validate_every == 0 or done == settings.n_steps):
             model.eval()
-            found = score()
-            if not curve or found > max(value for _, value in curve):
+            value_now = score()
+            if not curve or value_now > max(value for _, value in curve):
                 best = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-            curve.append((done, found))
+            curve.append((done, value_now))
     if best:
         model.load_state_dict(best)
     model.eval()

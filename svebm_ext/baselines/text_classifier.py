@@ -133,7 +133,7 @@ def choose_confident(
     sure = order[confidence[order] >= threshold]
     of_class = [sure[predicted[sure] == k] for k in range(log_probabilities.shape[1])]
     n = min(n_each, *map(len, of_class))
-    rows = torch.cat([found[:n] for found in of_class])
+    rows = torch.cat([own[:n] for own in of_class])
     return rows, predicted[rows]
 
 
@@ -173,9 +173,9 @@ def self_train(
     kept, best = model, max(value for _, value in curve)
     others = (documents.labels < 0).nonzero()[:, 0]
     for number in range(1, n_rounds + 1) if len(others) else ():
-        found = predict(model, documents, device)[others]
-        n_each = int(len(others) * final_share * number / n_rounds / found.shape[1])
-        rows, classes = choose_confident(found, threshold, n_each)
+        log_probabilities = predict(model, documents, device)[others]
+        n_each = int(len(others) * final_share * number / n_rounds / log_probabilities.shape[1])
+        rows, classes = choose_confident(log_probabilities, threshold, n_each)
         labels = documents.labels.index_copy(0, others[rows], classes)
         model = make()
         learnt = train_classifier(model, replace(documents, labels=labels), valid, settings, device)

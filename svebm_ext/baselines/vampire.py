@@ -58,9 +58,9 @@ class TopicModel(nn.Module):
         device = self.to_mean.weight.device
         topics, hidden = [], []
         for rows in torch.arange(len(documents)).split(1000):
-            found = self.encoder(collate_documents(documents, rows).to(device))
-            topics.append(self.to_mean(found).softmax(-1))
-            hidden.append(found)
+            encoded = self.encoder(collate_documents(documents, rows).to(device))
+            topics.append(self.to_mean(encoded).softmax(-1))
+            hidden.append(encoded)
         return torch.cat([_unit(torch.cat(part)) for part in (topics, hidden)], -1)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING
 
 from svebm_ext.config.options import Config
 from svebm_ext.errors import ConfigError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 #: Width of a layer, length of a sentence, and counts of what is done or kept.
 WIDTH, LENGTH, COUNT, STEPS = 65_536, 10_000, 10_000_000, 1_000_000_000
@@ -78,17 +81,17 @@ def check_bounds(config: Config) -> None:
     _check(config, "")
 
 
-def _check(section: Any, prefix: str) -> None:
+def _check(section: DataclassInstance, prefix: str) -> None:
     for option in dataclasses.fields(section):
         value, name = getattr(section, option.name), prefix + option.name
         _check_type(name, str(option.type), value)
-        if dataclasses.is_dataclass(value):
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
             _check(value, f"{name}.")
         for item in value if isinstance(value, tuple) else (value,):
             _check_value(name, item)
 
 
-def _check_type(name: str, kind: str, value: Any) -> None:
+def _check_type(name: str, kind: str, value: object) -> None:
     """Refuse, in a configuration made in Python, what is no number where one is expected: True is 1 otherwise."""
     items = value if kind == "tuple[int, ...]" and isinstance(value, tuple) else (value,)
     expected, types = EXPECTED.get(kind, ("", (object,)))
@@ -97,17 +100,18 @@ def _check_type(name: str, kind: str, value: Any) -> None:
             raise ConfigError(f"{name.replace('_', '-')}: {shown(item)} given, expected {expected}")
 
 
-def _check_value(name: str, value: Any) -> None:
+def _check_value(name: str, value: object) -> None:
     option = name.replace("_", "-")
     if isinstance(value, bool):
         return
     largest = LARGEST.get(name)
-    if largest is not None and value > largest:
-        raise ConfigError(f"{option}: {shown(value)} given, expected at most {largest:,}")
-    if largest is not None and value < -1:
-        raise ConfigError(f"{option}: {shown(value)} given, expected a number of at least 0")
-    if largest is None and isinstance(value, int | float) and not abs(value) <= MAGNITUDE:
-        raise ConfigError(f"{option}: {shown(value)} given, expected a finite number of at most {MAGNITUDE:g}")
+    if isinstance(value, int | float):
+        if largest is not None and value > largest:
+            raise ConfigError(f"{option}: {shown(value)} given, expected at most {largest:,}")
+        if largest is not None and value < -1:
+            raise ConfigError(f"{option}: {shown(value)} given, expected a number of at least 0")
+        if largest is None and not abs(value) <= MAGNITUDE:
+            raise ConfigError(f"{option}: {shown(value)} given, expected a finite number of at most {MAGNITUDE:g}")
     if isinstance(value, str) and not _is_text(value):
         raise ConfigError(f"{option}: {value!r:.80} given, expected a text without control characters")
 

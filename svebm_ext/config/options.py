@@ -15,6 +15,7 @@ FORMER_CORPORA: dict[str, CorpusName] = {
     "dd": "daily-dialog",
 }
 """Other names of corpora, which go on working: those that saved configurations have, and those of the presets."""
+LatentName = Literal["energy", "gaussian", "deterministic", "categorical", "semi", "mixture", "none"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class ModelConfig:
     documents, or perceptrons over points of the plane."""
     encoder: Literal["bow", "gru"] = "bow"
     """Documents: bags of words with a multinomial likelihood, or sequences, with the networks of sentences."""
-    latent: Literal["energy", "gaussian", "deterministic", "categorical", "semi", "mixture", "none"] = "energy"
+    latent: LatentName = "energy"
     """Latent family: energy-based prior (SVEBM), N(0, I) prior (VAE), a point (AE), discrete variables (DVAE), a
     vector and discrete variables (semi-VAE), mixtures of Gaussians (GM-VAE), or no latent variable (RNN-LM)."""
     latent_dim: int = 40

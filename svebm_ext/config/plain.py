@@ -6,30 +6,44 @@ import dataclasses
 import types
 import typing
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar, overload
 
 from svebm_ext.config.bounds import shown
 from svebm_ext.config.options import FORMER_CORPORA, Config, DataConfig
 from svebm_ext.errors import ConfigError, alternatives
 
+from ..files import JsonObject
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Section = TypeVar("Section")
 #: Items of a list, and unknown options that are named, at most.
 MOST_ITEMS = 16
 
 
-def to_dict(config: Any) -> dict[str, Any]:
+def to_dict(config: DataclassInstance) -> JsonObject:
     """Plain JSON-ready form of a configuration."""
 
-    def plain(value: Any) -> Any:
+    def plain(value: object) -> object:
         if isinstance(value, dict):
             return {key: plain(item) for key, item in value.items()}
         if isinstance(value, (tuple, list)):
             return [plain(item) for item in value]
         return str(value) if isinstance(value, Path) else value
 
-    return plain(dataclasses.asdict(config))
+    return {name: plain(value) for name, value in dataclasses.asdict(config).items()}
 
 
-def from_dict(values: Any, cls: type = Config, where: str = "config") -> Any:
+@overload
+def from_dict(values: object) -> Config: ...
+
+
+@overload
+def from_dict(values: object, cls: type[Section], where: str = "config") -> Section: ...
+
+
+def from_dict(values: object, cls: type = Config, where: str = "config") -> object:
     """Configuration from its plain form.
 
     Raises:
@@ -47,7 +61,7 @@ def from_dict(values: Any, cls: type = Config, where: str = "config") -> Any:
 
 def with_absolute_paths(data: DataConfig) -> DataConfig:
     """Data options whose paths hold from every folder: a run is resumed and evaluated from others."""
-    changed: dict[str, Any] = {}
+    changed: JsonObject = {}
     for option in dataclasses.fields(data):
         value = getattr(data, option.name)
         if isinstance(value, Path) and str(value) != "-":  # standard input
@@ -55,9 +69,9 @@ def with_absolute_paths(data: DataConfig) -> DataConfig:
     return dataclasses.replace(data, **changed)
 
 
-def _convert(value: Any, hint: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return from_dict(value, typing.cast(type, hint), where)
+def _convert(value: object, hint: object, where: str) -> object:
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return from_dict(value, hint, where)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         value = FORMER_CORPORA.get(value, value) if isinstance(value, str) else value

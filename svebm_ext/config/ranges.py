@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from svebm_ext.config.bounds import shown
 from svebm_ext.config.options import Config
@@ -17,7 +17,7 @@ LARGEST_START = 100.0
 class Range(NamedTuple):
     """Which values an option takes, as a test and in words."""
 
-    accepts: Callable[[Any], bool]
+    accepts: Callable[..., bool]
     expected: str
 
 

@@ -59,15 +59,15 @@ class Automaton:
 
     def words(self) -> set[str]:
         """All words on arcs that a walk can take."""
-        found: set[str] = set()
+        words: set[str] = set()
         seen, pending = set(self.starts), list(self.starts)
         while pending:
             for _, word, target in self.arcs[pending.pop()]:
-                found.add(word)
+                words.add(word)
                 if target not in seen:
                     seen.add(target)
                     pending.append(target)
-        return found
+        return words
 
     def summary(self, max_beliefs: int = 2_000_000) -> LanguageSummary:
         """Exact properties of the language, by recursion over beliefs.

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import chain
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from torch.nn.utils.rnn import PackedSequence
 from ..errors import DataError, alternatives
 from .corpus import Split
 from .vocabulary import Vocabulary
+
+_Batch = TypeVar("_Batch", bound="SentenceBatch")
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,7 @@ class SentenceBatch:
         """Number of targets, END counted."""
         return self.targets.shape[0]
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> "SentenceBatch":
+    def to(self: _Batch, device: torch.device | str, non_blocking: bool = False) -> _Batch:
         """The same batch on `device`; `batch_sizes` stays on the CPU."""
         moved = {
             f.name: getattr(self, f.name).to(device, non_blocking=non_blocking)
@@ -212,12 +214,12 @@ class SentenceBatch:
         """The same batch in page-locked memory, for copies that overlap with computation."""
         return replace(self, **{f.name: getattr(self, f.name).pin_memory() for f in fields(self)})
 
-    def repeat(self, n: int) -> "SentenceBatch":
+    def repeat(self: _Batch, n: int) -> _Batch:
         """Batch with every row n times in a row: row r becomes rows r n .. r n + n - 1."""
         return replace(self, **self._repeated(n))
 
-    def _repeated(self, n: int) -> dict[str, Any]:
-        """Fields of the batch that `repeat` gives."""
+    def _repeated(self, n: int) -> dict[str, Tensor]:
+        """Fields of the batch that `repeat` gives, all at once: their shapes belong together."""
         rows = self.rows.repeat_interleave(n) * n + torch.arange(n, device=self.rows.device).repeat(self.rows.numel())
         names = ("inputs", "targets", "positions", "lengths", "indices", "labels")
         repeated = {name: getattr(self, name).repeat_interleave(n) for name in names}

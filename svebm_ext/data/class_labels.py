@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -34,7 +33,7 @@ def listed_texts(X: Iterable[object]) -> list[str]:
     return texts
 
 
-def listed_labels(y: Any, n: int) -> list[Any] | None:
+def listed_labels(y: object, n: int) -> list[object] | None:
     """Labels, None where a text has none; None where no text has one.
 
     Raises:
@@ -44,7 +43,9 @@ def listed_labels(y: Any, n: int) -> list[Any] | None:
         raise DataError(
             f"y: {type(y).__name__} given, expected a list of labels; of a table give the column of the labels"
         )
-    values = y.tolist() if hasattr(y, "tolist") else list(y)
+    if not isinstance(y, Iterable):
+        raise DataError(f"y: {type(y).__name__} given, expected a list of labels")
+    values: list[object] = y.tolist() if hasattr(y, "tolist") else list(y)
     if len(values) != n:
         raise DataError(f"y: {len(values)} labels for {n} texts, expected one for each")
     labels = [None if _is_missing(value) else value for value in values]
@@ -56,28 +57,28 @@ def listed_labels(y: Any, n: int) -> list[Any] | None:
     return labels
 
 
-def _is_missing(value: Any) -> bool:
+def _is_missing(value: object) -> bool:
     if isinstance(value, bool):
         return False
     return value is None or value == -1 or (isinstance(value, float) and math.isnan(value))
 
 
-def classes_by_name(labels: Sequence[Any]) -> dict[str, Any]:
+def classes_by_name(labels: Sequence[object]) -> dict[str, object]:
     """Classes by the text that stands for each in a file.
 
     Raises:
         DataError: two classes of one text, such as 1 and "1".
     """
-    found: dict[str, Any] = {}
+    classes: dict[str, object] = {}
     for label in labels:
-        if label is not None and found.setdefault(str(label), label) != label:
+        if label is not None and classes.setdefault(str(label), label) != label:
             raise DataError(
-                f"y: {label!r} and {found[str(label)]!r} are two classes of one name, expected different ones"
+                f"y: {label!r} and {classes[str(label)]!r} are two classes of one name, expected different ones"
             )
-    return found
+    return classes
 
 
-def class_array(classes: Sequence[Any]) -> np.ndarray:
+def class_array(classes: Sequence[object]) -> np.ndarray:
     """Classes as scikit-learn has them: numbers or texts; objects where they are of several kinds."""
     kinds = {type(name) for name in classes}
     return (

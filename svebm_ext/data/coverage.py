@@ -35,11 +35,11 @@ def text_bytes(split: Split, max_words: int) -> list[int]:
     A text that is not known as it was written is its words with spaces between them. Of a text with more words than
     `max_words` the bytes are counted in proportion to the characters of the words that are left.
     """
-    found = []
+    lengths = []
     for i, sentence in enumerate(split.sentences):
         text = " ".join(sentence) if split.texts is None else split.texts[i]
         n_bytes = len(text.encode(errors="surrogatepass"))
         if len(sentence) > max_words:
             n_bytes = round(n_bytes * len("".join(sentence[:max_words])) / len("".join(sentence)))
-        found.append(n_bytes)
-    return found
+        lengths.append(n_bytes)
+    return lengths

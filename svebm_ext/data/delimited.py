@@ -154,7 +154,7 @@ def _best_delimiter(lines: Sequence[str]) -> str:
     Of several it is the one that makes well-known names of columns of the first row, then the one with the fewest
     spaces after it.
     """
-    best, found = (-1.0, False, 0.0, 0), ","
+    best, chosen = (-1.0, False, 0.0, 0), ","
     for delimiter in _DELIMITERS:
         rows = _sample_rows(lines, delimiter) or []
         if not rows:
@@ -163,8 +163,8 @@ def _best_delimiter(lines: Sequence[str]) -> str:
         spaced = sum(cell.startswith(" ") for row in rows for cell in row[1:]) / len(rows)
         score = (round(n / len(rows), 1), _names_text_and_label(rows[0]), -spaced, length)
         if length > 1 and score > best and (score[0] >= 0.8 or delimiter == ","):
-            best, found = score, delimiter
-    return found
+            best, chosen = score, delimiter
+    return chosen
 
 
 def _sample_rows(lines: Sequence[str], delimiter: str) -> list[list[str]] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, cast
 
 import torch
 from jaxtyping import Int64
@@ -66,15 +65,10 @@ class DialogBatch(SentenceBatch):
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> DialogBatch:
         """The same batch on `device`; `batch_sizes` and `turn_sizes` stay on the CPU."""
-        moved = cast(DialogBatch, super().to(device, non_blocking))
-        return replace(moved, turn_sizes=self.turn_sizes)
+        return replace(super().to(device, non_blocking), turn_sizes=self.turn_sizes)
 
-    def repeat(self, n: int) -> DialogBatch:
-        """Batch with every row n times in a row; contexts are shared, not repeated."""
-        return replace(self, **self._repeated(n))
-
-    def _repeated(self, n: int) -> dict[str, Any]:
-        """Fields of the batch that `repeat` gives."""
+    def _repeated(self, n: int) -> dict[str, Tensor]:
+        """Fields of the batch that `repeat` gives; contexts are shared, not repeated."""
         return super()._repeated(n) | {"places": self.places.repeat_interleave(n)}
 
 

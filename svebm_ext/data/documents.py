@@ -219,13 +219,13 @@ def choose_labelled(
     chosen = []
     for k in range(n_classes):
         wanted = n_labelled // n_classes + (k < n_labelled % n_classes)
-        found = order[labels[order] == k]
-        if len(found) < wanted:
+        own = order[labels[order] == k]
+        if len(own) < wanted:
             name = classes[k] if classes else str(k)
             raise DataError(
-                f"data.n-labelled: {wanted} examples of each class asked for, but class {name!r} has {len(found)}"
+                f"data.n-labelled: {wanted} examples of each class asked for, but class {name!r} has {len(own)}"
             )
-        chosen.append(found[:wanted])
+        chosen.append(own[:wanted])
     return torch.cat(chosen).sort().values
 
 

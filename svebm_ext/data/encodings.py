@@ -173,11 +173,11 @@ def _guess(content: bytes) -> str | None:
 
 def _is_windows(text: str) -> bool:
     """Whether characters above 0x7f are letters in words that are ASCII otherwise, or the usual punctuation."""
-    found = list(_HIGH.finditer(text))[:20000]
-    sample = text[: found[-1].end()]
+    matches = list(_HIGH.finditer(text))[:20000]
+    sample = text[: matches[-1].end()]
     n_letters = sum(map(str.isalpha, sample))
     n_high_letters = n_fitting = 0
-    for match in found:
+    for match in matches:
         character, before = match[0], text[max(0, match.start() - 1) : match.start()]
         after = text[match.end() : match.end() + 1]
         if character.isalpha() and character not in "\xaa\xba":
@@ -188,7 +188,7 @@ def _is_windows(text: str) -> bool:
         else:
             inside = before.isalpha() and after.isalpha()
             n_fitting += character in (_IN_WORDS if inside else _PUNCTUATION)
-    return n_fitting >= 0.9 * len(found) and n_high_letters <= 0.25 * max(1, n_letters)
+    return n_fitting >= 0.9 * len(matches) and n_high_letters <= 0.25 * max(1, n_letters)
 
 
 def _without_marks(text: str, name: str, notes: list[str]) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ..errors import DataError
 from .containers import STANDARD_INPUT, PathLike, Source, name_of, read_folder, read_source
@@ -76,7 +76,7 @@ class Examples:
 
 
 def read_examples(
-    data: Any, reading: Reading | None = None, *, label_path: PathLike | None = None, name: str = "texts"
+    data: object, reading: Reading | None = None, *, label_path: PathLike | None = None, name: str = "texts"
 ) -> Examples:
     """Texts and labels of a file, a folder, standard input ("-"), or of data in memory.
 
@@ -92,15 +92,15 @@ def read_examples(
     reading = reading or Reading()
     notes: list[str] = []
     if not isinstance(data, (str, os.PathLike)):
-        found = _of_table(python_table(data, name), reading, notes)
+        examples = _of_table(python_table(data, name), reading, notes)
     elif str(data) != STANDARD_INPUT and Path(data).expanduser().is_dir():
-        found = _of_folder(Path(data).expanduser(), reading, notes)
+        examples = _of_folder(Path(data).expanduser(), reading, notes)
     else:
-        found = _of_file(data, read_source(data), reading, label_path, notes)
-    if label_path is not None and found.is_table:
-        raise DataError(f"{label_path}: a file of labels goes with format lines, but {found.name} has columns")
-    found.notes = notes
-    return _without_empty(found, reading.empty_lines)
+        examples = _of_file(data, read_source(data), reading, label_path, notes)
+    if label_path is not None and examples.is_table:
+        raise DataError(f"{label_path}: a file of labels goes with format lines, but {examples.name} has columns")
+    examples.notes = notes
+    return _without_empty(examples, reading.empty_lines)
 
 
 def _of_folder(folder: Path, reading: Reading, notes: list[str]) -> Examples:
@@ -191,13 +191,13 @@ def _of_table(table: Table, reading: Reading, notes: list[str]) -> Examples:
                 seen[value] = normalise_label(value)
             labels[index] = seen[value]
         _question_labels(table, choice, labels, notes)
-    found = Examples(table.name, texts, labels, table.rows, table.place, is_table=True)
+    examples = Examples(table.name, texts, labels, table.rows, table.place, is_table=True)
     if table.empty:  # lines without anything keep their place among the others
         order = sorted([*((row, i) for i, row in enumerate(table.rows)), *((row, -1) for row in table.empty)])
-        found.texts = ["" if i < 0 else texts[i] for _, i in order]
-        found.labels = ["" if i < 0 else labels[i] for _, i in order]
-        found.rows = [row for row, _ in order]
-    return found
+        examples.texts = ["" if i < 0 else texts[i] for _, i in order]
+        examples.labels = ["" if i < 0 else labels[i] for _, i in order]
+        examples.rows = [row for row, _ in order]
+    return examples
 
 
 def _texts(table: Table, choice: Choice) -> list[str]:
@@ -209,20 +209,20 @@ def _texts(table: Table, choice: Choice) -> list[str]:
         expected = f'{{"{table.names[choice.text]}": "..."{label}}}'
     for index, value in enumerate(values):
         if not isinstance(value, str):
-            found = f"no {table.title(choice.text)}".replace("'", "") if value is ABSENT else _type(value)
-            raise DataError(f"{table.where(index)}: {found}; expected {expected}")
+            what = f"no {table.title(choice.text)}".replace("'", "") if value is ABSENT else _type(value)
+            raise DataError(f"{table.where(index)}: {what}; expected {expected}")
     if table.what == "key" or in_memory:  # escapes of JSON may spell what the file itself does not hold
         for index, value in enumerate(values):
-            check_characters(value, table.name, table.where(index))
+            check_characters(str(value), table.name, table.where(index))
     return [str(value) for value in values]
 
 
-def _type(value: Any) -> str:
+def _type(value: object) -> str:
     hint = ", decode it first" if isinstance(value, (bytes, bytearray)) else ""
     return f"text of type {type(value).__name__} ({value!r:.40}{hint})"
 
 
-def _label(value: Any, table: Table, index: int) -> str:
+def _label(value: object, table: Table, index: int) -> str:
     """A label that is no string."""
     if is_missing(value):
         return ""
@@ -258,17 +258,17 @@ def _question_labels(table: Table, choice: Choice, labels: list[str], notes: lis
     )
 
 
-def _without_empty(found: Examples, empty_lines: EmptyLines) -> Examples:
+def _without_empty(examples: Examples, empty_lines: EmptyLines) -> Examples:
     """The examples without empty texts, or an error that names the first one."""
-    kept = [index for index, text in enumerate(found.texts) if not is_blank(text)]
-    if len(kept) == len(found.texts):
-        return found
+    kept = [index for index, text in enumerate(examples.texts) if not is_blank(text)]
+    if len(kept) == len(examples.texts):
+        return examples
     if not kept and empty_lines == "skip":
-        raise DataError(f"{found.name}: no text in {len(found.texts)} lines")
+        raise DataError(f"{examples.name}: no text in {len(examples.texts)} lines")
     if empty_lines == "error":
-        first = next(index for index, text in enumerate(found.texts) if is_blank(text))
-        raise DataError(f"{found.where(first)}: empty line; delete it, or set data.empty-lines to skip")
-    found.n_skipped = len(found.texts) - len(kept)
-    found.texts, found.labels = [found.texts[i] for i in kept], [found.labels[i] for i in kept]
-    found.rows = [found.rows[i] for i in kept]
-    return found
+        first = next(index for index, text in enumerate(examples.texts) if is_blank(text))
+        raise DataError(f"{examples.where(first)}: empty line; delete it, or set data.empty-lines to skip")
+    examples.n_skipped = len(examples.texts) - len(kept)
+    examples.texts, examples.labels = [examples.texts[i] for i in kept], [examples.labels[i] for i in kept]
+    examples.rows = [examples.rows[i] for i in kept]
+    return examples

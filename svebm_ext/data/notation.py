@@ -78,8 +78,8 @@ class _Parser:
         self.advance()
 
     def error(self, expected: str) -> DataError:
-        found = self.text[self.start :].strip()[:30] or "the end"
-        return DataError(f"grammar rule {self.rule}: expected {expected}, found {found!r} at character {self.start}")
+        rest = self.text[self.start :].strip()[:30] or "the end"
+        return DataError(f"grammar rule {self.rule}: expected {expected}, found {rest!r} at character {self.start}")
 
     def advance(self) -> str:
         value, self.start = self.value, self.end

@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 
@@ -26,11 +26,11 @@ LABEL = "label"
 
 
 def load_text(
-    train: Any,
-    valid: Any = None,
-    test: Any = None,
+    train: object,
+    valid: object = None,
+    test: object = None,
     *,
-    labelled: Any = None,
+    labelled: object = None,
     labels: Sequence[PathLike | None] = (None, None, None),
     format: Format = "auto",
     text_column: str | None = None,
@@ -78,29 +78,29 @@ def load_text(
     data = {"train": train, "valid": valid, "test": test, "labelled": labelled}
     reading = Reading(format, empty_lines, text_column, label_column, "wanted" if labelled is None else "optional")
     notes: list[str] = []
-    found = _read(data, labels, reading, notes)
-    splits = {name: _split(examples, tokenization, lowercase, empty_lines, notes) for name, examples in found.items()}
+    read = _read(data, labels, reading, notes)
+    splits = {name: _split(examples, tokenization, lowercase, empty_lines, notes) for name, examples in read.items()}
     notes.extend(differing_in_case(splits.values()))
     kept = _add_labelled(splits, notes)
-    corpus = _complete(found["train"].name, splits, list(dict.fromkeys(notes)), seed, kept)
+    corpus = _complete(read["train"].name, splits, list(dict.fromkeys(notes)), seed, kept)
     return with_writing(corpus, tokenization, vocabulary_size, writing)
 
 
 def _read(
-    data: dict[str, Any], labels: Sequence[PathLike | None], reading: Reading, notes: list[str]
+    data: dict[str, object], labels: Sequence[PathLike | None], reading: Reading, notes: list[str]
 ) -> dict[str, Examples]:
     """Examples of all that is given: train, valid, test, and labelled ones beside them."""
     if sum(isinstance(given, (str, os.PathLike)) and str(given) == STANDARD_INPUT for given in data.values()) > 1:
         raise ConfigError("data.train: standard input (-) can be read only once; give files for the others")
-    found: dict[str, Examples] = {}
+    read: dict[str, Examples] = {}
     for name, label_path in zip(("train", "valid", "test"), labels, strict=True):
         if data[name] is not None:
-            found[name] = read_examples(data[name], reading, label_path=label_path, name=name)
+            read[name] = read_examples(data[name], reading, label_path=label_path, name=name)
     if data["labelled"] is not None:
         strict = Reading(reading.format, "error", reading.text_column, reading.label_column)
-        found["labelled"] = _with_labels(read_examples(data["labelled"], strict, name="labelled"), notes)
-    _refuse_columns_of_lines(found.values(), reading.text_column, reading.label_column)
-    return found
+        read["labelled"] = _with_labels(read_examples(data["labelled"], strict, name="labelled"), notes)
+    _refuse_columns_of_lines(read.values(), reading.text_column, reading.label_column)
+    return read
 
 
 def _add_labelled(splits: dict[str, Split], notes: list[str]) -> np.ndarray:
@@ -199,11 +199,11 @@ def _first_of_each(labels: list[str]) -> np.ndarray:
     return np.unique(labels, return_index=True)[1]
 
 
-def _refuse_columns_of_lines(found: Iterable[Examples], text_column: str | None, label_column: str | None) -> None:
-    found = list(found)
+def _refuse_columns_of_lines(given: Iterable[Examples], text_column: str | None, label_column: str | None) -> None:
+    given = list(given)
     for option, column in (("text-column", text_column), ("label-column", label_column)):
-        if column is not None and not any(examples.is_table for examples in found):
-            raise DataError(f"{found[0].name}: has no columns, but data.{option} {column!r} is asked for")
+        if column is not None and not any(examples.is_table for examples in given):
+            raise DataError(f"{given[0].name}: has no columns, but data.{option} {column!r} is asked for")
 
 
 def _with_labels(examples: Examples, notes: list[str]) -> Examples:
@@ -229,8 +229,8 @@ def read_own_file(
     Raises:
         DataError: a file that cannot be read as its format; the message names file and line.
     """
-    found = read_examples(path, Reading(format, empty_lines), label_path=label_path)
-    return found.texts, found.labels, found.n_skipped
+    examples = read_examples(path, Reading(format, empty_lines), label_path=label_path)
+    return examples.texts, examples.labels, examples.n_skipped
 
 
 def differing_in_case(splits: Iterable[Split]) -> list[str]:
@@ -239,8 +239,8 @@ def differing_in_case(splits: Iterable[Split]) -> list[str]:
     groups: dict[str, list[str]] = {}
     for value in sorted(counts):
         groups.setdefault(value.casefold(), []).append(value)
-    found = [", ".join(f"{v!r} ({counts[v]:,})" for v in group) for group in groups.values() if len(group) > 1]
-    return [f"classes that differ in capitals only, and are learnt apart: {'; '.join(found[:10])}"] if found else []
+    alike = [", ".join(f"{v!r} ({counts[v]:,})" for v in group) for group in groups.values() if len(group) > 1]
+    return [f"classes that differ in capitals only, and are learnt apart: {'; '.join(alike[:10])}"] if alike else []
 
 
 def _complete(name: str, splits: dict[str, Split], notes: list[str], seed: int, kept: np.ndarray) -> Corpus:

@@ -1,7 +1,7 @@
 """Texts in memory: lists, data frames, data sets. Their libraries are not imported: what they offer is asked."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 from ..errors import DataError
 from .records import records_table, with_class_names
@@ -11,7 +11,14 @@ _PLACE = "{name}: row {row} (counted from 0)"
 _EXPECTED = "a path, a list of texts, of (text, label) pairs or of dictionaries, a data frame or a data set"
 
 
-def python_table(data: Any, name: str) -> Table:
+@runtime_checkable
+class _ByName(Protocol):
+    """What has values by name."""
+
+    def __getitem__(self, name: str, /) -> object: ...
+
+
+def python_table(data: object, name: str) -> Table:
     """Table of texts that are in memory.
 
     Args:
@@ -46,21 +53,23 @@ def python_table(data: Any, name: str) -> Table:
     return table
 
 
-def _names(features: Any, column: str) -> list[str] | None:
+def _names(features: object, column: str) -> list[str] | None:
+    if not isinstance(features, _ByName):
+        return None
     try:
         return getattr(features[column], "names", None)
     except (KeyError, TypeError):
         return None
 
 
-def _columns(name: str, names: list[Any], columns: list[list[Any]]) -> Table:
+def _columns(name: str, names: list[object], columns: list[list[object]]) -> Table:
     lengths = {len(column) for column in columns}
     if len(lengths) > 1:
         raise DataError(f"{name}: columns of {' and '.join(map(str, sorted(lengths)))} values; expected equal lengths")
     return Table(name, list(columns), list(map(str, names)), range(max(lengths, default=0)), _PLACE)
 
 
-def _mapping(data: Mapping[Any, Any], name: str) -> Table:
+def _mapping(data: Mapping[object, object], name: str) -> Table:
     if any(hasattr(value, "column_names") for value in data.values()):
         raise DataError(f"{name}: several splits ({', '.join(map(str, data))}); give one of them, as data['train']")
     if any(isinstance(value, (str, bytes)) for value in data.values()):
@@ -70,7 +79,7 @@ def _mapping(data: Mapping[Any, Any], name: str) -> Table:
     return _columns(name, list(data), [_values(value, name) for value in data.values()])
 
 
-def _values(data: Any, name: str) -> list[Any]:
+def _values(data: object, name: str) -> list[object]:
     """Elements of anything that has some, as Python's own types."""
     for method in ("to_pylist", "to_list", "tolist"):
         if hasattr(data, method):
@@ -81,26 +90,27 @@ def _values(data: Any, name: str) -> list[Any]:
     return list(data)
 
 
-def _list(values: list[Any], name: str) -> Table:
+def _list(values: list[object], name: str) -> Table:
     """Table of a list: its first element tells what all others have to be."""
     rows = range(len(values))
     first = next((value for value in values if value is not None), None)
     if isinstance(first, Mapping):
         _same_kind(values, Mapping, "a dictionary", name)
-        return records_table(name, values, rows, _PLACE)
+        return records_table(name, [value for value in values if isinstance(value, Mapping)], rows, _PLACE)
     if isinstance(first, (tuple, list)):
         _same_kind(values, (tuple, list), "a (text, label) pair", name)
-        for row, value in enumerate(values):
+        pairs = [value for value in values if isinstance(value, (tuple, list))]
+        for row, value in enumerate(pairs):
             if len(value) != 2:
                 raise DataError(f"{_PLACE.format(name=name, row=row)}: {len(value)} values; expected (text, label)")
-        texts, labels = zip(*values, strict=True)
+        texts, labels = zip(*pairs, strict=True)
         return Table(
             name, [texts, [ABSENT if v is None else v for v in labels]], ["text", "label"], rows, _PLACE, "key"
         )
     return Table(name, [values], ["text"], rows, _PLACE, "key")
 
 
-def _same_kind(values: list[Any], kind: Any, expected: str, name: str) -> None:
+def _same_kind(values: list[object], kind: type | tuple[type, ...], expected: str, name: str) -> None:
     for row, value in enumerate(values):
         if not isinstance(value, kind):
             where = _PLACE.format(name=name, row=row)

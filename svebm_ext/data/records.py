@@ -4,8 +4,8 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from ..errors import DataError
 from .tables import ABSENT, TEXT_NAMES, Table, known_name
@@ -13,10 +13,11 @@ from .text_files import parse_json_object
 
 _SPACE = re.compile(r"\s*")
 _MOST_KEYS = 100
+_Key = TypeVar("_Key")
 EXTRA = 'pip install "svebm_ext[arrow]"'
 
 
-def records_table(name: str, records: Sequence[dict[Any, Any]], rows: Sequence[int], place: str) -> Table:
+def records_table(name: str, records: Sequence[Mapping[_Key, object]], rows: Sequence[int], place: str) -> Table:
     """Table of objects: a column for each key, the most frequent ones where objects have a great many."""
     counts = Counter(key for record in records for key in record)
     keys = [key for key, _ in counts.most_common(_MOST_KEYS)] if len(counts) > _MOST_KEYS else list(counts)
@@ -43,7 +44,7 @@ def read_json_lines(name: str, lines: Sequence[str]) -> Table:
     return table
 
 
-def _holds_a_table(record: dict[str, Any]) -> bool:
+def _holds_a_table(record: dict[str, object]) -> bool:
     """Whether the only line of a file is an object of columns, and not an example with a text."""
     has_text = any(isinstance(v, str) and known_name(key, TEXT_NAMES) is not None for key, v in record.items())
     return not has_text and any(isinstance(v, (dict, list)) for v in record.values())
@@ -66,7 +67,7 @@ def read_json_text(name: str, text: str) -> Table:
     return values_table(name, values, lines, "{name}:{row}")
 
 
-def values_table(name: str, values: list[Any], rows: Sequence[int], place: str) -> Table:
+def values_table(name: str, values: list[object], rows: Sequence[int], place: str) -> Table:
     """Table of a list of objects, of texts, or of lists of equal length."""
     if not values:
         raise DataError(f"{name}: an empty array; expected objects with a text each")
@@ -74,23 +75,25 @@ def values_table(name: str, values: list[Any], rows: Sequence[int], place: str) 
     where = place.format(name=name, row=rows[0])
     if kind is None:
         raise DataError(f"{where}: a value of type {type(values[0]).__name__}; expected objects with a text each")
+    width = len(values[0]) if isinstance(values[0], list) else 0
     for value, row in zip(values, rows, strict=True):
-        if not isinstance(value, kind) or (kind is list and len(value) != len(values[0])):
+        if not isinstance(value, kind) or (isinstance(value, list) and len(value) != width):
             where = place.format(name=name, row=row)
             raise DataError(f"{where}: {_kind(value)}; expected {_kind(values[0])}, as the first one is")
     if kind is dict:
-        return records_table(name, values, rows, place)
-    columns = [values] if kind is str else [[value[i] for value in values] for i in range(len(values[0]))]
+        return records_table(name, [value for value in values if isinstance(value, dict)], rows, place)
+    lists = [value for value in values if isinstance(value, list)]
+    columns = [values] if kind is str else [[value[i] for value in lists] for i in range(width)]
     if not columns:
         raise DataError(f"{where}: an empty list; expected a text")
     return Table(name, list(columns), None, rows, place)
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     return f"a list of {len(value)}" if isinstance(value, list) else f"a value of type {type(value).__name__}"
 
 
-def _whole(name: str, text: str) -> Any:
+def _whole(name: str, text: str) -> object:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -105,7 +108,7 @@ def _not_json(name: str, text: str, position: int, reason: str) -> DataError:
     return DataError(f"{name}:{line}: not JSON: {reason}; if these are whole lines, set --data.format lines")
 
 
-def _object_table(name: str, value: Any) -> Table:
+def _object_table(name: str, value: object) -> Table:
     """Table of an object of columns, or of the one list that an object holds."""
     if not isinstance(value, dict) or not value:
         raise DataError(f"{name}: a JSON value of type {type(value).__name__}; expected an array of objects")
@@ -123,7 +126,7 @@ def _object_table(name: str, value: Any) -> Table:
     raise DataError(f"{name}: one JSON object with {listed}; expected an array of objects, or one object a line")
 
 
-def _elements(name: str, text: str, position: int) -> Iterator[tuple[Any, int]]:
+def _elements(name: str, text: str, position: int) -> Iterator[tuple[object, int]]:
     """Elements of an array that begins before `position`, and the line of each."""
     decoder, line, counted = json.JSONDecoder(), 1, 0
     position = _SPACE.match(text, position).end()  # type: ignore[union-attr]
@@ -162,15 +165,15 @@ def read_parquet(name: str, content: bytes) -> Table:
     except ImportError:
         raise DataError(f"{name}: a Parquet file, which needs pyarrow: {EXTRA}") from None
     try:
-        found = pyarrow.parquet.read_table(io.BytesIO(content))
-        columns = [found.column(i).to_pylist() for i in range(found.num_columns)]
+        arrow = pyarrow.parquet.read_table(io.BytesIO(content))
+        columns = [arrow.column(i).to_pylist() for i in range(arrow.num_columns)]
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{name}: not a Parquet file that can be read: {str(error).splitlines()[0]}") from error
     if not columns or not columns[0]:
         raise DataError(f"{name}: a Parquet file without rows")
-    classes = _class_names(found.schema.metadata)
-    named = [with_class_names(c, classes.get(n)) for n, c in zip(found.column_names, columns, strict=True)]
-    return Table(name, list(named), list(found.column_names), range(1, len(columns[0]) + 1), "{name}: row {row}")
+    classes = _class_names(arrow.schema.metadata)
+    named = [with_class_names(c, classes.get(n)) for n, c in zip(arrow.column_names, columns, strict=True)]
+    return Table(name, list(named), list(arrow.column_names), range(1, len(columns[0]) + 1), "{name}: row {row}")
 
 
 def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:
@@ -182,7 +185,7 @@ def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:
         return {}
 
 
-def with_class_names(values: list[Any], names: Sequence[str] | None) -> list[Any]:
+def with_class_names(values: list[object], names: Sequence[str] | None) -> list[object]:
     """Numbers of classes as their names; -1, by which `datasets` marks unlabelled examples, as None."""
     if not names:
         return values

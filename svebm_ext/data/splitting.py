@@ -66,12 +66,12 @@ def _places(order: np.ndarray, labels: Sequence[str], seed: int) -> np.ndarray:
 def one_of_each(labels: Sequence[str], seed: int, kept: np.ndarray) -> np.ndarray:
     """Indices `kept`, and of every class that has none there one example, chosen by `seed`; "" is no class."""
     covered = {labels[i] for i in kept} | {""}
-    found = list(kept)
+    chosen = list(kept)
     for index in shuffled(len(labels), seed)[::-1].tolist():
         if labels[index] not in covered:
             covered.add(labels[index])
-            found.append(index)
-    return np.sort(np.array(found, dtype=np.int64))
+            chosen.append(index)
+    return np.sort(np.array(chosen, dtype=np.int64))
 
 
 def shuffled(size: int, seed: int) -> np.ndarray:

@@ -6,10 +6,14 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigError, DataError, ModelFolderError
 from ..files import read_json, write_whole
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 #: Subwords that every tokenizer has: one for each byte.
 N_BYTES = 256
@@ -125,7 +129,7 @@ class Subwords:
             raise ModelFolderError(f"{path}: {error}") from error
 
 
-def _byte_level(model: Any) -> Any:
+def _byte_level(model: object) -> Tokenizer:
     """A tokenizer of bytes without normalisation, with words as the limits of merges."""
     package = _package()
     tokenizer = package.Tokenizer(model)
@@ -141,13 +145,14 @@ def _alphabet() -> list[str]:
     return sorted(_package().pre_tokenizers.ByteLevel.alphabet())
 
 
-def _merges(content: Any) -> list[tuple[str, str]]:
+def _merges(content: object) -> list[tuple[str, str]]:
     """Merges of a byte-level tokenizer in the package's JSON, as pairs or, in older versions, with a space between.
 
     Raises:
         DataError: not a tokenizer as `Subwords` writes it.
     """
-    model = content.get("model") if isinstance(content, dict) else None
+    content = content if isinstance(content, dict) else {}
+    model = content.get("model")
     if not isinstance(model, dict) or model.get("type") != "BPE" or not isinstance(model.get("merges"), list):
         raise DataError("not a tokenizer of byte-pair encoding")
     splitter = content.get("pre_tokenizer")
@@ -156,12 +161,12 @@ def _merges(content: Any) -> list[tuple[str, str]]:
     if not isinstance(words, dict) or words.get("pattern") != {"Regex": SPLIT}:
         raise DataError("not a tokenizer of this program: it splits text into words in another way")
     merges = [tuple(merge.split(" ")) if isinstance(merge, str) else merge for merge in model["merges"]]
-    found = []
+    pairs = []
     for merge in merges:
         if not isinstance(merge, list | tuple) or len(merge) != 2 or not all(isinstance(part, str) for part in merge):
             raise DataError(f"{merge!r:.80} is no pair of subwords")
-        found.append((merge[0], merge[1]))
-    return found
+        pairs.append((merge[0], merge[1]))
+    return pairs
 
 
 def _utf8(text: str) -> bytes:
@@ -171,7 +176,7 @@ def _utf8(text: str) -> bytes:
         raise DataError(f"{text!r:.80} holds half of a surrogate pair, which is not valid Unicode") from None
 
 
-def _package() -> Any:
+def _package() -> ModuleType:
     try:
         import tokenizers
     except ImportError as error:

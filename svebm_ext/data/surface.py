@@ -92,16 +92,16 @@ class Surface:
 
     def gap(self, tokens: Pair, kinds: Pair) -> str:
         """What stands between two tokens of given kinds."""
-        found = self.exceptions.get(tokens)
-        return _gap_of_kinds(self.spacing, kinds) if found is None else found
+        own = self.exceptions.get(tokens)
+        return _gap_of_kinds(self.spacing, kinds) if own is None else own
 
     def _written(self, word: str, beginning: str, previous: str, following: str) -> str:
         capital = self.capital_start if beginning == "text" else self.capital_after and beginning == "sentence"
         if not capital:
-            found = self.phrases.get((previous, word)) or self.followed.get((word, following))
-            return found or self.forms.get(word, word)
-        found = self.starts.get(word) or self.forms.get(word)
-        return capitalised(word) if found is None else found
+            form = self.phrases.get((previous, word)) or self.followed.get((word, following))
+            return form or self.forms.get(word, word)
+        form = self.starts.get(word) or self.forms.get(word)
+        return capitalised(word) if form is None else form
 
     def to_dict(self) -> dict[str, object]:
         """As JSON can hold it."""
@@ -211,46 +211,46 @@ class _Counts:
         for ((pair, kinds), gap), count in self.pairs.items():
             seen[pair, gap] += count
             usual[pair].add(_gap_of_kinds(spacing, kinds))
-        found = {}
+        exceptions = {}
         for pair, gaps in _grouped(seen).items():
             gap, count = max(gaps, key=_rank)
             # A pair whose kinds alternate, as quotation marks do, has no gap of its own.
             if count >= MIN_COUNT and len(usual[pair]) == 1 and gap not in usual[pair]:
-                found[pair] = gap, count
-        return found
+                exceptions[pair] = gap, count
+        return exceptions
 
     def _forms(self) -> dict[str, tuple[str, int]]:
         """Most frequent form of each word within sentences, where it is not the word itself."""
-        found = {}
+        forms = {}
         inside = _grouped(self.inside)
         for word, counts in inside.items():
             # Of forms that are as frequent, the word itself is taken.
             form, count = max(counts, key=lambda item: (item[1], item[0] == word, item[0]))
             if form != word and _is_form(word, form):
-                found[word] = form, count
+                forms[word] = form, count
         for word, counts in _grouped(self.start).items():
             # Seen at beginnings alone: "BBC" tells its form, "Kerry" may be any word.
             form, count = max(counts, key=_rank)
             if word not in inside and form not in (word, capitalised(word)) and _is_form(word, form):
-                found[word] = form, count
-        return found
+                forms[word] = form, count
+        return forms
 
     def _starts(self, forms: Mapping[str, str]) -> dict[str, tuple[str, int]]:
         """Most frequent form of each word at beginnings, where it is not what is written there anyway."""
-        found = {}
+        starts = {}
         for word, counts in _grouped(self.start).items():
             form, count = max(counts, key=_rank)
             if count >= MIN_COUNT and form != forms.get(word, capitalised(word)) and _is_form(word, form):
-                found[word] = form, count
-        return found
+                starts[word] = form, count
+        return starts
 
 
 def _grouped(counts: Mapping[tuple[_Key, str], int]) -> dict[_Key, list[tuple[str, int]]]:
     """Forms or gaps of each key, with their counts."""
-    found: dict[_Key, list[tuple[str, int]]] = {}
+    groups: dict[_Key, list[tuple[str, int]]] = {}
     for (key, form), count in counts.items():
-        found.setdefault(key, []).append((form, count))
-    return found
+        groups.setdefault(key, []).append((form, count))
+    return groups
 
 
 def _rank(entry: tuple[str, int]) -> tuple[int, str]:
@@ -276,8 +276,8 @@ def _forms_of_pairs(
 
 def capitalised(word: str) -> str:
     """The word with a capital, where it has one that is lower-cased to the word again."""
-    found = word[:1].title() + word[1:]
-    return found if lower(found) == word else word
+    title = word[:1].title() + word[1:]
+    return title if lower(title) == word else word
 
 
 def _is_form(word: str, form: str) -> bool:
@@ -312,16 +312,16 @@ def _is_word(kind: str) -> bool:
 
 def _beginnings(tokens: Sequence[str]) -> list[str]:
     """For each token "text" where it is the first word, "sentence" where it begins a later sentence, else ""."""
-    found, state = [], "text"
+    beginnings, state = [], "text"
     for i, token in enumerate(tokens):
         is_word = token[0].isalnum()
-        found.append(state if is_word else "")
+        beginnings.append(state if is_word else "")
         if is_word:
             state = ""
         elif token[0] in _ENDS and i > 0 and not state:
             # After a single letter the mark belongs to an abbreviation, as in "U.S. economy".
             state = "" if len(tokens[i - 1]) == 1 and tokens[i - 1].isalpha() else "sentence"
-    return found
+    return beginnings
 
 
 def _gaps(text: str, written: Sequence[str]) -> Iterator[str]:
@@ -336,9 +336,9 @@ def _gaps(text: str, written: Sequence[str]) -> Iterator[str]:
 
 def _gap_of_kinds(spacing: Mapping[Pair, str], kinds: Pair) -> str:
     """What stands between two kinds: as seen, else as most often on either side, else by their Unicode category."""
-    found = spacing.get(kinds)
-    if found is not None:
-        return found
+    seen = spacing.get(kinds)
+    if seen is not None:
+        return seen
     first, second = kinds
     after, before = spacing.get((first, _ANY)), spacing.get((_ANY, second))
     if after is None and not _is_word(first):
@@ -365,4 +365,4 @@ def _checked_pairs(name: str, content: object, fits: Callable[[Pair, str], bool]
             raise DataError(f"{name}: {entry!r:.80}, expected two tokens and what they ask for")
         if not fits((entry[0], entry[1]), entry[2]):
             raise DataError(f"{name}: {entry[2]!r:.80} does not fit {entry[0]!r:.80} and {entry[1]!r:.80}")
-    return {(first, second): found for first, second, found in content}
+    return {(first, second): asked for first, second, asked in content}

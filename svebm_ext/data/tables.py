@@ -3,11 +3,10 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..errors import DataError, nearest
 
-ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "absent"})()
+ABSENT: object = type("Absent", (), {"__repr__": lambda self: "absent"})()
 """Value of a column in a row that lacks it, as objects of JSON lines may."""
 
 TEXT_NAMES = (
@@ -49,7 +48,7 @@ class Table:
     """
 
     name: str
-    columns: list[Sequence[Any]]
+    columns: list[Sequence[object]]
     names: list[str] | None
     rows: Sequence[int]
     place: str = "{name}:{row}"
@@ -69,12 +68,12 @@ class Table:
 
     def listing(self) -> str:
         """All columns, each with an example."""
-        found = []
+        described = []
         for number, values in enumerate(self.columns[:20]):
             example = next((v for v in values if not is_missing(v) and str(v)), None)
             shown = "empty" if example is None else f"for instance {_short(example)}"
-            found.append(f"{self.title(number)} {shown}")
-        return "; ".join(found) + ("; ..." if len(self.columns) > 20 else "")
+            described.append(f"{self.title(number)} {shown}")
+        return "; ".join(described) + ("; ..." if len(self.columns) > 20 else "")
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class Choice:
     note: str = ""
 
 
-def is_missing(value: Any) -> bool:
+def is_missing(value: object) -> bool:
     """Whether a value stands for none: absent, None, not a number, or pandas' NA and NaT."""
     if value is ABSENT or value is None:
         return True
@@ -154,19 +153,19 @@ def _note(table: Table, text: int, label: int | None, told: bool) -> str:
 def _find(table: Table, asked: str) -> list[int]:
     """Columns that a name or number means."""
     names = table.names or []
-    found = [i for i, name in enumerate(names) if name == asked]
-    found = found or [i for i, name in enumerate(names) if name.casefold() == asked.strip().casefold()]
-    if not found and asked.isdecimal() and 1 <= int(asked) <= len(table.columns):
-        found = [int(asked) - 1]
-    return found
+    columns = [i for i, name in enumerate(names) if name == asked]
+    columns = columns or [i for i, name in enumerate(names) if name.casefold() == asked.strip().casefold()]
+    if not columns and asked.isdecimal() and 1 <= int(asked) <= len(table.columns):
+        columns = [int(asked) - 1]
+    return columns
 
 
 def _asked(table: Table, asked: str, what: str) -> int:
-    found = _find(table, asked)
-    if len(found) == 1:
-        return found[0]
-    many = "several columns" if found else f"no {table.what}"
-    meant = None if found else nearest(asked, filter(None, table.names or ()))
+    columns = _find(table, asked)
+    if len(columns) == 1:
+        return columns[0]
+    many = "several columns" if columns else f"no {table.what}"
+    meant = None if columns else nearest(asked, filter(None, table.names or ()))
     hint = "" if meant is None else f"did you mean {meant!r}? "
     raise DataError(
         f"{table.name}: data.{what}-column: {many} {asked!r}; {hint}there are {table.listing()} (a name, or a number "
@@ -189,7 +188,7 @@ class _Stats:
     codes: float
 
     @classmethod
-    def of(cls, values: Sequence[Any]) -> "_Stats":
+    def of(cls, values: Sequence[object]) -> "_Stats":
         step = len(values) // _SAMPLE + 1
         sample = [v for v in values[::step] if not (is_missing(v) or v == "")]
         strings = [v.strip() if isinstance(v, str) else str(v) for v in sample]
@@ -296,6 +295,6 @@ def _ambiguous(table: Table, what: str) -> DataError:
     )
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     shown = repr(value)
     return shown if len(shown) <= 40 else f"{shown[:36]}...{shown[0] if isinstance(value, str) else ''}"

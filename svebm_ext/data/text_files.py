@@ -18,11 +18,11 @@ def find_file(root: PathLike, *names: str) -> Path:
     Raises:
         DataError: none exists, or root is no folder; the message lists what was looked for.
     """
-    found = find_optional_file(root, *names)
-    if found is None:
+    path = find_optional_file(root, *names)
+    if path is None:
         looked_for = ", ".join(f"{name}[.gz]" for name in names)
         raise DataError(f"{root}: none of these files is there: {looked_for}")
-    return found
+    return path
 
 
 def find_optional_file(root: PathLike, *names: str) -> Path | None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from ..errors import DataError
 
-Texts = Iterable[Any]
+Texts = Iterable[object]
 """Strings, or lists of words: a list, a column of a table, a generator. What they hold is checked on use."""
 
 

@@ -1,8 +1,8 @@
 """What an evaluation collects until its report is written."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
+from svebm_ext.files import JsonObject
 from svebm_ext.measures.classification import ReliabilityBin
 
 
@@ -15,12 +15,12 @@ class Evaluation:
     files of the run's folder, by name.
     """
 
-    metrics: dict[str, Any] = field(default_factory=dict)
+    metrics: JsonObject = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     summary: list[str] = field(default_factory=list)
-    topics: list[dict[str, Any]] = field(default_factory=list)
+    topics: list[JsonObject] = field(default_factory=list)
     topics_of: str = ""
     first: dict[str, list[str]] = field(default_factory=dict)
     texts: dict[str, list[str]] = field(default_factory=dict)

@@ -63,11 +63,11 @@ def measure_control(samples: Samples, yardstick: Yardstick) -> tuple[dict[str, f
         raise DataError(f"control: samples of {', '.join(samples) or 'no class'}; expected some of each of {expected}")
     everything = [list(sentence) for sentences in samples.values() for sentence in sentences]
     wanted = [name for name, sentences in samples.items() for _ in sentences]
-    found = {
+    measures = {
         "control" if name == "overall" else f"control_{name}": 100.0 * share
         for name, share in control(yardstick.judge.classify(everything), wanted).items()
     }
-    found["sample_ppl"] = perplexity(yardstick.language_model, mixed(everything))
+    measures["sample_ppl"] = perplexity(yardstick.language_model, mixed(everything))
     reasons = {}
     within = {
         "self_bleu": self_bleu,
@@ -77,12 +77,13 @@ def measure_control(samples: Samples, yardstick: Yardstick) -> tuple[dict[str, f
     }
     for key, measure in within.items():
         try:
-            found[key] = sum(measure(sentences[:DIVERSITY_SENTENCES]) for sentences in samples.values()) / len(samples)
+            of_classes = [measure(sentences[:DIVERSITY_SENTENCES]) for sentences in samples.values()]
+            measures[key] = sum(of_classes) / len(of_classes)
         except DataError as error:
             reasons[key] = str(error)
-    found["copied"] = copied(everything, yardstick.known)
-    found["sample_length"] = sum(map(len, everything)) / len(everything)
-    return found, reasons
+    measures["copied"] = copied(everything, yardstick.known)
+    measures["sample_length"] = sum(map(len, everything)) / len(everything)
+    return measures, reasons
 
 
 def mixed(sentences: Sequence[Sequence[str]], seed: int = 0) -> list[Sequence[str]]:

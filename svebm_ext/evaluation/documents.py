@@ -10,6 +10,7 @@ from svebm_ext.data.documents import N_SPECIAL
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import ConfigError
 from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.models.document import DocumentDecoder
 from svebm_ext.models.latent_variable import LatentVariableModel
 
 #: Vectors of each class whose word probabilities are averaged.
@@ -32,6 +33,7 @@ def top_words(
     latent = model.latent
     if not isinstance(latent, EnergyLatent):
         raise ConfigError("top_words: this latent family has no symbols")
+    assert isinstance(model.decoder, DocumentDecoder)
     shares = []
     for symbol in range(latent.n_categories):
         z = latent.sample_prior(n_samples, seed=seed, symbol=symbol)
@@ -52,5 +54,5 @@ def top_word_lines(
     """A line of top words for each symbol, with its name where it has one; none for a model without symbols."""
     if not isinstance(model.latent, EnergyLatent):
         return []
-    found = top_words(model, vocabulary, n, seed=seed)
-    return [f"{names[k] if k < len(names) else k}: {' '.join(words)}" for k, words in enumerate(found)]
+    by_symbol = top_words(model, vocabulary, n, seed=seed)
+    return [f"{names[k] if k < len(names) else k}: {' '.join(words)}" for k, words in enumerate(by_symbol)]

@@ -12,7 +12,7 @@ import torch
 
 from svebm_ext.data.batching import evaluation_batches
 from svebm_ext.data.corpora import ROOT_VARIABLE
-from svebm_ext.data.dialogs import without_mark
+from svebm_ext.data.dialogs import DialogSplit, without_mark
 from svebm_ext.data.embeddings import WordVectors, load_word_vectors
 from svebm_ext.errors import DataError
 from svebm_ext.evaluation.evaluate_sentences import SentenceEvaluator
@@ -23,6 +23,7 @@ from svebm_ext.measures import latent
 from svebm_ext.measures.bleu import corpus_bleu
 from svebm_ext.measures.embedding_similarity import embedding_similarity
 from svebm_ext.models.cut import marked
+from svebm_ext.models.dialog import DialogModel
 from svebm_ext.randomness import Draw
 
 #: Pages written beside report.md: what Tables 4 and 5 of the paper show.
@@ -41,13 +42,15 @@ class DialogEvaluator(SentenceEvaluator):
     most like the others; a reconstruction is decoded at mu(x, c). The paper's Table 3 is of responses.
     """
 
+    test: DialogSplit
+
     def parts(self) -> list[Callable[[], None]]:
         """What is measured, in order."""
         reason = "dialogs are measured by their responses"
         if isinstance(self.model.networks.latent, ConditionalEnergyLatent):
             reason = "the prior's log Z is another for each context, and is not estimated for all"
-        self.found.reasons |= dict.fromkeys(("nll", "ppl", "elbo", "log_z_lower", "log_z_upper"), reason)
-        self.found.reasons["wkl"] = "responses depend on contexts, which samples of the prior alone do not have"
+        self.evaluation.reasons |= dict.fromkeys(("nll", "ppl", "elbo", "log_z_lower", "log_z_upper"), reason)
+        self.evaluation.reasons["wkl"] = "responses depend on contexts, which samples of the prior alone do not have"
         return [self.divergences, self.reconstruction, self.responses, self.symbols, self.actions, self.choices]
 
     def divergences(self) -> None:
@@ -67,8 +70,8 @@ class DialogEvaluator(SentenceEvaluator):
                 sums["kl"] += float(divergence.sum())
         if not family.has_prior:
             del sums["kl"]
-            self.found.reasons["kl"] = "an autoencoder has no prior"
-        self.found.metrics.update({key: value / len(self.test) for key, value in sums.items()})
+            self.evaluation.reasons["kl"] = "an autoencoder has no prior"
+        self.evaluation.metrics.update({key: value / len(self.test) for key, value in sums.items()})
 
     def reconstruction(self) -> None:
         """BLEU, token accuracy and similarity of greedy decoding from mu(x, c); active units."""
@@ -80,9 +83,9 @@ class DialogEvaluator(SentenceEvaluator):
         responses = self._responses("response", 1)
         n_samples = self.model.config.evaluation.response_samples
         self._responses("consensus", n_samples)
-        self.found.counts["responses behind a consensus"] = n_samples
+        self.evaluation.counts["responses behind a consensus"] = n_samples
         chosen = range(0, len(self.test), max(1, len(self.test) // 6))
-        self.found.texts["Responses"] = [
+        self.evaluation.texts["Responses"] = [
             line
             for i in chosen
             for line in (
@@ -101,24 +104,24 @@ class DialogEvaluator(SentenceEvaluator):
             decoded.update(zip(batch.indices.tolist(), words, strict=True))
         responses = [decoded[i] for i in range(len(self.test))]
         bleu = corpus_bleu(responses, self.corpus.test.sentences)
-        self.found.metrics |= {f"{kind}_bleu": bleu.score, "bleu_signature": bleu.signature}
+        self.evaluation.metrics |= {f"{kind}_bleu": bleu.score, "bleu_signature": bleu.signature}
         self._compare(kind, f"{kind}_bleu_without_speakers", responses)
         return responses
 
     def _compare(self, kind: str, bleu_key: str, hypotheses: list[list[str]]) -> None:
         """BLEU without marks, and similarities by word vectors, of hypotheses for the test split."""
-        metrics = self.found.metrics
+        metrics = self.evaluation.metrics
         plain = [without_mark(sentence) for sentence in hypotheses]
         references = [without_mark(sentence) for sentence in self.corpus.test.sentences]
         metrics[bleu_key] = corpus_bleu(plain, references).score
         keys = [f"{kind}_{name}" for name in ("average", "extrema", "greedy")]
         try:
-            found = embedding_similarity(plain, references, self._word_vectors)
+            similarity = embedding_similarity(plain, references, self._word_vectors)
         except DataError as error:
-            self.found.reasons |= dict.fromkeys(keys, str(error))
+            self.evaluation.reasons |= dict.fromkeys(keys, str(error))
             return
-        metrics.update(zip(keys, (found.average, found.extrema, found.greedy), strict=True))
-        self.found.counts[f"{kind} pairs without known words"] = found.n_skipped
+        metrics.update(zip(keys, (similarity.average, similarity.extrema, similarity.greedy), strict=True))
+        self.evaluation.counts[f"{kind} pairs without known words"] = similarity.n_skipped
 
     @functools.cached_property
     def _word_vectors(self) -> WordVectors:
@@ -158,7 +161,7 @@ class DialogEvaluator(SentenceEvaluator):
             f"{len(frequent)} most frequent of {len(groups)} symbols y = argmax p(y|z, c) at z = mu(x, c), and the "
             "utterances that have them with the highest probability."
         )
-        self.found.pages[ACTIONS] = "\n".join(["# Actions", "", about, "", *lines]) + "\n"
+        self.evaluation.pages[ACTIONS] = "\n".join(["# Actions", "", about, "", *lines]) + "\n"
 
     def choices(self) -> None:
         """The page of responses: those to one context under each of its most probable symbols."""
@@ -179,13 +182,15 @@ class DialogEvaluator(SentenceEvaluator):
             for symbol, probability in self._probable_symbols(i, family):
                 texts = self._responses_under(i, symbol)
                 lines.append(table_row([str(symbol), f"{probability:.3f}", "<br>".join(texts)]))
-        self.found.pages[RESPONSES] = "\n".join(lines) + "\n"
+        self.evaluation.pages[RESPONSES] = "\n".join(lines) + "\n"
 
     def _probable_symbols(self, index: int, family: ConditionalEnergyLatent) -> list[tuple[int, float]]:
         """The symbols of largest p(y|c), with that."""
         batch = self.batch(torch.full((N_SAMPLES,), index))
         z = self.model.networks.sample_prior(batch, seed=self.seed)
-        shift = family.prior.context_shift(self.model.networks.encoder.context(batch))
+        networks = self.model.networks
+        assert isinstance(networks, DialogModel)
+        shift = family.prior.context_shift(networks.encoder.context(batch))
         top = family.prior.log_posterior_symbol(z, shift).exp().mean(0).topk(min(N_SYMBOLS, family.n_categories))
         return list(zip(top.indices.tolist(), top.values.tolist(), strict=True))
 
@@ -193,8 +198,8 @@ class DialogEvaluator(SentenceEvaluator):
         """Different responses to a context under a symbol."""
         batch = self.batch(torch.full((N_TRIES,), index))
         z = self.model.networks.sample_prior(batch, seed=self.seed, symbol=symbol)
-        found = self.model.networks.decode(batch, z, max_tokens=self.model.max_words)
-        words = map(self.model.vocabulary.decode, found)
+        responses = self.model.networks.decode(batch, z, max_tokens=self.model.max_words)
+        words = map(self.model.vocabulary.decode, responses)
         return _distinct(map(self.model.to_read, words), N_RESPONSES)
 
     def _text(self, index: int) -> str:

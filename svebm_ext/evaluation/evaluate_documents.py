@@ -19,14 +19,16 @@ class DocumentEvaluator(Evaluator):
     as the objective does, so that it is that of its words in one given order.
     """
 
-    def split_counts(self, test: DocumentSplit) -> dict[str, int]:
+    test: DocumentSplit
+
+    def split_counts(self) -> dict[str, int]:
         """What the report tells of the size of the test split."""
-        return {"test documents": len(test), "test documents without a known word": test.n_empty}
+        return {"test documents": len(self.test), "test documents without a known word": self.test.n_empty}
 
     def parts(self) -> list[Callable[[], None]]:
         """What is measured, in order."""
         for key in ("bleu", "wkl"):
-            self.found.reasons[key] = "a bag of words has no order"
+            self.evaluation.reasons[key] = "a bag of words has no order"
         return [self.normaliser, self.likelihoods, self.annealed, self.encodings, self.symbols, self.words]
 
     def encodings(self) -> None:
@@ -38,7 +40,7 @@ class DocumentEvaluator(Evaluator):
             means.append(posterior.mean.float().cpu())
             if posterior.log_categories is not None:
                 categories.append(posterior.log_categories.float().cpu())
-        self.found.metrics["active_units"] = latent.active_units(torch.cat(means))
+        self.evaluation.metrics["active_units"] = latent.active_units(torch.cat(means))
         if categories:
             self._log_categories = torch.cat(categories)
 
@@ -47,4 +49,4 @@ class DocumentEvaluator(Evaluator):
         model = self.model
         lines = top_word_lines(model.networks, model.vocabulary, model.label_names, seed=self.seed)
         if lines:
-            self.found.first["Words of each symbol"] = lines
+            self.evaluation.first["Words of each symbol"] = lines

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -18,7 +17,7 @@ from svebm_ext.evaluation.evaluate_documents import DocumentEvaluator
 from svebm_ext.evaluation.evaluate_sentences import SentenceEvaluator
 from svebm_ext.evaluation.evaluator import Evaluator
 from svebm_ext.evaluation.report import ReportContext, metrics_document, write_document
-from svebm_ext.files import folder_is_gone, write_whole
+from svebm_ext.files import JsonObject, folder_is_gone, write_whole
 from svebm_ext.measures.classification import ReliabilityBin
 from svebm_ext.models.pretrained import CARD
 from svebm_ext.models.svebm import SVEBM
@@ -39,8 +38,8 @@ def evaluate_run(
     *,
     seed: int = 0,
     say: Callable[[str], None] | None = None,
-    show: Callable[[dict[str, Any]], None] | None = None,
-) -> dict[str, Any]:
+    show: Callable[[JsonObject], None] | None = None,
+) -> JsonObject:
     """Measure a model and write metrics.json, report.md, the model card and plots into its folder.
 
     Args:
@@ -56,40 +55,42 @@ def evaluate_run(
         The content of metrics.json; its keys are documented in `measures.documentation.METRIC_DOCUMENTATION`.
     """
     say = say or terminal.say
-    found = EVALUATORS[model.kind.name](model, corpus, seed=seed, say=say).run()
+    evaluation = EVALUATORS[model.kind.name](model, corpus, seed=seed, say=say).run()
     context = ReportContext(
         title=f"{model.config.preset} on {corpus.name}",
         configuration=to_dict(model.config),
         seed=seed,
         device=_device_name(model.device),
-        sample_counts=found.counts,
-        warnings=found.warnings,
+        sample_counts=evaluation.counts,
+        warnings=evaluation.warnings,
         notes=corpus.notes,
-        first=found.first,
-        texts=found.texts,
-        summary=found.summary,
-        topics=found.topics,
-        topics_of=found.topics_of,
+        first=evaluation.first,
+        texts=evaluation.texts,
+        summary=evaluation.summary,
+        topics=evaluation.topics,
+        topics_of=evaluation.topics_of,
     )
-    document = metrics_document(found.metrics, context, found.reasons)
+    document = metrics_document(evaluation.metrics, context, evaluation.reasons)
     try:
         if show is not None:
             show(document)
             terminal.flush_output()
     finally:  # what cannot be printed is written all the same
-        _write(folder, model, found, document, say)
+        _write(folder, model, evaluation, document, say)
         write_document(folder, document, context)  # last: with metrics.json all that belongs to it is there
     return document
 
 
-def _write(folder: Path, model: SVEBM, found: Evaluation, document: dict[str, Any], say: Callable[[str], None]) -> None:
+def _write(
+    folder: Path, model: SVEBM, evaluation: Evaluation, document: JsonObject, say: Callable[[str], None]
+) -> None:
     """What belongs to metrics.json and report.md."""
     if not folder.is_dir():
         raise folder_is_gone(folder)
-    for name, page in found.pages.items():
+    for name, page in evaluation.pages.items():
         write_whole(folder / name, page)
     write_whole(folder / CARD, model.card(document))
-    _plot(folder, found.reliability, say)
+    _plot(folder, evaluation.reliability, say)
 
 
 def _plot(folder: Path, reliability: Sequence[ReliabilityBin], say: Callable[[str], None] = terminal.say) -> None:

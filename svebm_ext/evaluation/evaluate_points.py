@@ -17,6 +17,7 @@ from svebm_ext.latents.gaussian import GaussianLatent
 from svebm_ext.measures import latent
 from svebm_ext.measures.two_sample import maximum_mean_discrepancy, modes_found_by_density, two_sample_test
 from svebm_ext.models import likelihood
+from svebm_ext.models.decoders import PointDecoder
 from svebm_ext.models.importance import importance_samples
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.proposal import PROPOSAL_EXAMPLES, tightest_proposal_scale
@@ -81,23 +82,29 @@ class PointEvaluator:
 
     def __init__(self, model: LatentVariableModel, config: Config, *, seed: int = 0) -> None:
         assert isinstance(model.latent, GaussianLatent)
+        assert isinstance(model.decoder, PointDecoder)
         self.model, self.config, self.seed, self.n = model.eval(), config, seed, config.evaluation.frequency_samples
-        self.family = model.latent
+        self.family, self.decoder = model.latent, model.decoder
         self.name, self.device = config.data.corpus, next(model.parameters()).device
-        self.found = Evaluation()
+        self.evaluation = Evaluation()
+
+    @property
+    def found(self) -> Evaluation:
+        """`evaluation`, by its former name."""
+        return self.evaluation
 
     @torch.no_grad()
     def run(self) -> tuple[Evaluation, PointSamples]:
         """All measures that the model's family has, and the samples that the picture is drawn from."""
         samples = self.samples()
-        self.found.counts["test points"] = self.n
+        self.evaluation.counts["test points"] = self.n
         self.normaliser()
         self.likelihoods(samples.test)
         self.symbols(samples.test)
         self.distances(samples)
         for key in ("bleu", "wkl", "ppl"):
-            self.found.reasons[key] = "points of the plane have no words"
-        return self.found, samples
+            self.evaluation.reasons[key] = "points of the plane have no words"
+        return self.evaluation, samples
 
     # Parts ------------------------------------------------------------------------------------------------------
 
@@ -115,11 +122,11 @@ class PointEvaluator:
         """x of p(x|z)."""
         ids = first_id + torch.arange(z.shape[0], device=z.device)
         noise = philox_normal(self.seed, ids, dim=2, stream=Stream.EVALUATION)[0]
-        return self.model.decoder.network(z) + self.model.decoder.std * noise
+        return self.decoder.network(z) + self.decoder.std * noise
 
     def normaliser(self) -> None:
         """Both ends of log Z; 0 for a normalised prior."""
-        metrics, options, counts = self.found.metrics, self.config.evaluation, self.found.counts
+        metrics, options, counts = self.evaluation.metrics, self.config.evaluation, self.evaluation.counts
         metrics["log_z_lower"] = metrics["log_z_upper"] = 0.0
         if not isinstance(self.family, EnergyLatent):
             return
@@ -136,9 +143,13 @@ class PointEvaluator:
         counts["log Z chains"], counts["log Z temperatures"] = options.log_z_chains, options.log_z_temperatures
         gap = estimate.upper - estimate.lower
         if not gap <= LOG_Z_GAP:
-            self.found.warnings.append(f"the ends of log Z are {gap:.2f} nats apart: take more chains or temperatures")
+            self.evaluation.warnings.append(
+                f"the ends of log Z are {gap:.2f} nats apart: take more chains or temperatures"
+            )
         if not estimate.r_hat <= R_HAT:
-            self.found.warnings.append(f"R-hat of the prior's chains is {estimate.r_hat:.2f}: they have not converged")
+            self.evaluation.warnings.append(
+                f"R-hat of the prior's chains is {estimate.r_hat:.2f}: they have not converged"
+            )
 
     @torch.no_grad()
     def likelihoods(self, test: PointBatch) -> None:
@@ -151,9 +162,9 @@ class PointEvaluator:
             scale = tightest_proposal_scale(self.model, [other], M, seed=self.seed)
         wide = importance_samples(self.model, batch, M, seed=self.seed, proposal_scale=scale)
         drawn = wide if scale == 1.0 else importance_samples(self.model, batch, M, seed=self.seed)
-        log_z = self.found.metrics["log_z_upper"]
+        log_z = self.evaluation.metrics["log_z_upper"]
         posterior = self.family.posterior(self.model.encoder(batch))
-        self.found.metrics.update(
+        self.evaluation.metrics.update(
             nll=-float(likelihood.importance_weighted_log_likelihood(*wide[:3], log_z).mean()),
             nll_proposal_scale=scale,
             elbo=float(likelihood.evidence_lower_bound(*drawn[:3], log_z).mean()),
@@ -162,15 +173,15 @@ class PointEvaluator:
             nll_ess=float(likelihood.effective_sample_size(wide.log_weights).median()),
             true_entropy=-float(log_density(self.name, batch.points).mean()),
         )
-        self.found.counts["NLL points"], self.found.counts["NLL importance samples"] = batch.n_points, M
+        self.evaluation.counts["NLL points"], self.evaluation.counts["NLL importance samples"] = batch.n_points, M
 
     def symbols(self, test: PointBatch) -> None:
         """I(z, y) at z = mu(x), and the symbols against the modes that the test points were drawn from."""
-        means, metrics = self.model.encode(test), self.found.metrics
+        means, metrics = self.model.encode(test), self.evaluation.metrics
         metrics["active_units"] = latent.active_units(means)
         if not isinstance(self.family, EnergyLatent):
             for key in ("mi", "homogeneity"):
-                self.found.reasons[key] = f"the {self.config.model.latent} latent family has no symbols"
+                self.evaluation.reasons[key] = f"the {self.config.model.latent} latent family has no symbols"
             return
         log_symbol = self.family.prior.log_posterior_symbol(means).cpu()
         symbols = log_symbol.argmax(-1)
@@ -193,7 +204,7 @@ class PointEvaluator:
         modes = modes_found_by_density(mode_log_densities(self.name, generated), own)
         n = min(self.n, TWO_SAMPLE_POINTS)
         test_of_equality = two_sample_test(generated, test.points, max_points=n, seed=self.seed)
-        self.found.metrics.update(
+        self.evaluation.metrics.update(
             modes_found=modes.n_found,
             share_at_modes=modes.share_at_modes,
             energy_distance=test_of_equality.statistic,
@@ -201,9 +212,9 @@ class PointEvaluator:
             mmd=maximum_mean_discrepancy(generated[:n], test.points[:n]),
             true_nll=true_nll(self.name, generated),
         )
-        self.found.counts["generated points"], self.found.counts["two-sample points, each"] = self.n, n
+        self.evaluation.counts["generated points"], self.evaluation.counts["two-sample points, each"] = self.n, n
         if isinstance(self.family, EnergyLatent):
-            self.found.counts["Langevin steps of a generated point"] = PRIOR_STEPS
+            self.evaluation.counts["Langevin steps of a generated point"] = PRIOR_STEPS
 
 
 def true_nll(name: str, points: Float[Tensor, "n 2"]) -> float:

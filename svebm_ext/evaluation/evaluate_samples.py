@@ -20,7 +20,7 @@ VALIDATION_SAMPLES = 3000
 def measure_samples(
     model: SVEBM,
     corpus: Corpus,
-    found: Evaluation,
+    evaluation: Evaluation,
     *,
     seed: int,
     say: Callable[[str], None],
@@ -35,7 +35,7 @@ def measure_samples(
     Args:
         model: trained; `model.config.evaluation` says how many samples, in which arithmetic, and which language model.
         corpus: its training split is the reference of wKL, its test split what the language models are scored on.
-        found: gets the measures, reasons for missing ones, counts, warnings and texts.
+        evaluation: gets the measures, reasons for missing ones, counts, warnings and texts.
         seed: of the samples and the language models.
         say: receives lines of progress.
         aggregate: gives n vectors of the aggregate posterior.
@@ -46,15 +46,15 @@ def measure_samples(
     family, options, training = model.networks.latent, model.config.evaluation, corpus.train.sentences
     n, greedy, aggregated = options.frequency_samples, [], []
     if not family.has_prior:
-        found.warnings.append("an autoencoder has no prior: its samples are decoded from N(0, I)")
+        evaluation.warnings.append("an autoencoder has no prior: its samples are decoded from N(0, I)")
     if family.has_features:
         greedy = _generate(model, greedy=True, seed=seed)
         divergence = word_frequency_divergence(greedy[:n], training)
-        found.metrics |= {"wkl": divergence.divergence, "wkl_skipped": divergence.n_skipped}
-        found.texts["Samples (greedy decoding of prior samples)"] = list(map(model.to_read, greedy[:10]))
+        evaluation.metrics |= {"wkl": divergence.divergence, "wkl_skipped": divergence.n_skipped}
+        evaluation.texts["Samples (greedy decoding of prior samples)"] = list(map(model.to_read, greedy[:10]))
         if options.aggregate_posterior:
             aggregated = _generate(model, greedy=True, seed=seed, z=aggregate(_n_sentences(model)))
-            found.metrics["wkl_aggregate"] = word_frequency_divergence(aggregated[:n], training).divergence
+            evaluation.metrics["wkl_aggregate"] = word_frequency_divergence(aggregated[:n], training).divergence
     else:
         for key in (
             "wkl",
@@ -62,16 +62,16 @@ def measure_samples(
             "rppl_as_published",
             *(("wkl_aggregate", "rppl_aggregate") if options.aggregate_posterior else ()),
         ):
-            found.reasons[key] = "greedy decoding gives one sentence: the model has no latent variable"
+            evaluation.reasons[key] = "greedy decoding gives one sentence: the model has no latent variable"
     ancestral = _generate(model, greedy=False, seed=seed)
-    found.metrics["wkl_ancestral"] = word_frequency_divergence(ancestral[:n], training).divergence
-    found.texts["Samples (ancestral sampling)"] = list(map(model.to_read, ancestral[:10]))
-    found.counts["wKL samples"] = n
+    evaluation.metrics["wkl_ancestral"] = word_frequency_divergence(ancestral[:n], training).divergence
+    evaluation.texts["Samples (ancestral sampling)"] = list(map(model.to_read, ancestral[:10]))
+    evaluation.counts["wKL samples"] = n
     if options.language_model != "none":
         samples = {"rppl": greedy, "rppl_ancestral": ancestral}
         if aggregated:
             samples["rppl_aggregate"] = aggregated
-        _reverse_perplexities(model, corpus, samples, found, seed, say)
+        _reverse_perplexities(model, corpus, samples, evaluation, seed, say)
     return greedy
 
 
@@ -98,7 +98,7 @@ def _reverse_perplexities(
     model: SVEBM,
     corpus: Corpus,
     samples: dict[str, list[list[str]]],
-    found: Evaluation,
+    evaluation: Evaluation,
     seed: int,
     say: Callable[[str], None],
 ) -> None:
@@ -107,7 +107,7 @@ def _reverse_perplexities(
 
     for key, sentences in samples.items():
         if not any(sentences):
-            found.reasons.setdefault(key, "no sample has a word")
+            evaluation.reasons.setdefault(key, "no sample has a word")
             continue
         result = reverse_perplexity(
             sentences,
@@ -119,7 +119,7 @@ def _reverse_perplexities(
             device=str(model.device),
             say=say,
         )
-        found.metrics[key] = result.perplexity
+        evaluation.metrics[key] = result.perplexity
         if key == "rppl":
-            found.metrics["rppl_as_published"] = result.perplexity_as_published
-        found.counts[f"{key} training samples"] = result.n_train
+            evaluation.metrics["rppl_as_published"] = result.perplexity_as_published
+        evaluation.counts[f"{key} training samples"] = result.n_train

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from svebm_ext.data.batching import evaluation_batches
-from svebm_ext.data.corpus import Split
+from svebm_ext.data.batching import EncodedSplit, evaluation_batches
+from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.data.coverage import MANY_UNKNOWN, text_bytes, unknown_note, unknown_share
 from svebm_ext.data.documents import kept_labels
 from svebm_ext.evaluation.evaluate_samples import measure_samples
@@ -18,8 +17,11 @@ from svebm_ext.evaluation.topic_text import SHOWN
 from svebm_ext.evaluation.topics import IN_REPORT, find_topics, topic_lines, topic_sentences
 from svebm_ext.evaluation.verdict import accuracy_sentence, agreement_sentence
 from svebm_ext.judges.plain import evenly_spread, tfidf_kmeans, tfidf_logistic_regression
+from svebm_ext.latents.base import Posterior
 from svebm_ext.measures import latent
 from svebm_ext.measures.bleu import corpus_bleu
+from svebm_ext.models.latent_variable import Batch
+from svebm_ext.models.svebm import SVEBM
 
 #: Corpora whose reports say whether the plain way is better, and show topics: others have their own tables.
 OWN_TEXT = ("lines", "assistant")
@@ -32,18 +34,20 @@ CHAIN_TEXTS, CLASSIFIER_TEXTS = 5000, 50_000
 class SentenceEvaluator(Evaluator):
     """All measures that a model of sentences has; arguments are those of `Evaluator`."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    test: EncodedSplit
+
+    def __init__(self, model: SVEBM, corpus: Corpus, *, seed: int = 0, say: Callable[[str], None] = print) -> None:
+        super().__init__(model, corpus, seed=seed, say=say)
         unknown = unknown_share(self.corpus.test.sentences, self.model.vocabulary)
-        self.found.metrics["unknown_share"] = unknown
+        self.evaluation.metrics["unknown_share"] = unknown
         if unknown > MANY_UNKNOWN:
-            self.found.warnings.append(unknown_note(unknown, self.model.config.data))
+            self.evaluation.warnings.append(unknown_note(unknown, self.model.config.data))
         self._greedy: list[list[str]] = []
         self._reconstructions: list[list[str]] = []
 
-    def split_counts(self, test: Any) -> dict[str, int]:
+    def split_counts(self) -> dict[str, int]:
         """What the report tells of the size of the test split."""
-        return {"test sentences": len(test), "test sentences cut to max-tokens": test.n_truncated}
+        return {"test sentences": len(self.test), "test sentences cut to max-tokens": self.test.n_truncated}
 
     def n_bytes(self, rows: Tensor) -> int:
         """UTF-8 bytes of some test sentences, those alone that the model reads."""
@@ -69,7 +73,7 @@ class SentenceEvaluator(Evaluator):
         family = self.model.networks.latent
         if not family.has_features:
             for key in ("bleu", "active_units"):
-                self.found.reasons[key] = "a model without latent variables does not reconstruct"
+                self.evaluation.reasons[key] = "a model without latent variables does not reconstruct"
             return
         networks, words = self.model.networks, self.model.max_words
         means = torch.empty(len(self.test), family.latent_dim)
@@ -84,7 +88,7 @@ class SentenceEvaluator(Evaluator):
             categories = posterior.log_categories
             if categories is not None:
                 log_categories.update(zip(batch.indices.tolist(), categories.float().cpu(), strict=True))
-                answered = cast(Tensor, networks.answers(batch, posterior))
+                answered = self._answered(batch, posterior)
                 answers.update(zip(batch.indices.tolist(), answered.float().cpu(), strict=True))
             decoded.update(zip(batch.indices.tolist(), networks.decode(batch, z, max_tokens=words), strict=True))
         vocabulary = self.model.vocabulary
@@ -95,7 +99,7 @@ class SentenceEvaluator(Evaluator):
         exact = latent.reconstruction_accuracy(
             [decoded[i] + end for i in range(len(self.test))], [self.test.words(i) + end for i in range(len(self.test))]
         )
-        self.found.metrics.update(
+        self.evaluation.metrics.update(
             bleu=bleu.score,
             bleu_signature=bleu.signature,
             reconstruction_accuracy=exact.token,
@@ -105,7 +109,7 @@ class SentenceEvaluator(Evaluator):
         if log_categories:
             self._log_categories = torch.stack([log_categories[i] for i in range(len(self.test))])
             self._answers = torch.stack([answers[i] for i in range(len(self.test))])
-        self.found.texts["Reconstructions"] = [
+        self.evaluation.texts["Reconstructions"] = [
             line
             for i in range(min(5, len(self.test)))
             for line in (
@@ -117,7 +121,7 @@ class SentenceEvaluator(Evaluator):
     def samples(self) -> None:
         """wKL and reverse perplexity of sentences from the prior, greedy and ancestral; samples to read."""
         self._greedy = measure_samples(
-            self.model, self.corpus, self.found, seed=self.seed, say=self._say, aggregate=self.aggregate_posterior
+            self.model, self.corpus, self.evaluation, seed=self.seed, say=self._say, aggregate=self.aggregate_posterior
         )
 
     def aggregate_posterior(self, n: int) -> Tensor:
@@ -144,17 +148,17 @@ class SentenceEvaluator(Evaluator):
         from svebm_ext.data.assistant import assistant_grammar
 
         grammar = assistant_grammar()
-        self.found.metrics["entropy"] = grammar.entropy
+        self.evaluation.metrics["entropy"] = grammar.entropy
         if self._greedy:
             chosen = self._greedy[: self.options.grammar_samples]
-            self.found.metrics["grammar_accept"] = sum(map(grammar.accepts, chosen)) / len(chosen)
-            self.found.counts["grammar samples"] = len(chosen)
+            self.evaluation.metrics["grammar_accept"] = sum(map(grammar.accepts, chosen)) / len(chosen)
+            self.evaluation.counts["grammar samples"] = len(chosen)
 
     def plain_ways(self) -> None:
         """Text of one's own: the same measures of k-means and of logistic regression; sentences that compare them."""
         if self.corpus.name not in OWN_TEXT or self._answers is None or self._answers.shape[1] != 1:
             return
-        metrics, train, test = self.found.metrics, self.corpus.train, self.corpus.test
+        metrics, train, test = self.evaluation.metrics, self.corpus.train, self.corpus.test
         ours: dict[str, float] = metrics.get("adjusted_mutual_information", {})
         if ours:
             clusters = torch.tensor(tfidf_kmeans(train.sentences, test.sentences, self._answers.shape[-1], self.seed))
@@ -165,13 +169,13 @@ class SentenceEvaluator(Evaluator):
         if self._truth is not None and self._predicted is not None:
             rows = (self._truth >= 0).nonzero()[:, 0]
             right = (self._predicted == self._truth)[rows].tolist()
-            self.found.summary.append(accuracy_sentence(right, self._plain_classifier(rows)))
+            self.evaluation.summary.append(accuracy_sentence(right, self._plain_classifier(rows)))
             return
         for name, value in ours.items():
             own = self.corpus.name == "lines" and len(ours) == 1
             theirs = metrics["adjusted_mutual_information_tfidf"][name]
             sentence = agreement_sentence(metrics["symbols_used"], None if own else name, value, theirs, len(test))
-            self.found.summary.append(sentence)
+            self.evaluation.summary.append(sentence)
 
     def _plain_classifier(self, rows: Tensor) -> list[bool] | None:
         """Whether logistic regression classifies each of some test texts correctly; None where nothing is to learn."""
@@ -190,8 +194,8 @@ class SentenceEvaluator(Evaluator):
         )
         assert self._truth is not None
         right = [ids[name] == k for name, k in zip(predicted, self._truth[rows].tolist(), strict=True)]
-        self.found.metrics["accuracy_tfidf"] = sum(right) / len(right)
-        self.found.counts["labelled texts of the plain classifier"] = len(chosen)
+        self.evaluation.metrics["accuracy_tfidf"] = sum(right) / len(right)
+        self.evaluation.counts["labelled texts of the plain classifier"] = len(chosen)
         return right
 
     def topics(self) -> None:
@@ -209,26 +213,33 @@ class SentenceEvaluator(Evaluator):
         topics = find_topics(self.model, shown, answers)
         kind = "class" if self.model.label_names else "topic"
         # All words, which `classify` shows; texts of those alone that are shown with texts.
-        self.found.topics = [
+        self.evaluation.topics = [
             topic.entry() for topic in (*topics[:SHOWN], *(t._replace(texts=[]) for t in topics[SHOWN:]))
         ]
-        self.found.topics_of = f"{len(shown):,} {what} texts"
-        if not self.found.summary:
+        self.evaluation.topics_of = f"{len(shown):,} {what} texts"
+        if not self.evaluation.summary:
             n = len(topics)
-            self.found.summary.append(f"{n} {kind if n == 1 else _plural(kind)} in {self.found.topics_of}.")
+            self.evaluation.summary.append(f"{n} {kind if n == 1 else _plural(kind)} in {self.evaluation.topics_of}.")
         largest = topics[:IN_REPORT]
-        self.found.first[f"The largest {_plural(kind)} of {self.found.topics_of}"] = topic_lines(largest)
-        self.found.first[f"Sentences of each {kind}"] = topic_sentences(
+        self.evaluation.first[f"The largest {_plural(kind)} of {self.evaluation.topics_of}"] = topic_lines(largest)
+        self.evaluation.first[f"Sentences of each {kind}"] = topic_sentences(
             self.model, largest, train, train_answers.argmax(-1).tolist(), seed=self.seed
         )
+
+    def _answered(self, batch: Batch, posterior: Posterior) -> Tensor:
+        """log p(y|x) [B, n, K] of a family that has symbols, as the model answers."""
+        answers = self.model.networks.answers(batch, posterior)
+        assert answers is not None
+        return answers
 
     def _answers_of(self, split: Split) -> Tensor:
         """log p(y|x) [B, K] of texts, as the model answers."""
         encoded, networks = self.encode_split(split), self.model.networks
-        answers = torch.empty(len(split), cast(Tensor, self._answers).shape[-1])
+        assert self._answers is not None
+        answers = torch.empty(len(split), self._answers.shape[-1])
         for rows in evaluation_batches(encoded.lengths, 256):
             batch = self.batch(rows, encoded)
-            answered = cast(Tensor, networks.answers(batch, networks.posterior(batch)))
+            answered = self._answered(batch, networks.posterior(batch))
             answers[batch.indices.cpu()] = answered[:, 0].float().cpu()
         return answers
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from svebm_ext.data.batching import evaluation_batches
 from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.evaluation.collected import Evaluation
 from svebm_ext.evaluation.verdict import FEW_TEXTS, symbol_warnings
+from svebm_ext.kinds import EncodedTexts
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import GaussianLatent, GaussianPosterior
 from svebm_ext.measures import latent
@@ -27,6 +27,7 @@ from svebm_ext.measures.perplexity import bits_per_byte, perplexity
 from svebm_ext.models import likelihood
 from svebm_ext.models.annealed_likelihood import annealed_likelihood, find_step_sizes
 from svebm_ext.models.importance import importance_samples
+from svebm_ext.models.latent_variable import Batch
 from svebm_ext.models.proposal import PROPOSAL_EXAMPLES, tightest_proposal_scale
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.prior.annealing import estimate_log_z
@@ -53,23 +54,30 @@ class Evaluator:
         say: receives a line about each finished part.
     """
 
+    test: EncodedTexts
+
     def __init__(self, model: SVEBM, corpus: Corpus, *, seed: int = 0, say: Callable[[str], None] = print) -> None:
         self.model, self.corpus, self.seed, self._say = model.eval(), corpus, seed, say
         self.options = model.config.evaluation
-        self.found = Evaluation()
-        self.test: Any = self.encode_split(corpus.test)
-        self.found.counts.update(self.split_counts(self.test))
+        self.evaluation = Evaluation()
+        self.test = self.encode_split(corpus.test)
+        self.evaluation.counts.update(self.split_counts())
         self._log_categories: Tensor | None = None  # log p(y | z = mu(x)) of the test split
         self._answers: Tensor | None = None  # what the model answers, where that is not the same
         self._predicted: Tensor | None = None  # class of each test example, where classes were learnt
         self._truth: Tensor | None = None  # ... and its true class, -1 where it has none
         self._nll = torch.full((len(self.test),), torch.nan, dtype=torch.float64)  # of the examples it is measured on
 
-    def encode_split(self, split: Split) -> Any:
+    @property
+    def found(self) -> Evaluation:
+        """`evaluation`, by its former name."""
+        return self.evaluation
+
+    def encode_split(self, split: Split) -> EncodedTexts:
         """A split as the model reads it."""
         return self.model.kind.encode(split, self.model.vocabulary, self.model.config)
 
-    def split_counts(self, test: Any) -> dict[str, int]:
+    def split_counts(self) -> dict[str, int]:
         """What the report tells of the size of the test split."""
         raise NotImplementedError
 
@@ -77,7 +85,7 @@ class Evaluator:
         """UTF-8 bytes of some test examples; 0 where an example is no text in order."""
         return 0
 
-    def batch(self, rows: Tensor, split: Any = None) -> Any:
+    def batch(self, rows: Tensor, split: EncodedTexts | None = None) -> Batch:
         """Examples of a split, the test split unless another is given, as a batch of the model."""
         return (self.test if split is None else split).collate(rows).to(self.model.device)
 
@@ -92,16 +100,16 @@ class Evaluator:
             begin = time.monotonic()
             part()
             self._say(f"evaluated {part.__name__.replace('_', ' ')} in {time.monotonic() - begin:.1f} s")
-        return self.found
+        return self.evaluation
 
     # Parts ------------------------------------------------------------------------------------------------------
 
     def normaliser(self) -> None:
         """Both ends of log Z; 0 for a normalised prior."""
-        metrics, family = self.found.metrics, self.model.networks.latent
+        metrics, family = self.evaluation.metrics, self.model.networks.latent
         if not family.has_prior:
             for key in ("log_z_lower", "log_z_upper", "nll", "ppl", "elbo", "kl"):
-                self.found.reasons[key] = "an autoencoder has no prior and no likelihood"
+                self.evaluation.reasons[key] = "an autoencoder has no prior and no likelihood"
             return
         if not isinstance(family, EnergyLatent):
             metrics["log_z_lower"] = metrics["log_z_upper"] = 0.0
@@ -116,16 +124,20 @@ class Evaluator:
         metrics["log_z_lower"], metrics["log_z_upper"] = estimate.lower, estimate.upper
         metrics["log_z_ess_lower"], metrics["log_z_ess_upper"] = estimate.forward_ess, estimate.reverse_ess
         metrics["chains_r_hat"] = estimate.r_hat
-        self.found.counts["log Z chains"] = self.options.log_z_chains
-        self.found.counts["log Z temperatures"] = self.options.log_z_temperatures
+        self.evaluation.counts["log Z chains"] = self.options.log_z_chains
+        self.evaluation.counts["log Z temperatures"] = self.options.log_z_temperatures
         gap = estimate.upper - estimate.lower
         if not gap <= LOG_Z_GAP:
-            self.found.warnings.append(f"the ends of log Z are {gap:.2f} nats apart: take more chains or temperatures")
+            self.evaluation.warnings.append(
+                f"the ends of log Z are {gap:.2f} nats apart: take more chains or temperatures"
+            )
         smallest = min(estimate.forward_ess, estimate.reverse_ess)
         if not smallest >= LOG_Z_ESS:
-            self.found.warnings.append(f"log Z stands on an effective sample of {smallest:.0f} chains: take more")
+            self.evaluation.warnings.append(f"log Z stands on an effective sample of {smallest:.0f} chains: take more")
         if not estimate.r_hat <= R_HAT:
-            self.found.warnings.append(f"R-hat of the prior's chains is {estimate.r_hat:.2f}: they have not converged")
+            self.evaluation.warnings.append(
+                f"R-hat of the prior's chains is {estimate.r_hat:.2f}: they have not converged"
+            )
 
     def likelihoods(self) -> None:
         """Importance-weighted NLL; of samples of q(z|x) itself the ELBO, its parts and the published estimate."""
@@ -135,7 +147,7 @@ class Evaluator:
         M = self.options.importance_samples if family.latent_dim > 0 else 1
         chosen = self._likelihood_sentences()
         lengths = self.test.lengths[chosen]
-        log_z = self.found.metrics["log_z_upper"]
+        log_z = self.evaluation.metrics["log_z_upper"]
         sums = {key: 0.0 for key in ("nll", "elbo", "reconstruction_nll", "reconstruction_nll_shuffled", "kl")}
         if isinstance(family, GaussianLatent):
             sums["nll_as_published"] = 0.0
@@ -168,16 +180,16 @@ class Evaluator:
             else:
                 sums["kl"] += float((drawn.log_posterior - drawn.log_prior).mean(0).sum())
         n = len(chosen)
-        self.found.metrics.update({key: value / n for key, value in sums.items()})
-        self.found.metrics["ppl"] = perplexity(sums["nll"], int(lengths.sum()))
+        self.evaluation.metrics.update({key: value / n for key, value in sums.items()})
+        self.evaluation.metrics["ppl"] = perplexity(sums["nll"], int(lengths.sum()))
         n_bytes = self.n_bytes(chosen)
         if n_bytes:
-            self.found.metrics["bits_per_byte"] = bits_per_byte(sums["nll"], n_bytes)
-        self.found.metrics["nll_ess"] = float(torch.cat(sizes).median())
-        self.found.metrics["nll_proposal_scale"] = scale
-        self.found.counts["NLL sentences"], self.found.counts["NLL importance samples"] = n, M
+            self.evaluation.metrics["bits_per_byte"] = bits_per_byte(sums["nll"], n_bytes)
+        self.evaluation.metrics["nll_ess"] = float(torch.cat(sizes).median())
+        self.evaluation.metrics["nll_proposal_scale"] = scale
+        self.evaluation.counts["NLL sentences"], self.evaluation.counts["NLL importance samples"] = n, M
         if n < len(self.test):
-            self.found.warnings.append(
+            self.evaluation.warnings.append(
                 f"NLL is of {n:,} of {len(self.test):,} test sentences (evaluation.max-sentences)"
             )
 
@@ -187,12 +199,12 @@ class Evaluator:
         if not options.annealed_sentences or not family.has_prior:
             return
         if not family.has_vector:
-            self.found.reasons["nll_annealed"] = "the latent family has no Gaussian vector that could be annealed"
+            self.evaluation.reasons["nll_annealed"] = "the latent family has no Gaussian vector that could be annealed"
             return
         order = self._shuffled(len(self.test))
         chosen = order[~self._nll[order].isnan()][: options.annealed_sentences]
         n, networks = len(chosen), self.model.networks
-        log_z, scale = self.found.metrics["log_z_upper"], self.found.metrics["nll_proposal_scale"]
+        log_z, scale = self.evaluation.metrics["log_z_upper"], self.evaluation.metrics["nll_proposal_scale"]
         pilot, *_ = self._pilot_batches()
         step_sizes = find_step_sizes(
             networks, pilot, options.annealed_temperatures, proposal_scale=scale, seed=self.seed
@@ -200,32 +212,34 @@ class Evaluator:
         nll = annealed_nll = acceptance = 0.0
         done = 0
         for rows in evaluation_batches(self.test.lengths[chosen], 32):
-            found = annealed_likelihood(
+            estimate = annealed_likelihood(
                 networks, self.batch(chosen[rows]), n_chains=options.annealed_chains, step_sizes=step_sizes,
                 proposal_scale=scale, seed=self.seed,
             )  # fmt: skip
-            annealed_nll -= float(found.log_likelihood(log_z).sum())
+            annealed_nll -= float(estimate.log_likelihood(log_z).sum())
             nll += float(self._nll[chosen[rows]].sum())
-            acceptance += found.acceptance * len(rows) / n
+            acceptance += estimate.acceptance * len(rows) / n
             done += len(rows)
             self._say(
                 f"annealed {done} of {n} sentences: NLL {annealed_nll / done:.2f}, by importance {nll / done:.2f}"
             )
-        self.found.metrics.update(nll_annealed=annealed_nll / n, nll_of_annealed=nll / n)
-        self.found.counts |= {
+        self.evaluation.metrics.update(nll_annealed=annealed_nll / n, nll_of_annealed=nll / n)
+        self.evaluation.counts |= {
             "annealed sentences": n,
             "annealed chains": options.annealed_chains,
             "annealed temperatures": options.annealed_temperatures,
         }
         if options.annealed_temperatures > 1 and not acceptance >= ANNEALED_ACCEPTANCE:
-            self.found.warnings.append(f"acceptance of the annealed chains is {acceptance:.2f}: take more temperatures")
+            self.evaluation.warnings.append(
+                f"acceptance of the annealed chains is {acceptance:.2f}: take more temperatures"
+            )
 
     def _tightest_proposal_scale(self, n_samples: int) -> float:
         if not self.model.networks.latent.has_vector:
             return 1.0
         return tightest_proposal_scale(self.model.networks, self._pilot_batches(), n_samples, seed=self.seed)
 
-    def _pilot_batches(self) -> list[Any]:
+    def _pilot_batches(self) -> list[Batch]:
         """The validation examples by which settings of the likelihood are chosen."""
         valid = self.encode_split(self.corpus.valid)
         chosen = self._shuffled(len(valid))[:PROPOSAL_EXAMPLES]
@@ -246,10 +260,10 @@ class Evaluator:
         Of several discrete variables, the information is the sum over them, and a sentence's symbol is the tuple of
         their most probable categories.
         """
-        metrics = self.found.metrics
+        metrics = self.evaluation.metrics
         if self._log_categories is None:
             for key in ("mi", "homogeneity"):
-                self.found.reasons[key] = f"the {self.model.config.model.latent} latent family has no symbols"
+                self.evaluation.reasons[key] = f"the {self.model.config.model.latent} latent family has no symbols"
             return
         variables = self._log_categories.unbind(1)
         answers = self._log_categories if self._answers is None else self._answers
@@ -259,9 +273,9 @@ class Evaluator:
         metrics["symbols_used"] = len(set(symbols.tolist()))
         labels = {name: values for name, values in self.corpus.test.labels.items() if any(values)}
         if len(variables) == 1:
-            self.found.warnings += symbol_warnings(symbols.tolist(), answers.shape[-1], metrics["mi"], labels)
+            self.evaluation.warnings += symbol_warnings(symbols.tolist(), answers.shape[-1], metrics["mi"], labels)
         if not labels:
-            self.found.reasons["homogeneity"] = "the test split has no labels"
+            self.evaluation.reasons["homogeneity"] = "the test split has no labels"
             return
         metrics |= agreement_with_labels(symbols, self.corpus.test, questions=self.model.kind.is_ordered)
         metrics["homogeneity_per_batch_as_published"] = {
@@ -283,22 +297,22 @@ class Evaluator:
         unknown = sorted(set(values) - set(ids) - {""})
         if unknown:
             n = sum(value in unknown for value in values)
-            self.found.warnings.append(
+            self.evaluation.warnings.append(
                 f"{n} test examples have classes that training lacked, and count as wrong: {', '.join(unknown)}"
             )
         classes = set(values) - {""}
         if len(classes) == 1:
-            self.found.warnings.append(
+            self.evaluation.warnings.append(
                 f"all labelled test examples are of one class, {classes.pop()!r}: their accuracy says little"
             )
         if not set(values) & set(ids):
-            self.found.reasons["accuracy"] = "no test example has a class that was learnt"
+            self.evaluation.reasons["accuracy"] = "no test example has a class that was learnt"
             return
-        self.found.metrics["accuracy"] = accuracy(log_symbol.argmax(-1), truth)
-        self.found.metrics["calibration_error"] = expected_calibration_error(log_symbol.exp(), truth)
-        self.found.reliability = reliability(log_symbol.exp(), truth)
+        self.evaluation.metrics["accuracy"] = accuracy(log_symbol.argmax(-1), truth)
+        self.evaluation.metrics["calibration_error"] = expected_calibration_error(log_symbol.exp(), truth)
+        self.evaluation.reliability = reliability(log_symbol.exp(), truth)
         self._predicted, self._truth = log_symbol.argmax(-1), truth
         n = int((truth >= 0).sum())
-        self.found.counts["classified examples"] = n
+        self.evaluation.counts["classified examples"] = n
         if n < FEW_TEXTS:
-            self.found.metrics["accuracy_interval"] = wilson_interval(int((self._predicted == truth).sum()), n)
+            self.evaluation.metrics["accuracy_interval"] = wilson_interval(int((self._predicted == truth).sum()), n)

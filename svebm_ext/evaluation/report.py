@@ -4,10 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from svebm_ext.errors import ConfigError, ModelFolderError
-from svebm_ext.files import read_json, write_json, write_whole
+from svebm_ext.files import JsonMapping, JsonObject, read_json, write_json, write_whole
 from svebm_ext.markdown import table_row
 from svebm_ext.measures.documentation import CORE_METRICS, METRIC_DOCUMENTATION, value_text
 from svebm_ext.provenance import source_version
@@ -38,7 +37,7 @@ class ReportContext:
     """
 
     title: str
-    configuration: Mapping[str, Any]
+    configuration: JsonMapping
     seed: int
     device: str
     sample_counts: Mapping[str, int] = field(default_factory=dict)
@@ -46,7 +45,7 @@ class ReportContext:
     notes: Sequence[str] = ()
     paper: Mapping[str, float] = field(default_factory=dict)
     summary: Sequence[str] = ()
-    topics: Sequence[Mapping[str, Any]] = ()
+    topics: Sequence[JsonMapping] = ()
     topics_of: str = ""
     first: Mapping[str, Sequence[str]] = field(default_factory=dict)
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -54,8 +53,8 @@ class ReportContext:
 
 
 def metrics_document(
-    metrics: Mapping[str, Any], context: ReportContext, reasons: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+    metrics: JsonMapping, context: ReportContext, reasons: Mapping[str, str] | None = None
+) -> JsonObject:
     """Content of metrics.json: the measures by their documented keys, `null_reasons` and `about`.
 
     Numbers that JSON cannot hold (not a number, infinite) become null. Whatever is null has a line in `null_reasons`,
@@ -75,7 +74,7 @@ def metrics_document(
         raise ConfigError(
             f"measure {unknown[0]!r} is not described in METRIC_DOCUMENTATION (measures/documentation.py)"
         )
-    document: dict[str, Any] = {}
+    document: JsonObject = {}
     null_reasons: dict[str, str] = {}
     for key in METRIC_DOCUMENTATION:
         if key in metrics or key in reasons or key in CORE_METRICS:
@@ -95,7 +94,7 @@ def metrics_document(
     return document
 
 
-def render_report(document: Mapping[str, Any], context: ReportContext) -> str:
+def render_report(document: JsonMapping, context: ReportContext) -> str:
     """Content of report.md: what was found, what the symbols mean, a table of the measures, what they were measured on.
 
     Args:
@@ -145,8 +144,8 @@ def _quoted(sections: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def write_report(
-    folder: Path, metrics: Mapping[str, Any], context: ReportContext, reasons: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+    folder: Path, metrics: JsonMapping, context: ReportContext, reasons: Mapping[str, str] | None = None
+) -> JsonObject:
     """Write metrics.json and report.md to a folder, each atomically; returns the content of metrics.json.
 
     Arguments and errors are those of `metrics_document`.
@@ -156,14 +155,14 @@ def write_report(
     return document
 
 
-def write_document(folder: Path, document: dict[str, Any], context: ReportContext) -> None:
+def write_document(folder: Path, document: JsonObject, context: ReportContext) -> None:
     """Write report.md, then metrics.json: who finds the latter finds all that belongs to it."""
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / REPORT, render_report(document, context))
     write_json(folder / METRICS, document)
 
 
-def read_document(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> JsonObject:
     """Content of a metrics.json, its layout checked.
 
     Raises:
@@ -185,9 +184,9 @@ def read_document(path: Path) -> dict[str, Any]:
     return document
 
 
-def _are_topics(topics: Any) -> bool:
+def _are_topics(topics: object) -> bool:
     """Whether something read is a list of topics: whole numbers of symbols, with words and texts."""
-    kinds: dict[str, Any] = {"symbol": int, "share": (int, float), "words": list, "texts": list}
+    kinds: dict[str, type | tuple[type, ...]] = {"symbol": int, "share": (int, float), "words": list, "texts": list}
     return isinstance(topics, list) and all(
         isinstance(topic, dict)
         and all(isinstance(topic.get(name), kind) for name, kind in kinds.items())
@@ -197,7 +196,7 @@ def _are_topics(topics: Any) -> bool:
     )
 
 
-def _plain(name: str, value: Any, reason: str, null_reasons: dict[str, str]) -> Any:
+def _plain(name: str, value: object, reason: str, null_reasons: dict[str, str]) -> object:
     """JSON-ready form of a measure; notes why it is null."""
     if isinstance(value, Mapping):
         return {str(k): _plain(f"{name}.{k}", item, reason, null_reasons) for k, item in value.items()}
@@ -217,11 +216,11 @@ def _plain(name: str, value: Any, reason: str, null_reasons: dict[str, str]) -> 
     return number
 
 
-def _options(configuration: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+def _options(configuration: JsonMapping, prefix: str = "") -> list[tuple[str, str]]:
+    options: list[tuple[str, str]] = []
     for name, value in configuration.items():
         if isinstance(value, Mapping):
-            found += _options(value, f"{prefix}{name}.")
+            options += _options(value, f"{prefix}{name}.")
         else:
-            found.append((prefix + name, str(value)))
-    return found
+            options.append((prefix + name, str(value)))
+    return options

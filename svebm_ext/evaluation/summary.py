@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from svebm_ext import terminal
 from svebm_ext.evaluation.topic_text import shown_topics
+from svebm_ext.files import JsonMapping, JsonObject
 from svebm_ext.measures.documentation import METRIC_DOCUMENTATION, documented, value_text
 
 #: Measures by group, in the order in which they are shown. Those that a model lacks are left out.
@@ -26,7 +26,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 NAME, WIDTH = 35, 79
 
 
-def summary_lines(document: Mapping[str, Any], *, all_measures: bool = False) -> list[str]:
+def summary_lines(document: JsonMapping, *, all_measures: bool = False) -> list[str]:
     """Lines of the terminal: what was found in plain sentences, the measures, warnings and notes.
 
     Args:
@@ -34,20 +34,20 @@ def summary_lines(document: Mapping[str, Any], *, all_measures: bool = False) ->
         all_measures: every measure, by its key, in place of the groups.
     """
     about = document["about"]
-    found = [*about["summary"], *shown_topics(document)]
-    lines = [*found, *([""] if found else [])]
+    sentences = [*about["summary"], *shown_topics(document)]
+    lines = [*sentences, *([""] if sentences else [])]
     lines += _every_line(document) if all_measures else _group_lines(document)
     lines += [f"warning: {text}" for text in about["warnings"]]
     return [*lines, *(f"note: {text}" for text in about["notes"])]
 
 
-def print_summary(document: Mapping[str, Any], *, all_measures: bool = False) -> None:
+def print_summary(document: JsonMapping, *, all_measures: bool = False) -> None:
     """Print `summary_lines`."""
     for line in summary_lines(document, all_measures=all_measures):
         terminal.show(line)
 
 
-def _group_lines(document: Mapping[str, Any]) -> list[str]:
+def _group_lines(document: JsonMapping) -> list[str]:
     lines, shown = [], 0
     for title, keys in GROUPS.items():
         own = {key: document[key] for key in keys if document.get(key) is not None}
@@ -60,16 +60,16 @@ def _group_lines(document: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _measured_on(document: Mapping[str, Any]) -> str:
+def _measured_on(document: JsonMapping) -> str:
     """The test examples that symbols were counted on, "" where that is not known."""
     counts = document["about"].get("sample_counts", {})
     return next((f", on {n:,} {name}" for name, n in counts.items() if name.startswith("test ")), "")
 
 
-def _lines(measures: Mapping[str, Any]) -> list[str]:
+def _lines(measures: JsonMapping) -> list[str]:
     """A line a measure; those of several labels are a table below the others, a column a label, where it fits."""
-    plain: dict[str, Any] = {}
-    by_label: dict[str, Mapping[str, Any]] = {}
+    plain: JsonObject = {}
+    by_label: dict[str, JsonMapping] = {}
     for key, value in measures.items():
         if isinstance(value, Mapping) and len(value) > 1:
             by_label[key] = value
@@ -93,9 +93,9 @@ def _lines(measures: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _line(key: str, value: Any, unit: str) -> str:
+def _line(key: str, value: object, unit: str) -> str:
     return f"  {key:{NAME}s} {value_text(value):>10s}  {unit}"
 
 
-def _every_line(document: Mapping[str, Any]) -> list[str]:
+def _every_line(document: JsonMapping) -> list[str]:
     return [f"{name:48s} {value_text(value):>12s}  {unit}" for name, value, unit in documented(document)]

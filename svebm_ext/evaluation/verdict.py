@@ -81,16 +81,16 @@ def symbol_warnings(
     """
     if n_symbols < 2 or not symbols:
         return []
-    found, counts = [], Counter(symbols)
+    warnings, counts = [], Counter(symbols)
     share = max(counts.values()) / len(symbols)
     if share > 0.5 and not any(_largest_share([v for v in values if v]) > 0.5 for values in labels.values()):
-        found.append(f"one symbol has {share:.0%} of the test texts")
+        warnings.append(f"one symbol has {share:.0%} of the test texts")
     asked = min(n_symbols, len(symbols))
     if len(counts) < asked / 2:
-        found.append(f"{len(counts)} of {asked} symbols are in use on the test texts")
+        warnings.append(f"{len(counts)} of {asked} symbols are in use on the test texts")
     if information < LITTLE_INFORMATION:
-        found.append(f"I(z, y) is {information:.2f} nats: z says next to nothing about the symbol")
-    return found
+        warnings.append(f"I(z, y) is {information:.2f} nats: z says next to nothing about the symbol")
+    return warnings
 
 
 def _largest_share(values: Sequence[str]) -> float:

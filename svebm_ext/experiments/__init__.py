@@ -100,7 +100,7 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[str, Arguments]:
     listed = "\n".join(
         f"  {key} ({one.title}): {', '.join(one.groups or _names(one))}" for key, one in EXPERIMENTS.items()
     )
-    options: Arguments = parse(
+    options = parse(
         Arguments,
         rest,
         prog="python -m svebm_ext.experiments EXPERIMENT",
@@ -175,8 +175,8 @@ def _unavailable(experiment: Experiment, place: Place, asked: set[str]) -> dict[
     """Reason by row of those that cannot be made."""
     if experiment.unavailable is None:
         return {}
-    found = {name: experiment.unavailable(name, place) for name in experiment.names if name in asked}
-    return {name: reason for name, reason in found.items() if reason is not None}
+    reasons = {name: experiment.unavailable(name, place) for name in experiment.names if name in asked}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def _reasons(skipped: Mapping[str, str]) -> list[str]:
@@ -211,7 +211,7 @@ def write(
     show: bool = False,
 ) -> None:
     """Write the report of all finished runs of the folder, also of those that were not asked for now."""
-    found = []
+    documents = []
     left_out = _reasons(skipped or {})
     for name in experiment.names:
         for seed in place.seeds(name):
@@ -222,10 +222,10 @@ def write(
                 left_out.append(f"{name}-seed{seed}: {error}")
                 continue
             if document is not None:
-                found.append((run, document))
-    results = Results(budget, place, found, failures, left_out, final=show)
+                documents.append((run, document))
+    results = Results(budget, place, documents, failures, left_out, final=show)
     paths = experiment.report(results)
-    if found:
+    if documents:
         paths.append(write_rows(results))
     if show:
         if experiment.show is not None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import functools
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from svebm_ext.config import ChainConfig, Config, ObjectiveConfig
+from svebm_ext.config import ChainConfig, Changes, Config, ObjectiveConfig, with_changes
 from svebm_ext.data.corpora import load_corpus
 from svebm_ext.experiments import table
 from svebm_ext.experiments.rows import Budget, Experiment, Results, Row
 from svebm_ext.experiments.table import Measure, report_row
+from svebm_ext.files import JsonObject
 from svebm_ext.presets import preset
 
 _WITHOUT = {"objective": {"mutual_information": 0.0}}
@@ -26,7 +26,7 @@ _FAST_PRIOR = {"optimiser": {"prior_learning_rate": 1e-3}}
 _WHOLE_BANK = {"n_chains": 256, "per_iteration": 256}
 
 #: What each row changes in `svebm-ib`: options by section.
-CHANGES: dict[str, dict[str, dict[str, Any]]] = {
+CHANGES: dict[str, Changes] = {
     "svebm-ib": {},
     "free-bits-1": {"objective": {"free_bits": 1.0}},
     "w-0.5": {"objective": {"kl_weight": 0.5}},
@@ -116,9 +116,7 @@ def base() -> Config:
 
 def make_row(name: str, budget: Budget) -> Row:
     """A row of the ablation; it has one fixed budget, beside `smoke`."""
-    config = base()
-    for section, options in CHANGES[name].items():
-        config = replace(config, **{section: replace(getattr(config, section), **options)})
+    config = with_changes(base(), CHANGES[name])
     if budget == "smoke":
         config = replace(
             config,
@@ -137,7 +135,7 @@ def _n_train(root: Path | None) -> int:
     return len(load_corpus("ptb", root).train)
 
 
-def rows_of_report(results: Results) -> list[dict[str, Any]]:
+def rows_of_report(results: Results) -> list[JsonObject]:
     """Content of report.json."""
     keys = [measure.key for measure in (*MEASURES, *FURTHER)]
     n_train = _n_train(results.place.root)

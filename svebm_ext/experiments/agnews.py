@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import functools
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from svebm_ext import plots, terminal
-from svebm_ext.config import Config
+from svebm_ext.config import Changes, Config, with_changes
 from svebm_ext.data.text_files import find_optional_file
 from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.experiments import agnews_baselines as baselines
 from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Row, Run
 from svebm_ext.experiments.table import CURVES, PICTURE, REPORT, REPORT_JSON
-from svebm_ext.files import write_json, write_whole
+from svebm_ext.files import JsonMapping, JsonObject, write_json, write_whole
 from svebm_ext.presets import preset
 
 #: Labels in all.
@@ -62,12 +61,12 @@ TITLES = {
 #: Iterations of the released code: 201 epochs of 48,459 documents in batches of 200.
 RELEASED_STEPS = 201 * 243
 #: Options of the classifiers on averages of word vectors.
-_AVERAGE: dict[str, dict[str, Any]] = {
+_AVERAGE: Changes = {
     "model": {"embedding_dim": 50, "document_hidden": 100, "document_dropout": 0.3, "word_dropout": 0.3},
     "training": {"max_steps": 500, "validate_every": 50},
 }
 #: What each system changes in preset agnews: options by section.
-CHANGES: dict[str, dict[str, dict[str, Any]]] = {
+CHANGES: dict[str, Changes] = {
     "nb-em": {},
     "self-training-lr": {},
     "supervised": _AVERAGE,
@@ -105,7 +104,7 @@ def make_row(name: str, budget: Budget) -> Row:
     """A row of Table 8."""
     system, count = split_name(name)
     sequences = system == "svebm-ib-gru"
-    config = preset("agnews-svebm-ib-gru") if sequences else _changed(preset("agnews-svebm-ib"), CHANGES[system])
+    config = preset("agnews-svebm-ib-gru") if sequences else with_changes(preset("agnews-svebm-ib"), CHANGES[system])
     config = replace(config, preset=f"agnews-{system}", data=replace(config.data, n_labelled=count))
     figures = PAPER[system]
     paper = {"accuracy": None if figures is None else figures[COUNTS.index(count)]}
@@ -115,12 +114,6 @@ def make_row(name: str, budget: Budget) -> Row:
     return replace(row, make=functools.partial(baselines.make, system=system), reads=baselines.READS)
 
 
-def _changed(config: Config, changes: Mapping[str, Mapping[str, Any]]) -> Config:
-    for section, options in changes.items():
-        config = replace(config, **{section: replace(getattr(config, section), **options)})
-    return config
-
-
 def sized(config: Config, budget: Budget, system: str) -> Config:
     """A system's configuration at a budget.
 
@@ -128,7 +121,7 @@ def sized(config: Config, budget: Budget, system: str) -> Config:
     words, ten times the iterations for the others. smoke: to see that it runs.
     """
     if budget == "smoke":
-        return _changed(
+        return with_changes(
             config,
             {
                 "data": {"vocabulary_size": 2000},
@@ -145,11 +138,11 @@ def sized(config: Config, budget: Budget, system: str) -> Config:
         )  # fmt: skip
     quick = {"importance_samples": 20, "max_sentences": 200, "log_z_chains": 300, "log_z_temperatures": 200}
     if budget == "cpu":
-        return _changed(config, {"evaluation": quick, "training": {"sample_every": 0, "checkpoint_every": 500}})
+        return with_changes(config, {"evaluation": quick, "training": {"sample_every": 0, "checkpoint_every": 500}})
     if system not in ("vampire", "hard-em", "catvae", "svebm", "svebm-ib", "svebm-ib-guided"):
         steps = 10 * config.training.max_steps
-        return _changed(config, {"training": {"max_steps": steps, "validate_every": steps // 20}})
-    return _changed(
+        return with_changes(config, {"training": {"max_steps": steps, "validate_every": steps // 20}})
+    return with_changes(
         config,
         {
             "model": {
@@ -184,23 +177,23 @@ def unavailable(name: str, place: Place) -> str | None:
 # The report -----------------------------------------------------------------------------------------------------
 
 
-def rows_of_report(results: Results) -> list[dict[str, Any]]:
+def rows_of_report(results: Results) -> list[JsonObject]:
     """Content of report.json: a row a system and number of labels, over its finished seeds.
 
     `accuracy` is the mean over seeds, in per cent of the test split, `deviation` the standard deviation over them,
     null of one seed.
     """
-    groups: dict[str, list[tuple[Run, dict[str, Any]]]] = {}
+    groups: dict[str, list[tuple[Run, JsonObject]]] = {}
     for run, document in results.documents:
         groups.setdefault(run.row.name, []).append((run, document))
-    found = []
+    rows = []
     for name, runs in groups.items():
         system, count = split_name(name)
         by_seed = {str(run.config.seed): 100.0 * document["accuracy"] for run, document in runs}
         logs = [_log(run.folder) for run, _ in runs]
         best = [100.0 * max(log["valid_accuracy"][1]) for log in logs if "valid_accuracy" in log]
         seconds = [log["seconds"][1][-1] for log in logs if "seconds" in log]
-        found.append(
+        rows.append(
             {
                 "row": system,
                 "labels": count,
@@ -218,7 +211,7 @@ def rows_of_report(results: Results) -> list[dict[str, Any]]:
                 "budget": results.budget,
             }
         )
-    return found
+    return rows
 
 
 def _log(folder: Path) -> dict[str, tuple[list[int], list[float]]]:
@@ -228,7 +221,7 @@ def _log(folder: Path) -> dict[str, tuple[list[int], list[float]]]:
         return {}
 
 
-def _joined(values: Any) -> str:
+def _joined(values: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(values))
 
 
@@ -277,7 +270,7 @@ def report(results: Results) -> list[Path]:
     return [out / REPORT, out / REPORT_JSON, *pictures]
 
 
-def cell(row: Mapping[str, Any] | None, figure: float | None) -> str:
+def cell(row: JsonMapping | None, figure: float | None) -> str:
     """Mean, deviation, and the paper's figure: `87.9 ± 0.3 / 86.4`."""
     ours = "–"
     if row is not None:
@@ -285,26 +278,26 @@ def cell(row: Mapping[str, Any] | None, figure: float | None) -> str:
     return ours if figure is None else f"{ours} / {figure:.1f}"
 
 
-def table_cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+def table_cells(rows: Sequence[JsonMapping]) -> list[list[str]]:
     """Cells of the table, its heading first: systems by number of labels."""
     by_place = {(row["row"], row["labels"]): row for row in rows}
     lines = [["system", *(f"{count:,} labels" for count in COUNTS), "seeds"]]
     for system, figures in PAPER.items():
-        found = [by_place.get((system, count)) for count in COUNTS]
-        cells = [cell(row, figures and figures[place]) for place, row in enumerate(found)]
-        seeds = sorted({row["seeds"] for row in found if row is not None})
+        of_system = [by_place.get((system, count)) for count in COUNTS]
+        cells = [cell(row, figures and figures[place]) for place, row in enumerate(of_system)]
+        seeds = sorted({row["seeds"] for row in of_system if row is not None})
         lines.append([TITLES[system], *cells, "–".join(map(str, seeds[:1] + seeds[1:][-1:])) or "–"])
     return lines
 
 
-def table_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def table_lines(rows: Sequence[JsonMapping]) -> list[str]:
     """The table in Markdown."""
     heading, *lines = table_cells(rows)
     rule = ["---", *["---:"] * (len(heading) - 1)]
     return [f"| {' | '.join(line)} |" for line in (heading, rule, *lines)]
 
 
-def _origin_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _origin_lines(rows: Sequence[JsonMapping]) -> list[str]:
     heading = (
         "| row | labels | by seed | development split | calibration error | iterations | seconds | commit | device |"
     )
@@ -321,7 +314,7 @@ def _origin_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def draw(rows: Sequence[Mapping[str, Any]], results: Results) -> list[Path]:
+def draw(rows: Sequence[JsonMapping], results: Results) -> list[Path]:
     """Accuracies beside the paper's, and validation accuracy by iteration, a picture for each number of labels."""
     out = results.place.out
     names = [system for system in PAPER if any(row["row"] == system for row in rows)]

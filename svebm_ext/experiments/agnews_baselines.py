@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,7 +30,7 @@ from svebm_ext.data.embeddings import load_word_vectors
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.evaluation.report import ReportContext, write_report
 from svebm_ext.experiments.rows import Run
-from svebm_ext.files import write_json
+from svebm_ext.files import JsonObject, write_json
 from svebm_ext.judges.semi_supervised import count_matrix, naive_bayes_em, self_training
 from svebm_ext.measures.classification import accuracy, expected_calibration_error
 from svebm_ext.measures.documentation import CORE_METRICS
@@ -119,11 +118,11 @@ def naive_bayes(task: Task) -> Answer:
 def logistic_regression(task: Task) -> Answer:
     """Self-training logistic regression on TF-IDF."""
     model = self_training(task.train)
-    found = [
+    log_probabilities = [
         torch.from_numpy(model.predict_proba(count_matrix(split))).clamp_min(1e-12).log()
         for split in (task.documents.valid, task.documents.test)
     ]
-    return found[1], [(10, accuracy(found[0].argmax(-1), task.documents.valid.labels))]
+    return log_probabilities[1], [(10, accuracy(log_probabilities[0].argmax(-1), task.documents.valid.labels))]
 
 
 def _classifier(task: Task, vectors: Tensor | None = None, n_features: int = 0) -> AverageClassifier:
@@ -206,8 +205,8 @@ def vampire(task: Task) -> Answer:
     train, valid, test = _topics(_without_labels(task.config), task.device)
     model = _classifier(task, n_features=train.shape[1])
     curve = train_classifier(model, task.train, task.documents.valid, task.settings, task.device, (train, valid))
-    found = predict(lambda batch: model(batch, test[batch.indices]), task.documents.test, task.device)
-    return found, curve
+    log_probabilities = predict(lambda batch: model(batch, test[batch.indices]), task.documents.test, task.device)
+    return log_probabilities, curve
 
 
 def class_mixture(task: Task, *, hard: bool) -> Answer:
@@ -245,7 +244,7 @@ SYSTEMS: dict[str, Callable[[Task], Answer]] = {
 # A run ----------------------------------------------------------------------------------------------------------
 
 
-def make(run: Run, system: str) -> dict[str, Any]:
+def make(run: Run, system: str) -> JsonObject:
     """Train a system, measure it on the test split, and write config.json, metrics.jsonl, metrics.json, report.md.
 
     Args:

@@ -6,11 +6,11 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from svebm_ext.config import Config
 from svebm_ext.errors import ConfigError
 from svebm_ext.experiments.rows import Budget, Experiment, Results, Row
+from svebm_ext.files import JsonObject
 from svebm_ext.presets import preset
 
 MEASURES = (
@@ -48,22 +48,24 @@ def _sized(config: Config, budget: Budget) -> Config:
             evaluation=replace(config.evaluation, importance_samples=10, log_z_chains=64, log_z_temperatures=30),
         )
     if budget == "paper":
-        return replace(config, **released_settings(config.data.corpus))
+        return with_released_settings(config)
     return config
 
 
-def released_settings(corpus: str) -> dict[str, Any]:
-    """Sections of the configuration with which the released code drew Figure 2, chains persistent as in Algorithm 1."""
+def with_released_settings(config: Config) -> Config:
+    """With the settings by which the released code drew Figure 2, chains persistent as in Algorithm 1."""
+    corpus = config.data.corpus
     base = preset(corpus)
-    return {
-        "model": replace(base.model, prior_hidden=(200,), prior_scale=1.0, n_categories=8 if "8" in corpus else 5),
-        "chains": replace(base.chains, n_chains=2000, n_steps=100, step_size=0.08),
-        "objective": replace(base.objective, mutual_information=15.0, energy_penalty=0.0),
-        "optimiser": replace(
+    return replace(
+        config,
+        model=replace(base.model, prior_hidden=(200,), prior_scale=1.0, n_categories=8 if "8" in corpus else 5),
+        chains=replace(base.chains, n_chains=2000, n_steps=100, step_size=0.08),
+        objective=replace(base.objective, mutual_information=15.0, energy_penalty=0.0),
+        optimiser=replace(
             base.optimiser, learning_rate=1e-3, prior_learning_rate=1e-4, prior_weight_decay=0.0, schedule="constant"
         ),
-        "training": replace(base.training, batch_size=500, max_steps=25_000 if "8" in corpus else 12_000),
-    }
+        training=replace(base.training, batch_size=500, max_steps=25_000 if "8" in corpus else 12_000),
+    )
 
 
 def report(results: Results) -> list[Path]:
@@ -79,7 +81,7 @@ def report(results: Results) -> list[Path]:
     several = len({run.config.seed for run, _ in results.documents}) > 1
     densities: dict[tuple[str, str], plots.PlaneDensities] = {}
     notes: dict[tuple[str, str], str] = {}
-    columns: dict[str, tuple[Config, dict[str, Any]]] = {}
+    columns: dict[str, tuple[Config, dict[str, object]]] = {}
     for run, document in results.documents:
         seed = f", seed {run.config.seed}" if several else ""
         key = (str(run.config.data.corpus), model_name(run.config) + seed)
@@ -93,7 +95,7 @@ def report(results: Results) -> list[Path]:
 
 
 def write_table(
-    title: str, columns: Mapping[str, tuple[Config, dict[str, Any]]], measures: Sequence[str], path: Path
+    title: str, columns: Mapping[str, tuple[Config, JsonObject]], measures: Sequence[str], path: Path
 ) -> Path:
     """Write the measures of all rows as a Markdown table, with what each was measured on."""
     from svebm_ext.files import write_whole
@@ -118,7 +120,7 @@ def write_table(
     return path
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_text(item)}" for name, item in value.items())
     return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

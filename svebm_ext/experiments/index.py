@@ -9,17 +9,16 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from svebm_ext.commands import run_command
 from svebm_ext.experiments import agnews, smd, table1, table2, yelp
 from svebm_ext.experiments.own_text_data import TITLES
 from svebm_ext.experiments.own_text_report import CLASSIFIERS, METHODS, PLAIN, PLAIN_CLASSIFIERS
 from svebm_ext.experiments.table import REPORT, REPORT_JSON, Measure, by_name, value_of
-from svebm_ext.files import read_json, write_whole
+from svebm_ext.files import JsonMapping, read_json, write_whole
 from svebm_ext.markdown import table_row
 from svebm_ext.terminal import show
 
@@ -126,7 +125,7 @@ TABLES = {
 }
 
 
-def _agnews_rows(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _agnews_rows(rows: Sequence[JsonMapping]) -> list[JsonMapping]:
     """AG News' report, a row a system and number of labels, in the form of the others'."""
     return [
         {
@@ -142,27 +141,27 @@ def _agnews_rows(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     ]
 
 
-def all_rows(results: Path, place: Place) -> list[Mapping[str, Any]]:
+def all_rows(results: Path, place: Place) -> list[JsonMapping]:
     """Rows of a folder's report, references as well."""
-    rows: list[Mapping[str, Any]] = read_json(results / place.folder / REPORT_JSON)
+    rows: list[JsonMapping] = read_json(results / place.folder / REPORT_JSON)
     return _agnews_rows(rows) if place.experiment == "table8-agnews" else rows
 
 
-def _rows(results: Path, place: Place) -> list[Mapping[str, Any]]:
+def _rows(results: Path, place: Place) -> list[JsonMapping]:
     """Rows of a folder that are systems; references, which are no models, are left out."""
     return [row for row in all_rows(results, place) if row["preset"] is not None]
 
 
 def _figures(results: Path, place: Place, measure: Measure) -> list[Figure]:
     """Figures of all rows of a folder that have the measure."""
-    found = []
+    figures = []
     for name, seeds in by_name(_rows(results, place)).items():
         values = [value for row in seeds if (value := value_of(row, measure.key)) is not None]
         if values:
             commits = tuple(dict.fromkeys(row["commit"].split(" ")[0] for row in seeds))
             count = seeds[0].get("seeds", len(values))
-            found.append(Figure(statistics.fmean(values), name, place, commits, count))
-    return found
+            figures.append(Figure(statistics.fmean(values), name, place, commits, count))
+    return figures
 
 
 def _best(figures: Iterable[Figure], measure: Measure) -> Figure | None:
@@ -177,7 +176,7 @@ def cells(results: Path, table: Table) -> list[Cell]:
         results: folder that holds the folders of the tables.
         table: one of TABLES.
     """
-    found = []
+    filled = []
     for measure in table.measures:
         figures = [figure for place in table.places for figure in _figures(results, place, measure)]
         best = _best(figures, measure)
@@ -185,8 +184,8 @@ def cells(results: Path, table: Table) -> list[Cell]:
             continue
         own = [figure for figure in figures if re.fullmatch(rf"{OURS}(-\d+)?", figure.row)]
         paper, comparable = paper_figure(results, table, measure)
-        found.append(Cell(measure, paper, comparable, _best(own, measure), best))
-    return found
+        filled.append(Cell(measure, paper, comparable, _best(own, measure), best))
+    return filled
 
 
 def paper_figure(results: Path, table: Table, measure: Measure) -> tuple[float | None, bool]:
@@ -244,7 +243,7 @@ class OwnText:
 def own_text(results: Path) -> list[OwnText]:
     """All corpora that SVEBM-IB has a row of, without labels first."""
     rows = read_json(results / "own-text" / REPORT_JSON)
-    found = []
+    corpora = []
     for row in rows:
         if row["method"] != OURS or not row["ended"]:
             continue
@@ -259,10 +258,10 @@ def own_text(results: Path) -> list[OwnText]:
             if one.get(key) is not None
         ]
         best = max(rivals, key=lambda one: one[key])
-        found.append(
+        corpora.append(
             OwnText(row["corpus"], row["labels"], factor * row[key], factor * best[key], best["method"], row["row"])
         )
-    return sorted(found, key=lambda one: (one.labels is not None, list(TITLES).index(one.corpus)))
+    return sorted(corpora, key=lambda one: (one.labels is not None, list(TITLES).index(one.corpus)))
 
 
 def _own_text_lines(results: Path) -> list[str]:
@@ -303,7 +302,7 @@ def read_notes(results: Path) -> list[Note]:
     Raises:
         ValueError: a page lacks one of its three lines.
     """
-    found = []
+    notes = []
     for path in sorted((results / NOTES).glob("*.md"), reverse=True):
         text = path.read_text(encoding="utf-8")
         parts = [
@@ -313,8 +312,8 @@ def read_notes(results: Path) -> list[Note]:
             raise ValueError(
                 f"{path}: expected lines '- **Question:** ...', '- **Answer:** ...', '- **Standing:** ...'"
             )
-        found.append(Note(path, *(part[1] for part in parts if part is not None)))
-    return found
+        notes.append(Note(path, *(part[1] for part in parts if part is not None)))
+    return notes
 
 
 def index(results: Path) -> str:

@@ -8,37 +8,36 @@ methods that need no network, on the same files; every row is a command in a pro
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from svebm_ext.config import Config
+from svebm_ext.config import Changes, with_changes
 from svebm_ext.errors import DataError
 from svebm_ext.experiments.own_text_data import READERS, Files, write_files
+from svebm_ext.experiments.own_text_names import COUNTS, split_name
 from svebm_ext.experiments.own_text_report import report
 from svebm_ext.experiments.rows import Budget, Experiment, Place, Row, Run
+from svebm_ext.files import JsonObject
 from svebm_ext.presets import preset
 
 #: Methods that find symbols without labels: plain ones, those trained, and what SVEBM-IB is taught by.
 UNLABELLED = ("tfidf-kmeans", "nmf", "vae-kmeans", "h-kmeans", "h-em", "guide", "svebm-ib", "svebm-ib-auto")
-#: Methods that learn classes from labels, and the labels of each class (0: all).
+#: Methods that learn classes from labels.
 LABELLED = ("tfidf-lr", "h-lr", "h-lr-nb-em", "guide", "svebm-ib")
-COUNTS = {"5": 5, "10": 10, "50": 50, "all": 0}
 #: Lines of the training and of the test file at most, evenly spread; 0: all.
 LIMITS: dict[Budget, tuple[int, int]] = {"smoke": (300, 100), "cpu": (50_000, 0), "long": (0, 0), "paper": (0, 0)}
 #: Everything that makes a row but where its files are.
 READS = ("preset", "seed", "model.", "chains.", "objective.", "optimiser.", "training.", "evaluation.")
 
 #: Changes that make a VAE of preset lines: no symbols, no energy, nothing that words say.
-_VAE: dict[str, dict[str, Any]] = {
+_VAE: Changes = {
     "model": {"latent": "gaussian", "sentence_features": "none", "n_categories": 1},
     "objective": {
         "mutual_information": 0.0, "pseudo_label_weight": 0.0, "pseudo_labels": "naive_bayes", "label_at": "mean",
     },
     "training": {"prior_steps": 0, "prior_stage": "joint"},
 }  # fmt: skip
-_SMOKE: dict[str, dict[str, Any]] = {
+_SMOKE: Changes = {
     "model": {"embedding_dim": 16, "encoder_hidden": 16, "decoder_hidden": 16, "latent_dim": 4, "prior_hidden": (16,)},
     "chains": {"n_chains": 128, "n_steps": 3},
     "training": {"max_steps": 6, "validate_every": 3, "sample_every": 0, "prior_steps": 0, "prior_stage": "joint"},
@@ -49,30 +48,16 @@ _SMOKE: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def split_name(name: str) -> tuple[str, str, int]:
-    """Corpus, method, and labels of each class (0: all; -1: none) of a row."""
-    corpus = max((one for one in READERS if name.startswith(f"{one}-")), key=len)
-    rest = name[len(corpus) + 1 :]
-    count, _, method = rest.partition("-")
-    return (corpus, method, COUNTS[count]) if count in COUNTS else (corpus, rest, -1)
-
-
 def make_row(name: str, budget: Budget) -> Row:
     """A row, by its name."""
     corpus, method, labels = split_name(name)
     config = preset("lines-labelled" if labels >= 0 else "lines")
     if method == "vae-kmeans":
-        config = _changed(config, _VAE)
+        config = with_changes(config, _VAE)
     if budget == "smoke":
-        config = _changed(config, _SMOKE)
+        config = with_changes(config, _SMOKE)
     make = functools.partial(_make, corpus=corpus, method=method, labels=labels)
     return Row(name, config, make=make, reads=READS, files=functools.partial(_files, corpus=corpus))
-
-
-def _changed(config: Config, changes: Mapping[str, Mapping[str, Any]]) -> Config:
-    for section, options in changes.items():
-        config = replace(config, **{section: replace(getattr(config, section), **options)})
-    return config
 
 
 def _files(out: Path, corpus: str) -> tuple[Path, Path]:
@@ -80,7 +65,7 @@ def _files(out: Path, corpus: str) -> tuple[Path, Path]:
     return files.train, files.test
 
 
-def _make(run: Run, corpus: str, method: str, labels: int) -> dict[str, Any]:
+def _make(run: Run, corpus: str, method: str, labels: int) -> JsonObject:
     # Not above: the process of a plain row imports this package, and then runs a module that this one needs.
     from svebm_ext.experiments.own_text_runs import Cell, make
 
@@ -112,13 +97,13 @@ NAMES = tuple(name for corpus in READERS for name in _names(corpus))
 def _groups() -> dict[str, tuple[str, ...]]:
     """Names of rows by corpus, by number of labels, by method."""
     keys = {name: split_name(name) for name in NAMES}
-    found = {corpus: _names(corpus) for corpus in READERS}
-    found["unlabelled"] = tuple(name for name, (_, _, labels) in keys.items() if labels < 0)
+    groups = {corpus: _names(corpus) for corpus in READERS}
+    groups["unlabelled"] = tuple(name for name, (_, _, labels) in keys.items() if labels < 0)
     for count, number in COUNTS.items():
-        found[count] = tuple(name for name, (_, _, labels) in keys.items() if labels == number)
+        groups[count] = tuple(name for name, (_, _, labels) in keys.items() if labels == number)
     for method in dict.fromkeys((*UNLABELLED, *LABELLED)):
-        found[method] = tuple(name for name, (_, own, _) in keys.items() if own == method)
-    return found
+        groups[method] = tuple(name for name, (_, own, _) in keys.items() if own == method)
+    return groups
 
 
 OWN_TEXT = Experiment(

@@ -28,14 +28,14 @@ FOLDER = "data"
 
 def _columns(path: Path, label: int, train: str, test: str, n_columns: int) -> tuple[list[Line], list[Line]]:
     """Lines of the training and the test split of a file: split, labels and text in columns."""
-    found: dict[str, list[Line]] = {train: [], test: []}
+    lines: dict[str, list[Line]] = {train: [], test: []}
     for number, line in enumerate(read_filled_lines(path), 1):
         columns = line.split("\t")
         if len(columns) != n_columns:
             raise DataError(f"{path}:{number}: {len(columns)} columns, expected {n_columns}")
-        if columns[0] in found:
-            found[columns[0]].append((columns[label], columns[-1]))
-    return found[train], found[test]
+        if columns[0] in lines:
+            lines[columns[0]].append((columns[label], columns[-1]))
+    return lines[train], lines[test]
 
 
 def _assistant(root: Path) -> tuple[list[Line], list[Line]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 from svebm_ext.experiments.own_text_data import Texts
+from svebm_ext.files import JsonObject
 from svebm_ext.judges.trigram import TrigramChain
 from svebm_ext.measures.diversity import copied, distinct
 from svebm_ext.models.of_symbol import words_of_symbol
@@ -48,7 +48,7 @@ def _words_and_pairs(words: Sequence[str]) -> list[str]:
     return [*words, *(f"{first} {second}" for first, second in itertools.pairwise(words))]
 
 
-def measure_generation(model: SVEBM, train: Texts, test: Texts, seed: int) -> dict[str, Any]:
+def measure_generation(model: SVEBM, train: Texts, test: Texts, seed: int) -> JsonObject:
     """Judged class, variety and copies of N_SENTENCES sentences of each class.
 
     Args:
@@ -58,41 +58,41 @@ def measure_generation(model: SVEBM, train: Texts, test: Texts, seed: int) -> di
         seed: of the sentences.
     """
     judge, known = Judge(train), train.as_words()
-    found: dict[str, Any] = {
+    measures: JsonObject = {
         "sentences_of_class": N_SENTENCES,
         "judge_on_test": judge.share_right(test.words, test.labels),
     }
     for name, greedy in (("greedy", True), ("sampled", False)):
         made = generate(model, seed, greedy=greedy)
-        found[name] = _measures(made, judge, known)
-        found[name]["examples"] = {
+        measures[name] = _measures(made, judge, known)
+        measures[name]["examples"] = {
             label: [model.written(words) for words in own[:N_EXAMPLES]] for label, own in made.items()
         }
-        found[f"{name}_unread"] = _measures(generate(model, seed, greedy=greedy, read_back=False), judge, known)
+        measures[f"{name}_unread"] = _measures(generate(model, seed, greedy=greedy, read_back=False), judge, known)
     for name, greedy in (("trigram_greedy", True), ("trigram_sampled", False)):
-        found[name] = _measures(trigram_sentences(train, seed, greedy=greedy), judge, known)
-    return found
+        measures[name] = _measures(trigram_sentences(train, seed, greedy=greedy), judge, known)
+    return measures
 
 
 def generate(model: SVEBM, seed: int, *, greedy: bool, read_back: bool | None = None) -> Sentences:
     """Words of sentences at z of p(z|y), by class; those that the model reads as of the class, unless told not to."""
-    found = {}
+    sentences = {}
     for symbol, label in enumerate(model.label_names):
         own = seed * len(model.label_names) + symbol  # the same noise would start the chains of all classes
-        found[label] = words_of_symbol(model, symbol, N_SENTENCES, seed=own, read_back=read_back, greedy=greedy)
-    return found
+        sentences[label] = words_of_symbol(model, symbol, N_SENTENCES, seed=own, read_back=read_back, greedy=greedy)
+    return sentences
 
 
 def trigram_sentences(train: Texts, seed: int, *, greedy: bool) -> Sentences:
     """As many sentences of a trigram chain for each class, fitted to the real texts of that class."""
-    found: Sentences = {}
+    sentences: Sentences = {}
     for number, label in enumerate(train.classes):
         own = [words for words, given in zip(train.words, train.labels, strict=True) if given == label]
-        found[label] = TrigramChain.fit(own).sample(N_SENTENCES, seed * len(train.classes) + number, greedy)
-    return found
+        sentences[label] = TrigramChain.fit(own).sample(N_SENTENCES, seed * len(train.classes) + number, greedy)
+    return sentences
 
 
-def _measures(made: Sentences, judge: Judge, known: set[tuple[str, ...]]) -> dict[str, Any]:
+def _measures(made: Sentences, judge: Judge, known: set[tuple[str, ...]]) -> JsonObject:
     sentences = [words for own in made.values() for words in own]
     labels = [label for label, own in made.items() for _ in own]
     return {

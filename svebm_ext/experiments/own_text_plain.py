@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from svebm_ext.data.corpora import load_configured
 from svebm_ext.data.corpus import Split
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.experiments.own_text_data import Files, Texts, choose_labelled, read_files
-from svebm_ext.files import write_json
+from svebm_ext.files import JsonObject, write_json
 from svebm_ext.measures.classification import accuracy
 from svebm_ext.measures.latent import cluster_agreement
 from svebm_ext.models.features import WordFeatures
@@ -71,9 +70,9 @@ class Task:
         if self.n_of_class == 0:
             return ids
         kept = choose_labelled(self.train.labels, self.n_of_class, self.seed)
-        found = np.full(len(ids), -1)
-        found[kept] = ids[kept]
-        return found
+        given = np.full(len(ids), -1)
+        given[kept] = ids[kept]
+        return given
 
 
 #: Symbols or classes of the test texts, and by which words they were found where there was a choice.
@@ -102,8 +101,8 @@ def k_means(train: Array, test: Array, n: int, seed: int) -> Array:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct texts than clusters
-        found: Array = KMeans(n, n_init=STARTS, random_state=seed).fit(train).predict(test)
-    return found
+        codes: Array = KMeans(n, n_init=STARTS, random_state=seed).fit(train).predict(test)
+    return codes
 
 
 def _best(answers: Mapping[str, Array], score: Callable[[Array], float]) -> Answer:
@@ -123,8 +122,8 @@ def _agreement(task: Task) -> Callable[[Array], float]:
 
 def tfidf_k_means(task: Task) -> Answer:
     """k-means of TF-IDF, by the words that agree better with the test labels: as strong a control as there is."""
-    found = {name: k_means(train, test, task.n_symbols, task.seed) for name, train, test in _counted(task)}
-    return _best(found, _agreement(task))
+    by_words = {name: k_means(train, test, task.n_symbols, task.seed) for name, train, test in _counted(task)}
+    return _best(by_words, _agreement(task))
 
 
 def nmf(task: Task) -> Answer:
@@ -132,13 +131,13 @@ def nmf(task: Task) -> Answer:
     from sklearn.decomposition import NMF
     from sklearn.exceptions import ConvergenceWarning
 
-    found = {}
+    by_words = {}
     for name, train, test in _counted(task):
         parts = min(task.n_symbols, *train.shape)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            found[name] = NMF(parts, init="nndsvda", random_state=task.seed).fit(train).transform(test).argmax(1)
-    return _best(found, _agreement(task))
+            by_words[name] = NMF(parts, init="nndsvda", random_state=task.seed).fit(train).transform(test).argmax(1)
+    return _best(by_words, _agreement(task))
 
 
 def _bags(task: Task) -> tuple[Bags, Bags]:
@@ -192,8 +191,8 @@ def _regression(train: Array, labels: Array, test: Array) -> Array:
 
     known = np.flatnonzero(labels >= 0)
     learner = LogisticRegression(C=INVERSE_PENALTY, max_iter=500).fit(train[known], labels[known])
-    found: Array = learner.predict(test)
-    return found
+    predicted: Array = learner.predict(test)
+    return predicted
 
 
 def tfidf_regression(task: Task) -> Answer:
@@ -202,8 +201,8 @@ def tfidf_regression(task: Task) -> Answer:
 
     classes, labels = {name: number for number, name in enumerate(task.train.classes)}, task.labels()
     true = torch.tensor([classes.get(label, len(classes)) for label in task.test.labels])
-    found = {name: _regression(train, labels, test) for name, train, test in _counted(task)}
-    return _best(found, lambda codes: accuracy(torch.as_tensor(codes), true))
+    by_words = {name: _regression(train, labels, test) for name, train, test in _counted(task)}
+    return _best(by_words, lambda codes: accuracy(torch.as_tensor(codes), true))
 
 
 def h_regression(task: Task) -> Answer:
@@ -226,15 +225,15 @@ def h_regression_naive_bayes(task: Task) -> Answer:
         shares[known] = certain
         shares = np.exp(log_softmax(train.words @ word_scores(train.words, shares) + prior)).astype(np.float32)
     shares[known] = certain
-    found: Array = learner.classes_[(test.words @ word_scores(train.words, shares) + own).argmax(1)]
-    return found, None
+    predicted: Array = learner.classes_[(test.words @ word_scores(train.words, shares) + own).argmax(1)]
+    return predicted, None
 
 
 def guide_of_labels(task: Task) -> Answer:
     """The guide that words and labels make of the whole training file, as that of labelled runs."""
     train, test = _bags(task)
-    found = find_classes(train, task.labels(), len(task.train.classes), seed=task.seed)
-    return found.log_probabilities(test).argmax(1), None
+    learnt = find_classes(train, task.labels(), len(task.train.classes), seed=task.seed)
+    return learnt.log_probabilities(test).argmax(1), None
 
 
 UNLABELLED: dict[str, Callable[[Task], Answer]] = {
@@ -273,7 +272,7 @@ class Arguments:
     """Of the method, and of which texts have a label."""
 
 
-def answer(method: str, options: Arguments) -> dict[str, Any]:
+def answer(method: str, options: Arguments) -> JsonObject:
     """Symbols, or names of classes, of the test texts by a method; which words they were found by."""
     files = Files(options.train, options.test)
     train, test = read_files(files)
@@ -286,7 +285,7 @@ def answer(method: str, options: Arguments) -> dict[str, Any]:
 def main(arguments: Sequence[str]) -> None:
     """Write the answers of the method that the command line names."""
     method, *rest = arguments
-    options: Arguments = parse(
+    options = parse(
         Arguments, rest, prog="python -m svebm_ext.experiments.own_text_plain METHOD", description=__doc__ or ""
     )
     write_json(options.out, answer(method, options))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from svebm_ext.experiments.own_text_data import PARTIAL, TITLES
+from svebm_ext.experiments.own_text_names import split_name
 from svebm_ext.experiments.rows import Budget, Results
 from svebm_ext.experiments.table import REPORT, REPORT_JSON
-from svebm_ext.files import write_json, write_whole
+from svebm_ext.files import JsonMapping, JsonObject, write_json, write_whole
 from svebm_ext.markdown import table_row
 
 #: Names of methods for people; those without labels, and those from labels.
@@ -54,21 +54,19 @@ MADE = {
 }
 
 
-def rows_of_report(results: Results) -> list[dict[str, Any]]:
+def rows_of_report(results: Results) -> list[JsonObject]:
     """Content of report.json: a row a system, with means and standard deviations over its finished seeds.
 
     Means are over the seeds whose command ended well; `ended` counts these. Deviations are null of one seed.
     """
-    from svebm_ext.experiments.own_text import split_name
-
-    groups: dict[str, list[dict[str, Any]]] = {}
+    groups: dict[str, list[JsonObject]] = {}
     for run, document in results.documents:
         groups.setdefault(run.row.name, []).append({**document, "seed": run.config.seed})
-    found = []
+    rows = []
     for name, documents in groups.items():
         corpus, method, labels = split_name(name)
         good = [document for document in documents if document["ended"]]
-        row: dict[str, Any] = {
+        row: JsonObject = {
             "row": name, "corpus": corpus, "method": method,
             "labels": None if labels < 0 else "all" if labels == 0 else str(labels),
             "seeds": len(documents), "ended": len(good),
@@ -90,25 +88,25 @@ def rows_of_report(results: Results) -> list[dict[str, Any]]:
         }
         row["judge_on_test"] = statistics.fmean(one["judge_on_test"] for one in made) if made else None
         row["examples"] = {key: made[0][key]["examples"] for key in ("greedy", "sampled")} if made else {}
-        found.append(row)
-    return found
+        rows.append(row)
+    return rows
 
 
-def _averaged(documents: Sequence[Mapping[str, Any]], keys: Iterable[str]) -> dict[str, Any]:
+def _averaged(documents: Sequence[JsonMapping], keys: Iterable[str]) -> JsonObject:
     """Mean over documents of each key that some have, and KEY_deviation, null of one."""
-    found: dict[str, Any] = {}
+    averages: JsonObject = {}
     for key in keys:
         values = [document[key] for document in documents if document.get(key) is not None]
         if values:
-            found[key] = statistics.fmean(values)
-            found[f"{key}_deviation"] = statistics.stdev(values) if len(values) > 1 else None
-    return found
+            averages[key] = statistics.fmean(values)
+            averages[f"{key}_deviation"] = statistics.stdev(values) if len(values) > 1 else None
+    return averages
 
 
 # Cells ----------------------------------------------------------------------------------------------------------
 
 
-def cell(row: Mapping[str, Any] | None, key: str, form: str = ".3f", factor: float = 1.0) -> str:
+def cell(row: JsonMapping | None, key: str, form: str = ".3f", factor: float = 1.0) -> str:
     """Mean and deviation over seeds: `0.612 ± 0.004`; a dash where there is none."""
     if row is None or row.get(key) is None:
         return "–"
@@ -130,7 +128,7 @@ _AGREEMENT = (
 )  # fmt: skip
 
 
-def unlabelled_cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+def unlabelled_cells(rows: Sequence[JsonMapping]) -> list[list[str]]:
     """Cells of a corpus's table of symbols, its heading first."""
     lines = [["method", "ended", *(title for title, _, _ in _AGREEMENT)]]
     by_method = {row["method"]: row for row in rows if row["labels"] is None}
@@ -146,11 +144,11 @@ def unlabelled_cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     return lines
 
 
-def _ended(row: Mapping[str, Any]) -> str:
+def _ended(row: JsonMapping) -> str:
     return f"{row['ended']} of {row['seeds']}"
 
 
-def accuracy_cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+def accuracy_cells(rows: Sequence[JsonMapping]) -> list[list[str]]:
     """Cells of a corpus's table of accuracies, its heading first."""
     lines = [["method", "ended", *(f"{n} labels" for n in COUNTS), "seconds", "MiB"]]
     for method, title in CLASSIFIERS.items():
@@ -167,7 +165,7 @@ def accuracy_cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     return lines
 
 
-def generation_cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+def generation_cells(rows: Sequence[JsonMapping]) -> list[list[str]]:
     """Cells of a corpus's table of generated sentences, its heading first."""
     lines = [["sentences", "class as asked for", "distinct-2", "copied"]]
     for row in rows:
@@ -184,7 +182,7 @@ def generation_cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 # What SVEBM-IB is worth -----------------------------------------------------------------------------------------
 
 
-def comparison(rows: Sequence[Mapping[str, Any]], labels: str | None) -> list[dict[str, Any]]:
+def comparison(rows: Sequence[JsonMapping], labels: str | None) -> list[JsonObject]:
     """By corpus: SVEBM-IB, the best plain method and its name, and the guide; corpora that have both first two.
 
     Args:
@@ -193,7 +191,7 @@ def comparison(rows: Sequence[Mapping[str, Any]], labels: str | None) -> list[di
     """
     key, factor = ("adjusted_mutual_information", 1.0) if labels is None else ("accuracy", 100.0)
     plain = PLAIN if labels is None else PLAIN_CLASSIFIERS
-    found = []
+    compared = []
     for corpus in TITLES:
         own = {
             row["method"]: factor * row[key]
@@ -203,16 +201,16 @@ def comparison(rows: Sequence[Mapping[str, Any]], labels: str | None) -> list[di
         others = {method: own[method] for method in plain if method in own}
         if "svebm-ib" in own and others:
             best = max(others, key=lambda method: others[method])
-            found.append(
+            compared.append(
                 {
                     "corpus": corpus, "svebm-ib": own["svebm-ib"], "best": best, "plain": others[best],
                     "complete": len(others) == len(plain), "guide": own.get("guide"),
                 }
             )  # fmt: skip
-    return found
+    return compared
 
 
-def comparison_cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+def comparison_cells(rows: Sequence[JsonMapping]) -> list[list[str]]:
     """Cells of the table over corpora, its heading first; a mean of each measure over corpora."""
     lines = [["corpus, measure", "SVEBM-IB", "best plain row", "SVEBM-IB less best plain row", "less guide"]]
     for labels in (None, *COUNTS):
@@ -289,7 +287,7 @@ def report(results: Results) -> list[Path]:
     return [out / REPORT, out / REPORT_JSON]
 
 
-def _corpus_lines(corpus: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _corpus_lines(corpus: str, rows: Sequence[JsonMapping]) -> list[str]:
     """Section of a corpus."""
     first = rows[0]
     lines = [f"## {TITLES[corpus]}", "", f"{first['training_texts']:,} training and {first['test_texts']:,} test lines"]

@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from svebm_ext.experiments.own_text_data import Files, Texts, choose_labelled, o
 from svebm_ext.experiments.own_text_generation import GENERATED, measure_generation
 from svebm_ext.experiments.own_text_plain import Array, Task, h_em, k_means, tfidf_k_means
 from svebm_ext.experiments.rows import Run
-from svebm_ext.files import read_json, write_json, write_whole
+from svebm_ext.files import JsonObject, read_json, write_json, write_whole
 from svebm_ext.measures.latent import cluster_agreement
 from svebm_ext.models.pretrained import CONFIG
 from svebm_ext.models.svebm import SVEBM
@@ -48,7 +47,7 @@ class Cell:
     labels: int
 
 
-def make(run: Run, cell: Cell) -> dict[str, Any]:
+def make(run: Run, cell: Cell) -> JsonObject:
     """Make a row, and write config.json and metrics.json; returns the content of the latter.
 
     Args:
@@ -65,7 +64,7 @@ def make(run: Run, cell: Cell) -> dict[str, Any]:
     command = _training_command(run, cell, files, train) if trained else _plain_command(run, cell, files)
     write_json(run.folder / CONFIG, {"config": to_dict(run.config), "command": command[1:]})
     measured = _run(run.folder, command, trained)
-    document: dict[str, Any] = {
+    document: JsonObject = {
         "ended": measured.status == 0,
         "reason": None if measured.status == 0 else last_line(run.folder / LOG),
         "seconds": measured.seconds,
@@ -96,14 +95,16 @@ def _training_command(run: Run, cell: Cell, files: Files, train: Texts) -> list[
     command, folder = [sys.executable, "-m", "svebm_ext.train"], run.folder / MODEL
     if (folder / LAST).exists():
         return [*command, "--resume", str(folder)]
-    given: dict[str, Any] = {"data.train": files.train, "data.test": files.test, "seed": run.config.seed, "out": folder}
+    given: dict[str, object] = {"data.train": files.train, "data.test": files.test}
+    given |= {"seed": run.config.seed, "out": folder}
     if cell.labels > 0:
         chosen = set(choose_labelled(train.labels, cell.labels, run.config.seed))
         lines = list(zip(train.labels, train.written, strict=True))
-        given |= {"data.train": run.folder / "unlabelled.txt", "data.labelled": run.folder / "labelled.tsv"}
-        write_lines(given["data.labelled"], [line for row, line in enumerate(lines) if row in chosen])
+        unlabelled, labelled = run.folder / "unlabelled.txt", run.folder / "labelled.tsv"
+        given |= {"data.train": unlabelled, "data.labelled": labelled}
+        write_lines(labelled, [line for row, line in enumerate(lines) if row in chosen])
         rest = [one_line(text) for row, (_, text) in enumerate(lines) if row not in chosen]
-        write_whole(given["data.train"], "\n".join(rest) + "\n")
+        write_whole(unlabelled, "\n".join(rest) + "\n")
     elif cell.labels < 0 and cell.method == "svebm-ib":
         given["model.n-categories"] = len(train.classes)
     given |= changed_options(run.config)
@@ -111,7 +112,7 @@ def _training_command(run: Run, cell: Cell, files: Files, train: Texts) -> list[
     return [*command, run.config.preset, *(word for option in words for word in option)]
 
 
-def changed_options(config: Config) -> dict[str, Any]:
+def changed_options(config: Config) -> dict[str, object]:
     """Options, beside the files and the seed, in which a configuration differs from its preset."""
     here, base = to_dict(config), to_dict(preset(config.preset))
     return {
@@ -146,7 +147,7 @@ def _run(folder: Path, command: Sequence[str], trained: bool) -> Measured:
 # Measures -------------------------------------------------------------------------------------------------------
 
 
-def agreement(codes: Sequence[int] | Array, labels: Sequence[str]) -> dict[str, Any]:
+def agreement(codes: Sequence[int] | Array, labels: Sequence[str]) -> JsonObject:
     """How symbols of texts agree with their labels, and how many symbols there are; the same for every row."""
     from sklearn.metrics import adjusted_rand_score
 
@@ -165,38 +166,38 @@ def share_right(predicted: Sequence[str | None], labels: Sequence[str]) -> float
     return float(np.mean([own == true for own, true in zip(predicted, labels, strict=True)]))
 
 
-def _of_answers(folder: Path, cell: Cell, test: Texts) -> dict[str, Any]:
-    found = read_json(folder / ANSWERS)
-    answers = found["answers"]
+def _of_answers(folder: Path, cell: Cell, test: Texts) -> JsonObject:
+    content = read_json(folder / ANSWERS)
+    answers = content["answers"]
     if cell.labels >= 0:
-        return {"accuracy": share_right(answers, test.labels), "words": found["words"]}
-    return agreement(answers, test.labels) | {"words": found["words"]}
+        return {"accuracy": share_right(answers, test.labels), "words": content["words"]}
+    return agreement(answers, test.labels) | {"words": content["words"]}
 
 
-def _of_model(run: Run, cell: Cell, train: Texts, test: Texts) -> dict[str, Any]:
+def _of_model(run: Run, cell: Cell, train: Texts, test: Texts) -> JsonObject:
     """Measures of a trained model; what they take is not counted, except for k-means of a VAE's z."""
     model = SVEBM.from_pretrained(run.folder / MODEL)
     perplexity = read_json(run.folder / MODEL / METRICS)["ppl"]
-    found: dict[str, Any] = {"nll_per_token": None if perplexity is None else math.log(perplexity)}
+    measures: JsonObject = {"nll_per_token": None if perplexity is None else math.log(perplexity)}
     if cell.method == "vae-kmeans":
         codes = k_means(
             model.encode(train.words).numpy(), model.encode(test.words).numpy(), len(train.classes), run.config.seed
         )
-        return found | agreement(codes, test.labels)
+        return measures | agreement(codes, test.labels)
     answers = model.classify(test.words)
     if cell.labels >= 0:
-        found["accuracy"] = share_right([answer.label for answer in answers], test.labels)
+        measures["accuracy"] = share_right([answer.label for answer in answers], test.labels)
         if cell.labels in GENERATED:
-            found["generation"] = measure_generation(model, train, test, run.config.seed)
-        return found
-    found |= agreement([answer.symbol for answer in answers], test.labels)
+            measures["generation"] = measure_generation(model, train, test, run.config.seed)
+        return measures
+    measures |= agreement([answer.symbol for answer in answers], test.labels)
     if cell.method == "svebm-ib-auto":
         n_symbols = model.config.model.n_categories
         files = Files.of(run.folder.parent, cell.corpus)
         task = Task(files, train, test, n_symbols, 0, run.config.seed)
-        found["n_symbols"] = n_symbols
-        found["plain"] = {
+        measures["n_symbols"] = n_symbols
+        measures["plain"] = {
             name: agreement(method(task)[0], test.labels)
             for name, method in (("tfidf-kmeans", tfidf_k_means), ("h-em", h_em))
         }
-    return found
+    return measures

@@ -10,12 +10,12 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from svebm_ext.config import Config, to_dict
 from svebm_ext.errors import ConfigError, SvebmError
 from svebm_ext.evaluation.report import METRICS, REPORT, read_document
-from svebm_ext.files import write_whole
+from svebm_ext.files import JsonMapping, JsonObject, write_whole
 from svebm_ext.models.pretrained import CARD, CONFIG, VOCABULARY, WEIGHTS
 from svebm_ext.training.loop import LAST, Interrupted
 from svebm_ext.training.points import SAMPLES
@@ -53,7 +53,7 @@ class Row:
     config: Config
     paper: Mapping[str, float | None] = field(default_factory=dict)
     incomparable: tuple[str, ...] = ()
-    make: Callable[[Run], dict[str, Any]] | None = None
+    make: Callable[[Run], JsonObject] | None = None
     reads: tuple[str, ...] = ("",)
     data_seed: bool = False
     files: Callable[[Path], tuple[Path, Path]] | None = None
@@ -83,8 +83,8 @@ class Place:
 
     def seeds(self, name: str) -> list[int]:
         """Seeds of the folders of a row, ascending."""
-        found = (re.fullmatch(re.escape(name) + r"-seed(\d+)", path.name) for path in self.out.glob(f"{name}-seed*"))
-        return sorted(int(match[1]) for match in found if match)
+        matches = (re.fullmatch(re.escape(name) + r"-seed(\d+)", path.name) for path in self.out.glob(f"{name}-seed*"))
+        return sorted(int(match[1]) for match in matches if match)
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Results:
 
     budget: Budget
     place: Place
-    documents: Sequence[tuple[Run, dict[str, Any]]]
+    documents: Sequence[tuple[Run, JsonObject]]
     failures: Mapping[str, str] = field(default_factory=dict)
     left_out: Sequence[str] = ()
     final: bool = False
@@ -158,7 +158,7 @@ class Experiment:
     make_row: Callable[[str, Budget], Row]
     report: Callable[[Results], list[Path]]
     show: Callable[[Results], None] | None = None
-    references: Mapping[str, Callable[[Budget, Place], Any]] = field(default_factory=dict)
+    references: Mapping[str, Callable[[Budget, Place], object]] = field(default_factory=dict)
     further: Callable[[Budget], Further] | None = None
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unavailable: Callable[[str, Place], str | None] | None = None
@@ -166,7 +166,7 @@ class Experiment:
     budgets: tuple[Budget, ...] = ("smoke", "cpu", "paper")
 
 
-def finished(run: Run) -> dict[str, Any] | None:
+def finished(run: Run) -> JsonObject | None:
     """The content of metrics.json, where the run is trained and measured with its present settings; otherwise None.
 
     Raises:
@@ -191,26 +191,26 @@ def belongings(run: Run) -> list[str]:
     if run.row.make is not None:
         return [CONFIG, METRICS]
     points = run.config.model.kind == "points"
-    found = [CONFIG, WEIGHTS, METRICS, REPORT, *([SAMPLES] if points else [VOCABULARY, CARD])]
+    names = [CONFIG, WEIGHTS, METRICS, REPORT, *([SAMPLES] if points else [VOCABULARY, CARD])]
     if run.config.training.prior_steps > 0:
-        found.append(FITTED)
+        names.append(FITTED)
     if importlib.util.find_spec("matplotlib") is not None:
-        found += ["plots/learning_curves.png", *(["plots/figure2.png"] if points else [])]
-    return found
+        names += ["plots/learning_curves.png", *(["plots/figure2.png"] if points else [])]
+    return names
 
 
-def _differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def _differences(there: JsonMapping, here: JsonMapping, prefix: str = "") -> dict[str, str]:
     """Options whose values differ, with both values."""
-    found: dict[str, str] = {}
+    differences: dict[str, str] = {}
     for name, value in here.items():
         if isinstance(value, Mapping):
-            found |= _differences(there[name], value, f"{prefix}{name}.")
+            differences |= _differences(there[name], value, f"{prefix}{name}.")
         elif there[name] != value and prefix + name not in PLACE:
-            found[prefix + name] = f"{prefix}{name} is {there[name]} there, {value} here"
-    return found
+            differences[prefix + name] = f"{prefix}{name} is {there[name]} there, {value} here"
+    return differences
 
 
-def run_row(run: Run) -> dict[str, Any]:
+def run_row(run: Run) -> JsonObject:
     """Train and measure one run, as far as that has not been done; returns the content of its metrics.json.
 
     A run that was interrupted is taken up at its last checkpoint. A run that was measured with other settings of the
@@ -306,7 +306,7 @@ def write_rows(results: Results) -> Path:
     return results.place.out / ROWS
 
 
-def read_rows(folder: Path) -> list[dict[str, Any]]:
+def read_rows(folder: Path) -> list[JsonObject]:
     """Lines of a folder's rows.jsonl, see `write_rows`."""
     return [json.loads(line) for line in (folder / ROWS).read_text(encoding="utf-8").splitlines()]
 

@@ -6,7 +6,6 @@ import functools
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from svebm_ext.config import Config
 from svebm_ext.data.corpora import load_corpus
@@ -14,7 +13,7 @@ from svebm_ext.evaluation.evaluate_dialogs import ACTIONS, RESPONSES
 from svebm_ext.experiments import table
 from svebm_ext.experiments.rows import Budget, Experiment, Results, Row
 from svebm_ext.experiments.table import Measure, report_row
-from svebm_ext.files import write_whole
+from svebm_ext.files import JsonObject, write_whole
 from svebm_ext.presets import preset
 
 #: Passes over the training dialogs of the budget `cpu`.
@@ -114,7 +113,7 @@ def _n_train(root: Path | None) -> int:
     return len(load_corpus("smd", root).train)
 
 
-def rows_of_report(results: Results) -> list[dict[str, Any]]:
+def rows_of_report(results: Results) -> list[JsonObject]:
     """Content of report.json: finished rows in the paper's order."""
     keys = [measure.key for measure in (*MEASURES, *FURTHER)]
     n_train = _n_train(results.place.root)

@@ -20,12 +20,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from svebm_ext import plots
 from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.experiments.rows import Budget, Results, Run, clock
-from svebm_ext.files import write_json, write_whole
+from svebm_ext.files import JsonMapping, JsonObject, write_json, write_whole
 
 REPORT, REPORT_JSON = "report.md", "report.json"
 PICTURE, CURVES = "plots/measures.png", "plots/learning_curves.png"
@@ -58,9 +58,7 @@ class Measure:
 # Rows of report.json -------------------------------------------------------------------------------------------
 
 
-def report_row(
-    run: Run, document: Mapping[str, Any], budget: Budget, keys: Sequence[str], n_train: int
-) -> dict[str, Any]:
+def report_row(run: Run, document: JsonMapping, budget: Budget, keys: Sequence[str], n_train: int) -> JsonObject:
     """Row of report.json of a finished run; see the module's description.
 
     Args:
@@ -87,8 +85,8 @@ def report_row(
 
 
 def reference_row(
-    name: str, document: Mapping[str, Any], budget: Budget, keys: Sequence[str], paper: Mapping[str, float | None]
-) -> dict[str, Any]:
+    name: str, document: JsonMapping, budget: Budget, keys: Sequence[str], paper: Mapping[str, float | None]
+) -> JsonObject:
     """Row of report.json of something that is no trained model, such as real text; its seed is the evaluation's."""
     nothing = dict.fromkeys(("preset", "iterations", "epochs", "best_iteration", "training_seconds"))
     row = _row(name, document, budget, keys, dict(paper))
@@ -96,8 +94,8 @@ def reference_row(
 
 
 def _row(
-    name: str, document: Mapping[str, Any], budget: Budget, keys: Sequence[str], paper: dict[str, float | None]
-) -> dict[str, Any]:
+    name: str, document: JsonMapping, budget: Budget, keys: Sequence[str], paper: dict[str, float | None]
+) -> JsonObject:
     about = document["about"]
     measured = {key: value_of(document, key) for key in keys}
     reasons = document["null_reasons"]
@@ -116,21 +114,21 @@ def _row(
     }
 
 
-def _nested(values: Mapping[str, float | None]) -> dict[str, Any]:
+def _nested(values: Mapping[str, float | None]) -> JsonObject:
     """Numbers by key, see `Measure.key`, as metrics.json has them."""
-    found: dict[str, Any] = {}
+    document: JsonObject = {}
     for key, value in values.items():
         *outer, last = key.split(".")
-        place = found
+        place = document
         for name in outer:
             place = place.setdefault(name, {})
         place[last] = value
-    return found
+    return document
 
 
-def value_of(document: Mapping[str, Any], key: str) -> int | float | None:
+def value_of(document: JsonMapping, key: str) -> int | float | None:
     """Number by its key, see `Measure.key`; None where there is none."""
-    value: Any = document
+    value: object = document
     for part in key.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
@@ -146,18 +144,18 @@ def _log(folder: Path) -> dict[str, tuple[list[int], list[float]]]:
 # Tables --------------------------------------------------------------------------------------------------------
 
 
-def by_name(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+def by_name(rows: Sequence[JsonMapping]) -> dict[str, list[JsonMapping]]:
     """Rows of report.json by row of the table: its seeds."""
-    groups: dict[str, list[Mapping[str, Any]]] = {}
+    groups: dict[str, list[JsonMapping]] = {}
     for row in rows:
         groups.setdefault(row["row"], []).append(row)
     return groups
 
 
-def cell(seeds: Sequence[Mapping[str, Any]], measure: Measure) -> str:
+def cell(seeds: Sequence[JsonMapping], measure: Measure) -> str:
     """Mean of the seeds, with the standard deviation where there are several; a dash where none was measured."""
-    found = [value_of(row, measure.key) for row in seeds]
-    values = [value for value in found if value is not None]
+    of_seeds = [value_of(row, measure.key) for row in seeds]
+    values = [value for value in of_seeds if value is not None]
     if not values:
         return "–"
     text = f"{statistics.fmean(values):,.{measure.digits}f}"
@@ -166,7 +164,7 @@ def cell(seeds: Sequence[Mapping[str, Any]], measure: Measure) -> str:
     return text if len(values) == len(seeds) else f"{text} ({len(values)} of {len(seeds)})"
 
 
-def paper_cell(row: Mapping[str, Any], measure: Measure) -> str:
+def paper_cell(row: JsonMapping, measure: Measure) -> str:
     """The paper's figure, marked where it is of another quantity."""
     figure = value_of(row["paper"], measure.key)
     if figure is None:
@@ -174,7 +172,7 @@ def paper_cell(row: Mapping[str, Any], measure: Measure) -> str:
     return f"{figure:,.2f}" + (" †" if measure.key in row["paper_incomparable"] else "")
 
 
-def table_cells(rows: Sequence[Mapping[str, Any]], measures: Sequence[Measure]) -> list[list[str]]:
+def table_cells(rows: Sequence[JsonMapping], measures: Sequence[Measure]) -> list[list[str]]:
     """Cells of the table, its heading first: of each measure ours, and the paper's where it has that measure."""
     several = _several_seeds(rows)
     heading = ["row", *(["seeds"] if several else [])]
@@ -189,11 +187,11 @@ def table_cells(rows: Sequence[Mapping[str, Any]], measures: Sequence[Measure]) 
     return lines
 
 
-def _several_seeds(rows: Sequence[Mapping[str, Any]]) -> bool:
+def _several_seeds(rows: Sequence[JsonMapping]) -> bool:
     return any(len(seeds) > 1 for seeds in by_name(rows).values())
 
 
-def print_table(title: str, rows: Sequence[Mapping[str, Any]], measures: Sequence[Measure]) -> None:
+def print_table(title: str, rows: Sequence[JsonMapping], measures: Sequence[Measure]) -> None:
     """Print the table on standard output, as wide as it is."""
     from rich.console import Console
     from rich.table import Table
@@ -219,7 +217,7 @@ def _markdown(cells: Sequence[Sequence[str]]) -> list[str]:
 
 def render(
     title: str,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[JsonMapping],
     measures: Sequence[Measure],
     further: Sequence[Measure],
     notes: Sequence[str],
@@ -260,21 +258,19 @@ def _section(title: str, items: Sequence[str]) -> list[str]:
     return [f"## {title}", "", *(f"- {item}" for item in items), ""] if items else []
 
 
-def _empty_cells(
-    rows: Sequence[Mapping[str, Any]], measures: Sequence[Measure], further: Sequence[Measure]
-) -> list[str]:
+def _empty_cells(rows: Sequence[JsonMapping], measures: Sequence[Measure], further: Sequence[Measure]) -> list[str]:
     """Why cells are empty: measures of one row that share a reason together, then rows that share all that."""
-    found = []
+    reasons = []
     for row in rows:
         titles: dict[str, list[str]] = {}
         for measure in (*measures, *further) if row["preset"] is not None else measures:
             if value_of(row, measure.key) is None:
                 titles.setdefault(row["null_reasons"][measure.key], []).append(measure.title)
-        found += [(row, f"{', '.join(names)}: {reason}") for reason, names in titles.items()]
-    return _shared(found, rows)
+        reasons += [(row, f"{', '.join(names)}: {reason}") for reason, names in titles.items()]
+    return _shared(reasons, rows)
 
 
-def _shared(items: Sequence[tuple[Mapping[str, Any], str]], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _shared(items: Sequence[tuple[JsonMapping, str]], rows: Sequence[JsonMapping]) -> list[str]:
     """Each text once, with the rows that it is about."""
     about: dict[str, list[str]] = {}
     for row, text in items:
@@ -285,7 +281,7 @@ def _shared(items: Sequence[tuple[Mapping[str, Any], str]], rows: Sequence[Mappi
     return [f"{text} ({'all rows' if len(names) == everything else ', '.join(names)})" for text, names in about.items()]
 
 
-def _origin_cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+def _origin_cells(rows: Sequence[JsonMapping]) -> list[list[str]]:
     lines = [["row", "seed", "iterations", "epochs", "best at", "training", "commit", "device", "counted on"]]
     for row in rows:
         seconds = row["training_seconds"]
@@ -307,7 +303,7 @@ def _origin_cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 def write_report(
     title: str,
-    rows: list[dict[str, Any]],
+    rows: list[JsonObject],
     measures: Sequence[Measure],
     further: Sequence[Measure],
     notes: Sequence[str],
@@ -331,9 +327,7 @@ def write_report(
     return [out / REPORT, out / REPORT_JSON, *pictures]
 
 
-def draw(
-    rows: Sequence[Mapping[str, Any]], measures: Sequence[Measure], results: Results, caption: str = ""
-) -> list[Path]:
+def draw(rows: Sequence[JsonMapping], measures: Sequence[Measure], results: Results, caption: str = "") -> list[Path]:
     """Draw published measures beside the paper's, and the learning curves of all rows; returns the files.
 
     Args:

@@ -6,16 +6,16 @@ import functools
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from svebm_ext.config import Config, EvaluationConfig
+from svebm_ext.config import Changes, Config, EvaluationConfig, with_changes
 from svebm_ext.data.corpora import load_corpus
 from svebm_ext.data.corpus import Corpus
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.experiments import table
 from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Row
 from svebm_ext.experiments.table import Measure, report_row
-from svebm_ext.files import read_json, write_json
+from svebm_ext.files import JsonObject, read_json, write_json
 from svebm_ext.judges import language_model as judge
 from svebm_ext.measures.frequencies import word_frequency_divergence
 from svebm_ext.presets import PRESETS, preset
@@ -104,15 +104,16 @@ class Control:
 
     def applied(self, config: Config) -> Config:
         """A configuration of the base with the changes, its length except."""
-        changes: dict[str, dict[str, Any]] = {
+        changes: Changes = {
             "objective": {"kl_weight": self.weight},
             "model": {"embedding_dropout": self.dropout, "output_dropout": self.dropout},
             "training": {"prior_steps": self.prior_steps, "prior_stage": self.prior_stage},
         }
-        for section, options in changes.items():
-            given = {name: value for name, value in options.items() if value is not None}
-            config = replace(config, **{section: replace(getattr(config, section), **given)})
-        return config
+        given = {
+            section: {name: value for name, value in options.items() if value is not None}
+            for section, options in changes.items()
+        }
+        return with_changes(config, given)
 
 
 #: Rows with another final weight w (the SVEBM rows have 0.5, the others 1), with a second stage, or more dropout.
@@ -247,7 +248,7 @@ def _thirty_epochs(config: Config) -> Config:
 
 def reference_rows(
     corpus: Corpus, evaluation: EvaluationConfig, *, device: str = "auto", language_model: bool = True
-) -> dict[str, Any]:
+) -> JsonObject:
     """Measures of real text: what a perfect generator would score.
 
     `wkl` is KL(word frequencies of the test text || of the training text). `rppl` is the perplexity of the test text
@@ -263,7 +264,7 @@ def reference_rows(
         A document as metrics.json, with `null_reasons` and `about`.
     """
     divergence = word_frequency_divergence(corpus.test.sentences, corpus.train.sentences)
-    document: dict[str, Any] = {"wkl": divergence.divergence, "wkl_skipped": divergence.n_skipped, "rppl": None}
+    document: JsonObject = {"wkl": divergence.divergence, "wkl_skipped": divergence.n_skipped, "rppl": None}
     counts = {"test sentences": len(corpus.test)}
     reason = {key: "real text has no model to measure" for key in ("nll", "mi")}
     reason["bleu"] = "real text is not reconstructed"
@@ -276,11 +277,11 @@ def reference_rows(
         n_valid = min(N_LANGUAGE_MODEL_VALID, max(1, evaluation.frequency_samples // 10), len(corpus.valid))
         real = [*corpus.train.sentences[: evaluation.frequency_samples], *corpus.valid.sentences[:n_valid]]
         used = str(Runtime.alone(device).device)
-        found = judge.reverse_perplexity(
+        reverse = judge.reverse_perplexity(
             real, corpus.test.sentences, settings, vocabulary=Vocabulary.build(corpus.train.sentences),
             n_valid=n_valid, seed=0, device=used, say=print,
         )  # fmt: skip
-        document["rppl"] = found.perplexity
+        document["rppl"] = reverse.perplexity
         counts["sentences of the language model"] = len(real) - n_valid
         del reason["rppl"]
     document["null_reasons"] = reason
@@ -306,14 +307,14 @@ def make_references(budget: Budget, place: Place) -> None:
     write_json(place.out / REFERENCES, {"language_model": evaluation.language_model, REAL_TEXT: document})
 
 
-def _kept_references(evaluation: EvaluationConfig, out: Path) -> dict[str, Any] | None:
+def _kept_references(evaluation: EvaluationConfig, out: Path) -> JsonObject | None:
     if not (out / REFERENCES).exists():
         return None
     kept = read_json(out / REFERENCES)
     return kept[REAL_TEXT] if kept.get("language_model") == evaluation.language_model else None
 
 
-def rows_of_report(results: Results) -> list[dict[str, Any]]:
+def rows_of_report(results: Results) -> list[JsonObject]:
     """Content of report.json: finished rows in the paper's order, then real text."""
     evaluation = make_row("svebm-ib", results.budget).config.evaluation
     real = _kept_references(evaluation, results.place.out)

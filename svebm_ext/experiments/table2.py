@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from svebm_ext.config import Config
 from svebm_ext.data.corpora import load_corpus
@@ -19,7 +18,7 @@ from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.experiments import table, table1
 from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Row
 from svebm_ext.experiments.table import Measure, report_row
-from svebm_ext.files import read_json, write_json
+from svebm_ext.files import JsonObject, read_json, write_json
 from svebm_ext.measures import surface
 from svebm_ext.measures.agreement import agreement_with_labels, question_marks
 from svebm_ext.presets import preset
@@ -141,40 +140,40 @@ def _corpus(root: Path | None) -> Corpus:
 # References ----------------------------------------------------------------------------------------------------
 
 
-def _question_mark(train: Split, test: Split, n_clusters: int) -> dict[str, Any]:
+def _question_mark(train: Split, test: Split, n_clusters: int) -> JsonObject:
     return _agreement(question_marks(test.sentences), test)
 
 
-def _last_punctuation(train: Split, test: Split, n_clusters: int) -> dict[str, Any]:
+def _last_punctuation(train: Split, test: Split, n_clusters: int) -> JsonObject:
     return _agreement(surface.last_marks(test.sentences), test)
 
 
-def _first_word(train: Split, test: Split, n_clusters: int) -> dict[str, Any]:
+def _first_word(train: Split, test: Split, n_clusters: int) -> JsonObject:
     return _agreement(surface.first_words(train.sentences, test.sentences), test)
 
 
-def _k_means(train: Split, test: Split, n_clusters: int) -> dict[str, Any]:
+def _k_means(train: Split, test: Split, n_clusters: int) -> JsonObject:
     return _agreement(surface.clusters(train.sentences, test.sentences, n_clusters).tolist(), test)
 
 
-def _supervised(train: Split, test: Split, n_clusters: int) -> dict[str, Any]:
+def _supervised(train: Split, test: Split, n_clusters: int) -> JsonObject:
     """Of each label, how its own predictions agree with it."""
-    found: dict[str, Any] = {}
+    agreement: JsonObject = {}
     for label, values in train.labels.items():
         codes = surface.predicted_labels(train.sentences, values, test.sentences)
         for key, scores in _agreement(codes, replace(test, labels={label: test.labels[label]})).items():
             if isinstance(scores, dict):
-                found.setdefault(key, {}).update(scores)
-    return found
+                agreement.setdefault(key, {}).update(scores)
+    return agreement
 
 
-def _agreement(codes: list[Any], test: Split) -> dict[str, Any]:
+def _agreement(codes: Sequence[Hashable], test: Split) -> JsonObject:
     symbols = surface.numbered(codes)
     return {**agreement_with_labels(symbols, test), "symbols_used": len(set(symbols.tolist()))}
 
 
 #: Codes that need no model, by name of their row.
-CODES: dict[str, Callable[[Split, Split, int], dict[str, Any]]] = {
+CODES: dict[str, Callable[[Split, Split, int], JsonObject]] = {
     "question-mark": _question_mark,
     "last-punctuation": _last_punctuation,
     "first-word": _first_word,
@@ -183,7 +182,7 @@ CODES: dict[str, Callable[[Split, Split, int], dict[str, Any]]] = {
 }
 
 
-def reference_document(name: str, corpus: Corpus, budget: Budget) -> dict[str, Any]:
+def reference_document(name: str, corpus: Corpus, budget: Budget) -> JsonObject:
     """Measures of a row of CODES on the test utterances: a document as metrics.json.
 
     Args:
@@ -218,7 +217,7 @@ def make_reference(name: str, budget: Budget, place: Place) -> None:
         write_json(place.out / REFERENCES, {"smoke": budget == "smoke", **kept})
 
 
-def _kept_references(budget: Budget, place: Place) -> dict[str, Any]:
+def _kept_references(budget: Budget, place: Place) -> JsonObject:
     """Documents by name; those of `smoke`, which are made from less, do not serve other budgets."""
     path = place.out / REFERENCES
     kept = read_json(path) if path.exists() else {}
@@ -229,7 +228,7 @@ def _kept_references(budget: Budget, place: Place) -> dict[str, Any]:
 # Report --------------------------------------------------------------------------------------------------------
 
 
-def rows_of_report(results: Results) -> list[dict[str, Any]]:
+def rows_of_report(results: Results) -> list[JsonObject]:
     """Content of report.json: finished rows in the paper's order, then codes that need no model."""
     keys = [measure.key for measure in (*MEASURES, *FURTHER)]
     n_train = len(_corpus(results.place.root).train)

@@ -6,17 +6,16 @@ once on real text and kept in OUT: a classifier (judge.safetensors) and a langua
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from svebm_ext.config import Config
 from svebm_ext.experiments import table
 from svebm_ext.experiments.rows import Budget, Experiment, Results, Row
 from svebm_ext.experiments.table import Measure, report_row
 from svebm_ext.experiments.yelp_control import CONTROL, REFERENCE, SETTINGS, Control, kept, make_reference, yelp
-from svebm_ext.files import write_whole
+from svebm_ext.files import JsonMapping, JsonObject, write_whole
 from svebm_ext.presets import preset
 
 #: Sentences that the budget `cpu` counts its iterations by (60 % of the released training split), and passes over them.
@@ -101,15 +100,15 @@ def sized(config: Config, budget: Budget) -> Config:
 # Report --------------------------------------------------------------------------------------------------------
 
 
-def rows_of_report(results: Results) -> list[dict[str, Any]]:
+def rows_of_report(results: Results) -> list[JsonObject]:
     """Content of report.json: finished rows in the paper's order, then real text where it was measured."""
     settings = SETTINGS[results.budget]
     keys = [measure.key for measure in (*MEASURES, *FURTHER)]
     n_train = len(yelp(results.place.root).train) if results.documents else 0
     rows = []
     for run, document in results.documents:
-        found = kept(run.folder / CONTROL, settings)
-        rows.append(report_row(run, with_control(document, found, keys), results.budget, keys, n_train))
+        control = kept(run.folder / CONTROL, settings)
+        rows.append(report_row(run, with_control(document, control, keys), results.budget, keys, n_train))
     real = kept(results.place.out / REFERENCE, settings)
     if real is not None:
         reasons = dict.fromkeys(keys, "real text is not generated") | real["null_reasons"]
@@ -117,7 +116,7 @@ def rows_of_report(results: Results) -> list[dict[str, Any]]:
     return rows
 
 
-def with_control(document: Mapping[str, Any], control: Mapping[str, Any] | None, keys: Sequence[str]) -> dict[str, Any]:
+def with_control(document: JsonMapping, control: JsonMapping | None, keys: Sequence[str]) -> JsonObject:
     """metrics.json of a run with the content of its control.json; without one, the reason."""
     merged = dict(document)
     if control is None:

@@ -10,7 +10,6 @@ import functools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +20,7 @@ from svebm_ext.data.corpus import Corpus, Split, label_classes
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.evaluation.control import Samples, Yardstick, measure_control, mixed
 from svebm_ext.experiments.rows import Budget, Further, Place, Run
-from svebm_ext.files import read_json, write_json
+from svebm_ext.files import JsonObject, read_json, write_json
 from svebm_ext.judges.language_model import (
     FAST,
     LanguageModel,
@@ -113,8 +112,8 @@ def _judge(corpus: Corpus, settings: ControlSettings, path: Path) -> Judge:
 def _language_model(corpus: Corpus, settings: ControlSettings, path: Path, device: str | torch.device) -> LanguageModel:
     about = {"sentences": settings.language_model_sentences or len(corpus.train), "seed": settings.seed}
     if path.exists():
-        model, found = load_language_model(path)
-        if found == about:
+        model, trained_on = load_language_model(path)
+        if trained_on == about:
             return model
     model = train_language_model(
         _chosen(corpus.train, about["sentences"], settings.seed).sentences, mixed(corpus.valid.sentences), FAST,
@@ -162,7 +161,7 @@ def _classes(corpus: Corpus) -> list[str]:
 # Measures of a row ---------------------------------------------------------------------------------------------
 
 
-def control_document(samples: Mapping[str, Samples], yardstick: Yardstick, settings: ControlSettings) -> dict[str, Any]:
+def control_document(samples: Mapping[str, Samples], yardstick: Yardstick, settings: ControlSettings) -> JsonObject:
     """Content of control.json: measures of each decoding, reasons, counts, and sentences to read.
 
     Args:
@@ -170,10 +169,10 @@ def control_document(samples: Mapping[str, Samples], yardstick: Yardstick, setti
         yardstick: to measure with.
         settings: recorded, so that other settings are noticed.
     """
-    document: dict[str, Any] = {"settings": asdict(settings), "null_reasons": {}, "examples": {}}
+    document: JsonObject = {"settings": asdict(settings), "null_reasons": {}, "examples": {}}
     for suffix, sentences in samples.items():
-        found, reasons = measure_control(sentences, yardstick)
-        document |= {key + suffix: value for key, value in found.items()}
+        measures, reasons = measure_control(sentences, yardstick)
+        document |= {key + suffix: value for key, value in measures.items()}
         document["null_reasons"] |= {key + suffix: reason for key, reason in reasons.items()}
         document["examples"][suffix] = {
             name: [" ".join(sentence) for sentence in own[:N_EXAMPLES]] for name, own in sentences.items()
@@ -207,7 +206,7 @@ class Control(Further):
         write_json(run.folder / CONTROL, control_document(samples, yardstick, self.settings))
 
 
-def kept(path: Path, settings: ControlSettings) -> dict[str, Any] | None:
+def kept(path: Path, settings: ControlSettings) -> JsonObject | None:
     """What was measured with these settings, where that has been done."""
     if not path.exists():
         return None

@@ -18,13 +18,13 @@ Series = Mapping[str, tuple[Sequence[int], Sequence[float]]]
 
 def panels(series: Series) -> list[str]:
     """A figure for each panel of `plots.LEARNING_PANELS` that the run has something of."""
-    found = []
+    drawn = []
     for title, unit, keys in LEARNING_PANELS:
         shown = {key: thin(*series[key]) for key in keys if key in series}
         shown = {key: points for key, points in shown.items() if points}
         if shown:
-            found.append(panel(title, unit, shown))
-    return found
+            drawn.append(panel(title, unit, shown))
+    return drawn
 
 
 def thin(steps: Sequence[int], values: Sequence[float]) -> list[tuple[float, float]]:

@@ -176,11 +176,11 @@ def symbols_of(model: SVEBM, encoded: Encoded, settings: Settings, reasons: dict
     typical_words: list[list[str]] = [[] for _ in range(n_symbols)]
     if not model.kind.is_ordered:
         typical_words = top_words(model.networks, model.vocabulary, seed=settings.seed)
-    found = []
+    symbols = []
     for k in range(n_symbols):
         rows = (encoded.symbol == k).nonzero()[:, 0]
         names = model.label_names
-        found.append(
+        symbols.append(
             Symbol(
                 number=k,
                 name=names[k] if k < len(names) else "",
@@ -195,7 +195,7 @@ def symbols_of(model: SVEBM, encoded: Encoded, settings: Settings, reasons: dict
                 generated=drawn[k],
             )
         )
-    return sorted(found, key=lambda symbol: (-symbol.n_sentences, symbol.number))
+    return sorted(symbols, key=lambda symbol: (-symbol.n_sentences, symbol.number))
 
 
 def log_odds_of(logits: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
@@ -218,9 +218,9 @@ def best_examples(encoded: Encoded, score: Tensor, rows: Tensor, log_odds: Tenso
 def count_labels(values: Sequence[str], rows: Tensor) -> list[LabelCount]:
     """The most frequent values of a label among the rows, and the rest together; unlabelled sentences left out."""
     counts = Counter(values[row] for row in rows.tolist() if values[row]).most_common()
-    found = [LabelCount(value, count) for value, count in counts[:LABEL_VALUES]]
+    most = [LabelCount(value, count) for value, count in counts[:LABEL_VALUES]]
     rest = sum(count for _, count in counts[LABEL_VALUES:])
-    return [*found, LabelCount(f"{len(counts) - LABEL_VALUES} others", rest)] if rest else found
+    return [*most, LabelCount(f"{len(counts) - LABEL_VALUES} others", rest)] if rest else most
 
 
 def generated(model: SVEBM, n_symbols: int, settings: Settings, reasons: dict[str, str]) -> list[list[tuple[str, int]]]:
@@ -253,12 +253,12 @@ def map_views(model: SVEBM, encoded: Encoded, settings: Settings, reasons: dict[
         note = f"{first:.0%} and {second:.0%} of {what}"
         return MapView(name, note, pairs(projection(encoded.z)), pairs(projection(prior)))
 
-    found = [view("principal components of mu(x)", "the variance", principal_components(encoded.z))]
+    views = [view("principal components of mu(x)", "the variance", principal_components(encoded.z))]
     separating = None if encoded.logits is None else discriminants(encoded.z, encoded.symbol)
     if separating is not None:
         what = "the variance between symbols over that within them"
-        found.append(view("directions that separate the symbols", what, separating))
-    return found
+        views.append(view("directions that separate the symbols", what, separating))
+    return views
 
 
 def pairs(points: Float[Tensor, "B 2"]) -> list[Pair]:
@@ -295,16 +295,16 @@ def choose_pairs(encoded: Encoded, settings: Settings) -> list[tuple[int, int]]:
     """Rows of different sentences, no row twice; of different symbols as long as there are such."""
     order = torch.randperm(len(encoded.words), generator=torch.Generator().manual_seed(settings.seed)).tolist()
     symbol = encoded.symbol.tolist()
-    found: list[tuple[int, int]] = []
-    while order and len(found) < settings.interpolations:
+    chosen: list[tuple[int, int]] = []
+    while order and len(chosen) < settings.interpolations:
         first = order.pop(0)
         different = [row for row in order if encoded.texts[row] != encoded.texts[first]]
         if not different:
             continue
         second = next((row for row in different if symbol[row] != symbol[first]), different[0])
         order.remove(second)
-        found.append((first, second))
-    return found
+        chosen.append((first, second))
+    return chosen
 
 
 # Sentences, facts -----------------------------------------------------------------------------------------------

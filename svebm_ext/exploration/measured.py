@@ -26,17 +26,17 @@ def measures_of(run: Path, reasons: dict[str, str]) -> tuple[list[Measure], list
         reasons["measures"] = "the run has not been evaluated"
         return [], []
     document = read_document(run / METRICS)
-    found = []
+    measures = []
     for key in MAIN_MEASURES:
         value, documentation = document.get(key), METRIC_DOCUMENTATION[key]
         values = {f"{key}, {name}": item for name, item in value.items()} if isinstance(value, dict) else {key: value}
         for name, number in values.items():
             if isinstance(number, (int, float)):
                 text = f"{number:.4g}" if isinstance(number, float) and abs(number) < 1000 else f"{number:,.0f}"
-                found.append(Measure(name.replace("_", " "), text, documentation.unit, documentation.meaning))
+                measures.append(Measure(name.replace("_", " "), text, documentation.unit, documentation.meaning))
     about = document.get("about", {})
     commit = [f"measured by {about['commit']}, seed {about.get('seed')}"] if about.get("commit") else []
-    return found, [*commit, *(str(warning) for warning in about.get("warnings", []))]
+    return measures, [*commit, *(str(warning) for warning in about.get("warnings", []))]
 
 
 def curves_of(run: Path, reasons: dict[str, str], say: Say) -> dict[str, tuple[list[int], list[float]]]:

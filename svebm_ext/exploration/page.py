@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import resources
 from string import Template
-from typing import Any
 
 from svebm_ext.exploration.content import Example, Exploration, Interpolation, LabelCount, Step, Symbol
 from svebm_ext.exploration.curves import panels
+from svebm_ext.files import JsonObject
 
 #: Words that a symbol's line shows before it is opened.
 HEAD_WORDS = 8
@@ -40,7 +40,7 @@ def render(content: Exploration) -> str:
     )
 
 
-def payload(content: Exploration) -> dict[str, Any]:
+def payload(content: Exploration) -> JsonObject:
     """What the script draws: sentences, labels, symbols by rank, projections."""
     return {
         "symbols": [{"number": s.number, "name": s.name} for s in content.symbols],
@@ -50,7 +50,7 @@ def payload(content: Exploration) -> dict[str, Any]:
     }
 
 
-def embedded_json(value: Any) -> str:
+def embedded_json(value: object) -> str:
     """JSON for a script element: no `<`, `>` or `&`, so that no text in it can end the element or open a comment."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
@@ -109,14 +109,14 @@ def _symbols(content: Exploration) -> str:
     largest = max(symbol.share for symbol in content.symbols)
     used = [symbol for symbol in content.symbols if symbol.n_sentences]
     unused = [symbol for symbol in content.symbols if not symbol.n_sentences]
-    found = "".join(_symbol(symbol, rank, largest, content) for rank, symbol in enumerate(used))
+    lines = "".join(_symbol(symbol, rank, largest, content) for rank, symbol in enumerate(used))
     if unused:
         rest = "".join(_symbol(symbol, len(used) + i, largest, content) for i, symbol in enumerate(unused))
-        found += (
+        lines += (
             f'<details class="unused"><summary>{len(unused)} symbols that are the most probable one of no sentence'
             f"</summary>{rest}</details>"
         )
-    return found
+    return lines
 
 
 def _symbol(symbol: Symbol, rank: int, largest: float, content: Exploration) -> str:

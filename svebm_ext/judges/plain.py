@@ -6,11 +6,15 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from svebm_ext.errors import DataError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+    from sklearn.feature_extraction.text import TfidfVectorizer
 
 Sentences = Sequence[Sequence[str]]
 Item = TypeVar("Item")
@@ -88,7 +92,7 @@ def _tokens(sentence: Sequence[str]) -> Sequence[str]:
     return sentence
 
 
-def _tfidf(sentences: Sentences, min_documents: int) -> tuple[Any, Any]:
+def _tfidf(sentences: Sentences, min_documents: int) -> tuple[TfidfVectorizer, csr_matrix]:
     """A fitted vectorizer of token lists, and the vectors of the sentences."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from jaxtyping import Float
@@ -11,6 +11,10 @@ from torch import Tensor
 
 from svebm_ext.data.documents import DocumentSplit
 from svebm_ext.errors import DataError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+    from sklearn.linear_model import LogisticRegression
 
 #: Divides naive Bayes's log-probabilities where they are to be mixed or learnt from.
 TEMPER = 4.0
@@ -66,8 +70,8 @@ def naive_bayes_em(
         raise DataError(f"naive Bayes: no labelled document of class {', '.join(names)}")
     model = _maximise(documents, share, smoothing)
     for _ in range(n_iterations):
-        found = model.log_probabilities(documents).exp() * unlabelled_weight
-        share[~labelled] = found[~labelled]
+        guessed = model.log_probabilities(documents).exp() * unlabelled_weight
+        share[~labelled] = guessed[~labelled]
         model = _maximise(documents, share, smoothing)
     return model
 
@@ -84,7 +88,7 @@ def _maximise(documents: DocumentSplit, share: Float[Tensor, "B K"], smoothing: 
 
 def self_training(
     documents: DocumentSplit, *, inverse_penalty: float = 10.0, n_rounds: int = 10, final_share: float = 0.9
-) -> Any:
+) -> LogisticRegression:
     """Logistic regression on TF-IDF that takes its own confident predictions as labels, round by round.
 
     Round r of R labels the most confident unlabelled documents of each class, equally many of each, up to a share
@@ -151,17 +155,17 @@ def guessed_classes(
     """
     from threadpoolctl import threadpool_limits
 
-    found = (naive_bayes.log_probabilities(documents) / TEMPER).softmax(-1)
+    probabilities = (naive_bayes.log_probabilities(documents) / TEMPER).softmax(-1)
     if kind == "ensemble":
         with threadpool_limits(1):  # sums of several threads end differently each time; a resumed run must not
             learner = self_training(documents)
-        other = torch.zeros_like(found)
+        other = torch.zeros_like(probabilities)
         other[:, torch.from_numpy(learner.classes_)] = torch.from_numpy(learner.predict_proba(count_matrix(documents)))
-        found = (found + other) / 2.0
-    return found.float()
+        probabilities = (probabilities + other) / 2.0
+    return probabilities.float()
 
 
-def count_matrix(documents: DocumentSplit) -> Any:
+def count_matrix(documents: DocumentSplit) -> csr_matrix:
     """The documents as a scipy matrix of counts in compressed rows [B, V]."""
     from scipy.sparse import csr_matrix
 

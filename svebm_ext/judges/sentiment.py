@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from svebm_ext.data.corpus import Split, label_classes
 from svebm_ext.errors import DataError, ModelFolderError
 from svebm_ext.files import parse_json
 from svebm_ext.models.tensor_files import check_finite, read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 FORMAT = "svebm_ext judge 1"
 #: Words of the longest n-grams, and slots that n-grams are hashed to.
@@ -46,8 +49,8 @@ class Judge:
 
     def scores(self, sentences: Sequence[Sequence[str]]) -> Float[Tensor, "B"]:
         """Signed distance from the border of the classes, float64; above 0 for the second class."""
-        found = _features(sentences, len(self.weights)) @ self.weights.numpy()
-        return torch.from_numpy(found).double() + self.bias
+        products = _features(sentences, len(self.weights)) @ self.weights.numpy()
+        return torch.from_numpy(products).double() + self.bias
 
     def classify(self, sentences: Sequence[Sequence[str]]) -> list[str]:
         """The more probable class of each sentence."""
@@ -123,8 +126,8 @@ def train_judge(
     test_sentences, truth = _labelled(test, label, classes)
     if not test_sentences:
         raise DataError(f"judge: no test sentence has label {label!r}")
-    found = judge.classify(test_sentences)
-    accuracy = control(found, [classes[k] for k in truth])
+    judged = judge.classify(test_sentences)
+    accuracy = control(judged, [classes[k] for k in truth])
     counts = {"training sentences": len(sentences), "test sentences": len(test_sentences)}
     return Judge(judge.classes, weights, bias, accuracy, counts)
 
@@ -144,11 +147,11 @@ def control(judged: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
     if len(judged) != len(wanted) or not judged:
         raise DataError(f"control: {len(judged)} judged sentences for {len(wanted)} wanted classes")
     right = [a == b for a, b in zip(judged, wanted, strict=True)]
-    found = {"overall": sum(right) / len(right)}
+    accuracy = {"overall": sum(right) / len(right)}
     for name in sorted(set(wanted)):
         own = [hit for hit, want in zip(right, wanted, strict=True) if want == name]
-        found[name] = sum(own) / len(own)
-    return found
+        accuracy[name] = sum(own) / len(own)
+    return accuracy
 
 
 def _labelled(split: Split, label: str, classes: Sequence[str]) -> tuple[list[list[str]], list[int]]:
@@ -159,7 +162,7 @@ def _labelled(split: Split, label: str, classes: Sequence[str]) -> tuple[list[li
     return [sentence for sentence, _ in pairs], [number for _, number in pairs]
 
 
-def _features(sentences: Sequence[Sequence[str]], n_features: int) -> Any:
+def _features(sentences: Sequence[Sequence[str]], n_features: int) -> csr_matrix:
     """Sparse [B, F]: counts of the n-grams of each sentence, scaled to length 1."""
     from sklearn.feature_extraction.text import HashingVectorizer
 

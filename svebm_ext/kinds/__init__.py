@@ -12,13 +12,24 @@ rooms above make of these are found by the name of the kind, in one table each:
 """
 
 from svebm_ext.config import ModelConfig, options_of
-from svebm_ext.kinds.base import Kind, TextKind
+from svebm_ext.kinds.base import EncodedTexts, Kind, TextKind
 from svebm_ext.kinds.dialogs import Dialogs
 from svebm_ext.kinds.documents import BagsOfWords
 from svebm_ext.kinds.points import Points
 from svebm_ext.kinds.sentences import Sentences, Sequences
 
-__all__ = ["KINDS", "BagsOfWords", "Dialogs", "Kind", "Points", "Sentences", "Sequences", "TextKind", "kind_of"]
+__all__ = [
+    "KINDS",
+    "BagsOfWords",
+    "Dialogs",
+    "EncodedTexts",
+    "Kind",
+    "Points",
+    "Sentences",
+    "Sequences",
+    "TextKind",
+    "kind_of",
+]
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (Sentences(), Dialogs(), BagsOfWords(), Sequences(), Points())}
 

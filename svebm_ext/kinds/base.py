@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from svebm_ext.config import Config, DataConfig
 from svebm_ext.config.kinds import OPTIONS, KindOptions
@@ -14,6 +15,9 @@ from svebm_ext.data.documents import DocumentSplit
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.data.writing import Writing
 from svebm_ext.errors import ConfigError
+
+#: A split of texts as networks read it.
+EncodedTexts: TypeAlias = EncodedSplit | DocumentSplit
 
 
 class Kind(ABC):
@@ -69,7 +73,7 @@ class TextKind(Kind):
         config: Config,
         label: str | None = None,
         classes: Sequence[str] | None = None,
-    ) -> EncodedSplit | DocumentSplit:
+    ) -> EncodedTexts:
         """A split as the networks read it.
 
         Args:

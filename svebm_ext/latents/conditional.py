@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from jaxtyping import Float
 from torch import Tensor
 
@@ -23,13 +21,29 @@ class ConditionalEnergyLatent(EnergyLatent):
         latent_dim: D.
         n_categories: K.
         context_dim: C.
-        options: of `EnergyLatent`.
+        hidden, activation, step_size: as for `EnergyLatent`.
     """
 
     def __init__(
-        self, feature_dim: int, latent_dim: int, n_categories: int, *, context_dim: int, **options: Any
+        self,
+        feature_dim: int,
+        latent_dim: int,
+        n_categories: int,
+        *,
+        context_dim: int,
+        hidden: tuple[int, ...] = (200, 200),
+        activation: str = "gelu",
+        step_size: float = 0.125,
     ) -> None:
-        super().__init__(feature_dim, latent_dim, n_categories, context_dim=context_dim, **options)
+        super().__init__(
+            feature_dim,
+            latent_dim,
+            n_categories,
+            hidden=hidden,
+            activation=activation,
+            step_size=step_size,
+            context_dim=context_dim,
+        )
         self.context_dim = context_dim
 
     def posterior(self, features: Float[Tensor, "B F"]) -> EnergyPosterior:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -48,10 +47,10 @@ class EnergyPosterior(GaussianPosterior):
         """log p(y | z = mu(x)) (Eq. 3): one symbol."""
         return log_symbols_of(self.logits(self.mean))[:, None]
 
-    def detached(self) -> Any:
+    def detached(self) -> EnergyPosterior:
         """The same without gradient of encoder and context."""
-        without = super().detached()
-        return without if self.context is None else replace(without, context=self.context.detach())
+        context = None if self.context is None else self.context.detach()
+        return replace(self, mean=self.mean.detach(), log_variance=self.log_variance.detach(), context=context)
 
 
 class EnergyLatent(GaussianLatent):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -47,7 +46,7 @@ class GaussianPosterior(Posterior):
         """log N(z; mu, diag sigma^2)."""
         return diagonal_gaussian_log_density(z, self.mean, self.log_variance)
 
-    def widened(self, scale: float) -> Any:
+    def widened(self, scale: float) -> GaussianPosterior:
         """N(mu, diag (scale sigma)^2)."""
         return replace(self, log_variance=self.log_variance + 2 * math.log(scale))
 
@@ -56,7 +55,7 @@ class GaussianPosterior(Posterior):
         """sigma(x)."""
         return torch.exp(0.5 * self.log_variance)
 
-    def detached(self) -> Any:
+    def detached(self) -> GaussianPosterior:
         """The same without gradient."""
         return replace(self, mean=self.mean.detach(), log_variance=self.log_variance.detach())
 

@@ -47,15 +47,15 @@ def agreement_with_labels(
     """
     labels = {name: values for name, values in split.labels.items() if any(values)}
     agreement = {name: latent.cluster_agreement(symbols, values) for name, values in labels.items()}
-    found = {
+    measures = {
         key: {name: float(getattr(scores, attribute)) for name, scores in agreement.items()}
         for key, attribute in AGREEMENT.items()
     }
     known = question_marks(split.sentences) if questions else []
     if len(set(known)) == 2:
         beyond = {name: latent.information_beyond(symbols, values, known) for name, values in labels.items()}
-        found |= {
+        measures |= {
             key: {name: float(getattr(scores, attribute)) for name, scores in beyond.items()}
             for key, attribute in BEYOND.items()
         }
-    return found
+    return measures

@@ -50,8 +50,8 @@ def expected_calibration_error(
 
     Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, Eq. 3.
     """
-    found = reliability(probabilities, labels, n_bins)
-    return sum(b.n * abs(b.accuracy - b.confidence) for b in found) / sum(b.n for b in found)
+    bins = reliability(probabilities, labels, n_bins)
+    return sum(b.n * abs(b.accuracy - b.confidence) for b in bins) / sum(b.n for b in bins)
 
 
 def reliability(

@@ -104,15 +104,15 @@ def _ngrams(sentence: Sequence[str], n: int) -> Iterable[tuple[str, ...]]:
 
 def _two_largest(counts: Sequence[Counter[tuple[str, ...]]]) -> dict[tuple[str, ...], tuple[int, int, int]]:
     """Largest count of each n-gram in one sentence, that sentence, and the largest count among the others."""
-    found: dict[tuple[str, ...], tuple[int, int, int]] = {}
+    largest: dict[tuple[str, ...], tuple[int, int, int]] = {}
     for index, own in enumerate(counts):
         for gram, count in own.items():
-            first, owner, second = found.get(gram, (0, -1, 0))
+            first, owner, second = largest.get(gram, (0, -1, 0))
             if count > first:
-                found[gram] = (count, index, first)
+                largest[gram] = (count, index, first)
             elif count > second:
-                found[gram] = (first, owner, count)
-    return found
+                largest[gram] = (first, owner, count)
+    return largest
 
 
 def _limit(top: tuple[int, int, int], index: int) -> int:

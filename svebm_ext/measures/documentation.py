@@ -1,7 +1,9 @@
 """Every measure that an evaluation may report: its key, unit, meaning and source."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from svebm_ext.files import JsonMapping
 
 
 class MetricDocumentation(NamedTuple):
@@ -204,7 +206,7 @@ CORE_METRICS = (
 )  # fmt: skip
 
 
-def documented(document: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
+def documented(document: JsonMapping) -> Iterator[tuple[str, object, str]]:
     """Measures of a metrics.json in their order: name, value and unit; `homogeneity.act` for the label act."""
     for key, value in document.items():
         if key in METRIC_DOCUMENTATION:
@@ -215,7 +217,7 @@ def documented(document: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
                 yield key, value, unit
 
 
-def value_text(value: Any) -> str:
+def value_text(value: object) -> str:
     """Value of a measure for people: four digits, both ends of an interval, a dash where there is none."""
     if isinstance(value, (list, tuple)):
         return " to ".join(map(value_text, value))

@@ -50,8 +50,8 @@ def embedding_similarity(
     rows = {word: i for i, word in enumerate(vectors.words)}
 
     def look_up(sentence: Sequence[str]) -> Tensor:
-        found = (rows.get(word, rows.get(word.lower())) for word in sentence)
-        return vectors.vectors[[row for row in found if row is not None]].double()
+        known = (rows.get(word, rows.get(word.lower())) for word in sentence)
+        return vectors.vectors[[row for row in known if row is not None]].double()
 
     sums, n_pairs = torch.zeros(3, dtype=torch.float64), 0
     for hypothesis, reference in zip(hypotheses, references, strict=True):

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
@@ -258,7 +258,7 @@ def information_beyond(
     )
 
 
-def _labelled(symbols: Int[Tensor, "B"], labels: Sequence[str]) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
+def _labelled(symbols: Int[Tensor, "B"], labels: Sequence[str]) -> "tuple[np.ndarray, np.ndarray]":
     """Integer labels and symbols of the labelled sentences."""
     import numpy as np
 
@@ -272,7 +272,7 @@ def _labelled(symbols: Int[Tensor, "B"], labels: Sequence[str]) -> "tuple[np.nda
     return label_ids, symbols.cpu().numpy()[rows]
 
 
-def _entropy(ids: "np.ndarray[Any, Any]") -> float:
+def _entropy(ids: "np.ndarray") -> float:
     """Entropy of the frequencies of values (rows of a two-dimensional array), in nats."""
     import numpy as np
 
@@ -280,14 +280,14 @@ def _entropy(ids: "np.ndarray[Any, Any]") -> float:
     return float(np.log(len(ids)) - (counts * np.log(counts)).sum() / len(ids))
 
 
-def _information(first: "np.ndarray[Any, Any]", second: "np.ndarray[Any, Any]") -> float:
+def _information(first: "np.ndarray", second: "np.ndarray") -> float:
     import numpy as np
 
     joint = _entropy(np.stack([first, second], axis=1))
     return max(0.0, _entropy(first) + _entropy(second) - joint)
 
 
-def _homogeneity(labels: "np.ndarray[Any, Any]", symbols: "np.ndarray[Any, Any]") -> float:
+def _homogeneity(labels: "np.ndarray", symbols: "np.ndarray") -> float:
     """Homogeneity of small sets, many times over: scikit-learn warns when a set of 30 has 20 clusters."""
     entropy = _entropy(labels)
     return 1.0 if entropy == 0.0 else min(1.0, _information(labels, symbols) / entropy)

@@ -9,13 +9,16 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from svebm_ext.errors import DataError
+
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import TfidfVectorizer
 
 Sentences = Sequence[Sequence[str]]
 
@@ -140,7 +143,7 @@ def predicted_labels(
     return [str(label) for label in learner.predict(weights.transform(sentences))]
 
 
-def _tfidf() -> Any:
+def _tfidf() -> TfidfVectorizer:
     """TF-IDF of words and pairs of words that at least three training sentences have."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 

@@ -112,15 +112,15 @@ def find_step_sizes(
         ConfigError: as there.
     """
     _check(networks, n_temperatures=n_temperatures, n_leapfrog=n_leapfrog)
-    found: list[float] = []
+    step_sizes: list[float] = []
     step_size = networks.latent.latent_dim**-0.25 / n_leapfrog
     with _frozen(networks):
         chains = _Chains(networks, batch, PILOT_CHAINS, proposal_scale, seed, first_id=_PILOT)
         for index in range(n_temperatures - 1):
-            found.append(step_size)
+            step_sizes.append(step_size)
             acceptance = chains.move((index + 1) / n_temperatures, step_size, n_leapfrog, index)
             step_size *= math.exp(acceptance - TARGET_ACCEPTANCE)
-    return found
+    return step_sizes
 
 
 def _check(networks: LatentVariableModel, **numbers: int) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from svebm_ext import __version__
 from svebm_ext.config import Config, asked_iterations
+from svebm_ext.files import JsonMapping
 from svebm_ext.markdown import table_row
 from svebm_ext.measures.documentation import documented, value_text
 from svebm_ext.terminal import printable
@@ -16,7 +16,7 @@ SHOWN_LABELS = 50
 
 
 def model_card(
-    config: Config, n_words: int, n_parameters: int, label_names: Sequence[str], document: Mapping[str, Any] | None
+    config: Config, n_words: int, n_parameters: int, label_names: Sequence[str], document: JsonMapping | None
 ) -> str:
     """Content of MODEL_CARD.md.
 
@@ -58,7 +58,7 @@ def model_card(
     return printable("\n".join(lines).rstrip("\n") + "\n", "\n")
 
 
-def _measured(document: Mapping[str, Any]) -> list[str]:
+def _measured(document: JsonMapping) -> list[str]:
     """What was found in sentences, then every number with its unit; meanings are in report.md."""
     about = document.get("about", {})
     lines = [text for sentence in about.get("summary", []) if not sentence.startswith(" ") for text in (sentence, "")]

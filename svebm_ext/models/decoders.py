@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,7 @@ from svebm_ext.data.synthetic import PointBatch
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.models.encoders import RECURRENT, perceptron, run_recurrent
 from svebm_ext.models.tied_embedding import tied_embedding
-from svebm_ext.ops.arguments import is_transformed
+from svebm_ext.ops.arguments import full_precision, is_transformed
 from svebm_ext.ops.backend import resolve
 from svebm_ext.ops.checksum import checksum
 from svebm_ext.ops.gru_decode import GRUWeights, gru_decode, pack_gru
@@ -27,7 +28,31 @@ from svebm_ext.ops.token_loss import token_loss
 from svebm_ext.randomness import TOKENS_PER_ROW, Draw
 
 
-class RecurrentDecoder(nn.Module):
+class Decoding(TypedDict, total=False):
+    """Options of `SVEBM.decode` beside the seed; their meaning and defaults are there."""
+
+    greedy: bool
+    temperature: float
+    top_k: int
+    top_p: float
+    precision: str
+
+
+class Decoder(nn.Module):
+    """What every generator p(x|z) is.
+
+    Attributes:
+        nll: batch, z [B, D] and a draw for dropout to -log p(x|z) [B] in nats.
+        decode: z to the ids of words of each row; its options are those of the decoder.
+        class_words: table of words of each class, which p(y|z) is multiplied with; None, or missing, without one.
+    """
+
+    nll: Callable[..., Tensor]
+    decode: Callable[..., list[list[int]]]
+    class_words: nn.Parameter | None
+
+
+class RecurrentDecoder(Decoder):
     """Autoregressive recurrent generator; z enters every input and, by a bias-free linear map, the initial state.
 
     Args:
@@ -64,7 +89,7 @@ class RecurrentDecoder(nn.Module):
         self.embedding_dropout = embedding_dropout
         self.output_dropout = output_dropout
         self.word_dropout = word_dropout
-        self._prepared: tuple[Any, GRUWeights, Tensor | None] | None = None
+        self._prepared: tuple[object, GRUWeights, Tensor | None] | None = None
 
     def logits(self, hidden: Float[Tensor, "n H"]) -> Float[Tensor, "n V"]:
         """Scores of the next word."""
@@ -171,11 +196,11 @@ class RecurrentDecoder(nn.Module):
         ids = torch.arange(z.shape[0], dtype=torch.int64, device=z.device) if ids is None else ids
         z = z.to(self.embedding.weight.dtype)
         check_choice(choice, self.embedding.num_embeddings, z.device)
-        with torch.autocast(z.device.type, enabled=False):  # `precision` says what is rounded here
-            found = (
+        with full_precision(z.device):  # `precision` says what is rounded here
+            sentences = (
                 self._decode_gru(z, ids, choice) if self.cell == "gru" else self._decode_step_by_step(z, ids, choice)
             )
-        return [[w for w in sentence if w not in (Vocabulary.END, Vocabulary.PAD)] for sentence in found.tolist()]
+        return [[w for w in sentence if w not in (Vocabulary.END, Vocabulary.PAD)] for sentence in sentences.tolist()]
 
     def _decode_gru(self, z: Tensor, ids: Tensor, choice: Choice) -> Tensor:
         weights, packed = self._prepared_weights(choice.precision)
@@ -206,7 +231,7 @@ class RecurrentDecoder(nn.Module):
             self._prepared = None
         return super().train(mode)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """What is copied and pickled: not the prepared weights."""
         return {**self.__dict__, "_prepared": None}
 
@@ -215,7 +240,7 @@ class RecurrentDecoder(nn.Module):
         rows = torch.arange(B, dtype=torch.int64, device=device)
         state = self.initial_state(z)
         word = torch.full((B,), choice.begin, dtype=torch.int64, device=device)
-        found = torch.full((B, choice.max_tokens), choice.pad, dtype=torch.int64, device=device)
+        words = torch.full((B, choice.max_tokens), choice.pad, dtype=torch.int64, device=device)
         for step in range(choice.max_tokens):
             state = self._advance(torch.cat((self.embedding(word), z), dim=-1), state)
             scores = self.logits(state[0]).float()
@@ -225,14 +250,14 @@ class RecurrentDecoder(nn.Module):
             else:
                 uniform = philox_uniform(choice.seed, ids, dim=1, first_step=step, stream=Stream.TOKEN)[0]
                 word = draw(scores, uniform, choice)
-            found[rows, step] = word
+            words[rows, step] = word
             alive = word != choice.end
             if not bool(alive.all()):
                 rows, ids, word, z = rows[alive], ids[alive], word[alive], z[alive]
                 state = tuple(s[alive] for s in state)
             if rows.numel() == 0:
                 break
-        return found
+        return words
 
     def _advance(self, inputs: Float[Tensor, "B I"], state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         r = self.recurrent
@@ -247,7 +272,7 @@ def _token_ids(batch: SentenceBatch) -> Int[Tensor, "n"]:
     return batch.indices[batch.rows] * TOKENS_PER_ROW + batch.positions
 
 
-class PointDecoder(nn.Module):
+class PointDecoder(Decoder):
     """Perceptron from z to the mean of a Gaussian over points of the plane.
 
     Args:

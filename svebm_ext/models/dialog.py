@@ -7,8 +7,6 @@ prior, and are given the context through encoder and decoder alone.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -16,8 +14,9 @@ from torch import Tensor, nn
 from svebm_ext.data.dialogs import DialogBatch
 from svebm_ext.latents.base import Latent
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
-from svebm_ext.models.encoders import RECURRENT, RecurrentEncoder, run_recurrent
-from svebm_ext.models.latent_variable import Forward, LatentVariableModel
+from svebm_ext.models.decoders import Decoder
+from svebm_ext.models.encoders import RECURRENT, Encoder, RecurrentEncoder, run_recurrent
+from svebm_ext.models.latent_variable import Batch, Forward, LatentVariableModel
 from svebm_ext.randomness import Draw
 
 
@@ -43,7 +42,7 @@ class ContextEncoder(nn.Module):
         return final[0][batch.places]
 
 
-class DialogEncoder(nn.Module):
+class DialogEncoder(Encoder):
     """Features of q(z|x, c): response and context merged, then c itself.
 
     Args:
@@ -77,11 +76,13 @@ class DialogModel(LatentVariableModel):
         bag_of_words: as in `LatentVariableModel`.
     """
 
+    encoder: DialogEncoder
+
     def __init__(
         self,
         encoder: DialogEncoder,
         latent: Latent,
-        decoder: nn.Module,
+        decoder: Decoder,
         context_map: nn.Linear,
         bag_of_words: nn.Linear | None = None,
     ) -> None:
@@ -102,15 +103,15 @@ class DialogModel(LatentVariableModel):
         context = features[:, features.shape[1] - self.context_map.in_features :]
         return Forward(self.decoder.nll(batch, self.decoder_input(z, context), masks), posterior, z)
 
-    def nll(self, batch: Any, z: Float[Tensor, "B D"], draw: Draw | None = None) -> Float[Tensor, "B"]:
+    def nll(self, batch: Batch, z: Float[Tensor, "B D"], draw: Draw | None = None) -> Float[Tensor, "B"]:
         """-log p(x|z, c) in nats; dropout only where a draw is given."""
         return self.decoder.nll(batch, self.decoder_input(z, self.encoder.context(batch)), draw)
 
-    def decode(self, batch: Any, z: Float[Tensor, "B D"], **options: Any) -> list[list[int]]:
+    def decode(self, batch: Batch, z: Float[Tensor, "B D"], **options: object) -> list[list[int]]:
         """Responses of each z to the contexts of the batch; options are those of the decoder."""
         return self.decoder.decode(self.decoder_input(z, self.encoder.context(batch)), **options)
 
-    def sample_prior(self, batch: Any, *, seed: int, symbol: int | None = None) -> Float[Tensor, "B D"]:
+    def sample_prior(self, batch: Batch, *, seed: int, symbol: int | None = None) -> Float[Tensor, "B D"]:
         """A z of p(z|c) for each row of the batch, or of p(z|y = symbol, c).
 
         Raises:
@@ -119,5 +120,5 @@ class DialogModel(LatentVariableModel):
         if isinstance(self.latent, ConditionalEnergyLatent):
             return self.latent.sample_given(self.encoder.context(batch), seed=seed, symbol=symbol)
         if symbol is None:
-            return self.latent.sample_reference(batch.n_sentences, seed=seed)
+            return self.latent.sample_reference(len(batch.indices), seed=seed)
         return super().sample_prior(batch, seed=seed, symbol=symbol)

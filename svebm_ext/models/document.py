@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from svebm_ext.data.documents import N_SPECIAL, DocumentBatch
 from svebm_ext.errors import ConfigError
+from svebm_ext.models.decoders import Decoder
+from svebm_ext.models.encoders import Encoder
 from svebm_ext.ops.philox import Stream, philox_uniform
 from svebm_ext.ops.token_loss.documents import document_loss
 from svebm_ext.randomness import TOKENS_PER_ROW, Draw
@@ -17,7 +19,7 @@ from svebm_ext.randomness import TOKENS_PER_ROW, Draw
 WORD_STD = 0.1
 
 
-class DocumentEncoder(nn.Module):
+class DocumentEncoder(Encoder):
     """Word counts -> h -> h, with ReLU and dropout; the first layer adds up the rows of the words that occur.
 
     Args:
@@ -54,7 +56,7 @@ class DocumentEncoder(nn.Module):
         return hidden if draw is None else draw.dropout(hidden, self.dropout, ids + 1, stream=Stream.DROPOUT)
 
 
-class DocumentDecoder(nn.Module):
+class DocumentDecoder(Decoder):
     """z -> h -> ... -> h -> scores of words, added to their background log-frequency; p(x|z) is multinomial.
 
     log p(x|z) = sum_w c_w log softmax(background + W g(z) + b)_w. The multinomial coefficient, which no parameter
@@ -158,15 +160,15 @@ class DocumentDecoder(nn.Module):
             raise ConfigError(f"decode: temperature is {temperature}; expected above 0")
         scores = self.scores(z, symbol)
         if greedy:
-            found = scores.topk(min(max_tokens, scores.shape[1])).indices
+            words = scores.topk(min(max_tokens, scores.shape[1])).indices
         else:
             ids = torch.arange(z.shape[0], device=z.device) if ids is None else ids
             uniform = philox_uniform(seed, ids, dim=max_tokens, stream=Stream.TOKEN)[0]
             cumulative = (scores.double() / temperature).softmax(-1).cumsum(-1)
-            found = torch.searchsorted(cumulative, uniform.double() * cumulative[:, -1:]).clamp_(
+            words = torch.searchsorted(cumulative, uniform.double() * cumulative[:, -1:]).clamp_(
                 max=scores.shape[1] - 1
             )
-        return (found + N_SPECIAL).tolist()
+        return (words + N_SPECIAL).tolist()
 
 
 class FixedScaleNorm(nn.BatchNorm1d):

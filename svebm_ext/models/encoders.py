@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -54,7 +53,7 @@ def run_recurrent(
     return hidden, tuple(final.unbind(0))
 
 
-def _run_layer(network: nn.GRU | nn.LSTM, *arguments: object) -> tuple[Any, Any]:
+def _run_layer(network: nn.GRU | nn.LSTM, *arguments: object) -> tuple[PackedSequence, Tensor | tuple[Tensor, Tensor]]:
     """The layer's own forward pass, such that a gradient can be asked for.
 
     cuDNN keeps what a gradient needs in training mode only, which for one layer, without dropout, means nothing else.
@@ -68,7 +67,17 @@ def _run_layer(network: nn.GRU | nn.LSTM, *arguments: object) -> tuple[Any, Any]
         network.training = False
 
 
-class RecurrentEncoder(nn.Module):
+class Encoder(nn.Module):
+    """What every encoder is: called with a batch, and a draw for its dropout, it gives features [B, F].
+
+    Attributes:
+        feature_dim: F.
+    """
+
+    feature_dim: int
+
+
+class RecurrentEncoder(Encoder):
     """Bidirectional recurrent network over the words of a sentence and its end mark; padding is never computed.
 
     Args:
@@ -111,7 +120,7 @@ def softmax_of_rows(scores: Float[Tensor, "n"], rows: Int[Tensor, "n"], n_rows: 
     return weights / weights.new_zeros(n_rows).index_add(0, rows, weights)[rows]
 
 
-class FeatureEncoder(nn.Module):
+class FeatureEncoder(Encoder):
     """Recurrent features of a sentence beside what its words say by themselves (`models.features`).
 
     Args:
@@ -129,14 +138,14 @@ class FeatureEncoder(nn.Module):
 
     def forward(self, batch: SentenceBatch, draw: Draw | None = None) -> Float[Tensor, "B F"]:
         """Recurrent features, then those of h(x); dropout only where a draw is given."""
-        found = self.recurrent(batch, draw)
+        features = self.recurrent(batch, draw)
         words = self.words(batch) * FEATURE_SCALE
         if draw is not None:
             words = draw.dropout(words, self.dropout, batch.indices * TOKENS_PER_ROW, stream=Stream.FEATURES)
-        return torch.cat((found, functional.relu(self.layer(words)).to(found.dtype)), -1)
+        return torch.cat((features, functional.relu(self.layer(words)).to(features.dtype)), -1)
 
 
-class NoEncoder(nn.Module):
+class NoEncoder(Encoder):
     """For models without a latent variable: no features."""
 
     feature_dim = 0
@@ -154,7 +163,7 @@ def perceptron(*sizes: int) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-class PointEncoder(nn.Module):
+class PointEncoder(Encoder):
     """Perceptron over points of the plane."""
 
     def __init__(self, dim: int, hidden: int) -> None:

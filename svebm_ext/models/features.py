@@ -14,7 +14,7 @@ Both are linear in the counts of words, so that h(x) is kept as one table a part
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +23,10 @@ from torch import Tensor, nn
 
 from svebm_ext.data.batching import EncodedSplit, SentenceBatch
 from svebm_ext.data.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import numpy as np
+    from scipy.sparse import csr_matrix
 
 #: Sizes of the two parts.
 TOPIC_DIM, WORD_DIM = 300, 100
@@ -78,11 +82,11 @@ class WordFeatures(nn.Module):
     @torch.no_grad()
     def of_split(self, split: EncodedSplit) -> Float[Tensor, "N 400"]:
         """h(x) of every sentence of a split, in order."""
-        found = torch.empty(len(split), FEATURE_DIM, device=self.idf.device)
+        features = torch.empty(len(split), FEATURE_DIM, device=self.idf.device)
         for rows in torch.arange(len(split)).split(4096):
             batch = split.collate(rows).to(self.idf.device)
-            found[batch.indices] = self(batch)
-        return found
+            features[batch.indices] = self(batch)
+        return features
 
     @torch.no_grad()
     def fit(self, train: EncodedSplit, *, seed: int = 0) -> None:
@@ -141,7 +145,7 @@ def evenly_spread(n: int, n_most: int) -> Int[Tensor, "n"]:
     return torch.arange(min(n, n_most)) * n // max(1, min(n, n_most))
 
 
-def count_matrix(split: EncodedSplit, vocabulary_size: int, n_most: int | None = None) -> Any:
+def count_matrix(split: EncodedSplit, vocabulary_size: int, n_most: int | None = None) -> csr_matrix:
     """How often each word occurs in each sentence, a scipy matrix in compressed rows [N, V] (float64).
 
     Args:
@@ -165,7 +169,7 @@ def count_matrix(split: EncodedSplit, vocabulary_size: int, n_most: int | None =
     return csr_matrix(parts, shape=(n, vocabulary_size))
 
 
-def singular_vectors(matrix: Any, n: int, seed: int) -> tuple[Any, Any]:
+def singular_vectors(matrix: csr_matrix, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The n largest right singular vectors [columns, n] and singular values of a sparse matrix; 0 beyond its rank."""
     import numpy as np
     from sklearn.utils.extmath import randomized_svd
@@ -173,12 +177,12 @@ def singular_vectors(matrix: Any, n: int, seed: int) -> tuple[Any, Any]:
     vectors, values = np.zeros((matrix.shape[1], n)), np.zeros(n)
     rank = min(n, *(size - 1 for size in matrix.shape))
     if rank >= 1:
-        _, values[:rank], found = randomized_svd(matrix, rank, n_iter=5, random_state=seed % 2**32)
-        vectors[:, :rank] = found.T
+        _, values[:rank], right = randomized_svd(matrix, rank, n_iter=5, random_state=seed % 2**32)
+        vectors[:, :rank] = right.T
     return vectors, values
 
 
-def word_vectors(counts: Any, seed: int) -> Any:
+def word_vectors(counts: csr_matrix, seed: int) -> np.ndarray:
     """Vectors [V, 100] of words: singular vectors of their positive pointwise mutual information in sentences.
 
     Source: Levy & Goldberg, Neural Word Embedding as Implicit Matrix Factorization, NIPS 2014.
@@ -189,7 +193,7 @@ def word_vectors(counts: Any, seed: int) -> Any:
     return vectors * np.sqrt(values)
 
 
-def positive_information(counts: Any) -> Any:
+def positive_information(counts: csr_matrix) -> csr_matrix:
     """Pointwise mutual information [V, V] of words that share a sentence, where it is above 0; of n(v, w) pairs,
     log(n(v, w) n / (n(v) n(w)))."""
     import numpy as np
@@ -206,7 +210,7 @@ def positive_information(counts: Any) -> Any:
     return sp.csr_matrix((information[kept], (row[kept], column[kept])), shape=shape)
 
 
-def _fewer_pairs(binary: Any) -> Any:
+def _fewer_pairs(binary: csr_matrix) -> csr_matrix:
     """Fewer rows of the matrix, evenly spread, where their words would make more than MAX_PAIRS pairs."""
     import numpy as np
 

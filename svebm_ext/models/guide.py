@@ -48,7 +48,7 @@ class SymbolGuide(nn.Module):
     def forward(self, batch: SentenceBatch, features: WordFeatures) -> Float[Tensor, "B K"]:
         """log p(y | words of x) of each row; `features` are those of the model."""
         words, counts, offsets = bags_of(batch.targets, batch.rows, batch.n_sentences, len(self.scores))
-        found = functional.embedding_bag(words, self.scores, offsets[:-1], mode="sum")
+        scores = functional.embedding_bag(words, self.scores, offsets[:-1], mode="sum")
         weights = features.tfidf(words, counts, offsets)
-        found += functional.embedding_bag(words, self.tfidf, offsets[:-1], mode="sum", per_sample_weights=weights)
-        return (found + features(batch) @ self.weight.T + self.bias).log_softmax(-1)
+        scores += functional.embedding_bag(words, self.tfidf, offsets[:-1], mode="sum", per_sample_weights=weights)
+        return (scores + features(batch) @ self.weight.T + self.bias).log_softmax(-1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -15,8 +15,14 @@ from svebm_ext.data.synthetic import PointBatch
 from svebm_ext.errors import ConfigError
 from svebm_ext.latents.base import Latent, Posterior
 from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.models.encoders import FeatureEncoder
+from svebm_ext.models.features import WordFeatures
 from svebm_ext.models.guide import SymbolGuide
 from svebm_ext.randomness import Draw
+
+if TYPE_CHECKING:  # any modules with these methods will do
+    from svebm_ext.models.decoders import Decoder
+    from svebm_ext.models.encoders import Encoder
 
 Batch = SentenceBatch | DocumentBatch | PointBatch
 
@@ -55,16 +61,15 @@ class LatentVariableModel(nn.Module):
         guide: what words alone say about the symbol, or None.
     """
 
-    # Networks of sentences or of points; both kinds have the methods that are called here.
-    encoder: Any
+    encoder: Encoder
     latent: Latent
-    decoder: Any
+    decoder: Decoder
 
     def __init__(
         self,
-        encoder: nn.Module,
+        encoder: Encoder,
         latent: Latent,
-        decoder: nn.Module,
+        decoder: Decoder,
         bag_of_words: nn.Linear | None = None,
         guide: SymbolGuide | None = None,
     ) -> None:
@@ -96,7 +101,7 @@ class LatentVariableModel(nn.Module):
         """p(y|z) for a decoder that has a table of classes, by the name of its argument; nothing for others."""
         if getattr(self.decoder, "class_words", None) is None:
             return {}
-        return {"symbol": cast(EnergyLatent, self.latent).prior.log_posterior_symbol(z).exp()}
+        return {"symbol": self.energy_latent.prior.log_posterior_symbol(z).exp()}
 
     def bag_of_words_nll(self, batch: SentenceBatch, z: Float[Tensor, "B D"]) -> Float[Tensor, "B"]:
         """Sum over a sentence's tokens of -log p(token|z), each token predicted from z alone, in nats."""
@@ -106,7 +111,7 @@ class LatentVariableModel(nn.Module):
         tokens = -scores[batch.rows, batch.targets]
         return torch.zeros_like(tokens[: z.shape[0]]).index_add(0, batch.rows, tokens)
 
-    def decode(self, batch: Batch, z: Float[Tensor, "B D"], **options: Any) -> list[list[int]]:
+    def decode(self, batch: Batch, z: Float[Tensor, "B D"], **options: object) -> list[list[int]]:
         """Sentences of each z, given what else the examples of the batch are conditioned on: here nothing.
 
         Options are those of the decoder.
@@ -133,8 +138,20 @@ class LatentVariableModel(nn.Module):
         by_vector = posterior.log_categories
         if by_vector is None or self.guide is None:
             return by_vector
-        by_words = self.guide(batch, self.encoder.words)
+        by_words = self.guide(batch, self.word_features)
         return (by_vector + self.guide.power * by_words[:, None]).log_softmax(-1)
+
+    @property
+    def energy_latent(self) -> EnergyLatent:
+        """The latent family, where it is one whose prior is learnt."""
+        assert isinstance(self.latent, EnergyLatent)
+        return self.latent
+
+    @property
+    def word_features(self) -> WordFeatures:
+        """h(x) of the encoder, where it is one that has it."""
+        assert isinstance(self.encoder, FeatureEncoder)
+        return self.encoder.words
 
     def prior_parameters(self) -> list[nn.Parameter]:
         """Parameters of the learnt prior (alpha); empty where the prior is fixed."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import nn
@@ -22,7 +22,7 @@ from svebm_ext.latents.semi import SemiLatent
 from svebm_ext.models.decoders import PointDecoder, RecurrentDecoder
 from svebm_ext.models.dialog import ContextEncoder, DialogEncoder, DialogModel
 from svebm_ext.models.document import DocumentDecoder, DocumentEncoder
-from svebm_ext.models.encoders import FeatureEncoder, NoEncoder, PointEncoder, RecurrentEncoder
+from svebm_ext.models.encoders import Encoder, FeatureEncoder, NoEncoder, PointEncoder, RecurrentEncoder
 from svebm_ext.models.features import WordFeatures
 from svebm_ext.models.guide import SymbolGuide
 from svebm_ext.models.latent_variable import LatentVariableModel
@@ -71,17 +71,9 @@ def build_latent(config: ModelConfig, feature_dim: int, step_size: float, contex
         )
     if config.latent == "mixture":
         return MixtureLatent(feature_dim, config.n_variables, config.n_classes, config.latent_dim)
-    options: dict[str, Any] = {
-        "hidden": tuple(config.prior_hidden),
-        "activation": config.prior_activation,
-        "step_size": step_size,
-    }
     sizes = (feature_dim, config.latent_dim, config.n_categories)
-    latent: EnergyLatent
-    if context_dim > 0:
-        latent = ConditionalEnergyLatent(*sizes, context_dim=context_dim, **options)
-    else:
-        latent = EnergyLatent(*sizes, **options)
+    make = functools.partial(ConditionalEnergyLatent, context_dim=context_dim) if context_dim > 0 else EnergyLatent
+    latent = make(*sizes, hidden=tuple(config.prior_hidden), activation=config.prior_activation, step_size=step_size)
     with torch.no_grad():
         latent.prior.layers()[-1][0].mul_(config.prior_scale)
     return latent
@@ -132,7 +124,7 @@ def _build_bags(config: ModelConfig, vocabulary_size: int, step_size: float, bag
     return LatentVariableModel(encoder, latent, decoder)
 
 
-def _sentence_encoder(config: ModelConfig, vocabulary_size: int) -> tuple[Any, SymbolGuide | None]:
+def _sentence_encoder(config: ModelConfig, vocabulary_size: int) -> tuple[Encoder, SymbolGuide | None]:
     """Encoder of sentences, with the features of their words where it has some, and the guide of the symbols."""
     if config.latent == "none":
         return NoEncoder(), None

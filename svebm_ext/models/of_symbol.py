@@ -7,11 +7,16 @@ what words say.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
+from svebm_ext.errors import ConfigError, nearest
 from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.models.decoders import Decoding
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from svebm_ext.models.svebm import SVEBM
 
 #: Rounds at most, and sentences of the first at least. Each draws twice as many as the one before: many chains cost
@@ -22,8 +27,21 @@ SEEDS_BETWEEN_ROUNDS = 1 << 24
 SURE = 0.8
 
 
+def check_decoding(options: Iterable[str]) -> None:
+    """Refuse options that `SVEBM.generate` does not have (ConfigError)."""
+    known = ("n", "symbol", "read_back", "seed", *Decoding.__annotations__)
+    for name in options:
+        if name not in known:
+            meant = nearest(name, known)
+            hint = "" if meant is None else f" (did you mean {meant}?)"
+            raise ConfigError(
+                f"generate: no option {name!r}; expected {', '.join(known)}{hint}. A class is given by its number, "
+                "symbol=model.label_names.index(NAME)"
+            )
+
+
 def words_of_symbol(
-    model: SVEBM, symbol: int, n: int, *, seed: int, read_back: bool | None = None, **options: Any
+    model: SVEBM, symbol: int, n: int, *, seed: int, read_back: bool | None = None, **options: Unpack[Decoding]
 ) -> list[list[str]]:
     """Words of n sentences of a symbol, z by Langevin from p(z|y = symbol).
 

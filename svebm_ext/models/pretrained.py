@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from svebm_ext.config import Config, from_dict, to_dict, validate, validate_buil
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.data.writing import Writing, load_writing, save_writing
 from svebm_ext.errors import ConfigError, ModelFolderError
-from svebm_ext.files import read_json, write_json, write_whole
+from svebm_ext.files import JsonObject, read_json, write_json, write_whole
 from svebm_ext.models.networks import networks_of
 from svebm_ext.models.tensor_files import Form, form_of, read_tensors, write_tensors
 
@@ -45,13 +44,13 @@ class FolderContent:
     texts_sha256: str | None
     tensors: dict[str, Tensor]
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> JsonObject:
         """What config.json holds: the configuration and the names of the symbols."""
         content = {"format": 1, "config": to_dict(self.config), "label_names": self.label_names}
         return content if self.texts_sha256 is None else content | {TEXTS: self.texts_sha256}
 
 
-def write_folder(folder: Path, content: FolderContent, card: str, metrics: dict[str, Any] | None = None) -> None:
+def write_folder(folder: Path, content: FolderContent, card: str, metrics: JsonObject | None = None) -> None:
     """Write a model folder; every file atomically, the weights last.
 
     Args:
@@ -89,7 +88,7 @@ def read_folder(folder: Path) -> FolderContent:
     return FolderContent(config, vocabulary, names, writing, description.get(TEXTS), tensors)
 
 
-def read_description(folder: Path) -> tuple[Config, dict[str, Any]]:
+def read_description(folder: Path) -> tuple[Config, JsonObject]:
     """Checked configuration, and the whole content, of a model folder's config.json.
 
     Raises:
@@ -110,7 +109,7 @@ def read_description(folder: Path) -> tuple[Config, dict[str, Any]]:
     return config, description
 
 
-def label_names(description: dict[str, Any], config: Config, folder: Path) -> list[str]:
+def label_names(description: JsonObject, config: Config, folder: Path) -> list[str]:
     """Names of the symbols of a folder, checked; none where the model did not learn from labels.
 
     Raises:

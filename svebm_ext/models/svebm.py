@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -18,36 +18,30 @@ from svebm_ext.data.subwords import Subwords
 from svebm_ext.data.texts import Texts, checked_texts
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.data.writing import Writing
-from svebm_ext.errors import ConfigError, DataError, nearest
+from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.kinds import kind_of
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.card import model_card
-from svebm_ext.models.consensus import consensus
 from svebm_ext.models.cut import marked
+from svebm_ext.models.decoders import Decoding
 from svebm_ext.models.importance import importance_samples
-from svebm_ext.models.latent_variable import LatentVariableModel
+from svebm_ext.models.latent_variable import Batch, LatentVariableModel
 from svebm_ext.models.likelihood import importance_weighted_log_likelihood
 from svebm_ext.models.networks import networks_of
-from svebm_ext.models.of_symbol import words_of_symbol
+from svebm_ext.models.of_symbol import check_decoding, words_of_symbol
 from svebm_ext.models.pretrained import WEIGHTS, FolderContent, read_folder, write_folder
+from svebm_ext.models.responses import SEEDS_BETWEEN_SAMPLES as SEEDS_BETWEEN_SAMPLES
+from svebm_ext.models.responses import batches_of_contexts, words_of_responses
+from svebm_ext.models.symbols import Classification, classify, symbol_probabilities
 from svebm_ext.models.tensor_files import load_parameters
 from svebm_ext.ops.arguments import Arguments, shown
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 CALLS = Arguments("model")
-#: Options of `SVEBM.generate` that are those of `SVEBM.decode`.
-DECODING = ("greedy", "temperature", "top_k", "top_p", "precision")
 #: Texts that are encoded or generated at a time.
 BATCH = 256
-#: Seeds of the samples behind one response are so far apart that batches with consecutive seeds share none.
-SEEDS_BETWEEN_SAMPLES = 1 << 20
-
-
-class Classification(NamedTuple):
-    """Most probable symbol of a text, its label where the model learnt from labels, and its probability."""
-
-    symbol: int
-    label: str | None
-    probability: float
 
 
 class SVEBM(nn.Module):
@@ -96,13 +90,13 @@ class SVEBM(nn.Module):
         Raises:
             ConfigError: another one, in which the ops do not compute.
         """
-        found = next(self.parameters()).dtype
-        if found not in (torch.float32, torch.float64):
+        dtype = next(self.parameters()).dtype
+        if dtype not in (torch.float32, torch.float64):
             raise ConfigError(
-                f"model: its parameters are {found}; expected torch.float32 or torch.float64 (call .float()); for "
+                f"model: its parameters are {dtype}; expected torch.float32 or torch.float64 (call .float()); for "
                 'products in 16 bits keep those and generate with precision="fast", or train under torch.autocast'
             )
-        return found
+        return dtype
 
     @property
     def max_words(self) -> int:
@@ -111,7 +105,7 @@ class SVEBM(nn.Module):
 
     # Texts in and out -------------------------------------------------------------------------------------------
 
-    def batches(self, texts: Texts) -> list[SentenceBatch] | list[DocumentBatch]:
+    def batches(self, texts: Texts) -> list[SentenceBatch | DocumentBatch]:
         """Texts (strings, or lists of words) as packed batches, or as bags of words, in order.
 
         Raises:
@@ -123,22 +117,18 @@ class SVEBM(nn.Module):
         for number, sentence in enumerate(sentences):
             if not sentence:
                 raise DataError(f"text {number}: empty, expected at least one word")
-        order = torch.arange(len(sentences), dtype=torch.int64, device="cpu").split(BATCH)
-        split: Any = self.kind.encode(Split(sentences), self.vocabulary, self.config)
+        split = self.kind.encode(Split(sentences), self.vocabulary, self.config)
+        order = torch.arange(len(sentences), device="cpu").split(BATCH)
         return [split.collate(indices).to(self.device) for indices in order]
 
     def _words(self, text: str | Sequence[str]) -> list[str]:
         return self.kind.words(text, self.config.data, self.writing)
 
     def n_without_known_word(self, texts: Texts) -> int:
-        """How many of the texts have no word of the vocabulary: nothing can be told of them.
-
-        Raises:
-            DataError: something that is no text.
-        """
+        """How many of the texts (DataError: one is none) have no word of the vocabulary: nothing can be told of them."""
         unknown = self.vocabulary.UNKNOWN
-        words = (self._words(text) for text in checked_texts(texts))
-        return sum(all(i == unknown for i in self.vocabulary.encode(sentence)) for sentence in words)
+        ids = (self.vocabulary.encode(self._words(text)) for text in checked_texts(texts))
+        return sum(all(i == unknown for i in sentence) for sentence in ids)
 
     def to_text(self, ids: Sequence[int]) -> str:
         """Text of the ids, written as the training text is."""
@@ -160,10 +150,10 @@ class SVEBM(nn.Module):
     def encode(self, texts: Texts) -> Float[Tensor, "B D"]:
         """Posterior means mu(x), in the order of the texts."""
         listed = checked_texts(texts)
-        found = torch.empty(len(listed), self.networks.latent.latent_dim, dtype=self.dtype, device=self.device)
+        means = torch.empty(len(listed), self.networks.latent.latent_dim, dtype=self.dtype, device=self.device)
         for batch in self.batches(listed):
-            found[batch.indices] = self.networks.encode(batch)
-        return found
+            means[batch.indices] = self.networks.encode(batch)
+        return means
 
     @torch.no_grad()
     def decode(
@@ -198,7 +188,7 @@ class SVEBM(nn.Module):
         return [self.written(sentence) for sentence in words]
 
     @torch.no_grad()
-    def decode_words(self, z: Float[Tensor, "B D"], *, seed: int = 0, **options: Any) -> list[list[str]]:
+    def decode_words(self, z: Float[Tensor, "B D"], *, seed: int = 0, **options: Unpack[Decoding]) -> list[list[str]]:
         """The same by words, as the vocabulary has them; arguments and errors as for `decode`."""
         if CALLS.tensor("z", z, "[B, D]").dim() != 2 or not z.is_floating_point():
             CALLS.fail("z", shown(z), f"vectors [B, {self.networks.latent.latent_dim}]")
@@ -217,11 +207,15 @@ class SVEBM(nn.Module):
         return [self.vocabulary.decode(sentence) for sentence in sentences]
 
     def generate(
-        self, n: int, *, symbol: int | None = None, read_back: bool | None = None, seed: int = 0, **options: Any
+        self,
+        n: int,
+        *,
+        symbol: int | None = None,
+        read_back: bool | None = None,
+        seed: int = 0,
+        **options: Unpack[Decoding],
     ) -> list[str]:
         """Sentences from the prior: z by Langevin from p(z), or from p(z|y = symbol), then x from p(x|z).
-
-        `generate_words` gives the same by words.
 
         Args:
             n: how many.
@@ -235,10 +229,16 @@ class SVEBM(nn.Module):
             ConfigError: a symbol or option out of range, or a model without symbols or prior.
         """
         made = self.generate_words(n, symbol=symbol, read_back=read_back, seed=seed, **options)
-        return [self.written(words) for words in made]
+        return list(map(self.written, made))
 
     def generate_words(
-        self, n: int, *, symbol: int | None = None, read_back: bool | None = None, seed: int = 0, **options: Any
+        self,
+        n: int,
+        *,
+        symbol: int | None = None,
+        read_back: bool | None = None,
+        seed: int = 0,
+        **options: Unpack[Decoding],
     ) -> list[list[str]]:
         """Words of sentences from the prior; arguments and errors as for `generate`."""
         self.kind.check_texts()
@@ -247,15 +247,7 @@ class SVEBM(nn.Module):
         symbol = None if symbol is None else CALLS.integer("symbol", symbol)
         if n < 1:
             raise ConfigError(f"n: {n} given, expected at least 1")
-        unknown = [name for name in options if name not in DECODING]
-        if unknown:
-            known = ("n", "symbol", "read_back", "seed", *DECODING)
-            meant = nearest(unknown[0], known)
-            hint = "" if meant is None else f" (did you mean {meant}?)"
-            raise ConfigError(
-                f"generate: no option {unknown[0]!r}; expected {', '.join(known)}{hint}. A class is given by its "
-                "number, symbol=model.label_names.index(NAME)"
-            )
+        check_decoding(options)
         if symbol is not None:
             return words_of_symbol(self, symbol, n, seed=seed, read_back=read_back, **options)
         return self.decode_words(self.networks.latent.sample_prior(n, seed=seed), seed=seed, **options)
@@ -268,7 +260,7 @@ class SVEBM(nn.Module):
         symbol: int | None = None,
         n_samples: int = 1,
         seed: int = 0,
-        **options: Any,
+        **options: Unpack[Decoding],
     ) -> list[str]:
         """A response to each context: z by Langevin from p(z|c), or from p(z|y = symbol, c), then x from p(x|z, c).
 
@@ -288,42 +280,23 @@ class SVEBM(nn.Module):
             DataError: a context that is one turn in place of a list.
         """
         self.kind.check_responses()
-        turns: list[list[str]] = []
-        dialogs: list[int] = []
-        asked = []
-        for number, context in enumerate(contexts):
-            if isinstance(context, str):
-                raise DataError(f"context {number}: a string given, expected a list of turns; write [turn]")
-            turns += [*(self._words(turn) for turn in context), []]  # the response is what we do not know
-            dialogs += [number] * (len(context) + 1)
-            asked.append(len(turns) - 1)
-        if not asked:
-            return []
-        split: Any = self.kind.encode(Split(turns, dialogs=dialogs), self.vocabulary, self.config)
-        found: list[str] = []
-        for number, indices in enumerate(torch.tensor(asked, dtype=torch.int64, device="cpu").split(BATCH)):
-            batch = split.collate(indices).to(self.device)  # unknown responses are equally long: the order stays
+        responses: list[str] = []
+        for number, batch in enumerate(batches_of_contexts(self, contexts)):
             words = self.response_to(batch, n_samples=n_samples, seed=seed + number, symbol=symbol, **options)
-            found += [self.written(response) for response in words]
-        return found
+            responses += map(self.written, words)
+        return responses
 
-    @torch.no_grad()
     def response_to(
-        self, batch: Any, *, n_samples: int = 1, seed: int = 0, symbol: int | None = None, **options: Any
+        self,
+        batch: Batch,
+        *,
+        n_samples: int = 1,
+        seed: int = 0,
+        symbol: int | None = None,
+        **options: Unpack[Decoding],
     ) -> list[list[str]]:
         """Words of a response to each row of a batch of dialogs; arguments and errors as for `respond`."""
-        _ = self.dtype
-        n_samples, seed = CALLS.integer("n_samples", n_samples), CALLS.integer("seed", seed, 0, (1 << 64) - 1)
-        symbol = None if symbol is None else CALLS.integer("symbol", symbol)
-        if n_samples < 1:
-            raise ConfigError(f"n_samples: {n_samples} given, expected at least 1")
-        samples: list[list[list[str]]] = []
-        for number in range(n_samples):
-            own = seed + number * SEEDS_BETWEEN_SAMPLES
-            z = self.networks.sample_prior(batch, seed=own, symbol=symbol)
-            words = self.networks.decode(batch, z, max_tokens=self.max_words, seed=own, ids=batch.indices, **options)
-            samples.append([self.vocabulary.decode(ids) for ids in words])
-        return [candidates[consensus(candidates)] for candidates in map(list, zip(*samples, strict=True))]
+        return words_of_responses(self, batch, n_samples=n_samples, seed=seed, symbol=symbol, **options)
 
     def reconstruct(self, texts: Texts) -> list[str]:
         """Greedy decoding of mu(x)."""
@@ -340,34 +313,13 @@ class SVEBM(nn.Module):
 
     # Symbols and likelihood -------------------------------------------------------------------------------------
 
-    def _energy(self, what: str) -> EnergyLatent:
-        latent = self.networks.latent
-        if not isinstance(latent, EnergyLatent):
-            raise ConfigError(f"{what}: this model ({self.config.model.latent} latent family) has no symbols")
-        return latent
-
-    @torch.no_grad()
     def symbol_probabilities(self, texts: Texts) -> Float[Tensor, "B K"]:
         """p(y | z = mu(x)) of each text (Eq. 3), times p(y | words of x)^tau where words guided the symbols."""
-        latent, listed = self._energy("symbol_probabilities"), checked_texts(texts)
-        found = torch.empty(len(listed), latent.n_categories, dtype=self.dtype, device=self.device)
-        for batch in self.batches(listed):
-            answers = self.networks.answers(batch, self.networks.posterior(batch))
-            assert answers is not None
-            found[batch.indices] = answers[:, 0].to(found.dtype).exp()
-        return found
+        return symbol_probabilities(self, texts)
 
     def classify(self, texts: Texts) -> list[Classification]:
         """Most probable symbol of each text, with its label where the model learnt from labels."""
-        listed = checked_texts(texts)
-        if not listed:
-            return []
-        probability, symbol = self.symbol_probabilities(listed).max(-1)
-        names = self.label_names
-        return [
-            Classification(s, names[s] if s < len(names) else None, p)
-            for s, p in zip(symbol.tolist(), probability.tolist(), strict=True)
-        ]
+        return classify(self, texts)
 
     @torch.no_grad()
     def nll(
@@ -401,13 +353,13 @@ class SVEBM(nn.Module):
         log_z = CALLS.number("log_z", log_z)
         proposal_scale = CALLS.number("proposal_scale", proposal_scale, 0.0, above=True)
         listed = checked_texts(texts)
-        found = torch.empty(len(listed), dtype=torch.float64, device=self.device)
+        nll = torch.empty(len(listed), dtype=torch.float64, device=self.device)
         for batch in self.batches(listed):
             weights = importance_samples(self.networks, batch, n_samples, seed=seed, proposal_scale=proposal_scale)
-            found[batch.indices] = -importance_weighted_log_likelihood(
+            nll[batch.indices] = -importance_weighted_log_likelihood(
                 weights.log_likelihood, weights.log_prior, weights.log_posterior, log_z
             )
-        return found
+        return nll
 
     # Folder in, folder out --------------------------------------------------------------------------------------
 

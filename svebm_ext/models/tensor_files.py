@@ -9,13 +9,16 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from svebm_ext.errors import ModelFolderError
 from svebm_ext.files import check_regular, write_whole
+
+if TYPE_CHECKING:
+    from safetensors import safe_open
 
 #: Entry of a file's metadata: a hash of everything else in it.
 CHECKSUM = "sha256"
@@ -114,7 +117,7 @@ def read_tensors(path: Path, expected: Mapping[str, Form] | None = None) -> tupl
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path) -> Iterator[safe_open]:
     """The file as the package safetensors opens it; whatever that raises names the file."""
     from safetensors import safe_open
 
@@ -130,19 +133,19 @@ def _opened(path: Path) -> Iterator[Any]:
         ) from error
 
 
-def check_forms(found: Mapping[str, Form], expected: Mapping[str, Form], where: str) -> None:
+def check_forms(held: Mapping[str, Form], expected: Mapping[str, Form], where: str) -> None:
     """Compare names, shapes and types.
 
     Raises:
         ModelFolderError: a tensor is missing, unknown, or of another shape or type.
     """
-    missing, unknown = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
+    missing, unknown = sorted(set(expected) - set(held)), sorted(set(held) - set(expected))
     if missing or unknown:
         raise ModelFolderError(f"{where}: missing tensors {listed(missing)}, unknown tensors {listed(unknown)}")
     for name, want in expected.items():
-        if found[name] != want:
+        if held[name] != want:
             raise ModelFolderError(
-                f"{where}: tensor {name!r:.80} is {found[name]}; the configuration with vocabulary asks for {want}"
+                f"{where}: tensor {name!r:.80} is {held[name]}; the configuration with vocabulary asks for {want}"
             )
 
 

@@ -98,13 +98,13 @@ def collect_terms(
         n_guessed: examples with a guess over all processes.
         running_marginal: [K] moving average of q(y), or None.
     """
-    found = _means(nll, terms, config, average)
+    collected = _means(nll, terms, config, average)
     if energy_negative is not None:
         n = average.n_total if n_negatives is None else n_negatives
-        found.energy_negative = energy_negative.sum() / n
-        found.energy_square = found.energy_square + energy_negative.square().sum() / n  # type: ignore[operator]
+        collected.energy_negative = energy_negative.sum() / n
+        collected.energy_square = collected.energy_square + energy_negative.square().sum() / n  # type: ignore[operator]
     if "log_symbol" in terms:
-        found.mutual_information, found.marginal = mutual_information(
+        collected.mutual_information, collected.marginal = mutual_information(
             terms["log_symbol"],
             n_total=average.n_total,
             sum_over_processes=average.sum_over_processes,
@@ -112,14 +112,14 @@ def collect_terms(
             momentum=config.marginal_momentum,
         )
     if "log_categories" in terms:
-        found.category_kl, found.category_information = category_divergence(
+        collected.category_kl, collected.category_information = category_divergence(
             terms["log_categories"], n_total=average.n_total, sum_over_processes=average.sum_over_processes
         )
     if label_logits is not None and labels is not None and n_labelled > 0:
-        found.label = F.cross_entropy(label_logits, labels, ignore_index=-1, reduction="sum") / n_labelled
+        collected.label = F.cross_entropy(label_logits, labels, ignore_index=-1, reduction="sum") / n_labelled
     if guess_logits is not None and guesses is not None:
-        found.pseudo_label = -(guesses * guess_logits.log_softmax(-1)).sum() / max(1, n_guessed)
-    return found
+        collected.pseudo_label = -(guesses * guess_logits.log_softmax(-1)).sum() / max(1, n_guessed)
+    return collected
 
 
 def _means(nll: Tensor, terms: dict[str, Tensor], config: ObjectiveConfig, average: Averager) -> LossTerms:
@@ -169,10 +169,10 @@ def total_loss(terms: LossTerms, weight: float | Tensor, config: ObjectiveConfig
 
 
 def _divergence_of_categories(terms: LossTerms, config: ObjectiveConfig, world_size: int) -> Tensor | float:
-    found: Tensor | float = 0.0
+    divergence: Tensor | float = 0.0
     if terms.dispersion is not None:
-        found = found + config.dispersion * terms.dispersion
+        divergence = divergence + config.dispersion * terms.dispersion
     if terms.category_kl is not None and terms.category_information is not None:
         information = terms.category_information if config.category_information else 0.0
-        found = found + (terms.category_kl + information) / world_size
-    return found
+        divergence = divergence + (terms.category_kl + information) / world_size
+    return divergence

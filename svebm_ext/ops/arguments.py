@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import operator
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NoReturn, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -29,12 +29,13 @@ TEMPERATURES = (1e-20, 1e20)
 """What scores can be divided by such that those of order one stay numbers of float32."""
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value as an error shows it: short, and a tensor or an array by its type and shape."""
     if isinstance(value, Tensor):
         return f"a tensor of {value.dtype}, shape {list(value.shape)}"
-    if isinstance(getattr(value, "shape", None), tuple) and hasattr(value, "dtype"):
-        return f"a {type(value).__name__} of {value.dtype}, shape {list(value.shape)}"
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and hasattr(value, "dtype"):
+        return f"a {type(value).__name__} of {value.dtype}, shape {list(shape)}"
     if value is None or isinstance(value, bool):
         return str(value)
     text = _digits(value) if isinstance(value, int) else repr(value)
@@ -51,18 +52,18 @@ class Arguments:
     def __init__(self, op: str) -> None:
         self.op = op
 
-    def fail(self, name: str, found: object, expected: str) -> NoReturn:
+    def fail(self, name: str, given: object, expected: str) -> NoReturn:
         """Raise a ConfigError that names the argument, what it is and what is expected."""
-        raise ConfigError(f"{self.op}: {name} is {found}; expected {expected}")
+        raise ConfigError(f"{self.op}: {name} is {given}; expected {expected}")
 
-    def integer(self, name: str, value: Any, low: int = -(1 << 63), high: int = (1 << 63) - 1) -> int:
+    def integer(self, name: str, value: object, low: int = -(1 << 63), high: int = (1 << 63) - 1) -> int:
         """A whole number from low to high: an int, or what stands for one (numpy's integers), but no bool."""
         if type(value) is int and low <= value <= high:
             return value
         expected = f"a whole number, {_power(low)} to {_power(high)}"
         if isinstance(value, torch.SymInt):
             return value  # type: ignore[return-value]  # of a graph that is compiled: its value is not known
-        if isinstance(value, (bool, Tensor)):
+        if isinstance(value, (bool, Tensor)) or not isinstance(value, SupportsIndex):
             self.fail(name, shown(value), expected)
         try:
             number = int(value) if isinstance(value, int) else operator.index(value)
@@ -73,7 +74,7 @@ class Arguments:
         return number
 
     def number(
-        self, name: str, value: Any, low: float = -LARGEST, high: float = LARGEST, *, above: bool = False
+        self, name: str, value: object, low: float = -LARGEST, high: float = LARGEST, *, above: bool = False
     ) -> float:
         """A finite number from low to high (above low where asked for): a float, an int, a tensor of one number."""
         if type(value) is float and low <= value <= high and not (above and value == low):
@@ -99,26 +100,26 @@ class Arguments:
             self.fail(name, _digits(value) if isinstance(value, int) else value, expected)
         return number
 
-    def flag(self, name: str, value: Any) -> bool:
+    def flag(self, name: str, value: object) -> bool:
         """True or False."""
         if not isinstance(value, bool):
             self.fail(name, shown(value), "True or False")
         return value
 
-    def choice(self, name: str, value: Any, choices: Sequence[str]) -> str:
+    def choice(self, name: str, value: object, choices: Sequence[str]) -> str:
         """One of some words."""
         if not isinstance(value, str) or value not in choices:
-            found = repr(value) if isinstance(value, str) and len(value) <= 60 else shown(value)
-            self.fail(name, found, f"one of {', '.join(choices)}")
+            given = repr(value) if isinstance(value, str) and len(value) <= 60 else shown(value)
+            self.fail(name, given, f"one of {', '.join(choices)}")
         return value
 
-    def backend(self, value: Any) -> str | None:
+    def backend(self, value: object) -> str | None:
         """A backend's name, or None; `svebm_ext.ops.backend` knows the names."""
         if value is not None and not isinstance(value, str):
             self.fail("backend", shown(value), "auto, native, reference or None")
         return value
 
-    def tensor(self, name: str, value: Any, expected: str) -> Tensor:
+    def tensor(self, name: str, value: object, expected: str) -> Tensor:
         """A dense tensor."""
         if not isinstance(value, Tensor):
             self.fail(name, shown(value), f"a tensor, {expected}")
@@ -126,13 +127,13 @@ class Arguments:
             self.fail(name, f"a tensor of layout {value.layout}", f"a dense one, {expected}")
         return value
 
-    def tensors(self, expected: dict[str, tuple[Any, str]]) -> None:
+    def tensors(self, expected: Mapping[str, tuple[object, str]]) -> None:
         """Several of them: name -> (value, what is expected). None passes where the expectation says "or None"."""
         for name, (value, text) in expected.items():
             if value is not None or not text.endswith("or None"):
                 self.tensor(name, value, text)
 
-    def with_storage(self, like: tuple[str, Tensor], tensors: dict[str, Any]) -> None:
+    def with_storage(self, like: tuple[str, Tensor], tensors: dict[str, object]) -> None:
         """Tensors that have storage where another has.
 
         With one on the device "meta", torch takes a call for one that asks for shapes, and returns memory as it is.
@@ -143,7 +144,7 @@ class Arguments:
             if isinstance(tensor, Tensor) and tensor.is_meta:
                 self.fail(name, f"{shown(tensor)} on meta", f"one on {like[1].device}, where {like[0]} is")
 
-    def seed(self, value: Any) -> int | Tensor:
+    def seed(self, value: object) -> int | Tensor:
         """A 64-bit key: a whole number, or a tensor whose type the op looks at."""
         if isinstance(value, Tensor):
             return self.tensor("seed", value, "an int64 scalar, or a whole number")
@@ -193,8 +194,8 @@ def bf16_operands(device: torch.device) -> bool:
     return torch.get_float32_matmul_precision() == "medium"
 
 
-def without_autocast(device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    """Autocast is off in a block."""
+def full_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """A block in which operations compute in the types of their tensors: autocast is off."""
     return contextlib.nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
@@ -220,8 +221,8 @@ def gradients_with_derivatives(
     if not pairs or not wanted:
         return [None] * len(own)
     results, gradients = [r for r, _ in pairs], [g for _, g in pairs]
-    found = iter(torch.autograd.grad(results, wanted, gradients, create_graph=True, allow_unused=True))
-    return [next(found) if x is not None and x.requires_grad else None for x in own]
+    derivatives = iter(torch.autograd.grad(results, wanted, gradients, create_graph=True, allow_unused=True))
+    return [next(derivatives) if x is not None and x.requires_grad else None for x in own]
 
 
 _PLAIN = (Tensor, torch.nn.Parameter)
@@ -230,7 +231,7 @@ _profiler_enabled = getattr(torch.autograd, "_profiler_enabled", None)
 _tracing_state = getattr(torch._C, "_get_tracing_state", None)
 
 
-def dispatched(values: Iterable[Any]) -> bool:
+def dispatched(values: Iterable[object]) -> bool:
     """Whether torch's dispatcher must see a call, of no gradient, with these tensors among its arguments.
 
     It must where a graph is recorded, a mode, a transform or a profiler is active, or a tensor has no numbers or is of
@@ -239,10 +240,7 @@ def dispatched(values: Iterable[Any]) -> bool:
     if torch.compiler.is_compiling() or not (_length_of_mode_stack and _profiler_enabled and _tracing_state):
         return True
     for value in values:
-        if type(value) in _PLAIN:
-            if value.is_meta:
-                return True
-        elif isinstance(value, Tensor):
+        if isinstance(value, Tensor) and (type(value) not in _PLAIN or value.is_meta):
             return True
     return bool(_length_of_mode_stack()) or _profiler_enabled() or _tracing_state() is not None or is_transformed()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -28,10 +29,20 @@ class Unsupported(NamedTuple):
     quiet: bool = False
 
 
+@runtime_checkable
+class Plan(Protocol):
+    """What a binding made of a call: the kernel with its arguments."""
+
+    workspace_bytes: int
+
+    def run(self, workspace: int, stream: int, /) -> None:
+        """Compute in a workspace at an address, on CUDA by enqueueing on a stream."""
+
+
 class NativeCall:
     """A call that a kernel is ready to serve: its plan, its workspace, and the tensors behind its pointers."""
 
-    def __init__(self, plan: Any, device: torch.device, kept: list[Tensor]) -> None:
+    def __init__(self, plan: Plan, device: torch.device, kept: list[Tensor]) -> None:
         self._plan, self._device, self._kept = plan, device, kept
         room = 0 if device.type == "cuda" else ALIGNMENT
         self._workspace = torch.empty(plan.workspace_bytes + room, dtype=torch.uint8, device=device)
@@ -46,7 +57,7 @@ class NativeCall:
             self._plan.run(start + -start % ALIGNMENT, 0)
 
 
-def plan_native(kernel: str, device: torch.device, values: dict[str, Any]) -> NativeCall | Unsupported:
+def plan_native(kernel: str, device: torch.device, values: Mapping[str, object]) -> NativeCall | Unsupported:
     """Ask a kernel, once: (plan, workspace), or the reason why it cannot serve the call.
 
     Args:
@@ -64,7 +75,7 @@ def plan_native(kernel: str, device: torch.device, values: dict[str, Any]) -> Na
     return Unsupported(plan.reason) if plan.reason else NativeCall(plan, device, kept)
 
 
-def run_native(kernel: str, device: torch.device, values: dict[str, Any]) -> None:
+def run_native(kernel: str, device: torch.device, values: Mapping[str, object]) -> None:
     """Plan and run a kernel that serves every call; arguments as `plan_native`.
 
     Raises:

@@ -16,10 +16,10 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from svebm_ext import __version__
 from svebm_ext.errors import BackendUnavailableError
+from svebm_ext.files import JsonObject
 
 ABI_VERSION = 7
 """Version of the interface between these Python files and `_native`; csrc/common/version.h has the same number."""
@@ -34,7 +34,7 @@ class NativeLibrary:
     module: ModuleType | None
     reason: str
     path: Path | None = None
-    build: dict[str, Any] = field(default_factory=dict)
+    build: JsonObject = field(default_factory=dict)
 
 
 def _package_folders() -> list[Path]:
@@ -57,7 +57,7 @@ def _find_extension(folder: Path) -> Path | None:
     return None
 
 
-def read_build_record(folder: Path) -> dict[str, Any]:
+def read_build_record(folder: Path) -> JsonObject:
     """The build's own account (`_build.json`): compilers, architectures, why something was left out; {} without one."""
     try:
         record = json.loads((folder / "_build.json").read_text(encoding="utf-8"))
@@ -83,7 +83,7 @@ def native_library() -> NativeLibrary:
 
 def _find_library() -> NativeLibrary:
     reasons = []
-    build: dict[str, Any] = {}
+    build: JsonObject = {}
     for folder in _package_folders():
         build = {**read_build_record(folder), "folder": str(folder)}
         path = _find_extension(folder)
@@ -95,8 +95,8 @@ def _find_library() -> NativeLibrary:
             reasons.append(f"{path} cannot be loaded: {error}")
             continue
         if getattr(module, "abi_version", None) != ABI_VERSION or getattr(module, "version", None) != __version__:
-            found = f"{getattr(module, 'version', '?')} (interface {getattr(module, 'abi_version', '?')})"
-            reasons.append(f"{path} was built for svebm_ext {found}, this is {__version__} (interface {ABI_VERSION})")
+            other = f"{getattr(module, 'version', '?')} (interface {getattr(module, 'abi_version', '?')})"
+            reasons.append(f"{path} was built for svebm_ext {other}, this is {__version__} (interface {ABI_VERSION})")
             continue
         return NativeLibrary(module, "", path, build)
     if not reasons:
@@ -104,7 +104,7 @@ def _find_library() -> NativeLibrary:
     return NativeLibrary(None, "; ".join(reasons), None, build)
 
 
-def _missing_reason(build: dict[str, Any]) -> str:
+def _missing_reason(build: JsonObject) -> str:
     native = build.get("native", {})
     if native.get("built"):
         return f"the compiled library that the installation made is no longer in {build['folder']}"

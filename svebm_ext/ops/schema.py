@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 Inputs = TypeVar("Inputs")
-Results = Tensor | tuple[Any, ...]
+Results = Tensor | tuple[Tensor | list[Tensor], ...]
 
 _TORCH_TYPES = {
     Tensor: "Tensor",
@@ -50,7 +50,7 @@ class Op(Generic[Inputs]):
         self,
         name: str,
         inputs: type[Inputs],
-        results: Any,
+        results: object,
         *,
         compute: Callable[[Inputs], Results],
         shapes: Callable[[Inputs], Results],
@@ -67,25 +67,29 @@ class Op(Generic[Inputs]):
         torch.library.register_fake(f"svebm::{name}", lambda *values: shapes(inputs(*values)), lib=_library)
         self.call = getattr(torch.ops.svebm, name).default
 
-    def arguments(self, **values: Any) -> list[Any]:
+    def arguments(self, **values: object) -> list[object]:
         """The op's arguments in their order; every field is given, by its name."""
         return [values[field] for field in self.fields]
 
-    def __call__(self, **values: Any) -> Any:
+    def __call__(self, **values: object) -> Any:
         """Call the op through torch's dispatcher; `call` does so with the arguments in their order."""
         return self.call(*[values[field] for field in self.fields])
 
-    def register_autograd(self, backward: Callable[..., Any], setup_context: Callable[..., None]) -> None:
+    def of(self, inputs: Inputs) -> Any:
+        """Call the op through torch's dispatcher with the fields of its inputs that it has."""
+        return self.call(*[getattr(inputs, field) for field in self.fields])
+
+    def register_autograd(self, backward: Callable[..., object], setup_context: Callable[..., None]) -> None:
         """Register the gradient; arguments as those of `torch.library.register_autograd`."""
         torch.library.register_autograd(f"svebm::{self.name}", backward, setup_context=setup_context, lib=_library)
 
 
-def _argument(field: str, hint: Any, mutated: Sequence[str]) -> str:
+def _argument(field: str, hint: object, mutated: Sequence[str]) -> str:
     declared = _torch_type(hint)
     return f"{declared}(a!) {field}" if field in mutated else f"{declared} {field}"
 
 
-def _torch_type(hint: Any) -> str:
+def _torch_type(hint: object) -> str:
     """A type of Python as a schema of torch writes it."""
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         present = [kind for kind in typing.get_args(hint) if kind is not type(None)]
@@ -96,27 +100,26 @@ def _torch_type(hint: Any) -> str:
     return _TORCH_TYPES[hint]
 
 
-def _results(results: Any) -> str:
+def _results(results: object) -> str:
     if results is Tensor:
         return "Tensor"
     return f"({', '.join(f'{_torch_type(hint)} {name}' for name, hint in typing.get_type_hints(results).items())})"
 
 
-def native_fields(values: dict[str, Any]) -> tuple[dict[str, Any], list[Tensor]]:
+def native_fields(values: Mapping[str, object]) -> tuple[dict[str, object], list[Tensor]]:
     """Fields as a binding reads them, tensors by their address; and these tensors, to be kept until the call is over.
 
     A tensor that is not contiguous is copied, so one that a kernel writes to must be contiguous.
     """
-    fields, kept = values.copy(), []
+    fields, kept = dict(values), list[Tensor]()
     for name, value in values.items():
-        kind = type(value)
-        if kind in _NUMBERS:
+        if type(value) in _NUMBERS:
             continue
-        if kind is Tensor or isinstance(value, Tensor):
+        if isinstance(value, Tensor):
             tensor = value if value.is_contiguous() else value.contiguous()
             kept.append(tensor)
             fields[name] = tensor.data_ptr()
-        elif kind is list and value and isinstance(value[0], Tensor):
+        elif isinstance(value, list) and value and isinstance(value[0], Tensor):
             tensors = [tensor if tensor.is_contiguous() else tensor.contiguous() for tensor in value]
             kept += tensors
             fields[name] = [tensor.data_ptr() for tensor in tensors]

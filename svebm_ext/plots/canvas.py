@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Literal
 
 from svebm_ext.errors import ConfigError
 from svebm_ext.files import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Colours that stay apart for colour-blind readers (Okabe & Ito).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -28,7 +31,7 @@ def can_draw(say: Callable[[str], None]) -> bool:
     return True
 
 
-def new_figure(**options: Any) -> Any:
+def new_figure(*, figsize: tuple[float, float], layout: Literal["constrained"]) -> Figure:
     """Figure on the Agg canvas, which needs no display and leaves pyplot's global state alone."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -37,12 +40,12 @@ def new_figure(**options: Any) -> Any:
         raise ConfigError("plots need matplotlib: pip install 'svebm_ext[plots]'") from error
     except ValueError as error:
         raise ConfigError(f"plots: matplotlib cannot start: {error}") from error
-    figure = Figure(**options)
+    figure = Figure(figsize=figsize, layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
 
-def save_figure(figure: Any, out: Path) -> Path:
+def save_figure(figure: Figure, out: Path) -> Path:
     """Write a picture as a whole, its folder made where it is missing; returns `out`."""
     content = io.BytesIO()
     figure.savefig(content, dpi=130, format=out.suffix[1:] or "png")

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
 from svebm_ext.errors import DataError
 from svebm_ext.plots.canvas import new_figure, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Points = Float[np.ndarray, "_ 2"]
 
@@ -131,7 +134,7 @@ def _range(arrays: Sequence[Points]) -> tuple[float, float]:
     return -limit, limit
 
 
-def _density_panel(axis: Any, cells: Float[np.ndarray, "r c"], limits: tuple[float, float], top: float) -> None:
+def _density_panel(axis: Axes, cells: Float[np.ndarray, "r c"], limits: tuple[float, float], top: float) -> None:
     axis.imshow(cells, origin="lower", extent=(*limits, *limits), vmin=0.0, vmax=top, cmap="viridis")
     ticks = _ticks(limits[1])
     axis.set_xticks(ticks)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from svebm_ext.errors import DataError
 from svebm_ext.plots.canvas import COLOURS, new_figure, save_figure
 from svebm_ext.plots.series import read_metrics
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 #: Panels of the learning curves: title, unit, and the keys of metrics.jsonl that each shows where a run has them.
 LEARNING_PANELS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -111,7 +114,7 @@ def reliability_diagram(bins: Sequence[tuple[int, float, float]], out: Path, *, 
     return save_figure(figure, out)
 
 
-def _curve(axis: Any, steps: Sequence[int], values: Sequence[float], *, label: str, colour: str) -> None:
+def _curve(axis: Axes, steps: Sequence[int], values: Sequence[float], *, label: str, colour: str) -> None:
     """One series: thin as logged, and a running mean over it where there are many points."""
     window = len(values) // 50
     if window < 2:

@@ -6,10 +6,9 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from svebm_ext.errors import DataError, ModelFolderError
-from svebm_ext.files import check_regular
+from svebm_ext.files import JsonObject, check_regular
 
 #: Bytes of a log at most; a run of a million logged iterations has 400 million.
 MAX_BYTES = 1_000_000_000
@@ -46,7 +45,7 @@ def read_metrics(path: Path, say: Callable[[str], None] | None = None) -> dict[s
     return series
 
 
-def read_records(path: Path) -> tuple[list[tuple[int, str, dict[str, Any]]], list[int]]:
+def read_records(path: Path) -> tuple[list[tuple[int, str, JsonObject]], list[int]]:
     """Records of a metrics.jsonl, each with number and text of its line, and the numbers of lines that are none.
 
     Raises:
@@ -66,7 +65,7 @@ def read_records(path: Path) -> tuple[list[tuple[int, str, dict[str, Any]]], lis
     return records, damaged
 
 
-def _record(line: bytes) -> dict[str, Any] | None:
+def _record(line: bytes) -> JsonObject | None:
     """The record of a line; None where it is no object with a step, or has a number that cannot be computed with."""
     try:
         record = json.loads(line.decode("utf-8"))

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from svebm_ext.errors import DataError
 from svebm_ext.plots.canvas import COLOURS, STYLES, new_figure, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def beside_published(names: Sequence[str], panels: Sequence[Panel], out: Path) -
         raise DataError("measures beside published ones: no systems or no measures were given")
     figure = new_figure(figsize=(1.6 + 2.6 * len(panels), 1.3 + 0.3 * len(names)), layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    handles: dict[str, Any] = {}
+    handles: dict[str, Line2D] = {}
     for axis, panel in zip(axes, panels, strict=True):
         handles |= _published_panel(axis, panel, names)
         axis.set_title(panel.title, fontsize=10)
@@ -63,9 +67,9 @@ def beside_published(names: Sequence[str], panels: Sequence[Panel], out: Path) -
     return save_figure(figure, out)
 
 
-def _published_panel(axis: Any, panel: Panel, names: Sequence[str]) -> dict[str, Any]:
+def _published_panel(axis: Axes, panel: Panel, names: Sequence[str]) -> dict[str, Line2D]:
     """Marks of one measure; returns a handle of each kind of mark for the legend."""
-    handles: dict[str, Any] = {}
+    handles: dict[str, Line2D] = {}
     seen: list[float] = []
     for place, name in enumerate(names):
         ours, published = panel.ours.get(name, ()), panel.published.get(name)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from svebm_ext.config import (
     ChainConfig,
     Config,
     DataConfig,
+    LatentName,
     ModelConfig,
     ObjectiveConfig,
     OptimiserConfig,
     TrainingConfig,
+    with_changes,
 )
 from svebm_ext.presets.schemes import PAPER, RELEASED, Preset, paper, released
 
@@ -44,14 +45,15 @@ _DIALOG_OPTIMISER = OptimiserConfig(clip=5.0, prior_weight_decay=1e-3)
 _DIALOG_DISPERSION = 0.3
 
 
-def _dialog_baseline(name: str, latent: Any, **objective: Any) -> Config:
+def _dialog_baseline(name: str, latent: LatentName, **objective: object) -> Config:
     """Row of Table 2 with three discrete variables of 5 classes (125 joint codes) and 5-dimensional z of each."""
-    return replace(
+    row = replace(
         DAILY_DIALOG,
         preset=f"dailydialog-{name}",
         model=replace(DAILY_DIALOG.model, latent=latent, latent_dim=15, n_variables=3, n_classes=5),
-        objective=ObjectiveConfig(**{"schedule": "sigmoid", **objective}),
+        objective=ObjectiveConfig(schedule="sigmoid"),
     )
+    return with_changes(row, {"objective": objective})
 
 
 #: Networks of the released program: the paper has GRUs of 512 throughout.

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from svebm_ext.config import (
     ChainConfig,
     Config,
     DataConfig,
+    LatentName,
     ModelConfig,
     ObjectiveConfig,
     OptimiserConfig,
     TrainingConfig,
+    with_changes,
 )
 from svebm_ext.presets.schemes import PAPER, RELEASED, Preset, paper, released
 
@@ -52,14 +53,15 @@ PTB = replace(
 _COARSE = replace(JOINT, preset="ptb-svebm-ib", chains=ChainConfig(n_chains=1000, n_steps=40))
 
 
-def _baseline(name: str, latent: Any, **objective: Any) -> Config:
+def _baseline(name: str, latent: LatentName, **objective: object) -> Config:
     """Row of Table 1 without an energy-based prior: encoder, decoder, batches and warm-up are those of JOINT."""
-    return replace(
+    row = replace(
         JOINT,
         preset=f"ptb-{name}",
         model=replace(JOINT.model, latent=latent),
-        objective=ObjectiveConfig(**{"schedule": "sigmoid", **objective}),
+        objective=ObjectiveConfig(schedule="sigmoid"),
     )
+    return with_changes(row, {"objective": objective})
 
 
 #: beta of DGM-VAE on Penn Treebank (Shi et al. 2020).

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-from svebm_ext.config import Config, ObjectiveConfig, OptimiserConfig
+from svebm_ext.config import Config, ObjectiveConfig, OptimiserConfig, with_changes
 
 Preset = tuple[str, Config]
 
@@ -13,7 +12,7 @@ PAPER = "learning scheme of the paper: Algorithm 1 with persistent chains, w = 1
 RELEASED = "learning scheme of the released code: short-run chains, cyclical w, free bits"
 
 
-def paper(config: Config, optimiser: OptimiserConfig, **objective: Any) -> Config:
+def paper(config: Config, optimiser: OptimiserConfig, **objective: object) -> Config:
     """A preset with the paper's scheme: w = 1, lambda 50, the prior updated first, chains never restarted.
 
     Args:
@@ -21,13 +20,14 @@ def paper(config: Config, optimiser: OptimiserConfig, **objective: Any) -> Confi
         optimiser: with the released learning rates.
         objective: further options of the objective.
     """
-    return replace(
+    scheme = replace(
         config,
         preset=f"{config.preset}-paper",
         chains=replace(config.chains, restart_fraction=0.0),
-        objective=ObjectiveConfig(mutual_information=50.0, update="alternating", **objective),
+        objective=ObjectiveConfig(mutual_information=50.0, update="alternating"),
         optimiser=optimiser,
     )
+    return with_changes(scheme, {"objective": objective})
 
 
 def released(config: Config, optimiser: OptimiserConfig, objective: ObjectiveConfig) -> Config:

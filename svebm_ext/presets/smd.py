@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from svebm_ext.config import (
     ChainConfig,
     Config,
     DataConfig,
+    LatentName,
     ModelConfig,
     ObjectiveConfig,
     OptimiserConfig,
     TrainingConfig,
+    with_changes,
 )
 from svebm_ext.presets.schemes import PAPER, RELEASED, Preset, paper, released
 
@@ -42,14 +43,15 @@ SMD = Config(
 )  # fmt: skip
 
 
-def _smd_baseline(name: str, latent_dim: int, latent: Any, **objective: Any) -> Config:
+def _smd_baseline(name: str, latent_dim: int, latent: LatentName, **objective: object) -> Config:
     """Row of Table 3 without an energy-based prior: three variables of five classes, the networks of SMD."""
-    return replace(
+    row = replace(
         SMD,
         preset=f"smd-{name}",
         model=replace(SMD.model, latent=latent, latent_dim=latent_dim, n_variables=3),
-        objective=ObjectiveConfig(**{"category_information": False, **objective}),
+        objective=ObjectiveConfig(category_information=False),
     )
+    return with_changes(row, {"objective": objective})
 
 
 #: Released for SMD.

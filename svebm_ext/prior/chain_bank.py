@@ -4,8 +4,10 @@ It is addressed by (seed, iteration), never by a generator that is used up: what
 often it was interrupted, and every process of a distributed run selects the same chains.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
@@ -15,6 +17,11 @@ from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.ops.langevin import langevin
 from svebm_ext.ops.langevin.options import Layers
 from svebm_ext.ops.philox import Stream, philox_normal, philox_uniform
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from svebm_ext.prior.network import MoveOptions
 
 #: Rows of this process -> rows of all, row i of process r at i * world_size + r.
 Gather = Callable[[Tensor], Tensor]
@@ -98,7 +105,7 @@ class ChainBank:
         rank: int = 0,
         world_size: int = 1,
         gather: Gather | None = None,
-        **options: Any,
+        **options: Unpack[MoveOptions],
     ) -> Float[Tensor, "m D"]:
         """Advance m chosen chains S steps on the current prior and write them back (Eq. 7, 8).
 
@@ -131,15 +138,9 @@ class ChainBank:
         if fraction > 0.0:
             self._restart(own, step, fraction, starts)
         moved = langevin(
-            self.states,
-            layers,
-            bank_indices=own,
-            n_steps=steps,
-            step_size=self.step_size if step_size is None else step_size,
-            seed=self.seed,
-            first_step=self.noise_step,
-            **options,
-        )
+            self.states, layers, bank_indices=own, n_steps=steps, seed=self.seed, first_step=self.noise_step,
+            step_size=self.step_size if step_size is None else step_size, **options,
+        )  # fmt: skip
         self.acceptance = None if moved.acceptance is None else float(moved.acceptance.mean())
         z = gathered(moved.z, world_size, gather)
         if world_size > 1:
@@ -157,10 +158,10 @@ class ChainBank:
         Raises:
             ModelFolderError: it is not that of a bank of this size and type, or not of finite numbers.
         """
-        found = {name: (tuple(value.shape), value.dtype) for name, value in state.items()}
+        held = {name: (tuple(value.shape), value.dtype) for name, value in state.items()}
         expected = {"states": (tuple(self.states.shape), self.states.dtype), "noise_step": ((), torch.int64)}
-        if found != expected:
-            raise ModelFolderError(f"chains: saved state is {found!s:.200}; expected {expected}")
+        if held != expected:
+            raise ModelFolderError(f"chains: saved state is {held!s:.200}; expected {expected}")
         if not bool(state["states"].isfinite().all()):
             raise ModelFolderError("chains: saved states has values that are not finite, expected numbers")
         noise_step = int(state["noise_step"])

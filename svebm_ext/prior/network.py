@@ -3,9 +3,9 @@
 Sign convention of the whole package: the energy F is HIGHER where a vector is MORE probable.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TypedDict, cast
+from typing import TypedDict
 
 import torch
 from jaxtyping import Float
@@ -36,6 +36,14 @@ class LangevinOptions(TypedDict):
 
     activation: str
     negative_slope: float
+
+
+class MoveOptions(LangevinOptions, total=False):
+    """Options of `ops.langevin` that chains are moved with beside their own."""
+
+    precision: str
+    metropolis: bool
+    context_shift: Tensor
 
 
 class EnergyMLP(nn.Module):
@@ -89,7 +97,7 @@ class EnergyMLP(nn.Module):
 
     def layers(self) -> list[tuple[Tensor, Tensor]]:
         """Return (weight [out, in], bias [out]) of each layer, first to last: what `ops.langevin` takes."""
-        return [(linear.weight, linear.bias) for linear in cast(Iterable[nn.Linear], self.linears)]
+        return [(linear.weight, linear.bias) for linear in self.linears if isinstance(linear, nn.Linear)]
 
     @property
     def langevin_options(self) -> LangevinOptions:

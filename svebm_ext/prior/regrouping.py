@@ -51,9 +51,9 @@ class Clusters:
         # Sums of several threads end differently each time; a resumed run must not.
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct means than clusters
-            found = KMeans(n_clusters, n_init=1, random_state=seed % 2**32).fit(means.double().cpu().numpy())
-        centres = torch.as_tensor(found.cluster_centers_).to(means)
-        members = torch.as_tensor(found.labels_, device=means.device).long()
+            clustering = KMeans(n_clusters, n_init=1, random_state=seed % 2**32).fit(means.double().cpu().numpy())
+        centres = torch.as_tensor(clustering.cluster_centers_).to(means)
+        members = torch.as_tensor(clustering.labels_, device=means.device).long()
         # One more each: no cluster is impossible.
         counts = torch.bincount(members, minlength=n_clusters).to(means) + 1.0
         variance = (z - centres[members]).square().mean(0) + 1e-4

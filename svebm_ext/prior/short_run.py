@@ -3,7 +3,9 @@
 They are addressed by (seed, iteration), as the bank's are.
 """
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -14,6 +16,11 @@ from svebm_ext.ops.langevin import langevin
 from svebm_ext.ops.langevin.options import Layers
 from svebm_ext.ops.philox import Stream, philox_normal
 from svebm_ext.prior.chain_bank import Gather, gathered
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from svebm_ext.prior.network import MoveOptions
 
 #: Short runs of iteration i have ids i * RUN_STRIDE, i * RUN_STRIDE + 1, ...: each fresh one its own.
 RUN_STRIDE = 1 << 20
@@ -58,7 +65,7 @@ class ShortRun:
         rank: int = 0,
         world_size: int = 1,
         gather: Gather | None = None,
-        **options: Any,
+        **options: Unpack[MoveOptions],
     ) -> Float[Tensor, "m D"]:
         """Return m states after S steps from p0: a pure function of (seed, step). Arguments as `ChainBank.advance`."""
         if not 0 <= m <= RUN_STRIDE:

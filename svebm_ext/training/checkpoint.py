@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from svebm_ext import __version__
 from svebm_ext.errors import ModelFolderError
-from svebm_ext.files import folder_is_gone, parse_json, sync_folder
+from svebm_ext.files import JsonObject, folder_is_gone, parse_json, sync_folder
 from svebm_ext.models.tensor_files import Form, check_forms, listed, read_header, read_tensors, write_tensors
 
 FORMAT = "svebm_ext checkpoint 1"
 
 
-def save_checkpoint(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+def save_checkpoint(path: Path, tensors: dict[str, Tensor], state: JsonObject) -> None:
     """Write tensors and plain state to one file, atomically and durably.
 
     Args:
@@ -38,7 +37,7 @@ def save_checkpoint(path: Path, tensors: dict[str, Tensor], state: dict[str, Any
         raise folder_is_gone(path.parent.parent) from error
 
 
-def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], JsonObject]:
     """Tensors and plain state of a checkpoint.
 
     Raises:
@@ -72,8 +71,8 @@ def check_networks(path: Path, expected: Mapping[str, Form]) -> None:
     """
     if path.exists() or path.is_symlink():
         forms, _ = read_header(path)
-        found = {name.removeprefix("model."): form for name, form in forms.items() if name.startswith("model.")}
-        check_forms(found, expected, str(path))
+        held = {name.removeprefix("model."): form for name, form in forms.items() if name.startswith("model.")}
+        check_forms(held, expected, str(path))
 
 
 def check_sections(tensors: dict[str, Tensor], names: tuple[str, ...], path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -45,8 +44,14 @@ def posterior_of(model: LatentVariableModel, train: EncodedSplit, n_most: int) -
     """q(z|x) of the sentences of `encoded_rows`: mean and log variance [N, D]."""
     batches = list(posteriors_of(model, train, n_most))
     order = torch.cat([batch.indices for batch, _ in batches]).argsort()
-    moments = [cast(GaussianPosterior, posterior).moments for _, posterior in batches]
+    moments = [_moments(posterior) for _, posterior in batches]
     return GaussianPosterior(*(torch.cat(parts)[order] for parts in zip(*moments, strict=True)))
+
+
+def _moments(posterior: Posterior) -> tuple[Tensor, Tensor]:
+    """Mean and log variance, each [B, D]."""
+    assert isinstance(posterior, GaussianPosterior)
+    return posterior.moments
 
 
 @torch.no_grad()

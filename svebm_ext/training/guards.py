@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 from svebm_ext.config import Config, options_of
 from svebm_ext.errors import TrainingDivergedError
+from svebm_ext.files import JsonObject
 from svebm_ext.training.saved_state import Fields
 from svebm_ext.training.update import Outcome
 
@@ -64,7 +64,7 @@ class Guards:
         self._information, self._n_informed = 0.0, 0
         self._warned: set[str] = set()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> JsonObject:
         """Running means and counts, ready for JSON: with them a resumed run stops where an uninterrupted one would."""
         return {
             "skipped": self._skipped,
@@ -76,7 +76,7 @@ class Guards:
             "warned": sorted(self._warned),
         }
 
-    def load(self, state: Any, where: str = "guards") -> None:
+    def load(self, state: object, where: str = "guards") -> None:
         """Take back what `state` gave.
 
         Args:

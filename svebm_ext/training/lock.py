@@ -8,10 +8,9 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from svebm_ext.errors import ConfigError
-from svebm_ext.files import in_made_folder, is_running, made_folder, remove_stale
+from svebm_ext.files import JsonObject, in_made_folder, is_running, made_folder, remove_stale
 
 try:
     import fcntl
@@ -46,7 +45,7 @@ def only_training(out: Path, say: Callable[[str], None]) -> Iterator[None]:
             os.close(descriptor)
 
 
-def running_training(out: Path) -> dict[str, Any] | None:
+def running_training(out: Path) -> JsonObject | None:
     """Process (pid) and host of the training that is at work in a folder; None where none is, as far as one can see."""
     try:
         descriptor = os.open(out / LOCK, os.O_RDONLY)
@@ -84,7 +83,7 @@ def _take(path: Path, out: Path, say: Callable[[str], None]) -> int:
         os.close(descriptor)  # its owner has ended, and taken the file away, between our two looks
 
 
-def _is_held(descriptor: int, owner: dict[str, Any], *, shared: bool = False) -> bool:
+def _is_held(descriptor: int, owner: JsonObject, *, shared: bool = False) -> bool:
     """Whether a living process has the lock; it is ours afterwards where none has."""
     if fcntl is not None:
         try:
@@ -101,7 +100,7 @@ def _is_held(descriptor: int, owner: dict[str, Any], *, shared: bool = False) ->
     return owner["host"] != socket.gethostname() or is_running(owner["pid"])
 
 
-def _read(descriptor: int) -> dict[str, Any]:
+def _read(descriptor: int) -> JsonObject:
     """Owner in a lock file; {} where it is empty or damaged."""
     try:
         owner = json.loads(os.pread(descriptor, 4096, 0))
@@ -110,7 +109,7 @@ def _read(descriptor: int) -> dict[str, Any]:
         return {}
 
 
-def _refusal(path: Path, out: Path, owner: dict[str, Any]) -> str:
+def _refusal(path: Path, out: Path, owner: JsonObject) -> str:
     here = not owner or owner["host"] == socket.gethostname()
     who = f"process {owner['pid']}" + ("" if here else f" on {owner['host']}") if owner else "another process"
     cure = "" if here else f"; if that process has ended, delete {path}"

@@ -7,12 +7,15 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from svebm_ext.config import TrainingConfig
-from svebm_ext.files import append_line, folder_is_gone, sync_file, write_whole
+from svebm_ext.files import JsonObject, append_line, folder_is_gone, sync_file, write_whole
 from svebm_ext.plots.series import damaged_lines, read_records
 from svebm_ext.terminal import printable, say
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 #: Seconds between lines where there is no terminal to draw a bar on.
 QUIET_INTERVAL = 10.0
@@ -47,7 +50,7 @@ class MetricsFile:
             kept = "".join(f"{line}\n" for _, line, record in records if record["step"] <= step) if step > 0 else ""
         write_whole(self.path, kept)
 
-    def write(self, record: dict[str, Any]) -> None:
+    def write(self, record: JsonObject) -> None:
         """Append one line; the file is complete up to here whenever the process dies.
 
         Raises:
@@ -152,7 +155,7 @@ class RunLog:
         if self.metrics is not None:
             self.metrics.keep_until(step)
 
-    def write(self, record: dict[str, Any], *, board: bool = False) -> None:
+    def write(self, record: JsonObject, *, board: bool = False) -> None:
         """Append a line to metrics.jsonl, and show it on the board where asked for; record has the iteration `step`."""
         if self.metrics is not None:
             self.metrics.write(record)
@@ -177,7 +180,7 @@ def _minutes(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def tensorboard_writer(folder: Path) -> Any:
+def tensorboard_writer(folder: Path) -> SummaryWriter:
     """TensorBoard writer.
 
     Raises:

@@ -8,15 +8,13 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from svebm_ext.config import Config, to_dict
 from svebm_ext.errors import ConfigError, Interrupted, ModelFolderError, TrainingDivergedError
-from svebm_ext.files import HeldFolder, folder_is_gone
-from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.files import HeldFolder, JsonObject, folder_is_gone
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.tensor_files import load_parameters
 from svebm_ext.objectives.schedules import kl_weight
@@ -93,7 +91,7 @@ class Trainer:
             if config.objective.marginal_momentum > 0:
                 marginal = torch.full((n_symbols,), 1 / n_symbols, device=runtime.device)
             if config.objective.regroup_at > 0:
-                check_sentences(len(cast(SentenceFeed, feed).train), n_symbols)
+                check_sentences(len(SentenceFeed.of(feed).train), n_symbols)
         self.step = 0
         self.best: float | None = None
         self.waited = 0
@@ -311,9 +309,9 @@ class Trainer:
 
     def _regroup(self) -> None:
         """Make the symbols anew, on all processes those of the main one; the best model is one that has them."""
-        latent = cast(EnergyLatent, self.model.latent)
+        latent = self.model.energy_latent
         bank = None if self.negatives is None else self.negatives.bank
-        train, draw = cast(SentenceFeed, self.feed).train, Draw(self.config.seed, self.step)
+        train, draw = SentenceFeed.of(self.feed).train, Draw(self.config.seed, self.step)
         encoded = encoded_of(self.model, train, MAX_SENTENCES, draw)
         regroup(
             latent.prior,
@@ -338,7 +336,7 @@ class Trainer:
 
     def _tell(self, log: RunLog, outcome: Outcome, weight: float) -> None:
         """Log an iteration."""
-        record: dict[str, Any] = {"step": self.step, "loss": outcome.loss, **outcome.terms, "weight": weight}
+        record: JsonObject = {"step": self.step, "loss": outcome.loss, **outcome.terms, "weight": weight}
         if "energy_negative" in outcome.terms:
             record["energy_gap"] = outcome.terms["energy_negative"] - outcome.terms["energy_positive"]
         record["gradient_norm"] = outcome.gradient_norm

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +34,8 @@ def cuda_graphs(module: nn.Module, sample: tuple[Tensor, ...]) -> Callable[..., 
     quiet = getattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch", None)
     if quiet is not None:
         quiet(False)
-    return cast(Any, torch.cuda.make_graphed_callables(module, sample, allow_unused_input=True))
+    graphs = torch.cuda.make_graphed_callables(module, sample, allow_unused_input=True)
+    return cast(Callable[..., tuple[Tensor, Tensor]], graphs)  # of one module one callable
 
 
 class LossGraph:
@@ -102,7 +103,7 @@ class _Loss(nn.Module):
 
     def forward(
         self, nll: Tensor, mean: Tensor, log_variance: Tensor, z: Tensor, negative: Tensor, weight: Tensor
-    ) -> Any:
+    ) -> tuple[Tensor, Tensor]:
         posterior = EnergyPosterior(mean, log_variance, self.prior)
         loss, terms = self._loss_of(Forward(nll, posterior, z), negative, weight)
         numbers = {name: value for name, value in vars(terms).items() if value is not None and value.dim() == 0}

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from svebm_ext.config import Config, EvaluationConfig, to_dict, validate
 from svebm_ext.errors import ConfigError, DataError, ModelFolderError
 from svebm_ext.evaluation.evaluate_points import PointEvaluator
 from svebm_ext.evaluation.report import ReportContext, metrics_document, write_document
+from svebm_ext.files import JsonObject
 from svebm_ext.kinds import Points, kind_of
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.networks import networks_of
@@ -33,7 +33,7 @@ from svebm_ext.training.runtime import Runtime
 #: The five densities of the picture, as points.
 SAMPLES = "samples.safetensors"
 
-Show = Callable[[dict[str, Any]], None]
+Show = Callable[[JsonObject], None]
 
 
 class PointRun(Run):
@@ -56,7 +56,7 @@ class PointRun(Run):
         self.networks = networks_of(self.config, 0)
         return Trainer(self.config, self.networks, PointFeed(self.config, self.runtime), self.out, self.runtime)
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> JsonObject:
         """What config.json holds."""
         return {"format": 1, "config": to_dict(self.config), "label_names": []}
 
@@ -73,7 +73,7 @@ def train_points(
     runtime: Runtime | None = None,
     evaluate: bool = True,
     show: Show | None = None,
-) -> dict[str, Any] | None:
+) -> JsonObject | None:
     """Train a 2-D model, write its folder and measure it.
 
     Args:
@@ -103,7 +103,7 @@ def evaluate_points(
     evaluation: EvaluationConfig | None = None,
     device: str = "cpu",
     show: Show | None = None,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Measure the model of a run folder; writes metrics.json, report.md and the pictures there.
 
     Args:
@@ -167,7 +167,7 @@ def model_name(config: Config) -> str:
     return "SVEBM-IB" if config.objective.mutual_information > 0 else "SVEBM"
 
 
-def note(document: dict[str, Any]) -> str:
+def note(document: JsonObject) -> str:
     """The main measures of metrics.json, for the margin of a picture."""
 
     def text(key: str) -> str:
@@ -199,17 +199,17 @@ def _evaluate(
     *,
     seed: int,
     show: Show | None,
-) -> dict[str, Any]:
-    found, samples = PointEvaluator(model, config, seed=seed).run()
+) -> JsonObject:
+    evaluation, samples = PointEvaluator(model, config, seed=seed).run()
     context = ReportContext(
         title=f"{model_name(config)} on {config.data.corpus}",
         configuration=to_dict(config),
         seed=seed,
         device=str(next(model.parameters()).device),
-        sample_counts=found.counts,
-        warnings=found.warnings,
+        sample_counts=evaluation.counts,
+        warnings=evaluation.warnings,
     )
-    document = metrics_document(found.metrics, context, found.reasons)
+    document = metrics_document(evaluation.metrics, context, evaluation.reasons)
     try:
         if show is not None:
             show(document)
@@ -219,16 +219,14 @@ def _evaluate(
     return document
 
 
-def _write(
-    run: Path, config: Config, context: ReportContext, document: dict[str, Any], samples: dict[str, Tensor]
-) -> None:
+def _write(run: Path, config: Config, context: ReportContext, document: JsonObject, samples: dict[str, Tensor]) -> None:
     """Files of what was measured."""
     _write_tensors(run / SAMPLES, samples)
     _draw(run, config, document)
     write_document(run, document, context)  # last: with metrics.json all that belongs to it is there
 
 
-def _draw(run: Path, config: Config, document: dict[str, Any]) -> None:
+def _draw(run: Path, config: Config, document: JsonObject) -> None:
     """Pictures of the run, where matplotlib is installed."""
     if not can_draw(say):
         return

@@ -5,12 +5,10 @@ from __future__ import annotations
 import copy
 import math
 from pathlib import Path
-from typing import cast
 
 from torch import Tensor
 
 from svebm_ext.config import Config
-from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import GaussianPosterior
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.tensor_files import load_parameters
@@ -46,7 +44,7 @@ def finish_prior(
     guided = is_guided(config)
     # Where f has learnt symbols but no energy yet, p(z) is N(0, I).
     before = validator.measure(model, energy=not guided or learns_energy(model.latent, config))["valid_bound"]
-    latent = cast(EnergyLatent, model.latent)
+    latent = model.energy_latent
     posterior, targets = positives(model, feed)
     fit_prior(
         latent.prior, posterior.moments, n_iterations, seed=config.seed, step_size=latent.step_size, targets=targets,
@@ -78,5 +76,6 @@ def hold_symbols(
 ) -> None:
     """Move f so that p(z) is N(0, I), where nothing better was learnt, while the symbols agree with the guesses."""
     posterior, targets = positives(model, feed)
-    prior = cast(EnergyLatent, model.latent).prior
-    start_at_mixture(prior, posterior.moments, cast(Tensor, targets), seed=seed, n_iterations=n_iterations, flat=True)
+    prior = model.energy_latent.prior
+    assert targets is not None
+    start_at_mixture(prior, posterior.moments, targets, seed=seed, n_iterations=n_iterations, flat=True)

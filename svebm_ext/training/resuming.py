@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from svebm_ext.config import Config
 from svebm_ext.errors import ConfigError, ModelFolderError
@@ -46,7 +45,7 @@ def check_unchanged(before: Config, now: Config, out: Path) -> str | None:
         raise ConfigError(_refusal("seed", before.seed, now.seed, out))
     for section, name, old, new in _differences(before, now):
         option = f"{section}.{name}".replace("_", "-")
-        if _is_fixed(section, name) or (name in SWITCHES.get(section, ()) and (old > 0) != (new > 0)):
+        if _is_fixed(section, name) or (name in SWITCHES.get(section, ()) and 0 in (old, new)):
             kind = ModelFolderError if section == "model" else ConfigError
             raise kind(_refusal(option, old, new, out))
         if f"{section}.{name}" not in PLACE:
@@ -69,7 +68,7 @@ def _is_fixed(section: str, name: str) -> bool:
     return name in FIXED.get(section, ()) or (section == "model" and not name.endswith("_dropout"))
 
 
-def _differences(before: Config, now: Config) -> Iterator[tuple[str, str, Any, Any]]:
+def _differences(before: Config, now: Config) -> Iterator[tuple[str, str, object, object]]:
     """Section, option and both values of those that differ."""
     for section in fields(now):
         here, there = getattr(now, section.name), getattr(before, section.name)
@@ -81,7 +80,7 @@ def _differences(before: Config, now: Config) -> Iterator[tuple[str, str, Any, A
                 yield section.name, option.name, old, new
 
 
-def _refusal(option: str, old: Any, new: Any, out: Path) -> str:
+def _refusal(option: str, old: object, new: object, out: Path) -> str:
     return (
         f"--{option}: {new} given, but the run in {out} has {old}, which belongs to what it has learnt; leave it, or "
         "start a new run with another --out"

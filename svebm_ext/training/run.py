@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
 
 import torch
 
@@ -13,6 +12,7 @@ from svebm_ext.data.corpora import load_configured
 from svebm_ext.data.corpus import Corpus, texts_digest
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.data.writing import load_writing, save_writing
+from svebm_ext.files import JsonObject
 from svebm_ext.kinds import kind_of
 from svebm_ext.models.pretrained import VOCABULARY, expected_tensors
 from svebm_ext.models.svebm import SVEBM
@@ -121,16 +121,16 @@ class TextRun(Run):
         """Features and guide that the words of the text give, where the model has them; K is chosen with them."""
         if self.config.model.sentence_features != "words":
             return None
-        learnt = learn_features(cast(SentenceFeed, self.feed), vocabulary, self.config, self._say)
+        learnt = learn_features(SentenceFeed.of(self.feed), vocabulary, self.config, self._say)
         self.config = replace(self.config, model=replace(self.config.model, n_categories=learnt.n_categories))
         return learnt
 
     def begin(self, trainer: Trainer) -> None:
         """Guesses of the symbols, where words guide them."""
         if is_guided(self.config):
-            guide_symbols(self.model.networks, cast(SentenceFeed, self.feed))
+            guide_symbols(self.model.networks, SentenceFeed.of(self.feed))
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> JsonObject:
         """What config.json holds: that of the model."""
         return self.model.description()
 
@@ -145,16 +145,16 @@ class TextRun(Run):
     def finish(self, trainer: Trainer) -> None:
         """The prior alone, and the guide by all labels, where the configuration asks for them."""
         if self.config.training.prior_steps > 0:
-            finish_prior(trainer.model, cast(SentenceFeed, self.feed), self.validator, self.config, self.out)
+            finish_prior(trainer.model, SentenceFeed.of(self.feed), self.validator, self.config, self.out)
         if is_guided(self.config):
-            guide_by_all_labels(trainer.model, cast(SentenceFeed, self.feed), self.config, say)
+            guide_by_all_labels(trainer.model, SentenceFeed.of(self.feed), self.config, say)
 
     def save_best(self, trainer: Trainer) -> None:
         """Write the model folder of a run that cannot go on, its symbols held where the energy was still to come."""
         networks = self.model.networks
         load_best(networks, self.out)
         if is_guided(self.config) and not learns_energy(networks.latent, self.config):
-            hold_symbols(networks, cast(SentenceFeed, self.feed), self.config.seed)
+            hold_symbols(networks, SentenceFeed.of(self.feed), self.config.seed)
         self.save()
 
     def save(self) -> None:

@@ -7,14 +7,13 @@ import platform
 import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from svebm_ext import __version__
 from svebm_ext.config import Config, check_bounds, from_dict, validate
 from svebm_ext.errors import ConfigError, ModelFolderError, TrainingDivergedError
-from svebm_ext.files import read_json, write_json
+from svebm_ext.files import JsonObject, read_json, write_json
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.pretrained import CONFIG, WEIGHTS
 from svebm_ext.models.tensor_files import load_parameters
@@ -57,7 +56,7 @@ class Run(ABC):
         """Data, fresh networks and what trains them; nothing is written yet."""
 
     @abstractmethod
-    def description(self) -> dict[str, Any]:
+    def description(self) -> JsonObject:
         """What config.json holds."""
 
     @abstractmethod

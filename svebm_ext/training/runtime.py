@@ -65,7 +65,7 @@ class Runtime:
         """Whether this process writes files and prints."""
         return self.rank == 0
 
-    def autocast(self) -> AbstractContextManager:
+    def mixed_precision(self) -> AbstractContextManager:
         """bfloat16 autocast where asked for."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16) if self.bf16 else nullcontext()
 
@@ -81,15 +81,15 @@ class Runtime:
         """
         if self.world_size == 1:
             return
-        found = [p for p in parameters if p.requires_grad]
-        if not found:
+        trained = [p for p in parameters if p.requires_grad]
+        if not trained:
             return
-        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in found]
-        counted = torch.tensor([float(p.grad is not None) for p in found]).to(parts[0])
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
+        counted = torch.tensor([float(p.grad is not None) for p in trained]).to(parts[0])
         flat = torch.cat([*(part.reshape(-1) for part in parts), counted])
         dist.all_reduce(flat)
-        *sums, counts = flat.split([*(p.numel() for p in found), len(found)])
-        for p, g, count in zip(found, sums, counts.tolist(), strict=True):
+        *sums, counts = flat.split([*(p.numel() for p in trained), len(trained)])
+        for p, g, count in zip(trained, sums, counts.tolist(), strict=True):
             p.grad = g.view_as(p) if count > 0 else None
 
     def gather(self, rows: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,7 +32,7 @@ class Fields:
         ModelFolderError: no object; of each method, an entry that is missing or something else.
     """
 
-    def __init__(self, content: Any, where: str) -> None:
+    def __init__(self, content: object, where: str) -> None:
         if not isinstance(content, dict):
             raise ModelFolderError(f"{where}: is {shown(content)}, expected an object")
         self._content, self._where = content, where
@@ -42,8 +41,8 @@ class Fields:
         return name in self._content
 
     def _refuse(self, name: str, expected: str) -> ModelFolderError:
-        found = shown(self._content[name]) if name in self._content else "missing"
-        return ModelFolderError(f"{self._where}: {name} is {found}, expected {expected}")
+        held = shown(self._content[name]) if name in self._content else "missing"
+        return ModelFolderError(f"{self._where}: {name} is {held}, expected {expected}")
 
     def integer(self, name: str, most: int = STEPS) -> int:
         """A whole number from 0."""
@@ -71,6 +70,10 @@ class Fields:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise self._refuse(name, "a list of texts")
         return value
+
+    def unchecked(self, name: str) -> object:
+        """An entry that is checked elsewhere; None where it is missing."""
+        return self._content.get(name)
 
     def only(self, *names: str) -> None:
         """Refuse entries of other names."""
@@ -109,11 +112,11 @@ class SavedState:
     recoveries: int
     waited: int
     has_guards: bool
-    guards: Any
+    guards: object
     tensors: int | None
 
     @classmethod
-    def read(cls, state: Any, where: str) -> SavedState:
+    def read(cls, state: object, where: str) -> SavedState:
         """Check and take over what `Trainer.save` wrote.
 
         Args:
@@ -133,13 +136,13 @@ class SavedState:
             recoveries=fields.integer("recoveries", 1000) if "recoveries" in fields else 0,
             waited=fields.integer("waited") if "waited" in fields else 0,
             has_guards="guards" in fields,
-            guards=state.get("guards"),
+            guards=fields.unchecked("guards"),
             tensors=fields.integer("tensors") if "tensors" in fields else None,
         )
 
 
 def check_adam(
-    found: Mapping[str, Tensor], parameters: Mapping[str, list[torch.nn.Parameter]], where: str
+    held: Mapping[str, Tensor], parameters: Mapping[str, list[torch.nn.Parameter]], where: str
 ) -> dict[str, dict[int, dict[str, Tensor]]]:
     """States of Adam by group and number of the parameter, each with the parameter's shape and type.
 
@@ -147,7 +150,7 @@ def check_adam(
     another size would be memory that is not theirs.
 
     Args:
-        found: tensors by name, `GROUP.NUMBER.FIELD`. A parameter that never had a gradient has none.
+        held: tensors by name, `GROUP.NUMBER.FIELD`. A parameter that never had a gradient has none.
         parameters: of each group that learns; states of a group that learns no longer are left out.
         where: file, for errors.
 
@@ -155,7 +158,7 @@ def check_adam(
         ModelFolderError: names the tensor and what is expected.
     """
     states: dict[str, dict[int, dict[str, Tensor]]] = {name: {} for name in parameters}
-    for name, tensor in found.items():
+    for name, tensor in held.items():
         parts = NAME.fullmatch(name)
         if parts is None:
             raise ModelFolderError(f"{where}: unknown tensor optimiser.{name:.80}")

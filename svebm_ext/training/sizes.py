@@ -51,17 +51,17 @@ def fit_to_corpus(config: Config, corpus: Corpus) -> Config:
     return replace(config, model=model, data=data, training=training)
 
 
-def told_sizes(asked: Config, found: Config) -> str | None:
+def told_sizes(asked: Config, chosen: Config) -> str | None:
     """One line about the sizes that were left open; None where all were given."""
     parts = []
     if asked.data.max_tokens == 0:
-        parts.append(f"sentences of at most {found.data.max_tokens - 2} words")
+        parts.append(f"sentences of at most {chosen.data.max_tokens - 2} words")
     if 0 in (asked.model.embedding_dim, asked.model.decoder_hidden, asked.model.encoder_hidden):
-        parts.append(f"networks {found.model.decoder_hidden} wide (encoder {found.model.encoder_hidden})")
+        parts.append(f"networks {chosen.model.decoder_hidden} wide (encoder {chosen.model.encoder_hidden})")
     if min(asked.model.embedding_dropout, asked.model.output_dropout) < 0:
-        parts.append(f"dropout {found.model.output_dropout:g}")
+        parts.append(f"dropout {chosen.model.output_dropout:g}")
     if asked.training.max_steps == 0:
-        parts.append(f"{found.training.max_steps:,} iterations of {found.training.batch_size} sentences")
+        parts.append(f"{chosen.training.max_steps:,} iterations of {chosen.training.batch_size} sentences")
     return f"sizes by the corpus: {', '.join(parts)}" if parts else None
 
 

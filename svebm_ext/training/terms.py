@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeGuard, cast
+from typing import TypeGuard
 
 from torch import Tensor
 
@@ -43,7 +43,8 @@ def terms_of(
     divergence = posterior.terms(z) if joint else posterior.reference_terms(z)
     negative = label_logits = labels = guess_logits = None
     if objective.bag_of_words > 0.0 and model.bag_of_words is not None:
-        divergence["bag_of_words"] = model.bag_of_words_nll(cast(SentenceBatch, share.batch), z)
+        assert isinstance(share.batch, SentenceBatch)
+        divergence["bag_of_words"] = model.bag_of_words_nll(share.batch, z)
     if isinstance(posterior, EnergyPosterior):
         if joint and not objective.mutual_information_encoder:
             divergence["log_symbol"] = log_symbols_of(posterior.logits(z.detach()))

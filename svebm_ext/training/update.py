@@ -114,7 +114,7 @@ class Update:
         """The batch, and the labelled one beside it, through the networks."""
         self.model.train()
         draw = Draw(self.config.seed, step)
-        with self.runtime.autocast():
+        with self.runtime.mixed_precision():
             forward = self.model(share.batch, draw)
             if share.labelled is not None:
                 forward.labelled_mean = self.model.encode(share.labelled, draw)

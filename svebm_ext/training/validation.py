@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from svebm_ext.config import ObjectiveConfig
-from svebm_ext.data.batching import evaluation_batches
+from svebm_ext.data.batching import EncodedSplit, SentenceBatch, evaluation_batches
+from svebm_ext.data.documents import DocumentBatch
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.evaluation.documents import top_word_lines
+from svebm_ext.kinds import EncodedTexts
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.measures.latent import mutual_information
@@ -43,7 +44,7 @@ class Validator:
 
     def __init__(
         self,
-        valid: Any,
+        valid: EncodedTexts,
         vocabulary: Vocabulary,
         *,
         seed: int,
@@ -71,7 +72,7 @@ class Validator:
         labels = labels[labels >= 0]
         return float(labels.bincount().max()) / len(labels) if len(labels) else 0.0
 
-    def _collate(self, indices: Tensor | list[int]) -> Any:
+    def _collate(self, indices: Tensor | list[int]) -> SentenceBatch | DocumentBatch:
         return self._valid.collate(indices).to(self._device)
 
     @torch.no_grad()
@@ -127,32 +128,34 @@ class Validator:
                 answers.append(answer)
             if energy and "energy_positive" in terms:
                 sums["energy"] += float(terms["energy_positive"].sum())
-        found = {f"valid_{name}": value / self._n for name, value in sums.items()}
+        measures = {f"valid_{name}": value / self._n for name, value in sums.items()}
         if log_categories:
             marginal, information = category_divergence(torch.cat(log_categories))
-            found["valid_kl"] += float(marginal + (information if self._objective.category_information else 0.0))
-        found["valid_log_z"] = 0.0
+            measures["valid_kl"] += float(marginal + (information if self._objective.category_information else 0.0))
+        measures["valid_log_z"] = 0.0
         if isinstance(model.latent, ConditionalEnergyLatent):
             batch = self._collate(list(range(min(self._n, MAX_CONTEXTS))))
-            context = cast(Tensor, model.posterior(batch).context)
+            context = model.posterior(batch).context
+            assert context is not None
             log_z = conditional_log_z(model.latent.prior, context, step_size=model.latent.step_size, seed=self._seed)
-            found["valid_log_z"] = float(log_z.mean())
+            measures["valid_log_z"] = float(log_z.mean())
         elif energy and isinstance(model.latent, EnergyLatent):
-            found["valid_log_z"] = estimate_log_z(
+            measures["valid_log_z"] = estimate_log_z(
                 model.latent.prior, model.latent.latent_dim, n_chains=256, n_temperatures=100, seed=self._seed,
                 reverse=False,
             ).lower  # fmt: skip
-        found["valid_bound"] = found["valid_nll"]
+        measures["valid_bound"] = measures["valid_nll"]
         if self._objective.kl_weight > 0.0:
-            found["valid_bound"] += found["valid_kl"] - found["valid_energy"] + found["valid_log_z"]
+            measures["valid_bound"] += measures["valid_kl"] - measures["valid_energy"] + measures["valid_log_z"]
         accuracy = self.accuracy(model)
         if accuracy is not None:
-            found["valid_accuracy"] = accuracy
-        return found | (symbol_use(torch.cat(answers)) if answers else {})
+            measures["valid_accuracy"] = accuracy
+        return measures | (symbol_use(torch.cat(answers)) if answers else {})
 
     @torch.no_grad()
     def samples(self, model: LatentVariableModel, step: int, n: int = 3) -> str:
         """A few reconstructions and samples of the prior, as text."""
+        assert isinstance(self._valid, EncodedSplit)
         model.eval()
         n = min(n, len(self._valid))
         batch = self._collate(list(range(n)))

@@ -63,10 +63,10 @@ def test_a_prior_that_equals_the_aggregate_posterior_scores_the_same_and_another
     family.to_mean.weight.zero_()
     family.to_mean.bias.zero_()
     measured.samples()
-    same = dict(measured.found.metrics)
+    same = dict(measured.evaluation.metrics)
     family.to_mean.bias.fill_(3.0)
     measured.samples()
-    other = measured.found.metrics
+    other = measured.evaluation.metrics
     assert other["wkl"] == same["wkl"]
     assert same["wkl_aggregate"] == pytest.approx(same["wkl"], rel=0.05)
     assert abs(other["wkl_aggregate"] / other["wkl"] - 1) > 0.2
@@ -75,4 +75,4 @@ def test_a_prior_that_equals_the_aggregate_posterior_scores_the_same_and_another
 def test_it_is_left_out_unless_asked_for(tmp_path):
     measured = evaluator(tmp_path, "gaussian", aggregate_posterior=False)
     measured.samples()
-    assert "wkl" in measured.found.metrics and "wkl_aggregate" not in measured.found.metrics
+    assert "wkl" in measured.evaluation.metrics and "wkl_aggregate" not in measured.evaluation.metrics

@@ -98,6 +98,6 @@ def test_the_evaluation_warns_of_symbols(tmp_path):
     evaluator = SentenceEvaluator(SVEBM(config, Vocabulary.build(corpus.train.sentences)), corpus)
     evaluator._log_categories = torch.full((len(corpus.test), 1, 6), -torch.inf)
     evaluator._log_categories[:, 0, 3] = 0.0
-    before = list(evaluator.found.warnings)
+    before = list(evaluator.evaluation.warnings)
     evaluator.symbols()
-    assert [text.partition(" ")[0] for text in evaluator.found.warnings[len(before) :]] == ["one", "1", "I(z,"]
+    assert [text.partition(" ")[0] for text in evaluator.evaluation.warnings[len(before) :]] == ["one", "1", "I(z,"]

@@ -159,7 +159,7 @@ def test_likelihood_against_numerical_integration():
         error = (test.points[:, None] - model.decoder.network(grid)) / 8.0
     log_likelihood = -0.5 * error.double().square().sum(-1) - math.log(2 * math.pi * 64.0)
     exact = -float(torch.logsumexp(log_likelihood + log_prior, 1).mean())
-    found = evaluator.found.metrics
+    found = evaluator.evaluation.metrics
     assert found["nll"] == pytest.approx(exact, abs=0.05)
     assert -found["elbo"] > exact + 0.03
     assert found["log_z_upper"] == pytest.approx(found["log_z_lower"], abs=0.1)
@@ -190,7 +190,7 @@ def test_perfect_samples_are_judged_perfect():
     samples = evaluator.samples()
     perfect = sample_points("pinwheel", 1500, seed=0, step=TEST_STEP + 1).points
     evaluator.distances(replace(samples, prior_x=perfect))
-    found = evaluator.found.metrics
+    found = evaluator.evaluation.metrics
     assert found["modes_found"] == MODES["pinwheel"]
     assert found["share_at_modes"] == pytest.approx(0.95, abs=0.02)
     assert found["energy_distance_p_value"] > 0.02 and found["mmd"] < 0.06

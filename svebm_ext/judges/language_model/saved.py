@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import ModelFolderError
-from svebm_ext.files import parse_json
+from svebm_ext.files import JsonObject, parse_json
 from svebm_ext.judges.language_model.network import AWDLSTM
 from svebm_ext.judges.language_model.settings import LanguageModelSettings
 from svebm_ext.judges.language_model.train import LanguageModel
@@ -20,7 +19,7 @@ from svebm_ext.models.tensor_files import check_forms, form_of, load_parameters,
 FORMAT = "svebm_ext language model 1"
 
 
-def save_language_model(model: LanguageModel, path: Path, about: dict[str, Any] | None = None) -> None:
+def save_language_model(model: LanguageModel, path: Path, about: JsonObject | None = None) -> None:
     """Write a language model to one file that appears whole.
 
     Args:
@@ -39,7 +38,7 @@ def save_language_model(model: LanguageModel, path: Path, about: dict[str, Any] 
     write_tensors(path, model.network.state_dict(), {"format": FORMAT, "state": json.dumps(state)})
 
 
-def load_language_model(path: Path) -> tuple[LanguageModel, dict[str, Any]]:
+def load_language_model(path: Path) -> tuple[LanguageModel, JsonObject]:
     """Language model of a file, on the CPU, and what was saved about it.
 
     Raises:

@@ -154,17 +154,17 @@ class _Training:
                 rate *= 1.0 - progress
             self.optimiser.param_groups[0]["lr"] = rate
             masks = Masks(Draw(self.seed, self.step), words.device)
-            with autocast(network):
-                found = network.window_loss(words, targets, states, masks)
-            (found.nll + found.regularisation).backward()
+            with mixed_precision(network):
+                window = network.window_loss(words, targets, states, masks)
+            (window.nll + window.regularisation).backward()
             if settings.clip > 0.0:
                 torch.nn.utils.clip_grad_norm_(self.parameters, settings.clip)
             self.optimiser.step()
             self.optimiser.zero_grad(set_to_none=True)
             if self.average is not None:
                 self.average.update()
-            states = [(h.detach(), c.detach()) for h, c in found.states]
-            total += found.nll.detach() * (targets.numel() if position < text.inputs.shape[0] else _n_real(targets))
+            states = [(h.detach(), c.detach()) for h, c in window.states]
+            total += window.nll.detach() * (targets.numel() if position < text.inputs.shape[0] else _n_real(targets))
             self.step += 1
         return float(total) / text.n_tokens
 
@@ -182,7 +182,7 @@ def _n_real(targets: Tensor) -> int:
     return int((targets >= 0).sum())
 
 
-def autocast(network: AWDLSTM) -> AbstractContextManager:
+def mixed_precision(network: AWDLSTM) -> AbstractContextManager:
     """bfloat16 autocast where the settings ask for it."""
     if network.settings.precision == "fp32":
         return nullcontext()
@@ -201,7 +201,7 @@ def mean_loss(network: AWDLSTM, text: Columns) -> float:
     states = network.initial_states(text.inputs.shape[1])
     total = 0.0
     for words, targets in text.windows(iter(lambda: EVALUATION_STEPS, 0)):
-        with autocast(network):
+        with mixed_precision(network):
             output, _, states = network(words, states)
             losses = network.token_losses(output, targets)
         total += float(losses.double().sum())

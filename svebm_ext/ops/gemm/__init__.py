@@ -61,7 +61,7 @@ def _check(a: Tensor, b: Tensor, out: Tensor, row_bias: Tensor | None, add: bool
         if tensor is None:
             continue
         if tensor.shape != shape or tensor.dtype != out.dtype or tensor.device != out.device:
-            found = f"{tensor.dtype} of shape {list(tensor.shape)} on {tensor.device}"
-            CHECKS.fail(name, found, f"{out.dtype} of shape {list(shape)} on {out.device}")
+            given = f"{tensor.dtype} of shape {list(tensor.shape)} on {tensor.device}"
+            CHECKS.fail(name, given, f"{out.dtype} of shape {list(shape)} on {out.device}")
     if add and row_bias is not None:
         CHECKS.fail("row_bias", "given together with add", "one of the two")

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from svebm_ext.ops.arguments import without_autocast
+from svebm_ext.ops.arguments import full_precision
 
 
 def gemm(
@@ -19,7 +19,7 @@ def gemm(
     fast: bool = False,
 ) -> None:
     """out = A B + bias of each row, or out += A B; `fast` rounds the factors to bfloat16, sums remain in float32."""
-    with torch.no_grad(), without_autocast(a.device):
+    with torch.no_grad(), full_precision(a.device):
         if fast:
             a, b = a.to(torch.bfloat16).to(out.dtype), b.to(torch.bfloat16).to(out.dtype)
         product = a @ b

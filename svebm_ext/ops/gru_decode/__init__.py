@@ -9,44 +9,21 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from svebm_ext.ops.arguments import TEMPERATURES
 from svebm_ext.ops.backend import planned_or_none, resolve, use_backend
 from svebm_ext.ops.gru_decode import native, options, reference
-from svebm_ext.ops.gru_decode.options import (
-    CHECKS,
-    MOST_TOKENS,
-    Decoded,
-    DecodedOutputs,
-    GruDecodeInputs,
-    GRUWeights,
-)
-from svebm_ext.ops.philox import signed_seed
+from svebm_ext.ops.gru_decode.options import CHECKS, Decoded, DecodedOutputs, GruDecodeInputs, GRUWeights
 from svebm_ext.ops.schema import Op
 
 __all__ = ["Decoded", "GRUWeights", "gru_decode", "pack_gru"]
 
 
 def gru_decode(
-    state: Float[Tensor, "B H"],
-    gate_bias: Float[Tensor, "B three_H"],
-    weights: GRUWeights,
-    *,
-    max_tokens: int,
-    begin: int,
-    end: int,
-    pad: int = 0,
-    excluded: Sequence[int] = (),
-    greedy: bool = True,
-    temperature: float = 1.0,
-    top_k: int = 0,
-    top_p: float = 1.0,
-    seed: int | Int[Tensor, ""] = 0,
-    ids: Int[Tensor, "B"] | None = None,
-    log_probabilities: bool = False,
-    precision: str = "fp32",
-    packed: UInt8[Tensor, "bytes"] | None = None,
+    state: Float[Tensor, "B H"], gate_bias: Float[Tensor, "B three_H"], weights: GRUWeights, *, max_tokens: int,
+    begin: int, end: int, pad: int = 0, excluded: Sequence[int] = (), greedy: bool = True, temperature: float = 1.0,
+    top_k: int = 0, top_p: float = 1.0, seed: int | Int[Tensor, ""] = 0, ids: Int[Tensor, "B"] | None = None,
+    log_probabilities: bool = False, precision: str = "fp32", packed: UInt8[Tensor, "bytes"] | None = None,
     backend: str | None = None,
-) -> Decoded:
+) -> Decoded:  # fmt: skip
     """Decode x ~ p(x|z) word by word (Eq. 6); z enters through `state` and `gate_bias`.
 
     Greedy takes the best word, the lowest index among equals. Otherwise the word is the inverse of the distribution
@@ -86,26 +63,17 @@ def gru_decode(
     CHECKS.with_storage(("state", state), {"gate_bias": gate_bias, **of_weights, "ids": ids, "seed": seed})
     if packed is not None:
         options.check_packed(packed)
+    words = options.checked_words(max_tokens, begin, end, pad, excluded)
+    choice = options.checked_choice(greedy, temperature, top_k, top_p, seed, log_probabilities, precision, backend)
+    detached = {name: None if tensor is None else tensor.detach() for name, tensor in weights._asdict().items()}
     tokens, lengths, logs, finite = GRU_DECODE(
         state=state.detach(),
         gate_bias=gate_bias.detach(),
-        **{name: None if tensor is None else tensor.detach() for name, tensor in weights._asdict().items()},
+        **detached,
         packed=packed,
         ids=_rows(state) if ids is None else ids,
-        excluded=excluded,
-        max_tokens=CHECKS.integer("max_tokens", max_tokens, 1, MOST_TOKENS),
-        begin=CHECKS.integer("begin", begin, 0, MOST_TOKENS),
-        end=CHECKS.integer("end", end, 0, MOST_TOKENS),
-        pad=CHECKS.integer("pad", pad, -MOST_TOKENS, MOST_TOKENS),
-        greedy=CHECKS.flag("greedy", greedy),
-        temperature=CHECKS.number("temperature", temperature, *TEMPERATURES),
-        top_k=CHECKS.integer("top_k", top_k, 0),
-        top_p=CHECKS.number("top_p", top_p, 0.0, 1.0, above=True),
-        seed=0 if isinstance(seed, Tensor) else signed_seed(seed),
-        seed_tensor=seed if isinstance(seed, Tensor) else None,
-        log_probabilities=CHECKS.flag("log_probabilities", log_probabilities),
-        precision=CHECKS.choice("precision", precision, options.PRECISIONS),
-        backend=CHECKS.backend(backend) or "",
+        **words,
+        **choice,
     )
     return Decoded(tokens, lengths, logs if log_probabilities else None, finite)
 

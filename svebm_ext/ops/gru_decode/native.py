@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Int, UInt8
@@ -35,7 +35,7 @@ def packed_bytes(weights: GRUWeights, precision: str) -> int:
     return int(native_module().gru_decode_cpu_packed_bytes(fields))
 
 
-def _network(weights: GRUWeights, precision: str) -> dict[str, Any]:
+def _network(weights: GRUWeights, precision: str) -> dict[str, object]:
     """What packing looks at."""
     return {
         "weight": weights.weight,
@@ -46,17 +46,26 @@ def _network(weights: GRUWeights, precision: str) -> dict[str, Any]:
     }
 
 
+class _Results(NamedTuple):
+    """Memory that the kernel writes, by the names of its structure's fields."""
+
+    tokens: Tensor
+    lengths: Tensor
+    log_probabilities: Tensor | None
+    non_finite: Tensor
+
+
 class Planned:
     """A call that a kernel is ready to serve, and the memory of its results."""
 
-    def __init__(self, call: NativeCall, results: dict[str, Any]) -> None:
+    def __init__(self, call: NativeCall, results: _Results) -> None:
         self._call, self._results = call, results
 
     def run(self) -> Decoded:
         """As `reference.decode`, the same words but where rounding decides."""
         self._call.run()
-        tokens, lengths, logs, non_finite = self._results.values()
-        return Decoded(tokens, lengths, logs, non_finite == 0)
+        results = self._results
+        return Decoded(results.tokens, results.lengths, results.log_probabilities, results.non_finite == 0)
 
 
 def plan(inputs: GruDecodeInputs) -> Planned | Unsupported:
@@ -72,24 +81,23 @@ def plan(inputs: GruDecodeInputs) -> Planned | Unsupported:
     elif state.device.type == "cpu":
         packed = pack(inputs.weights, inputs.precision)
     results = _results(inputs)
-    values = {**vars(inputs), **results, **_derived(inputs), "packed": packed}
+    values = {**vars(inputs), **results._asdict(), **_derived(inputs), "packed": packed}
     call = plan_native("gru_decode", state.device, values)
     return call if isinstance(call, Unsupported) else Planned(call, results)
 
 
-def _results(inputs: GruDecodeInputs) -> dict[str, Tensor | None]:
-    """Memory that the kernel writes."""
+def _results(inputs: GruDecodeInputs) -> _Results:
     shape, device = (inputs.state.shape[0], inputs.max_tokens), inputs.state.device
     logs = torch.empty(shape, dtype=torch.float32, device=device) if inputs.log_probabilities else None
-    return {
-        "tokens": torch.empty(shape, dtype=torch.int64, device=device),
-        "lengths": torch.empty(shape[0], dtype=torch.int64, device=device),
-        "log_probabilities": logs,
-        "non_finite": torch.zeros((), dtype=torch.int32, device=device),
-    }
+    return _Results(
+        tokens=torch.empty(shape, dtype=torch.int64, device=device),
+        lengths=torch.empty(shape[0], dtype=torch.int64, device=device),
+        log_probabilities=logs,
+        non_finite=torch.zeros((), dtype=torch.int32, device=device),
+    )
 
 
-def _derived(inputs: GruDecodeInputs) -> dict[str, Any]:
+def _derived(inputs: GruDecodeInputs) -> dict[str, object]:
     """Fields of the kernel's structure that are no inputs of the op, or are of another type."""
     return {
         **_network(inputs.weights, inputs.precision),

@@ -6,13 +6,14 @@ import dataclasses
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from svebm_ext.ops.arguments import TEMPERATURES, Arguments, shown
+from svebm_ext.ops.philox import signed_seed
 
 PRECISIONS = ("fp32", "fast")
 CHECKS = Arguments("gru_decode")
@@ -145,7 +146,7 @@ def fail(name: str, value: object, expected: str) -> NoReturn:
 
 
 def check_types(
-    state: Any, gate_bias: Any, weights: Any, ids: Any, packed: Any, seed: Any, excluded: Any
+    state: object, gate_bias: object, weights: object, ids: object, packed: object, seed: object, excluded: object
 ) -> tuple[int | Tensor, GRUWeights, list[int]]:
     """Check the Python types of what is no plain number; return seed, weights and excluded words."""
     CHECKS.tensors(
@@ -169,7 +170,38 @@ def check_types(
     )
 
 
-def check_weights(weights: Any) -> GRUWeights:
+def checked_words(
+    max_tokens: object, begin: object, end: object, pad: object, excluded: list[int]
+) -> dict[str, object]:
+    """Words that stand for something, and the length of sentences, as the op takes them; types and ranges checked."""
+    return {
+        "excluded": excluded,
+        "max_tokens": CHECKS.integer("max_tokens", max_tokens, 1, MOST_TOKENS),
+        "begin": CHECKS.integer("begin", begin, 0, MOST_TOKENS),
+        "end": CHECKS.integer("end", end, 0, MOST_TOKENS),
+        "pad": CHECKS.integer("pad", pad, -MOST_TOKENS, MOST_TOKENS),
+    }
+
+
+def checked_choice(
+    greedy: object, temperature: object, top_k: object, top_p: object, seed: int | Tensor, log_probabilities: object,
+    precision: object, backend: object,
+) -> dict[str, object]:  # fmt: skip
+    """How a word is chosen, and how that is computed, as the op takes it; types and ranges checked."""
+    return {
+        "greedy": CHECKS.flag("greedy", greedy),
+        "temperature": CHECKS.number("temperature", temperature, *TEMPERATURES),
+        "top_k": CHECKS.integer("top_k", top_k, 0),
+        "top_p": CHECKS.number("top_p", top_p, 0.0, 1.0, above=True),
+        "seed": 0 if isinstance(seed, Tensor) else signed_seed(seed),
+        "seed_tensor": seed if isinstance(seed, Tensor) else None,
+        "log_probabilities": CHECKS.flag("log_probabilities", log_probabilities),
+        "precision": CHECKS.choice("precision", precision, PRECISIONS),
+        "backend": CHECKS.backend(backend) or "",
+    }
+
+
+def check_weights(weights: object) -> GRUWeights:
     """Check the Python types of weights."""
     if not isinstance(weights, tuple) or len(weights) not in (4, 5):
         fail("weights", shown(weights), f"GRUWeights({', '.join(GRUWeights._fields)})")
@@ -261,5 +293,5 @@ def check_choice(choice: Choice, V: int, device: torch.device) -> None:
     CHECKS.choice("precision", choice.precision, PRECISIONS)
     seed = CHECKS.seed(choice.seed)
     if isinstance(seed, Tensor) and (seed.dtype != torch.int64 or seed.dim() != 0 or seed.device != device):
-        found = f"{seed.dtype} of {seed.dim()} dimensions on {seed.device}"
-        fail("seed", found, f"an integer or a torch.int64 scalar on {device}")
+        given = f"{seed.dtype} of {seed.dim()} dimensions on {seed.device}"
+        fail("seed", given, f"an integer or a torch.int64 scalar on {device}")

@@ -14,14 +14,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svebm_ext.ops.arguments import without_autocast
+from svebm_ext.ops.arguments import full_precision
 from svebm_ext.ops.gru_decode.options import Choice, Decoded, GruDecodeInputs, GRUWeights
 from svebm_ext.ops.philox import Stream, philox_uniform
 
 
 def decode(inputs: GruDecodeInputs) -> Decoded:
     """Sentences of each row; `precision` is a permission that plain torch makes no use of."""
-    with torch.no_grad(), without_autocast(inputs.state.device):
+    with torch.no_grad(), full_precision(inputs.state.device):
         return _decode(inputs.state, inputs.gate_bias, inputs.weights, inputs.ids, inputs.choice)
 
 
@@ -92,5 +92,5 @@ def draw(scores: Float[Tensor, "B V"], uniform: Float[Tensor, "B 1"], choice: Ch
         ordered = torch.where((before < top_p) | (before == 0), ordered, -math.inf)
         scores = torch.full_like(scores, -math.inf).scatter(1, words, ordered)
     cumulative = torch.softmax(scores, dim=-1).double().cumsum(-1)
-    found = torch.searchsorted(cumulative, uniform.double() * cumulative[:, -1:]).squeeze(-1)
-    return found.clamp(max=scores.shape[1] - 1)
+    positions = torch.searchsorted(cumulative, uniform.double() * cumulative[:, -1:]).squeeze(-1)
+    return positions.clamp(max=scores.shape[1] - 1)

@@ -96,7 +96,7 @@ def prefers_torch(inputs: Tensor, batch_sizes: Tensor, hidden: int, n_directions
     return bool(cuda.reason(inputs.device, batch_sizes, hidden, n_directions))
 
 
-def _check_types(inputs: Any, batch_sizes: Any, initial: Any, parameters: Any) -> list[Tensor]:
+def _check_types(inputs: object, batch_sizes: object, initial: object, parameters: object) -> list[Tensor]:
     if isinstance(parameters, (str, bytes, Tensor)) or not isinstance(parameters, Iterable):
         CHECKS.fail("parameters", shown(parameters), "a list of W_i, W_h, b_i and b_h of one or two directions")
     parameters = list(parameters)
@@ -124,11 +124,11 @@ def _check(inputs: Tensor, batch_sizes: Tensor, initial: Tensor | None, paramete
     shapes = [(3 * H, inputs.shape[1]), (3 * H, H), (3 * H,), (3 * H,)] * (len(parameters) // 4)
     for i, (parameter, shape) in enumerate(zip(parameters, shapes, strict=True)):
         if parameter.shape != shape or parameter.dtype != inputs.dtype or parameter.device != inputs.device:
-            found = f"{parameter.dtype} of shape {list(parameter.shape)} on {parameter.device}"
-            CHECKS.fail(f"parameters[{i}]", found, f"{inputs.dtype} of shape {list(shape)} on {inputs.device}")
+            given = f"{parameter.dtype} of shape {list(parameter.shape)} on {parameter.device}"
+            CHECKS.fail(f"parameters[{i}]", given, f"{inputs.dtype} of shape {list(shape)} on {inputs.device}")
     if batch_sizes.dim() != 1 or batch_sizes.dtype != torch.int64 or batch_sizes.device.type != "cpu":
-        found = f"{batch_sizes.dtype} of {batch_sizes.dim()} dimensions on {batch_sizes.device}"
-        CHECKS.fail("batch_sizes", found, "torch.int64 of 1 dimension on the CPU")
+        given = f"{batch_sizes.dtype} of {batch_sizes.dim()} dimensions on {batch_sizes.device}"
+        CHECKS.fail("batch_sizes", given, "torch.int64 of 1 dimension on the CPU")
     if torch.compiler.is_compiling():
         return  # a graph knows no values
     sizes = reference.sizes_of(batch_sizes)
@@ -138,8 +138,8 @@ def _check(inputs: Tensor, batch_sizes: Tensor, initial: Tensor | None, paramete
     if initial is not None:
         alike = (initial.dtype, initial.device) == (inputs.dtype, inputs.device)
         if initial.shape != (len(parameters) // 4, B, H) or not alike:
-            found = f"{initial.dtype} of shape {list(initial.shape)} on {initial.device}"
-            CHECKS.fail("initial", found, f"{inputs.dtype} of shape {[len(parameters) // 4, B, H]} on {inputs.device}")
+            given = f"{initial.dtype} of shape {list(initial.shape)} on {initial.device}"
+            CHECKS.fail("initial", given, f"{inputs.dtype} of shape {[len(parameters) // 4, B, H]} on {inputs.device}")
 
 
 def _gru_sequence(inputs: GruSequenceInputs) -> GruSequenceOutputs:

@@ -7,7 +7,6 @@ torch's, in float32. Arrays over positions are position-major.
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -79,11 +78,11 @@ def _reason(device: int, n_steps: int, n_rows: int, hidden: int, n_directions: i
 
 def _launch(kernel: str, inputs: GruSequenceInputs, arrays: dict[str, Tensor | None]) -> None:
     """Enqueue a kernel on torch's stream."""
-    values: dict[str, Any] = {**inputs.sizes(), **arrays}
+    values: dict[str, object] = {**inputs.sizes(), **arrays}
     run_native(kernel, inputs.inputs.device, {name: _for_the_kernel(value) for name, value in values.items()})
 
 
-def _for_the_kernel(value: Any) -> Any:
+def _for_the_kernel(value: object) -> object:
     """A tensor contiguous, at a multiple of 16 bytes: where a view begins elsewhere, a copy. Numbers as they are."""
     if isinstance(value, list):
         return [_for_the_kernel(tensor) for tensor in value]

@@ -66,12 +66,12 @@ def backward(inputs: GruSequenceBackwardInputs) -> GruSequenceGradients:
     return GruSequenceGradients(grad_inputs, grad_initial, gradients)
 
 
-def _numbers(*shape: int) -> Tensor:
+def _numbers(*shape: int | torch.SymInt) -> Tensor:
     """Memory that a kernel writes: float32 on the CPU, whatever torch's defaults are."""
     return torch.empty(shape, dtype=torch.float32, device="cpu")
 
 
-def _saved(n: int, H: int, n_directions: int) -> Saved:
+def _saved(n: int, H: int | torch.SymInt, n_directions: int) -> Saved:
     arrays = [_numbers(n_directions, rows, padded(n)) for rows in (3 * H, H, H)]
     for array in arrays:
         array[:, :, n:] = 0.0  # never read, but an op's results are numbers

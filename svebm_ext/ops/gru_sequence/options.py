@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -46,7 +46,7 @@ class GruSequenceInputs:
     fast: bool
 
     @property
-    def hidden(self) -> Any:
+    def hidden(self) -> int | torch.SymInt:
         """H: a number, or a compiled graph's symbol for one."""
         return self.parameters[1].shape[1]
 
@@ -59,7 +59,7 @@ class GruSequenceInputs:
         """W_i, W_h, b_i, b_h of a direction."""
         return self.parameters[4 * direction : 4 * direction + 4]
 
-    def sizes(self) -> dict[str, Any]:
+    def sizes(self) -> dict[str, object]:
         """Fields of the kernels' structures that both devices have and that are no inputs of the op."""
         return {
             "n": self.inputs.shape[0],
@@ -124,7 +124,7 @@ class GruSequenceBackwardInputs:
         )
 
 
-def padded(n: Any) -> Any:
+def padded(n: int | torch.SymInt) -> int | torch.SymInt:
     """Stride of feature-major arrays of n positions (an integer, or a compiled graph's symbol for one).
 
     Rows have room for a vector beyond their end, and are never a multiple of a large power of two apart.

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svebm_ext.ops.arguments import derivatives_of_derivatives, gradients_with_derivatives, without_autocast
+from svebm_ext.ops.arguments import derivatives_of_derivatives, full_precision, gradients_with_derivatives
 
 
 def sizes_of(batch_sizes: Int[Tensor, " T"]) -> list[int]:
@@ -88,7 +88,7 @@ def by_autograd(
 ) -> tuple[Float[Tensor, "n directions_H"], Float[Tensor, "directions B H"]]:
     """As `gru_sequence`, of operations that autograd differentiates any number of times and torch.func transforms."""
     states, finals, sizes = [], [], sizes_of(batch_sizes)
-    with without_autocast(inputs.device):
+    with full_precision(inputs.device):
         for d in range(len(parameters) // 4):
             w_ih, w_hh, b_ih, b_hh = parameters[4 * d : 4 * d + 4]
             start = inputs.new_zeros(sizes[0] if sizes else 0, w_hh.shape[1]) if initial is None else initial[d]
@@ -196,7 +196,7 @@ def _differentiable_packed(
     """What `_PackedGRU.backward` returns, with derivatives."""
     inputs, w_ih, b_ih = source
     gates = inputs
-    with without_autocast(weight.device):
+    with full_precision(weight.device):
         if inputs is not None and w_ih is not None and b_ih is not None:
             gates = F.linear(inputs.to(weight.dtype), w_ih.to(weight.dtype), b_ih.to(weight.dtype))
 

@@ -2,54 +2,29 @@
 
 import contextlib
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svebm_ext.ops.arguments import TEMPERATURES, dispatched, plain, shown
+from svebm_ext.ops.arguments import dispatched, plain, shown
 from svebm_ext.ops.backend import planned_or_none, resolve, use_backend
 from svebm_ext.ops.langevin import native, options, reference
-from svebm_ext.ops.langevin.options import (
-    ACTIVATIONS,
-    CHECKS,
-    PRECISIONS,
-    LangevinInputs,
-    LangevinOutputs,
-    LangevinResult,
-    Layers,
-)
-from svebm_ext.ops.philox import signed_seed
+from svebm_ext.ops.langevin.options import CHECKS, LangevinInputs, LangevinOutputs, LangevinResult, Layers
 from svebm_ext.ops.schema import Op
 
 __all__ = ["LangevinResult", "langevin", "langevin_autograd"]
 
 
 def langevin(
-    z: Float[Tensor, "rows D"],
-    layers: Layers,
-    *,
-    n_steps: int,
-    step_size: float | Float[Tensor, " S"],
-    seed: int | Int[Tensor, ""],
-    activation: str = "gelu",
-    negative_slope: float = 0.2,
-    precision: str = "fp32",
-    backend: str | None = None,
-    labels: Int[Tensor, " N"] | None = None,
-    context_shift: Float[Tensor, "N H"] | None = None,
-    temperature: float = 1.0,
-    reference_precision: float = 1.0,
-    noise_scale: float = 1.0,
-    temper: Float[Tensor, " S"] | None = None,
-    initial_temper: float = 0.0,
-    metropolis: bool = False,
-    first_step: int = 0,
-    chain_ids: Int[Tensor, " N"] | None = None,
-    bank_indices: Int[Tensor, " N"] | None = None,
-    diagnostics: bool = False,
-) -> LangevinResult:
+    z: Float[Tensor, "rows D"], layers: Layers, *, n_steps: int, step_size: float | Float[Tensor, " S"],
+    seed: int | Int[Tensor, ""], activation: str = "gelu", negative_slope: float = 0.2, precision: str = "fp32",
+    backend: str | None = None, labels: Int[Tensor, " N"] | None = None,
+    context_shift: Float[Tensor, "N H"] | None = None, temperature: float = 1.0, reference_precision: float = 1.0,
+    noise_scale: float = 1.0, temper: Float[Tensor, " S"] | None = None, initial_temper: float = 0.0,
+    metropolis: bool = False, first_step: int = 0, chain_ids: Int[Tensor, " N"] | None = None,
+    bank_indices: Int[Tensor, " N"] | None = None, diagnostics: bool = False,
+) -> LangevinResult:  # fmt: skip
     """Sample the prior by Langevin dynamics, z <- z + s grad log p(z) + sqrt(2 s) e (Eq. 7, 8).
 
     log p(z) = G(z) - reference_precision |z|^2 / 2 + constant, with G = temperature * logsumexp_k(f_k / temperature)
@@ -89,50 +64,31 @@ def langevin(
     """
     given = {"labels": labels, "context_shift": context_shift, "chain_ids": chain_ids, "bank_indices": bank_indices}
     layers, backend = options.check_types(z, layers, backend, **given)
-    seed, step_size, temper = options.check_tensors_or_numbers(seed, step_size, temper)
-    n_steps, first_step = options.check_steps(n_steps, first_step)
-    per_step = {"seed": seed, "step_size": step_size, "temper": temper}
-    weights, biases = [plain(weight) for weight, _ in layers], [plain(offset) for _, offset in layers]
-    through_torch = dispatched([z, *weights, *biases, *given.values(), *per_step.values()])
-    if through_torch:  # else every tensor has storage
-        options.check_storage(z, layers, **given, **per_step)
+    dynamics = options.checked_dynamics(
+        n_steps, step_size, seed, first_step, reference_precision, noise_scale, temper, initial_temper, metropolis,
+        diagnostics,
+    )  # fmt: skip
+    network = options.checked_network(
+        layers, activation, negative_slope, temperature, labels, context_shift, precision, backend
+    )
     if chain_ids is None:
         chain_ids = _ids(z) if bank_indices is None else bank_indices
-    inputs: dict[str, Any] = {
-        "states": plain(z),
-        "chain_ids": chain_ids,
-        "n_steps": n_steps,
-        "step_size": 0.0 if isinstance(step_size, Tensor) else step_size,
-        "seed": 0 if isinstance(seed, Tensor) else signed_seed(seed),
-        "step_sizes": step_size if isinstance(step_size, Tensor) else None,
-        "seed_tensor": seed if isinstance(seed, Tensor) else None,
-        "first_step": first_step,
-        "reference_precision": CHECKS.number("reference_precision", reference_precision, 0.0),
-        "noise_scale": CHECKS.number("noise_scale", noise_scale, 0.0),
-        "temper": temper,
-        "initial_temper": CHECKS.number("initial_temper", initial_temper),
-        "metropolis": CHECKS.flag("metropolis", metropolis),
-        "diagnostics": CHECKS.flag("diagnostics", diagnostics),
-        "weights": weights,
-        "biases": biases,
-        "activation": CHECKS.choice("activation", activation, ACTIVATIONS),
-        "negative_slope": CHECKS.number("negative_slope", negative_slope),
-        "temperature": CHECKS.number("temperature", temperature, *TEMPERATURES),
-        "labels": labels,
-        "context_shift": None if context_shift is None else plain(context_shift),
-        "precision": CHECKS.choice("precision", precision, PRECISIONS),
-        "backend": backend or "",
-    }
-    if not through_torch:
-        return _run(LangevinInputs(**inputs, bank_indices=bank_indices))
-    outputs = LANGEVIN(**inputs) if bank_indices is None else LANGEVIN_BANK(**inputs, bank_indices=bank_indices)
-    states, energy, norm, acceptance, log_weights, finite = outputs
+    inputs = LangevinInputs(plain(z), chain_ids, **dynamics, **network, bank_indices=bank_indices)
+    return _through_torch(inputs) if dispatched(inputs.tensors()) else _run(inputs)
+
+
+def _through_torch(inputs: LangevinInputs) -> LangevinResult:
+    """Call the op where torch must see it; where not, every tensor has storage."""
+    options.check_storage(inputs)
+    states, energy, norm, acceptance, log_weights, finite = (
+        LANGEVIN if inputs.bank_indices is None else LANGEVIN_BANK
+    ).of(inputs)
     return LangevinResult(
         z=states,
-        mean_energy=energy if diagnostics else None,
-        mean_gradient_norm=norm if diagnostics else None,
-        acceptance=acceptance if metropolis else None,
-        log_weights=None if temper is None else log_weights,
+        mean_energy=energy if inputs.diagnostics else None,
+        mean_gradient_norm=norm if inputs.diagnostics else None,
+        acceptance=acceptance if inputs.metropolis else None,
+        log_weights=None if inputs.temper is None else log_weights,
         finite=finite,
     )
 
@@ -180,24 +136,11 @@ def langevin_autograd(
     options.check_types(z, None, None, chain_ids=chain_ids)
     if not callable(log_density):
         CHECKS.fail("log_density", shown(log_density), "a function of z [N, D] to [N]")
-    seed, step_size, temper = options.check_tensors_or_numbers(seed, step_size, temper)
-    n_steps, first_step = options.check_steps(n_steps, first_step)
-    inputs = LangevinInputs(
-        states=z,
-        chain_ids=_ids(z) if chain_ids is None else chain_ids,
-        n_steps=n_steps,
-        step_size=0.0 if isinstance(step_size, Tensor) else step_size,
-        seed=0 if isinstance(seed, Tensor) else signed_seed(seed),
-        step_sizes=step_size if isinstance(step_size, Tensor) else None,
-        seed_tensor=seed if isinstance(seed, Tensor) else None,
-        first_step=first_step,
-        reference_precision=CHECKS.number("reference_precision", reference_precision, 0.0),
-        noise_scale=CHECKS.number("noise_scale", noise_scale, 0.0),
-        temper=temper,
-        initial_temper=CHECKS.number("initial_temper", initial_temper),
-        metropolis=CHECKS.flag("metropolis", metropolis),
-        diagnostics=CHECKS.flag("diagnostics", diagnostics),
-    )
+    dynamics = options.checked_dynamics(
+        n_steps, step_size, seed, first_step, reference_precision, noise_scale, temper, initial_temper, metropolis,
+        diagnostics,
+    )  # fmt: skip
+    inputs = LangevinInputs(z, _ids(z) if chain_ids is None else chain_ids, **dynamics)
     options.check_dynamics(inputs)
     options.check_state(z)
     options.check_ids(z, inputs.chain_ids, z.shape[0])

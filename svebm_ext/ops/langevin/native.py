@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -158,10 +157,10 @@ def _memory(inputs: LangevinInputs) -> _Memory:
     return _Memory(z, non_finite, partials, log_weights)
 
 
-def _derived(inputs: LangevinInputs) -> dict[str, Any]:
+def _derived(inputs: LangevinInputs) -> dict[str, object]:
     """Fields of the kernel's structure that are no inputs of the op, or are of another type."""
     device, step_sizes, temper = inputs.states.device, inputs.step_sizes, inputs.temper
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "n_chains": inputs.n_chains,
         "widths": [inputs.states.shape[1], *(offset.shape[0] for offset in inputs.biases)],
         "activation": ACTIVATIONS.index(inputs.activation),

@@ -4,13 +4,14 @@ import functools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, TypedDict
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from svebm_ext.ops.arguments import LARGEST, TEMPERATURES, Arguments, shown
+from svebm_ext.ops.arguments import LARGEST, TEMPERATURES, Arguments, plain, shown
+from svebm_ext.ops.philox import signed_seed
 
 Layers = Sequence[tuple[Tensor, Tensor]]
 ACTIVATIONS = ("gelu", "leaky_relu", "silu", "tanh")
@@ -51,6 +52,37 @@ class LangevinOutputs(NamedTuple):
     acceptance: Tensor
     log_weights: Tensor
     finite: Tensor
+
+
+class Dynamics(TypedDict):
+    """Fields of `LangevinInputs` that say how chains move."""
+
+    n_steps: int
+    step_size: float
+    seed: int
+    step_sizes: Tensor | None
+    seed_tensor: Tensor | None
+    first_step: int
+    reference_precision: float
+    noise_scale: float
+    temper: Tensor | None
+    initial_temper: float
+    metropolis: bool
+    diagnostics: bool
+
+
+class Network(TypedDict):
+    """Fields of `LangevinInputs` that say what log density they move on, and how it is computed."""
+
+    weights: list[Tensor]
+    biases: list[Tensor]
+    activation: str
+    negative_slope: float
+    temperature: float
+    labels: Tensor | None
+    context_shift: Tensor | None
+    precision: str
+    backend: str
 
 
 @dataclass
@@ -104,6 +136,11 @@ class LangevinInputs:
         """Philox key, 0 to 2^64 - 1, or an int64 scalar."""
         return self.seed % (1 << 64) if self.seed_tensor is None else self.seed_tensor
 
+    def tensors(self) -> list[Tensor | None]:
+        """All tensors of the call."""
+        own = [self.states, self.chain_ids, self.bank_indices, self.labels, self.context_shift]
+        return [*own, self.step_sizes, self.seed_tensor, self.temper, *self.weights, *self.biases]
+
     def list_of_step_sizes(self) -> list[float]:
         """s of each step as numbers; waits for the device where they are on one."""
         return [self.step_size] * self.n_steps if self.step_sizes is None else self.step_sizes.tolist()
@@ -139,7 +176,7 @@ def fail(name: str, value: object, expected: str) -> NoReturn:
     CHECKS.fail(name, value, expected)
 
 
-def check_types(z: Any, layers: Any, backend: Any, **tensors: Any) -> tuple[Layers, str | None]:
+def check_types(z: object, layers: object, backend: object, **tensors: object) -> tuple[Layers, str | None]:
     """Check the Python types of the tensors of a call, those by name being optional; return layers and backend."""
     CHECKS.tensor("z", z, "[N, D] of float32 or float64")
     for name, tensor in tensors.items():
@@ -161,17 +198,61 @@ def check_types(z: Any, layers: Any, backend: Any, **tensors: Any) -> tuple[Laye
     return pairs, CHECKS.backend(backend)
 
 
-def check_storage(z: Tensor, layers: Layers, **tensors: Any) -> None:
+def check_storage(inputs: LangevinInputs) -> None:
     """Check that the tensors of a call, and of its layers, have storage where z has."""
-    for index, pair in enumerate(layers):
+    z = ("z", inputs.states)
+    for index, pair in enumerate(zip(inputs.weights, inputs.biases, strict=True)):
         for tensor in pair:
             if tensor.is_meta:
-                CHECKS.with_storage(("z", z), {f"layers[{index}]": tensor})
-    CHECKS.with_storage(("z", z), tensors)
+                CHECKS.with_storage(z, {f"layers[{index}]": tensor})
+    names = ("labels", "context_shift", "chain_ids", "bank_indices", "temper")
+    per_step = {"seed": inputs.seed_tensor, "step_size": inputs.step_sizes}
+    CHECKS.with_storage(z, {name: getattr(inputs, name) for name in names} | per_step)
+
+
+def checked_dynamics(
+    n_steps: object, step_size: object, seed: object, first_step: object, reference_precision: object,
+    noise_scale: object, temper: object, initial_temper: object, metropolis: object, diagnostics: object,
+) -> Dynamics:  # fmt: skip
+    """Options of the dynamics as the op takes them, their Python types and ranges checked."""
+    seed, step_size, temper = check_tensors_or_numbers(seed, step_size, temper)
+    n_steps, first_step = check_steps(n_steps, first_step)
+    return {
+        "n_steps": n_steps,
+        "step_size": 0.0 if isinstance(step_size, Tensor) else step_size,
+        "seed": 0 if isinstance(seed, Tensor) else signed_seed(seed),
+        "step_sizes": step_size if isinstance(step_size, Tensor) else None,
+        "seed_tensor": seed if isinstance(seed, Tensor) else None,
+        "first_step": first_step,
+        "reference_precision": CHECKS.number("reference_precision", reference_precision, 0.0),
+        "noise_scale": CHECKS.number("noise_scale", noise_scale, 0.0),
+        "temper": temper,
+        "initial_temper": CHECKS.number("initial_temper", initial_temper),
+        "metropolis": CHECKS.flag("metropolis", metropolis),
+        "diagnostics": CHECKS.flag("diagnostics", diagnostics),
+    }
+
+
+def checked_network(
+    layers: Layers, activation: object, negative_slope: object, temperature: object, labels: Tensor | None,
+    context_shift: Tensor | None, precision: object, backend: str | None,
+) -> Network:  # fmt: skip
+    """The network and its options as the op takes them, their Python types and ranges checked."""
+    return {
+        "weights": [plain(weight) for weight, _ in layers],
+        "biases": [plain(offset) for _, offset in layers],
+        "activation": CHECKS.choice("activation", activation, ACTIVATIONS),
+        "negative_slope": CHECKS.number("negative_slope", negative_slope),
+        "temperature": CHECKS.number("temperature", temperature, *TEMPERATURES),
+        "labels": labels,
+        "context_shift": None if context_shift is None else plain(context_shift),
+        "precision": CHECKS.choice("precision", precision, PRECISIONS),
+        "backend": backend or "",
+    }
 
 
 def check_tensors_or_numbers(
-    seed: Any, step_size: Any, temper: Any
+    seed: object, step_size: object, temper: object
 ) -> tuple[int | Tensor, float | Tensor, Tensor | None]:
     """Check the Python types of what may be a tensor; those [S] hold no gradient."""
     if isinstance(step_size, Tensor) and step_size.dim() > 0:
@@ -183,7 +264,7 @@ def check_tensors_or_numbers(
     return CHECKS.seed(seed), step_size, temper
 
 
-def check_steps(n_steps: Any, first_step: Any) -> tuple[int, int]:
+def check_steps(n_steps: object, first_step: object) -> tuple[int, int]:
     """Check the Python types of the numbers of steps."""
     return CHECKS.integer("n_steps", n_steps, 1, STEPS), CHECKS.integer("first_step", first_step, 0, STEPS - 1)
 
@@ -217,8 +298,8 @@ def check_dynamics(inputs: LangevinInputs) -> None:
         fail("noise_scale", inputs.noise_scale, "1 with metropolis=True, whose acceptance rule assumes it")
     seed = inputs.seed_tensor
     if seed is not None and (seed.dtype != torch.int64 or seed.dim() != 0 or seed.device != device):
-        found = f"{seed.dtype} of {seed.dim()} dimensions on {seed.device}"
-        fail("seed", found, f"an integer or a torch.int64 scalar on {device}")
+        given = f"{seed.dtype} of {seed.dim()} dimensions on {seed.device}"
+        fail("seed", given, f"an integer or a torch.int64 scalar on {device}")
 
 
 def _check_per_step(name: str, values: Tensor, n_steps: int, device: torch.device) -> None:
@@ -278,8 +359,8 @@ def check_network(inputs: LangevinInputs, n_chains: int) -> None:
     if shift is not None:
         expected = (n_chains, weights[0].shape[0])
         if shift.shape != expected:
-            found = f"of shape {tuple(shift.shape)}"
-            fail("context_shift", found, f"one row per chain for the first layer, {expected}")
+            given = f"of shape {tuple(shift.shape)}"
+            fail("context_shift", given, f"one row per chain for the first layer, {expected}")
         _check_like("context_shift", shift, z.dtype, z.device)
     if labels is not None:
         _check_indices("labels", labels, n_chains, z.device)

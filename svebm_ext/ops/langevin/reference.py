@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from svebm_ext.ops.arguments import shown, without_autocast
+from svebm_ext.ops.arguments import full_precision, shown
 from svebm_ext.ops.langevin.options import LangevinInputs, LangevinResult, fail
 from svebm_ext.ops.philox import Stream, philox_normal, philox_uniform
 
@@ -29,7 +29,7 @@ def run(inputs: LangevinInputs) -> LangevinResult:
     """
     states, rows = inputs.states, inputs.bank_indices
     # Under autocast products would silently be bf16, whose rounding is far above the step's accuracy.
-    with torch.no_grad(), without_autocast(states.device):
+    with torch.no_grad(), full_precision(states.device):
         z = states if rows is None else states[rows]
         result = run_chains(z, network_target(inputs, needs_energy(inputs)), inputs)
         if rows is not None:

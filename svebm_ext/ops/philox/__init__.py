@@ -131,8 +131,8 @@ def _check(inputs: PhiloxInputs) -> None:
     if chain_ids.dtype != torch.int64 or chain_ids.dim() != 1:
         CHECKS.fail("chain_ids", f"{chain_ids.dtype} of {chain_ids.dim()} dimensions", "torch.int64 of 1 dimension")
     if seed is not None and (seed.dtype != torch.int64 or seed.dim() != 0 or seed.device != chain_ids.device):
-        found = f"{seed.dtype} of {seed.dim()} dimensions on {seed.device}"
-        CHECKS.fail("seed", found, f"an integer or a torch.int64 scalar on {chain_ids.device}")
+        given = f"{seed.dtype} of {seed.dim()} dimensions on {seed.device}"
+        CHECKS.fail("seed", given, f"an integer or a torch.int64 scalar on {chain_ids.device}")
     if inputs.dim < 1 or n_steps < 0:
         CHECKS.fail("dim or n_steps", f"{inputs.dim} or {n_steps}", "dim >= 1 and n_steps >= 0")
     if first_step < 0 or first_step + n_steps > STEPS:

@@ -15,9 +15,9 @@ from svebm_ext.ops.arguments import (
     autocasts,
     bf16_operands,
     derivatives_of_derivatives,
+    full_precision,
     gradients_with_derivatives,
     is_transformed,
-    without_autocast,
 )
 
 CHECKS = Arguments("document_loss")
@@ -79,8 +79,8 @@ def _check(hidden: Tensor, weight: Tensor, bias: Tensor, words: Tensor, counts: 
     expected = {"words": (words, (n,)), "counts": (counts, (n,)), "offsets": (offsets, (hidden.shape[0] + 1,))}
     for name, (tensor, shape) in expected.items():
         if tensor.shape != shape or tensor.device != hidden.device:
-            found = f"of shape {list(tensor.shape)} on {tensor.device}"
-            CHECKS.fail(name, found, f"of shape {list(shape)} on {hidden.device}")
+            passed = f"of shape {list(tensor.shape)} on {tensor.device}"
+            CHECKS.fail(name, passed, f"of shape {list(shape)} on {hidden.device}")
     for name, tensor in (("words", words), ("offsets", offsets)):
         if tensor.dtype != torch.int64:
             CHECKS.fail(name, tensor.dtype, "torch.int64")
@@ -100,7 +100,7 @@ def _in_plain_torch(
 ) -> Tensor:
     """The same with the [B, V] logits, for derivatives of derivatives and torch.func."""
     rows = _rows(offsets, words)
-    with without_autocast(hidden.device):
+    with full_precision(hidden.device):
         scores = F.linear(hidden, weight, bias)
         totals = counts.new_zeros(hidden.shape[0]).index_add(0, rows, counts)
         observed = counts * scores[rows, words]
@@ -110,7 +110,7 @@ def _in_plain_torch(
 class _DocumentLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Tensor:
-        with without_autocast(arguments[0].device):
+        with full_precision(arguments[0].device):
             return _forward(ctx, *arguments)
 
     @staticmethod
@@ -149,10 +149,10 @@ def _forward(
 def _backward(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
     hidden, weight, bias, words, counts, offsets, totals, bags = ctx.saved_tensors
     if derivatives_of_derivatives(given, hidden, weight, bias):
-        found = gradients_with_derivatives(
+        derivatives = gradients_with_derivatives(
             lambda h, w, b: (_in_plain_torch(h, w, b, words, counts, offsets),), [hidden, weight, bias], [given]
         )
-        return tuple(found)
+        return tuple(derivatives)
     gradients, ctx.gradients = ctx.gradients, None
     document_weight, fast, backend = ctx.options
     first = _first_words(words, offsets)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svebm_ext.ops.arguments import without_autocast
+from svebm_ext.ops.arguments import full_precision
 
 CHUNK_NUMBERS = 1 << 23
 """Logits held at a time, whatever the vocabulary."""
@@ -40,7 +40,7 @@ def at_once(
     fast: bool,
 ) -> Float[Tensor, " n"]:
     """`token_loss` for autograd, which keeps the logits; arguments as `by_chunks`, whatever autocast says."""
-    with without_autocast(hidden.device):
+    with full_precision(hidden.device):
         if not fast:
             return token_loss(hidden, weight, targets, bias)
         logits = F.linear(hidden.to(torch.bfloat16), weight.to(torch.bfloat16)).to(hidden.dtype)
@@ -67,7 +67,7 @@ def by_chunks(
         gradients: compute them.
         fast: multiply in bfloat16; results are of the type of `hidden`.
     """
-    with torch.no_grad(), without_autocast(hidden.device):
+    with torch.no_grad(), full_precision(hidden.device):
         return _by_chunks(hidden, weight, bias, targets, token_weights, gradients, fast)
 
 

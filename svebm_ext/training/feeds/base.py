@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from torch import Tensor
 
@@ -13,7 +12,7 @@ from svebm_ext.config import Config
 from svebm_ext.data.corpus import Corpus
 from svebm_ext.data.documents import kept_labels
 from svebm_ext.data.vocabulary import Vocabulary
-from svebm_ext.kinds import kind_of
+from svebm_ext.kinds import EncodedTexts, kind_of
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.training.feeds.labels import class_ids, training_label
 from svebm_ext.training.feeds.share import LabelledOrder, Share, share_out, with_guesses
@@ -64,18 +63,17 @@ class TextFeed(Feed):
     validator: type[Validator] = Validator
     #: Batches sorted together by length.
     window = 100
-    # Splits of the kind: what has labels, lengths, collate.
-    train: Any
-    valid: Any
+    train: EncodedTexts
+    valid: EncodedTexts
 
     def __init__(self, corpus: Corpus, vocabulary: Vocabulary, config: Config, runtime: Runtime) -> None:
         self.check_processes(runtime)
         kind = kind_of(config.model).of_texts()
         label, self.label_names = training_label(corpus, config)
-        train: Any = kind.encode(corpus.train, vocabulary, config, label, self.label_names)
-        self.check_examples(train, config, runtime)
+        self.train = train = kind.encode(corpus.train, vocabulary, config, label, self.label_names)
+        self.check_examples(config, runtime)
         self.train = replace(train, labels=kept_labels(train.labels, config, self.label_names))
-        valid: Any = kind.encode(corpus.valid, vocabulary, config)
+        valid = kind.encode(corpus.valid, vocabulary, config)
         self.valid = replace(valid, labels=class_ids(corpus.valid, label, self.label_names))
         self._order = LabelledOrder(self.train.lengths, self.train.labels, config, window=self.window)
         self._bound, self._runtime = config.objective.labelled_bound, runtime
@@ -85,7 +83,7 @@ class TextFeed(Feed):
     def check_processes(self, runtime: Runtime) -> None:
         """Refuse more processes than the kind can be trained in (ConfigError)."""
 
-    def check_examples(self, train: Any, config: Config, runtime: Runtime) -> None:
+    def check_examples(self, config: Config, runtime: Runtime) -> None:
         """Refuse a training split that no run can be made of (ConfigError, DataError)."""
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +37,8 @@ class DocumentFeed(TextFeed):
     def __init__(self, corpus: Corpus, vocabulary: Vocabulary, config: Config, runtime: Runtime) -> None:
         super().__init__(corpus, vocabulary, config, runtime)
         if config.objective.pseudo_label_weight > 0:
-            kind = cast(Literal["naive_bayes", "ensemble"], config.objective.pseudo_labels)  # checked: no words
+            kind = config.objective.pseudo_labels
+            assert kind != "words"  # checked with the configuration
             guesses = guessed_classes(self.train, self.naive_bayes, kind)
             guesses[self.train.labels >= 0] = 0.0
             self.guesses = F.pad(guesses, (0, config.model.n_categories - guesses.shape[1]))
@@ -48,9 +48,9 @@ class DocumentFeed(TextFeed):
         if runtime.world_size > 1:
             raise ConfigError(f"model.kind: documents train in one process, not in {runtime.world_size}")
 
-    def check_examples(self, train: Any, config: Config, runtime: Runtime) -> None:
+    def check_examples(self, config: Config, runtime: Runtime) -> None:
         """Refuse documents without a known word (DataError)."""
-        if train.n_empty == len(train):
+        if self.train.n_empty == len(self.train):
             raise DataError("no training document has a word of the vocabulary (data.remove-stop-words?)")
 
     @functools.cached_property
@@ -69,6 +69,8 @@ class DocumentFeed(TextFeed):
 
     def start(self, networks: LatentVariableModel, config: Config) -> None:
         """Background and table of classes of the generator, first features of the encoder; see `start_words`."""
+        assert isinstance(networks.encoder, DocumentEncoder)
+        assert isinstance(networks.decoder, DocumentDecoder)
         start_words(networks.encoder, networks.decoder, self, config)
 
     def described(self, corpus: Corpus, vocabulary: Vocabulary, config: Config) -> str:

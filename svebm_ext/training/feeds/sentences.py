@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from svebm_ext.config import Config
 from svebm_ext.data.batching import EncodedSplit, padding_fraction
 from svebm_ext.data.corpus import Corpus
@@ -12,7 +10,7 @@ from svebm_ext.data.dialogs import DialogSplit
 from svebm_ext.data.subwords import Subwords
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import ConfigError
-from svebm_ext.training.feeds.base import TextFeed
+from svebm_ext.training.feeds.base import Feed, TextFeed
 from svebm_ext.training.runtime import Runtime
 
 
@@ -26,13 +24,19 @@ class SentenceFeed(TextFeed):
     train: EncodedSplit
     valid: EncodedSplit
 
-    def check_examples(self, train: Any, config: Config, runtime: Runtime) -> None:
+    @classmethod
+    def of(cls, feed: Feed) -> SentenceFeed:
+        """A feed that is known to be one of sentences."""
+        assert isinstance(feed, cls)
+        return feed
+
+    def check_examples(self, config: Config, runtime: Runtime) -> None:
         """Refuse batches that are too small for the processes (ConfigError)."""
-        smallest = len(train) % config.training.batch_size or config.training.batch_size
+        smallest = len(self.train) % config.training.batch_size or config.training.batch_size
         if smallest < runtime.world_size:
             raise ConfigError(
                 f"training.batch-size: {config.training.batch_size} leaves a batch of {smallest} of the "
-                f"{len(train)} sentences, too few for {runtime.world_size} processes; choose another size"
+                f"{len(self.train)} sentences, too few for {runtime.world_size} processes; choose another size"
             )
 
     def padding(self) -> float:

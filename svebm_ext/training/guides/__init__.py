@@ -34,7 +34,7 @@ class LearntFeatures:
 
     def copy_to(self, networks: LatentVariableModel) -> None:
         """Put features and guide into networks that are built for them."""
-        networks.encoder.words.load_state_dict(self.features.state_dict())
+        networks.word_features.load_state_dict(self.features.state_dict())
         if self.guide is not None and networks.guide is not None:
             self.guide.copy_to(networks.guide)
 
@@ -102,7 +102,7 @@ def guide_by_all_labels(
     text = feed.train.followed_by(feed.valid)
     part = text.part(_looked_at(text.labels))
     say("classes by words, once more with the held-out labels")
-    bags = bags_of_split(part, networks.encoder.words)
+    bags = bags_of_split(part, networks.word_features)
     find_classes(bags, part.labels.numpy(), len(feed.label_names), seed=config.seed, say=say).copy_to(networks.guide)
 
 
@@ -117,9 +117,9 @@ def guide_symbols(networks: LatentVariableModel, feed: SentenceFeed) -> None:
     """Give a feed the guide's answers for its training sentences, read off the networks, which keep it."""
     assert networks.guide is not None
     guide = Guide.of(networks.guide)
-    found = []
+    guesses = []
     for rows in torch.arange(len(feed.train)).split(MAX_SENTENCES):  # features of all at once would fill the memory
         part = feed.train.part(rows)
-        bags = bags_of_split(part, networks.encoder.words)
-        found.append(guide.guesses(bags, part.labels, len(guide.bias)))
-    feed.guesses = torch.cat(found)
+        bags = bags_of_split(part, networks.word_features)
+        guesses.append(guide.guesses(bags, part.labels, len(guide.bias)))
+    feed.guesses = torch.cat(guesses)

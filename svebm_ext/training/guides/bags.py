@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +15,10 @@ from svebm_ext.data.batching import EncodedSplit
 from svebm_ext.models.features import WordFeatures, count_matrix, evenly_spread
 from svebm_ext.models.guide import SymbolGuide
 
+if TYPE_CHECKING:
+    from sklearn.cluster import KMeans
+
+#: An array of numpy, or a matrix of scipy, which comes without types.
 Array = Any
 
 #: Added to each count of a word in a symbol.
@@ -36,7 +40,7 @@ class Bags:
     def __len__(self) -> int:
         return self.features.shape[0]
 
-    def __getitem__(self, rows: Any) -> Bags:
+    def __getitem__(self, rows: Array | slice) -> Bags:
         return Bags(self.words[rows], self.features[rows], self.tfidf[rows])
 
     def at_most(self, n: int) -> Bags:
@@ -60,11 +64,11 @@ class Guide:
 
     def guesses(self, bags: Bags, labels: Tensor, n_categories: int) -> Float[Tensor, "N K"]:
         """Probabilities of the symbols of sentences; of labelled ones that of their class alone is above 0."""
-        found = torch.zeros(len(bags), n_categories)
-        found[:, : self.scores.shape[1]] = torch.from_numpy(np.exp(self.log_probabilities(bags)))
+        probabilities = torch.zeros(len(bags), n_categories)
+        probabilities[:, : self.scores.shape[1]] = torch.from_numpy(np.exp(self.log_probabilities(bags)))
         known = (labels >= 0).nonzero()[:, 0]
-        found[known] = torch.nn.functional.one_hot(labels[known], n_categories).float()
-        return found
+        probabilities[known] = torch.nn.functional.one_hot(labels[known], n_categories).float()
+        return probabilities
 
     @classmethod
     def of(cls, module: SymbolGuide) -> Guide:
@@ -98,7 +102,7 @@ def log_softmax(scores: Array) -> Array:
     return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
 
 
-def k_means(inputs: Array, n: int, seed: int, n_starts: int) -> Any:
+def k_means(inputs: Array, n: int, seed: int, n_starts: int) -> KMeans:
     """scikit-learn's k-means of rows, the best of `n_starts`."""
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning

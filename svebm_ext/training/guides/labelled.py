@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -77,7 +76,7 @@ def _best_setting(
     return best, right[best] / n_held
 
 
-def _inputs(bags: Bags, view: str) -> Any:
+def _inputs(bags: Bags, view: str) -> Array:
     """What the logistic regression of a view sees, in compressed rows."""
     from scipy.sparse import csr_matrix, hstack
 

@@ -45,11 +45,11 @@ def choose_n_symbols(bags: Bags, *, seed: int, say: Callable[[str], None]) -> in
     agreement = {}
     with threadpool_limits(1):
         for n in candidates if len(candidates) > 1 else ():
-            found = []
+            scores = []
             for pair in halves(len(bags), FEW_PAIRS if len(bags) <= FEW_SENTENCES else STABILITY_PAIRS, seed):
                 told = [_symbols_of_part(bags, half, n, seed + number) for number, half in enumerate(pair)]
-                found.append(adjusted_mutual_info_score(*told))
-            agreement[n] = float(np.mean(found))
+                scores.append(adjusted_mutual_info_score(*told))
+            agreement[n] = float(np.mean(scores))
     if not agreement:
         say(f"symbols: {candidates[0]}; the text is too small to compare numbers of symbols ({len(bags)} sentences)")
         return candidates[0]

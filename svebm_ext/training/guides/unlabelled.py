@@ -119,7 +119,7 @@ def _by_topics(bags: Bags, n_symbols: int, seed: int) -> Guide:
     solutions = []
     for merge in (False, True):
         starts = [start_of_topics(bags, n_symbols, seed + start, merge=merge) for start in range(STARTS)]
-        likeliest = sorted(starts, key=lambda found: -found[1])[:VOTERS]
+        likeliest = sorted(starts, key=lambda one: -one[1])[:VOTERS]
         solutions += [_taught(bags, shares, ROUNDS_BEFORE, seed) for shares, _ in likeliest]
     said = np.hstack([np.exp(0.5 * guide.log_probabilities(bags)) for guide in solutions])
     shares = without_empty(bags.features, clusters(said, n_symbols, seed, n_starts=2), seed)
