@@ -125,7 +125,7 @@ class SVEBM(nn.Module):
         return self.kind.words(text, self.config.data, self.writing)
 
     def n_without_known_word(self, texts: Texts) -> int:
-        """How many of the texts (DataError: one is none) have no word of the vocabulary: nothing can be told of them."""
+        """How many texts (DataError: one is none) have no word of the vocabulary: nothing can be told of them."""
         unknown = self.vocabulary.UNKNOWN
         ids = (self.vocabulary.encode(self._words(text)) for text in checked_texts(texts))
         return sum(all(i == unknown for i in sentence) for sentence in ids)

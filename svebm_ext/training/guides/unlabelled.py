@@ -1,10 +1,10 @@
 """Symbols of sentences without labels, found from their words.
 
 k-means of h(x), at once or of many small clusters that are merged, and a mixture of multinomials over words by
-expectation-maximisation from there (Nigam et al. 2000); of several starts of either kind the likeliest are kept. In
-rounds of teaching a softmax regression of h(x) and that mixture correct each other: each alone makes mistakes that the
-other one does not. Several such solutions then vote: sentences are clustered anew by what all of them say (Strehl &
-Ghosh, Cluster Ensembles, JMLR 3, 2002), and taught once more.
+expectation-maximisation from there (Nigam et al. 2000); of several starts the likeliest are kept, whichever kind they
+are of. In rounds of teaching a softmax regression of h(x) and that mixture correct each other: each alone makes
+mistakes that the other one does not. Several such solutions then vote: sentences are clustered anew by what all of them
+say (Strehl & Ghosh, Cluster Ensembles, JMLR 3, 2002), and taught once more.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from svebm_ext.training.guides.bags import (
 from svebm_ext.training.guides.merging import merged
 from svebm_ext.training.guides.wording import by_wording, is_worded
 
-#: Starts of either kind, and rounds of EM of each; how many of either kind vote.
+#: Starts of either kind, and rounds of EM of each; how many of all vote.
 STARTS, EM_ROUNDS, VOTERS = 3, 15, 2
 #: Clusters that are merged: so many for each symbol, and at least so many.
 FINE_PER_SYMBOL, LEAST_FINE = 2, 100
@@ -116,11 +116,13 @@ def find_symbols(
 
 def _by_topics(bags: Bags, n_symbols: int, seed: int) -> Guide:
     """The vote of several starts."""
-    solutions = []
-    for merge in (False, True):
-        starts = [start_of_topics(bags, n_symbols, seed + start, merge=merge) for start in range(STARTS)]
-        likeliest = sorted(starts, key=lambda one: -one[1])[:VOTERS]
-        solutions += [_taught(bags, shares, ROUNDS_BEFORE, seed) for shares, _ in likeliest]
+    starts = [
+        start_of_topics(bags, n_symbols, seed + start, merge=merge)
+        for merge in (False, True)
+        for start in range(STARTS)
+    ]
+    likeliest = sorted(starts, key=lambda start: -start[1])[:VOTERS]
+    solutions = [_taught(bags, shares, ROUNDS_BEFORE, seed) for shares, _ in likeliest]
     said = np.hstack([np.exp(0.5 * guide.log_probabilities(bags)) for guide in solutions])
     shares = without_empty(bags.features, clusters(said, n_symbols, seed, n_starts=2), seed)
     return _taught(bags, shares, ROUNDS_AFTER, seed + STARTS)
