@@ -24,21 +24,17 @@ def merged(words: Array, symbols: Array, n_symbols: int) -> Array:
     """
     names, fine = np.unique(symbols, return_inverse=True)
     counts = _counts(words, fine, len(names))
-    information = _information(counts)
     losses = np.full((len(names), len(names)), np.inf)  # of a pair, above the diagonal
     for row in range(len(names) - 1):
-        both = _information(counts[row] + counts[row + 1 :])
-        losses[row, row + 1 :] = information[row] + information[row + 1 :] - both
+        losses[row, row + 1 :] = _losses(counts, row, np.arange(row + 1, len(names)))
     goes_to = np.arange(len(names))
     for _ in range(len(names) - n_symbols):
         stays, goes = np.unravel_index(losses.argmin(), losses.shape)
         counts[stays] += counts[goes]
-        information[stays] = _information(counts[stays])
         goes_to[goes_to == goes] = stays
         losses[goes] = losses[:, goes] = np.inf
         others = np.setdiff1d(np.unique(goes_to), stays)
-        lost = information[stays] + information[others] - _information(counts[stays] + counts[others])
-        losses[np.minimum(stays, others), np.maximum(stays, others)] = lost
+        losses[np.minimum(stays, others), np.maximum(stays, others)] = _losses(counts, int(stays), others)
     numbers: Array = np.unique(goes_to, return_inverse=True)[1][fine]
     return numbers
 
@@ -53,9 +49,22 @@ def _counts(words: Array, symbols: Array, n_symbols: int) -> Array:
     return counts
 
 
-def _information(counts: Array) -> Array:
-    """n times the negative entropy (nats) of the words of each symbol [..., V], n words altogether."""
-    total = counts.sum(-1)
-    logarithms = np.log(counts, out=np.zeros_like(counts), where=counts > 0)
-    own: Array = (counts * logarithms).sum(-1) - total * np.log(np.maximum(total, 1.0))
-    return own
+def _losses(counts: Array, symbol: int, others: Array) -> Array:
+    """Mutual information (nats, times all words) that is lost when a symbol is merged with each of the others.
+
+    A symbol with counts n_w has the information sum_w n_w log n_w - n log n. Words of one of both alone lose nothing.
+    """
+    words = np.flatnonzero(counts[symbol])
+    own, theirs = counts[symbol, words], counts[np.ix_(others, words)]
+    total, totals = counts[symbol].sum(), counts[others].sum(1)
+    shared = (_times_logarithm(own) + _times_logarithm(theirs) - _times_logarithm(own + theirs)).sum(1)
+    lost: Array = shared - _times_logarithm(total) - _times_logarithm(totals) + _times_logarithm(total + totals)
+    return lost
+
+
+def _times_logarithm(n: Array) -> Array:
+    """n log n, 0 for n = 0."""
+    from scipy.special import xlogy
+
+    product: Array = xlogy(n, n)
+    return product

@@ -28,10 +28,16 @@ from svebm_ext.training.guides.bags import (
 from svebm_ext.training.guides.merging import merged
 from svebm_ext.training.guides.wording import by_wording, is_worded
 
-#: Starts of either kind, and rounds of EM of each; how many of all vote.
-STARTS, EM_ROUNDS, VOTERS = 3, 15, 2
-#: Clusters that are merged: so many for each symbol, and at least so many.
-FINE_PER_SYMBOL, LEAST_FINE = 2, 100
+#: Starts of k-means, and rounds of EM of each.
+STARTS, EM_ROUNDS = 3, 15
+#: The likeliest starts of all vote: so many where there are few symbols, of which a poor start has all wrong, and so
+#: many where there are more than MANY_SYMBOLS, of which each start has others wrong.
+FEW_VOTERS, MANY_VOTERS, MANY_SYMBOLS = 2, 4, 30
+#: Starts of clusters that are merged, at least and at most; between these, symbols times starts, since many symbols
+#: cost more and have likelihoods that hardly differ.
+LEAST_MERGED, MOST_MERGED, MERGED_SYMBOLS = 5, 8, 240
+#: Clusters that are merged: so many for each symbol, and at least so many; sentences that k-means makes them of.
+FINE_PER_SYMBOL, LEAST_FINE, FINE_SENTENCES = 2, 100, 6000
 #: Rounds of teaching before and after the vote, and of EM in each of these.
 ROUNDS_BEFORE, ROUNDS_AFTER, EM_IN_ROUND = 2, 4, 3
 #: A symbol with less than this share of an even part of the sentences is given half of the largest one.
@@ -121,7 +127,8 @@ def _by_topics(bags: Bags, n_symbols: int, seed: int) -> Guide:
         for merge in (False, True)
         for start in range(STARTS)
     ]
-    likeliest = sorted(starts, key=lambda start: -start[1])[:VOTERS]
+    n_voters = FEW_VOTERS if n_symbols <= MANY_SYMBOLS else MANY_VOTERS
+    likeliest = sorted(starts, key=lambda start: -start[1])[:n_voters]
     solutions = [_taught(bags, shares, ROUNDS_BEFORE, seed) for shares, _ in likeliest]
     said = np.hstack([np.exp(0.5 * guide.log_probabilities(bags)) for guide in solutions])
     shares = without_empty(bags.features, clusters(said, n_symbols, seed, n_starts=2), seed)
@@ -135,12 +142,21 @@ def _once(bags: Bags, n_symbols: int, seed: int) -> Guide:
 
 def start_of_topics(bags: Bags, n_symbols: int, seed: int, *, merge: bool = False) -> tuple[Array, float]:
     """Shares of a mixture of multinomials from k-means, none of its symbols empty, and its log-likelihood."""
-    n_clusters = min(max(FINE_PER_SYMBOL * n_symbols, LEAST_FINE), len(bags)) if merge else n_symbols
-    shares = clusters(bags.features, n_clusters, seed)
     if merge:
-        shares = np.eye(n_symbols, dtype=np.float32)[merged(bags.words, shares.argmax(1), n_symbols)]
+        fine = _fine_clusters(bags, max(FINE_PER_SYMBOL * n_symbols, LEAST_FINE), seed)
+        shares = np.eye(n_symbols, dtype=np.float32)[merged(bags.words, fine, n_symbols)]
+    else:
+        shares = clusters(bags.features, n_symbols, seed)
     shares, _ = expectation_maximisation(bags.words, shares, EM_ROUNDS)
     return expectation_maximisation(bags.words, without_empty(bags.features, shares, seed), EM_IN_ROUND)
+
+
+def _fine_clusters(bags: Bags, n: int, seed: int) -> Array:
+    """Small clusters [N] by k-means of some sentences, which differ from seed to seed, so that starts do."""
+    order = np.random.Generator(np.random.Philox(key=[seed, 0])).permutation(len(bags))
+    some = bags.features[order[:FINE_SENTENCES]]
+    numbers: Array = k_means(some, min(n, len(some)), seed, 1).predict(bags.features)
+    return numbers
 
 
 def _taught(bags: Bags, shares: Array, n_rounds: int, seed: int) -> Guide:
