@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from svebm_ext.terminal import printable
+
 #: Characters after which a text is cut: in a report, and in a terminal of 80 columns, where it is indented.
 LONGEST, IN_TERMINAL = 100, 71
 #: Topics at the end of a training.
 SHOWN = 5
-#: Marks that turn the direction of what a terminal shows after them.
-_DIRECTION = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F}
 
 
 class Topic(NamedTuple):
@@ -80,17 +80,3 @@ def shortened(text: str, longest: int = LONGEST) -> str:
     """A text on one line that a terminal can show, cut after so many characters."""
     line = printable(" ".join(text.split()))
     return line if len(line) <= longest else line[: longest - 1] + "…"
-
-
-def printable(text: str) -> str:
-    """The text with what a terminal would obey escaped: control characters, marks of direction, line separators."""
-    return "".join(_escape(c) if _is_obeyed(c) else c for c in text)
-
-
-def _is_obeyed(character: str) -> bool:
-    code = ord(character)
-    return code < 32 or 127 <= code < 160 or code in (0x2028, 0x2029) or code in _DIRECTION or 0xD800 <= code < 0xE000
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape", "surrogatepass").decode("ascii")

@@ -11,14 +11,14 @@ from torch import Tensor
 from svebm_ext.config import has_subwords
 from svebm_ext.data.corpus import Split
 from svebm_ext.data.tokenize import tokenize
-from svebm_ext.evaluation.topic_text import Topic, printable, shortened, topic_lines
+from svebm_ext.evaluation.topic_text import Topic, shortened, topic_lines
 from svebm_ext.judges.trigram import TrigramChain
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.measures.words import characterising_words
 from svebm_ext.models.of_symbol import words_of_symbol
 from svebm_ext.models.svebm import SVEBM
 
-__all__ = ["Topic", "find_topics", "printable", "shortened", "topic_lines", "topic_sentences"]
+__all__ = ["Topic", "find_topics", "shortened", "topic_lines", "topic_sentences"]
 
 #: Most topics in a report.
 IN_REPORT = 10

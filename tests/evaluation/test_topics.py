@@ -6,8 +6,9 @@ from tiny_runs import tiny_config
 
 from svebm_ext.data.corpus import Split
 from svebm_ext.data.vocabulary import Vocabulary
-from svebm_ext.evaluation.topics import Topic, find_topics, printable, shortened, topic_lines, topic_sentences
+from svebm_ext.evaluation.topics import Topic, find_topics, shortened, topic_lines, topic_sentences
 from svebm_ext.models.svebm import SVEBM
+from svebm_ext.terminal import printable
 
 
 def stand_in(names=(), latent="energy", **data):
