@@ -28,14 +28,11 @@ from svebm_ext.training.guides.bags import (
 from svebm_ext.training.guides.merging import merged
 from svebm_ext.training.guides.wording import by_wording, is_worded
 
-#: Starts of k-means, and rounds of EM of each.
+#: Starts of either kind, and rounds of EM of each.
 STARTS, EM_ROUNDS = 3, 15
 #: The likeliest starts of all vote: so many where there are few symbols, of which a poor start has all wrong, and so
 #: many where there are more than MANY_SYMBOLS, of which each start has others wrong.
 FEW_VOTERS, MANY_VOTERS, MANY_SYMBOLS = 2, 4, 30
-#: Starts of clusters that are merged, at least and at most; between these, symbols times starts, since many symbols
-#: cost more and have likelihoods that hardly differ.
-LEAST_MERGED, MOST_MERGED, MERGED_SYMBOLS = 5, 8, 240
 #: Clusters that are merged: so many for each symbol, and at least so many; sentences that k-means makes them of.
 FINE_PER_SYMBOL, LEAST_FINE, FINE_SENTENCES = 2, 100, 6000
 #: Rounds of teaching before and after the vote, and of EM in each of these.
