@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from shapes import LayerShape, TrainingShape
 from torch import Tensor, nn
 
-from svebm_ext.config import Config, ModelConfig, TrainingConfig
+from svebm_ext.config import Config, SentenceModel, TrainingConfig
 from svebm_ext.data.batching import EncodedSplit, SentenceBatch, collate
 from svebm_ext.models.networks import build_networks
 from svebm_ext.ops.backend import use_backend
@@ -48,7 +48,7 @@ def make_batch(shape: TrainingShape) -> SentenceBatch:
 
 def model_config(shape: TrainingShape) -> Config:
     """Configuration with the benchmark's sizes."""
-    model = ModelConfig(
+    model = SentenceModel(
         latent="gaussian",
         latent_dim=shape.latent_dim,
         embedding_dim=shape.hidden,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from svebm_ext.config import FORMER_CORPORA
+from svebm_ext.config import FORMER_CORPORA, ModelConfig, kinds_with, lacking
 from svebm_ext.errors import ConfigError, alternatives, nearest
 
 #: Stands for the word None on a command line, where the parser would take it for "not given".
@@ -52,13 +52,21 @@ class Option:
         return f"one of {', '.join(self.choices)}" if self.choices else _KINDS.get(self.kind, "a value")
 
 
-def options_of(kind: Any, prefix: str = "--") -> dict[str, Option]:
-    """Options of a dataclass by name, those of dataclasses within it after a point."""
+def options_of(kind: Any, prefix: str = "--", default: object = None) -> dict[str, Option]:
+    """Options of a dataclass by name, those of dataclasses within it after a point.
+
+    Args:
+        kind: the dataclass.
+        prefix: of the names.
+        default: one of that class; where it holds one of several dataclasses, the options are of that one, not of all.
+    """
     options: dict[str, Option] = {}
     for name, hint in typing.get_type_hints(kind).items():
-        option = prefix + name.replace("_", "-")
-        if dataclasses.is_dataclass(hint):
-            options |= options_of(hint, f"{option}.")
+        option, value = prefix + name.replace("_", "-"), getattr(default, name, None)
+        sections = [part for part in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(part)]
+        if sections:
+            for section in [type(value)] if dataclasses.is_dataclass(value) else sections:
+                options |= options_of(section, f"{option}.", value)
             continue
         options[option] = _option(option, hint)
         if hint is bool:
@@ -79,18 +87,24 @@ def _option(name: str, hint: Any) -> Option:
     return Option(name, hint, is_switch=hint is bool)
 
 
-def checked(arguments: list[str], kind: Any) -> list[str]:
+def checked(arguments: list[str], kind: Any, default: object = None) -> list[str]:
     """The arguments as the parser should read them: the word None marked, former names of values replaced.
 
     Args:
         arguments: of the command, after its name and what stands before the options.
         kind: dataclass of the options.
+        default: their values where they are not given; of a kind of example the options are those that it has.
 
     Raises:
         ConfigError: no option of a name, none of its values, or no value; the message says what was probably meant.
     """
-    known, given = options_of(kind), list(arguments)
-    for index, option, equals, value in _named(given, known):
+    known, given = options_of(kind, default=default), list(arguments)
+    model = getattr(default, "model", None)
+
+    def refuse(name: str) -> ConfigError:
+        return ConfigError(_no_option(name, known, options_of(kind), model if isinstance(model, ModelConfig) else None))
+
+    for index, option, equals, value in _named(given, known, refuse):
         if value is None or option.is_switch or option.several:
             if value is None and not (option.is_switch or option.several):
                 raise ConfigError(f"{option.name}: no value given, expected {option.expected}")
@@ -100,7 +114,9 @@ def checked(arguments: list[str], kind: Any) -> list[str]:
     return given
 
 
-def _named(given: list[str], known: dict[str, Option]) -> Iterator[tuple[int, Option, str, str | None]]:
+def _named(
+    given: list[str], known: dict[str, Option], refuse: Callable[[str], ConfigError]
+) -> Iterator[tuple[int, Option, str, str | None]]:
     """Place, option, "=" where it stands there, and value of each option that is named."""
     index = 0
     while index < len(given):
@@ -108,7 +124,7 @@ def _named(given: list[str], known: dict[str, Option]) -> Iterator[tuple[int, Op
         name = name.replace("_", "-")
         if name not in known:
             if name.startswith("-") and name[1:2] not in ("", ".", *map(str, range(10))) and name not in _HELP:
-                raise ConfigError(_no_option(name, known))
+                raise refuse(name)
             index += 1
             continue
         option = known[name]
@@ -137,11 +153,13 @@ def _checked_value(option: Option, value: str) -> str:
     return value
 
 
-def _no_option(name: str, known: dict[str, Option]) -> str:
-    """What there is to say of a name that no option has."""
+def _no_option(name: str, known: dict[str, Option], every: dict[str, Option], model: ModelConfig | None) -> str:
+    """What there is to say of a name that no option has, or none of the model's kind, where others have it."""
+    if name in every and model is not None:
+        return f"{name}: {lacking(type(model), _field(name))}; --help lists all of them"
     plain = name.lstrip("-")
-    spelled = {option.lstrip("-"): option for option in known}
-    for option in known:
+    spelled = {option.lstrip("-"): option for option in (*known, *every)}
+    for option in (*known, *every):
         spelled.setdefault(option.lstrip("-").rpartition(".")[2], option)
     for called, means in _ALSO_CALLED.items():
         if f"--{means}" in known:
@@ -149,5 +167,14 @@ def _no_option(name: str, known: dict[str, Option]) -> str:
             for one in (called, f"{group}.{called}"):
                 spelled.setdefault(one, f"--{means}")
     meant = nearest(plain, spelled) or nearest(plain.rpartition(".")[2], spelled)
-    hint = "" if meant is None else f"did you mean {spelled[meant]}? "
+    hint = "" if meant is None else f"did you mean {spelled[meant]}{_whose(spelled[meant], known)}? "
     return f"{name}: no such option; {hint}--help lists all of them"
+
+
+def _whose(name: str, known: dict[str, Option]) -> str:
+    return "" if name in known else f" (of {kinds_with(_field(name))})"
+
+
+def _field(name: str) -> str:
+    """Field of an option, or of the switch that turns it off."""
+    return name.rpartition(".")[2].removeprefix("no-").replace("-", "_")

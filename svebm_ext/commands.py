@@ -220,10 +220,12 @@ def parse(
         import tyro
     except ImportError as error:
         raise ConfigError("the command line needs tyro (pip install tyro); the Python interface does not") from error
-    given = checked(list(arguments), kind)
+    given = checked(list(arguments), kind, default)
     if default is None:
         return _as_meant(tyro.cli(kind, args=given, prog=prog, description=description))
-    return _as_meant(tyro.cli(kind, args=given, prog=prog, description=description, default=default))
+    # The options of a union are those of the default's class, by their names; tyro would make commands of them.
+    plain = (tyro.conf.AvoidSubcommands,)
+    return _as_meant(tyro.cli(kind, args=given, prog=prog, description=description, default=default, config=plain))
 
 
 def _as_meant(options: Options) -> Options:

@@ -17,7 +17,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
-from svebm_ext.config import Config
+from svebm_ext.config import Config, lacking, of_kind
 from svebm_ext.data.class_labels import class_array, classes_by_name, listed_labels, listed_texts
 from svebm_ext.errors import ConfigError, DataError, ModelFolderError, nearest
 from svebm_ext.files import read_json, write_json, write_whole
@@ -359,20 +359,28 @@ def _with_options(config: Config, options: Mapping[str, object]) -> Config:
     """The configuration with options by their names on the command line.
 
     Raises:
-        ConfigError: no such option.
+        ConfigError: no such option, or none of the kind of example.
     """
+    model = of_kind(config.model, options.get("model.kind"), options.get("model.encoder"))
+    config = replace(config, model=model)
     for name, value in options.items():
         section, _, option = str(name).replace("-", "_").partition(".")
         known = {field.name for field in fields(config)}
         held = getattr(config, section) if section in known else None
-        if not option or held is None or option not in {field.name for field in fields(held)}:
-            every = [
-                f"{one.name}.{own.name}" for one in fields(config) for own in _options_of(getattr(config, one.name))
-            ]
-            meant = nearest(str(name).replace("-", "_"), every)
-            hint = "" if meant is None else f"did you mean {meant!r}? "
-            raise ConfigError(
-                f"options: no option {name!r}; {hint}names are those of train --help, such as training.batch_size"
-            )
+        if not option or held is None or option not in {field.name for field in _options_of(held)}:
+            raise ConfigError(_no_option(name, config))
         config = replace(config, **{section: replace(held, **{option: value})})
     return config
+
+
+def _no_option(name: str, config: Config) -> str:
+    """What there is to say of a name that no option of the configuration has."""
+    plain = str(name).replace("-", "_")
+    section, _, option = plain.partition(".")
+    lacks = lacking(type(config.model), option) if section == "model" else ""
+    if lacks:
+        return f"options: {name!r}: {lacks}"
+    every = [f"{one.name}.{own.name}" for one in fields(config) for own in _options_of(getattr(config, one.name))]
+    meant = nearest(plain, every)
+    hint = "" if meant is None else f"did you mean {meant!r}? "
+    return f"options: no option {name!r}; {hint}names are those of train --help, such as training.batch_size"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svebm_ext.commands import describe, expanded, parse, run_command
-from svebm_ext.config import Config, validate, with_absolute_paths
+from svebm_ext.config import KIND_NAMES, AnyModel, Config, of_kind, validate, with_absolute_paths
 from svebm_ext.errors import ConfigError, Interrupted, RunStoppedError, SvebmError
 from svebm_ext.presets import PRESETS, is_preset, preset
 from svebm_ext.terminal import show
@@ -56,6 +56,7 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Config, Arguments]:
         if name == "lines" and _value_of("--data.labelled", rest) is not None:
             name = "lines-labelled"  # a few labels beside the text ask for a classifier
         base = preset(name or "assistant")
+    base = dataclasses.replace(base, model=_networks_asked(base.model, rest))
     default = Arguments(**{f.name: getattr(base, f.name) for f in dataclasses.fields(Config)})
     presets = "\n".join(f"  {key}: {text}" for key, (text, _) in PRESETS.items())
     options = parse(
@@ -73,6 +74,14 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Config, Arguments]:
     config = dataclasses.replace(config, data=with_absolute_paths(config.data))
     validate(config)
     return config, options
+
+
+def _networks_asked(model: AnyModel, arguments: Sequence[str]) -> AnyModel:
+    """Options of the networks with those of the kind that the arguments name: these can be given then."""
+    kind, encoder = (_value_of(f"--model.{name}", arguments) for name in ("kind", "encoder"))
+    if kind is not None and kind not in KIND_NAMES:
+        return model  # the parser says what is wrong
+    return of_kind(model, kind, encoder)
 
 
 def _positional(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -113,12 +122,14 @@ def _is_file_name(word: str) -> bool:
 
 
 def _value_of(option: str, arguments: Sequence[str]) -> str | None:
+    """Value of an option; the last one where it is given several times, as for the parser."""
+    value = None
     for index, argument in enumerate(arguments):
         if argument.startswith(option + "="):
-            return argument.split("=", 1)[1]
-        if argument == option and index + 1 < len(arguments):
-            return arguments[index + 1]
-    return None
+            value = argument.split("=", 1)[1]
+        elif argument == option and index + 1 < len(arguments):
+            value = arguments[index + 1]
+    return value
 
 
 def main(arguments: Sequence[str]) -> None:

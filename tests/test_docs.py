@@ -77,9 +77,10 @@ def options_of(cls, prefix=""):
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         name, hint = field.name.replace("_", "-"), hints[field.name]
-        if dataclasses.is_dataclass(hint):
-            found |= options_of(hint, f"{prefix}{name}.")
-        else:
+        sections = [one for one in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(one)]
+        for section in sections:  # several of them: of the kinds of examples
+            found |= options_of(section, f"{prefix}{name}.")
+        if not sections:
             found.add(f"--{prefix}{name}")
             if hint is bool:
                 found.add(f"--{prefix}no-{name}")

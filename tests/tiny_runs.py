@@ -2,7 +2,6 @@
 
 import json
 import random
-from dataclasses import replace
 
 import torch
 
@@ -11,10 +10,11 @@ from svebm_ext.config import (
     Config,
     DataConfig,
     EvaluationConfig,
-    ModelConfig,
     ObjectiveConfig,
     OptimiserConfig,
+    SentenceModel,
     TrainingConfig,
+    with_changes,
 )
 from svebm_ext.data.corpora import load_configured
 from svebm_ext.data.vocabulary import Vocabulary
@@ -93,7 +93,7 @@ def tiny_config(train, **changes):
     config = Config(
         preset="tiny",
         data=DataConfig(corpus="lines", train=train, max_tokens=12),
-        model=ModelConfig(
+        model=SentenceModel(
             latent_dim=4,
             n_categories=6,
             prior_hidden=(16,),
@@ -111,7 +111,7 @@ def tiny_config(train, **changes):
             importance_samples=5, frequency_samples=30, grammar_samples=10, log_z_chains=32, log_z_temperatures=10
         ),
     )
-    return replace(config, **{name: replace(getattr(config, name), **options) for name, options in changes.items()})
+    return with_changes(config, changes)
 
 
 def tiny_training(folder, **changes):
@@ -170,8 +170,10 @@ def write_documents(folder, n=240, n_labelled=None, seed=0):
 
 
 def document_config(train, **changes):
-    """Configuration of a run over bags of words that takes about a second."""
-    kind = {"kind": "documents", "n_categories": 3, "prior_hidden": (16,), "document_hidden": 16, "document_layers": 1}
+    """Configuration of a run over documents, bags of words unless asked for, that takes about a second."""
+    kind = {"kind": "documents", "n_categories": 3, "prior_hidden": (16,)}
+    if changes.get("model", {}).get("encoder") != "gru":
+        kind |= {"document_hidden": 16, "document_layers": 1}
     objective = {"label_weight": 5.0, "mutual_information": 1.0, "labelled_bound": False}
     sections = {"model": kind, "objective": objective, "training": {"labelled_batch_size": 4}}
     merged = {name: {**sections.get(name, {}), **changes.get(name, {})} for name in sections | changes}

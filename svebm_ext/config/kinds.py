@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from svebm_ext.config.options import Config, ModelConfig
+from svebm_ext.config.models import BagModel, ModelConfig, RecurrentModel, SentenceModel
+from svebm_ext.config.options import Config
 from svebm_ext.errors import ConfigError
 
 #: Corpora of points that are generated.
@@ -16,9 +17,7 @@ class KindOptions:
 
     Attributes:
         name: by which the parts of a kind are found; a kind of documents has one for each encoder.
-        is_sequence: an example is words in their order, for recurrent networks.
         is_bag: an example is a bag of words.
-        has_word_features: features of a sentence may be learnt from its words (`model.sentence_features`).
         has_second_stage: the prior may learn on alone (`training.prior_steps`).
         can_regroup: the symbols may be made anew in a run (`objective.regroup_at`).
         picks_chains: persistent chains are picked from a bank; else each example has its own.
@@ -26,9 +25,7 @@ class KindOptions:
     """
 
     name: str
-    is_sequence = False
     is_bag = False
-    has_word_features = False
     has_second_stage = False
     can_regroup = False
     picks_chains = True
@@ -44,32 +41,50 @@ class KindOptions:
         model = config.model
         if (config.data.corpus in GENERATED) != self.is_generated:
             raise ConfigError(f"model.kind: {model.kind!r} does not fit data.corpus {config.data.corpus!r}")
-        if self.is_sequence and model.tied and model.embedding_dim != model.decoder_hidden:
+
+
+class RecurrentOptions(KindOptions):
+    """Words in their order, for recurrent networks."""
+
+    def check(self, config: Config) -> None:
+        """Refuse options that recurrent networks do not take; see `KindOptions.check`."""
+        super().check(config)
+        model = RecurrentModel.of(config.model)
+        if model.tied and model.embedding_dim != model.decoder_hidden:
             raise ConfigError(
                 f"model.tied: needs embedding-dim ({model.embedding_dim}) equal to decoder-hidden "
                 f"({model.decoder_hidden}); use --model.no-tied or equal sizes"
             )
 
 
-class SentenceOptions(KindOptions):
+class SentenceOptions(RecurrentOptions):
     """Sentences, each by itself."""
 
     name = "sentences"
-    is_sequence = has_word_features = has_second_stage = can_regroup = True
+    has_second_stage = can_regroup = True
+
+    def check(self, config: Config) -> None:
+        """Refuse options that sentences do not take; see `KindOptions.check`."""
+        super().check(config)
+        model = SentenceModel.of(config.model)
+        if model.has_word_features and model.latent == "none":
+            raise ConfigError(
+                f"model.sentence-features: {model.sentence_features} given for {model.kind} with the latent family "
+                f"{model.latent}; expected none, or sentences with a latent variable"
+            )
 
 
-class SequenceOptions(KindOptions):
+class SequenceOptions(RecurrentOptions):
     """Documents as sequences of words, with the networks of sentences."""
 
     name = "documents-gru"
-    is_sequence = True
 
 
-class DialogOptions(KindOptions):
+class DialogOptions(RecurrentOptions):
     """Turns of dialogs, given the turns before them."""
 
     name = "dialogs"
-    is_sequence = can_regroup = True
+    can_regroup = True
     picks_chains = False
 
     def check(self, config: Config) -> None:
@@ -100,8 +115,16 @@ class BagOptions(KindOptions):
             raise ConfigError(
                 "objective.bag-of-words: where documents are bags of words it is the likelihood; set it to 0"
             )
-        if config.model.latent == "none":
+        model = BagModel.of(config.model)
+        if model.latent == "none":
             raise ConfigError("model.latent: 'none' given; a bag of words needs a latent variable")
+        if model.class_words and model.latent != "energy":
+            raise ConfigError("model.class-words: needs the energy latent family; turn it off for others")
+        if model.class_words_start != "zero" and not (model.class_words and config.objective.label_weight > 0):
+            raise ConfigError(
+                f"model.class-words-start: {model.class_words_start} needs a table of classes (model.class-words) and "
+                "labels to learn from (objective.label-weight)"
+            )
 
 
 class PointOptions(KindOptions):
@@ -128,12 +151,5 @@ OPTIONS: dict[str, KindOptions] = {
 
 
 def options_of(model: ModelConfig) -> KindOptions:
-    """What the kind of a model takes: the one place that reads `model.kind`.
-
-    Raises:
-        ConfigError: an unknown kind.
-    """
-    name = f"documents-{model.encoder}" if model.kind == "documents" else model.kind
-    if name not in OPTIONS:
-        raise ConfigError(f"model.kind: {name!r} given, expected one of {', '.join(OPTIONS)}")
-    return OPTIONS[name]
+    """What the kind of a model takes."""
+    return OPTIONS[model.name]

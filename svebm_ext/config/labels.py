@@ -10,16 +10,6 @@ from svebm_ext.errors import ConfigError
 def check_labels(config: Config, kind: KindOptions) -> None:
     """Refuse combinations of options of labels and classes (ConfigError)."""
     model, objective = config.model, config.objective
-    if model.class_words and (not kind.is_bag or model.latent != "energy"):
-        raise ConfigError(
-            "model.class-words: needs bags of words (model.encoder bow) and the energy latent family; turn it off for "
-            "others (preset agnews-gru has the settings of a sequence model)"
-        )
-    if model.class_words_start != "zero" and not (model.class_words and objective.label_weight > 0):
-        raise ConfigError(
-            f"model.class-words-start: {model.class_words_start} needs a table of classes (model.class-words) and "
-            "labels to learn from (objective.label-weight)"
-        )
     check_guide(config, kind)
     for section, name in (("training", "labelled_batch_size"), ("data", "n_labelled"), ("data", "labelled")):
         if getattr(getattr(config, section), name) and objective.label_weight == 0:
@@ -46,11 +36,6 @@ def check_guide(config: Config, kind: KindOptions) -> None:
     """Refuse what cannot guide classes or symbols (ConfigError)."""
     model, objective = config.model, config.objective
     by_words = objective.pseudo_labels == "words"
-    if model.sentence_features != "none" and not (kind.has_word_features and model.latent != "none"):
-        raise ConfigError(
-            f"model.sentence-features: {model.sentence_features} given for {model.kind} with the latent family "
-            f"{model.latent}; expected none, or sentences with a latent variable"
-        )
     if objective.group_by != "auto" and not (by_words and objective.pseudo_label_weight > 0):
         raise ConfigError(
             f"objective.group-by: {objective.group_by} given, but words find no symbols here (objective.pseudo-labels "
@@ -63,7 +48,7 @@ def check_guide(config: Config, kind: KindOptions) -> None:
         )
     if objective.pseudo_label_weight == 0:
         return
-    if by_words and not (model.sentence_features == "words" and model.latent == "energy"):
+    if by_words and not (model.has_word_features and model.latent == "energy"):
         raise ConfigError(
             "objective.pseudo-labels: words needs sentences, the energy latent family and model.sentence-features words"
         )

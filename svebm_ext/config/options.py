@@ -1,10 +1,15 @@
-"""The options: frozen dataclasses, one a concern. Every option states its default, unit and meaning."""
+"""The options: frozen dataclasses, one a concern; `models` has those of the networks.
+
+Every option states its default, unit and meaning.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from svebm_ext.config.models import AnyModel, SentenceModel
 
 CorpusName = Literal[
     "assistant", "ptb", "daily-dialog", "smd", "yelp", "agnews", "clinc150", "snips", "lines", "gaussians8", "pinwheel"
@@ -15,7 +20,6 @@ FORMER_CORPORA: dict[str, CorpusName] = {
     "dd": "daily-dialog",
 }
 """Other names of corpora, which go on working: those that saved configurations have, and those of the presets."""
-LatentName = Literal["energy", "gaussian", "deterministic", "categorical", "semi", "mixture", "none"]
 
 
 @dataclass(frozen=True)
@@ -62,89 +66,6 @@ class DataConfig:
     """Bags of words: leave out scikit-learn's English stop words, single characters and punctuation."""
     seed: int = 0
     """Seed of generated corpora and of splits, apart from the training seed."""
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The networks."""
-
-    kind: Literal["sentences", "dialogs", "documents", "points"] = "sentences"
-    """Recurrent networks over sentences, over turns of dialogs given the turns before them, networks over whole
-    documents, or perceptrons over points of the plane."""
-    encoder: Literal["bow", "gru"] = "bow"
-    """Documents: bags of words with a multinomial likelihood, or sequences, with the networks of sentences."""
-    latent: LatentName = "energy"
-    """Latent family: energy-based prior (SVEBM), N(0, I) prior (VAE), a point (AE), discrete variables (DVAE), a
-    vector and discrete variables (semi-VAE), mixtures of Gaussians (GM-VAE), or no latent variable (RNN-LM)."""
-    latent_dim: int = 40
-    """D, size of the continuous vector z."""
-    n_categories: int = 20
-    """K, number of symbols y of the energy family; 0 (or auto, on the command line): as many as the label has classes
-    where it is learnt, else the number on which two halves of your own text agree best."""
-    n_variables: int = 20
-    """Discrete variables, or mixtures, of the families categorical, semi and mixture."""
-    n_classes: int = 5
-    """Categories of each discrete variable, or components of each mixture."""
-    gumbel_temperature: float = 1.0
-    """Temperature of the Gumbel-softmax of the families categorical and semi."""
-    prior_hidden: tuple[int, ...] = (200, 200)
-    """Hidden layer sizes of the prior's network f."""
-    prior_activation: Literal["gelu", "leaky_relu", "silu", "tanh"] = "gelu"
-    """Activation of the prior's network."""
-    prior_scale: float = 1.0
-    """Factor on the initial output weights of the prior's network."""
-    cell: Literal["gru", "lstm"] = "gru"
-    """Recurrent cell of encoder and decoder."""
-    embedding_dim: int = 512
-    """Size of word embeddings."""
-    encoder_hidden: int = 512
-    """Hidden size of each direction of the encoder."""
-    sentence_features: Literal["none", "words"] = "none"
-    """Features of a sentence beside the recurrent ones: none (the paper), or what its words say by themselves, from
-    statistics of the training text (latent semantic analysis and word vectors)."""
-    feature_dropout: float = 0.3
-    """Dropout probability on these features in the encoder."""
-    encoder_pooling: Literal["final", "mean"] = "final"
-    """Features of a sentence: final states of both directions (the paper), or their mean over the sentence."""
-    decoder_hidden: int = 512
-    """H, hidden size of the decoder."""
-    embedding_dropout: float = 0.3
-    """Dropout probability on the decoder's input embeddings."""
-    output_dropout: float = 0.3
-    """Dropout probability on the decoder's outputs."""
-    word_dropout: float = 0.0
-    """Probability that a decoder input word is replaced by the unknown word."""
-    tied: bool = True
-    """Share the softmax weights with the decoder's embedding (needs embedding-dim equal to decoder-hidden)."""
-    init_range: float = 0.1
-    """Parameters of encoder and decoder start uniform in (-r, r); 0 keeps the layers' own initialisation."""
-    context_turns: int = 5
-    """Dialogs: turns that a context has at most, the last ones before the response."""
-    context_hidden: int = 256
-    """Dialogs: size of the word embeddings and of each direction of the network over the words of a context's turn."""
-    context_dim: int = 512
-    """Dialogs: size of the context c, the state of the network over a context's turns."""
-    context_map: int = 128
-    """Dialogs: size of the linear map of c that the decoder receives at every step, beside z."""
-    document_hidden: int = 500
-    """Width of encoder and generator of bags of words."""
-    document_layers: int = 3
-    """Hidden layers of the generator of bags of words; 0: word scores are linear in z."""
-    document_dropout: float = 0.5
-    """Dropout probability on the hidden layers of the encoder of bags of words."""
-    document_counts: Literal["counts", "log"] = "counts"
-    """What the encoder of bags of words sees of a word: how often it occurs, or log(1 + that)."""
-    batch_norm: bool = True
-    """Batch normalisation, with a fixed scale, of the hidden layers of the generator of bags of words."""
-    class_words: bool = False
-    """The generator of bags of words adds p(y|z) times a table of classes and words to its scores."""
-    class_words_start: Literal["zero", "naive_bayes"] = "zero"
-    """Where that table starts: at 0, or at the class's log-ratios of naive Bayes with EM on the same labels, which the
-    first features of the encoder then see as well."""
-    points_hidden: int = 200
-    """Width of encoder and decoder of the 2-D models."""
-    points_std: float = 1.0
-    """Standard deviation of the observation noise of the 2-D models."""
 
 
 @dataclass(frozen=True)
@@ -345,7 +266,7 @@ class Config:
     preset: str = "assistant"
     """Preset the run started from."""
     data: DataConfig = field(default_factory=DataConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
+    model: AnyModel = field(default_factory=SentenceModel)
     chains: ChainConfig = field(default_factory=ChainConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, overload
 
 from svebm_ext.config.bounds import shown
+from svebm_ext.config.models import MODELS, AnyModel, KindName, lacking, model_class
 from svebm_ext.config.options import FORMER_CORPORA, Config, DataConfig
 from svebm_ext.errors import ConfigError, alternatives
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 Section = TypeVar("Section")
 #: Items of a list, and unknown options that are named, at most.
 MOST_ITEMS = 16
+#: Options that a kind lacks and that were refused when every model had the options of all kinds, unless at the default.
+#: The others did nothing.
+REFUSED = {"sentence_features": "none", "class_words": False, "class_words_start": "zero"}
 
 
 def to_dict(config: DataclassInstance) -> JsonObject:
@@ -51,12 +55,36 @@ def from_dict(values: object, cls: type = Config, where: str = "config") -> obje
     """
     if not isinstance(values, dict):
         raise ConfigError(f"{where}: expected an object, found {type(values).__name__}")
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     unknown = sorted(set(values) - set(hints))
     if unknown:
         names = ", ".join(f"{name:.80}" for name in unknown[:MOST_ITEMS])
         raise ConfigError(f"{where}: unknown option {names}; {alternatives(unknown[0], sorted(hints), 'known are')}")
     return cls(**{key: _convert(value, hints[key], f"{where}.{key}") for key, value in values.items()})
+
+
+def _hints(cls: type) -> dict[str, object]:
+    """Types of a section's options by name."""
+    hints = typing.get_type_hints(cls)
+    return {option.name: hints[option.name] for option in dataclasses.fields(cls)}
+
+
+def _model_from_dict(values: object, where: str) -> object:
+    """Options of the networks from their plain form, which may list those of all kinds, as files did.
+
+    Options of other kinds are left out. They were of no effect, or refused.
+    """
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where}: expected an object, found {type(values).__name__}")
+    kind = _convert(values.get("kind", "sentences"), KindName, f"{where}.kind")
+    cls = model_class(kind, values.get("encoder"))
+    others = {name: hint for one in MODELS for name, hint in _hints(one).items()}
+    own, kept = _hints(cls), dict(values)
+    for name in sorted(others.keys() & values.keys() - own.keys()):
+        value = _convert(kept.pop(name), others[name], f"{where}.{name}")
+        if value != REFUSED.get(name, value):
+            raise ConfigError(f"{where}.{name}: {shown(value)} given; {lacking(cls, name)}")
+    return from_dict(kept, cls, where)
 
 
 def with_absolute_paths(data: DataConfig) -> DataConfig:
@@ -72,6 +100,8 @@ def with_absolute_paths(data: DataConfig) -> DataConfig:
 def _convert(value: object, hint: object, where: str) -> object:
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return from_dict(value, hint, where)
+    if hint == AnyModel:
+        return _model_from_dict(value, where)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         value = FORMER_CORPORA.get(value, value) if isinstance(value, str) else value

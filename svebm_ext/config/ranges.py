@@ -84,9 +84,10 @@ RANGES: dict[str, dict[Range, str]] = {
 
 
 def require(config: Config, section: str, name: str, wanted: Range) -> None:
-    """Refuse a value out of range (ConfigError); section and name are those of the dataclasses."""
-    value = getattr(getattr(config, section), name)
-    if not wanted.accepts(value):
+    """Refuse a value out of range (ConfigError), where the section has that option: a kind has not those of others."""
+    held = getattr(config, section)
+    value = getattr(held, name, None)
+    if hasattr(held, name) and not wanted.accepts(value):
         raise ConfigError(f"{section}.{name.replace('_', '-')}: {shown(value)} given, expected {wanted.expected}")
 
 

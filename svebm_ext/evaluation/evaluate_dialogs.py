@@ -23,7 +23,7 @@ from svebm_ext.measures import latent
 from svebm_ext.measures.bleu import corpus_bleu
 from svebm_ext.measures.embedding_similarity import embedding_similarity
 from svebm_ext.models.cut import marked
-from svebm_ext.models.dialog import DialogModel
+from svebm_ext.models.dialog import DialogNetworks
 from svebm_ext.randomness import Draw
 
 #: Pages written beside report.md: what Tables 4 and 5 of the paper show.
@@ -189,7 +189,7 @@ class DialogEvaluator(SentenceEvaluator):
         batch = self.batch(torch.full((N_SAMPLES,), index))
         z = self.model.networks.sample_prior(batch, seed=self.seed)
         networks = self.model.networks
-        assert isinstance(networks, DialogModel)
+        assert isinstance(networks, DialogNetworks)
         shift = family.prior.context_shift(networks.encoder.context(batch))
         top = family.prior.log_posterior_symbol(z, shift).exp().mean(0).topk(min(N_SYMBOLS, family.n_categories))
         return list(zip(top.indices.tolist(), top.values.tolist(), strict=True))

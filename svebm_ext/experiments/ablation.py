@@ -10,7 +10,7 @@ import functools
 from dataclasses import replace
 from pathlib import Path
 
-from svebm_ext.config import ChainConfig, Changes, Config, ObjectiveConfig, with_changes
+from svebm_ext.config import ChainConfig, Changes, Config, ObjectiveConfig, SentenceModel, with_changes
 from svebm_ext.data.corpora import load_corpus
 from svebm_ext.experiments import table
 from svebm_ext.experiments.rows import Budget, Experiment, Results, Row
@@ -98,7 +98,7 @@ def base() -> Config:
     config = preset("ptb-svebm-ib-joint")
     return replace(
         config,
-        model=replace(config.model, embedding_dim=256, encoder_hidden=256, decoder_hidden=256),
+        model=replace(SentenceModel.of(config.model), embedding_dim=256, encoder_hidden=256, decoder_hidden=256),
         chains=ChainConfig(n_chains=1000, n_steps=40),
         # Where the search began; the preset is the row "mi-off-encoder-w-0.5" with smaller steps.
         objective=ObjectiveConfig(mutual_information=5.0, schedule="linear", zero_fraction=0.0, ramp_fraction=0.5),
@@ -120,7 +120,7 @@ def make_row(name: str, budget: Budget) -> Row:
     if budget == "smoke":
         config = replace(
             config,
-            model=replace(config.model, embedding_dim=32, encoder_hidden=32, decoder_hidden=32),
+            model=replace(SentenceModel.of(config.model), embedding_dim=32, encoder_hidden=32, decoder_hidden=32),
             training=replace(config.training, max_steps=4, validate_every=4),
             evaluation=replace(
                 config.evaluation, importance_samples=2, max_sentences=50, frequency_samples=100, log_z_chains=32,

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from svebm_ext import plots, terminal
-from svebm_ext.config import Changes, Config, with_changes
+from svebm_ext.config import Changes, Config, options_of, with_changes
 from svebm_ext.data.text_files import find_optional_file
 from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.experiments import agnews_baselines as baselines
@@ -62,7 +62,7 @@ TITLES = {
 RELEASED_STEPS = 201 * 243
 #: Options of the classifiers on averages of word vectors.
 _AVERAGE: Changes = {
-    "model": {"embedding_dim": 50, "document_hidden": 100, "document_dropout": 0.3, "word_dropout": 0.3},
+    "model": {"document_hidden": 100, "document_dropout": 0.3, "word_dropout": 0.3},
     "training": {"max_steps": 500, "validate_every": 50},
 }
 #: What each system changes in preset agnews: options by section.
@@ -121,14 +121,13 @@ def sized(config: Config, budget: Budget, system: str) -> Config:
     words, ten times the iterations for the others. smoke: to see that it runs.
     """
     if budget == "smoke":
+        sequences = {"embedding_dim": 16, "encoder_hidden": 16, "decoder_hidden": 16}
+        sizes = {"document_hidden": 16} if options_of(config.model).is_bag else sequences
         return with_changes(
             config,
             {
                 "data": {"vocabulary_size": 2000},
-                "model": {
-                    "embedding_dim": 16, "document_hidden": 16, "latent_dim": 4, "encoder_hidden": 16,
-                    "decoder_hidden": 16,
-                },
+                "model": {"latent_dim": 4, **sizes},
                 "chains": {"n_chains": 100, "n_steps": 3},
                 "training": {"batch_size": 30, "labelled_batch_size": 20, "max_steps": 6, "validate_every": 3},
                 "evaluation": {

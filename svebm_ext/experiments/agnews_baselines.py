@@ -1,8 +1,8 @@
 """Rows of Table 8 that are no SVEBM: how each is trained on the documents of a run, and what it leaves in its folder.
 
-A row's configuration is that of the document model, read so: `model.embedding_dim` is the size of word vectors,
-`model.document_hidden`, `document_dropout`, `word_dropout`, `latent_dim` are those of the networks; `training` and
-`optimiser` have iterations, batch sizes and learning rate. Which documents have a label comes from `data`.
+A row's configuration is that of the document model, read so: `model.document_hidden`, `document_dropout`,
+`word_dropout`, `latent_dim` are those of the networks; `training` and `optimiser` have iterations, batch sizes and
+learning rate. Which documents have a label comes from `data`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from svebm_ext.baselines.fitting import Curve, Fit, predict
 from svebm_ext.baselines.text_classifier import AverageClassifier, self_train, train_classifier
 from svebm_ext.baselines.vampire import TopicModel, pretrain
 from svebm_ext.baselines.word_vectors import cooccurrences, train_glove, vectors_for
-from svebm_ext.config import Config, DataConfig, to_dict
+from svebm_ext.config import BagModel, Config, DataConfig, to_dict
 from svebm_ext.data.corpora import ROOT_VARIABLE, load_configured
 from svebm_ext.data.corpus import Split
 from svebm_ext.data.documents import DocumentSplit, content_words, kept_labels
@@ -43,6 +43,8 @@ from svebm_ext.training.runtime import Runtime
 
 #: Rounds of self-training, after the supervised one.
 ROUNDS = 5
+#: Numbers of a word vector, as the published ones have.
+VECTOR_DIM = 50
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,11 @@ class Task:
     train: DocumentSplit
     config: Config
     device: torch.device
+
+    @property
+    def networks(self) -> BagModel:
+        """Options of the networks."""
+        return BagModel.of(self.config.model)
 
     @property
     def settings(self) -> Fit:
@@ -127,8 +134,8 @@ def logistic_regression(task: Task) -> Answer:
 
 def _classifier(task: Task, vectors: Tensor | None = None, n_features: int = 0) -> AverageClassifier:
     torch.manual_seed(task.config.seed)
-    model = task.config.model
-    dim = model.embedding_dim if vectors is None else vectors.shape[1]
+    model = task.networks
+    dim = VECTOR_DIM if vectors is None else vectors.shape[1]
     classifier = AverageClassifier(
         task.train.n_words, dim, model.document_hidden, task.n_classes, vectors=vectors, n_features=n_features,
         dropout=model.document_dropout, word_dropout=model.word_dropout,
@@ -161,9 +168,7 @@ def _glove_in_domain(config: Config) -> Tensor:
     documents = read_documents(config.data)
     pairs = cooccurrences(list(content_words(documents.text.sentences)), documents.vocabulary)
     epochs = 15 if config.training.max_steps >= 100 else 1
-    return train_glove(
-        pairs, documents.train.n_words, config.model.embedding_dim, n_epochs=epochs, seed=config.seed
-    )  # fmt: skip
+    return train_glove(pairs, documents.train.n_words, VECTOR_DIM, n_epochs=epochs, seed=config.seed)
 
 
 def glove_in_domain(task: Task) -> Answer:
@@ -186,7 +191,7 @@ def vector_root(root: Path | None) -> Path:
 @functools.lru_cache(maxsize=1)
 def _topics(config: Config, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """VAMPIRE's features of the three splits."""
-    documents, model, training = read_documents(config.data), config.model, config.training
+    documents, model, training = read_documents(config.data), BagModel.of(config.model), config.training
     torch.manual_seed(config.seed)
     topics = TopicModel(
         documents.train.n_words, model.latent_dim, model.document_hidden, documents.train.log_frequencies(),
@@ -213,7 +218,7 @@ def class_mixture(task: Task, *, hard: bool) -> Answer:
     """CatVAE, or Hard EM (Jin et al. 2020)."""
     torch.manual_seed(task.config.seed)
     config = task.config
-    options = config.model
+    options = task.networks
     model = ClassMixture(
         task.train.n_words, task.n_classes, options.latent_dim, options.document_hidden,
         task.train.log_frequencies(), dropout=options.document_dropout, word_dropout=options.word_dropout,

@@ -200,12 +200,12 @@ def belongings(run: Run) -> list[str]:
 
 
 def _differences(there: JsonMapping, here: JsonMapping, prefix: str = "") -> dict[str, str]:
-    """Options whose values differ, with both values."""
+    """Options whose values differ, with both values; kinds that differ have some options in common."""
     differences: dict[str, str] = {}
     for name, value in here.items():
         if isinstance(value, Mapping):
             differences |= _differences(there[name], value, f"{prefix}{name}.")
-        elif there[name] != value and prefix + name not in PLACE:
+        elif there.get(name, value) != value and prefix + name not in PLACE:
             differences[prefix + name] = f"{prefix}{name} is {there[name]} there, {value} here"
     return differences
 

@@ -7,7 +7,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from svebm_ext.config import Config
+from svebm_ext.config import Config, DialogModel
 from svebm_ext.data.corpora import load_corpus
 from svebm_ext.evaluation.evaluate_dialogs import ACTIONS, RESPONSES
 from svebm_ext.experiments import table
@@ -98,8 +98,8 @@ def sized(config: Config, budget: Budget) -> Config:
     return replace(
         config,
         model=replace(
-            config.model, embedding_dim=32, encoder_hidden=32, decoder_hidden=32, prior_hidden=(32, 32),
-            context_hidden=16, context_dim=32, context_map=16,
+            DialogModel.of(config.model), embedding_dim=32, encoder_hidden=32, decoder_hidden=32,
+            prior_hidden=(32, 32), context_hidden=16, context_dim=32, context_map=16,
         ),
         chains=replace(config.chains, n_steps=5),
         objective=objective,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from svebm_ext.config import Changes, Config, EvaluationConfig, with_changes
+from svebm_ext.config import Changes, Config, EvaluationConfig, SentenceModel, with_changes
 from svebm_ext.data.corpora import load_corpus
 from svebm_ext.data.corpus import Corpus
 from svebm_ext.data.vocabulary import Vocabulary
@@ -207,7 +207,7 @@ def sized(config: Config, budget: Budget) -> Config:
                 sample_precision="fast",
             ),
         )  # fmt: skip
-    model = config.model
+    model = SentenceModel.of(config.model)
     return replace(
         config,
         model=replace(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from svebm_ext.config import Config
+from svebm_ext.config import Config, SentenceModel
 from svebm_ext.experiments import table
 from svebm_ext.experiments.rows import Budget, Experiment, Results, Row
 from svebm_ext.experiments.table import Measure, report_row
@@ -83,10 +83,10 @@ def sized(config: Config, budget: Budget) -> Config:
             ),
             evaluation=replace(evaluation, importance_samples=50, sample_precision="fast"),
         )  # fmt: skip
-    model = config.model
+    networks = SentenceModel.of(config.model)
     return replace(
         config,
-        model=replace(model, embedding_dim=32, encoder_hidden=32, decoder_hidden=32, prior_hidden=(32, 32)),
+        model=replace(networks, embedding_dim=32, encoder_hidden=32, decoder_hidden=32, prior_hidden=(32, 32)),
         chains=replace(config.chains, n_chains=max(100, training.batch_size), n_steps=5),
         objective=objective,
         training=replace(training, max_steps=10, checkpoint_every=5, validate_every=10, log_every=5, sample_every=0),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from svebm_ext.config import Config
+from svebm_ext.config import Config, DialogModel
 from svebm_ext.data.corpus import Split
 from svebm_ext.data.dialogs import DialogSplit
 from svebm_ext.data.vocabulary import Vocabulary
@@ -26,9 +26,8 @@ class Dialogs(Sentences):
         classes: Sequence[str] | None = None,
     ) -> DialogSplit:
         """Ids of each turn, and where its context begins; arguments and errors as for `TextKind.encode`."""
-        return DialogSplit.from_split(
-            split, vocabulary, config.data.max_tokens, label, classes, n_turns=config.model.context_turns
-        )
+        n_turns = DialogModel.of(config.model).context_turns
+        return DialogSplit.from_split(split, vocabulary, config.data.max_tokens, label, classes, n_turns=n_turns)
 
     def check_texts(self) -> None:
         """Refuse texts without a context.

@@ -65,7 +65,7 @@ class DialogEncoder(Encoder):
         return torch.cat((merged, context), dim=-1)
 
 
-class DialogModel(LatentVariableModel):
+class DialogNetworks(LatentVariableModel):
     """q(z|x, c), p(z|c) and p(x|z, c).
 
     Args:

@@ -8,7 +8,17 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from svebm_ext.config import Config, ModelConfig, options_of
+from svebm_ext.config import (
+    BagModel,
+    Config,
+    DialogModel,
+    ModelConfig,
+    PointModel,
+    RecurrentModel,
+    SentenceModel,
+    SequenceModel,
+    options_of,
+)
 from svebm_ext.data.documents import N_SPECIAL
 from svebm_ext.latents.base import Latent
 from svebm_ext.latents.categorical import CategoricalLatent
@@ -20,7 +30,7 @@ from svebm_ext.latents.mixture import MixtureLatent
 from svebm_ext.latents.none import NoLatent
 from svebm_ext.latents.semi import SemiLatent
 from svebm_ext.models.decoders import PointDecoder, RecurrentDecoder
-from svebm_ext.models.dialog import ContextEncoder, DialogEncoder, DialogModel
+from svebm_ext.models.dialog import ContextEncoder, DialogEncoder, DialogNetworks
 from svebm_ext.models.document import DocumentDecoder, DocumentEncoder
 from svebm_ext.models.encoders import Encoder, FeatureEncoder, NoEncoder, PointEncoder, RecurrentEncoder
 from svebm_ext.models.features import WordFeatures
@@ -79,7 +89,7 @@ def build_latent(config: ModelConfig, feature_dim: int, step_size: float, contex
     return latent
 
 
-def build_decoder(config: ModelConfig, vocabulary_size: int, input_dim: int) -> RecurrentDecoder:
+def build_decoder(config: RecurrentModel, vocabulary_size: int, input_dim: int) -> RecurrentDecoder:
     """Generator of sentences that receives a vector of `input_dim` numbers at every step."""
     return RecurrentDecoder(
         vocabulary_size,
@@ -96,51 +106,78 @@ def build_decoder(config: ModelConfig, vocabulary_size: int, input_dim: int) -> 
 
 def _build_points(config: ModelConfig, vocabulary_size: int, step_size: float, bag: bool) -> LatentVariableModel:
     """Perceptrons over points of the plane."""
-    encoder = PointEncoder(2, config.points_hidden)
-    latent = build_latent(config, encoder.feature_dim, step_size)
-    decoder = PointDecoder(config.latent_dim, 2, config.points_hidden, config.points_std)
+    points = PointModel.of(config)
+    encoder = PointEncoder(2, points.points_hidden)
+    latent = build_latent(points, encoder.feature_dim, step_size)
+    decoder = PointDecoder(points.latent_dim, 2, points.points_hidden, points.points_std)
     return LatentVariableModel(encoder, latent, decoder)
 
 
 def _build_bags(config: ModelConfig, vocabulary_size: int, step_size: float, bag: bool) -> LatentVariableModel:
     """Networks over bags of words; their layers keep their own initialisation."""
+    bags = BagModel.of(config)
     n_words = vocabulary_size - N_SPECIAL
     encoder = DocumentEncoder(
         n_words,
-        config.document_hidden,
-        dropout=config.document_dropout,
-        word_dropout=config.word_dropout,
-        counts=config.document_counts,
+        bags.document_hidden,
+        dropout=bags.document_dropout,
+        word_dropout=bags.word_dropout,
+        counts=bags.document_counts,
     )
-    latent = build_latent(config, encoder.feature_dim, step_size)
+    latent = build_latent(bags, encoder.feature_dim, step_size)
     decoder = DocumentDecoder(
         n_words,
         latent.latent_dim,
-        config.document_hidden,
-        config.document_layers,
-        batch_norm=config.batch_norm,
-        n_classes=config.n_categories if config.class_words else 0,
+        bags.document_hidden,
+        bags.document_layers,
+        batch_norm=bags.batch_norm,
+        n_classes=bags.n_categories if bags.class_words else 0,
     )
     return LatentVariableModel(encoder, latent, decoder)
 
 
-def _sentence_encoder(config: ModelConfig, vocabulary_size: int) -> tuple[Encoder, SymbolGuide | None]:
+def _sentence_encoder(config: SentenceModel, vocabulary_size: int) -> tuple[Encoder, SymbolGuide | None]:
     """Encoder of sentences, with the features of their words where it has some, and the guide of the symbols."""
     if config.latent == "none":
         return NoEncoder(), None
-    encoder = RecurrentEncoder(
-        vocabulary_size, config.embedding_dim, config.encoder_hidden, config.cell, config.encoder_pooling
-    )
-    if config.sentence_features != "words":
+    encoder = _recurrent_encoder(config, vocabulary_size)
+    if not config.has_word_features:
         return encoder, None
     words, hidden = WordFeatures(vocabulary_size), encoder.feature_dim
     with_words = FeatureEncoder(encoder, words, hidden=hidden, dropout=config.feature_dropout)
     return with_words, SymbolGuide(vocabulary_size, config.n_categories) if config.latent == "energy" else None
 
 
+def _recurrent_encoder(config: RecurrentModel, vocabulary_size: int) -> RecurrentEncoder:
+    """Encoder of words in their order."""
+    return RecurrentEncoder(
+        vocabulary_size, config.embedding_dim, config.encoder_hidden, config.cell, config.encoder_pooling
+    )
+
+
 def _build_sentences(config: ModelConfig, vocabulary_size: int, step_size: float, bag: bool) -> LatentVariableModel:
     """Recurrent networks over sentences."""
-    encoder, guide = _sentence_encoder(config, vocabulary_size)
+    sentences = SentenceModel.of(config)
+    encoder, guide = _sentence_encoder(sentences, vocabulary_size)
+    return _with_generator(encoder, sentences, vocabulary_size, step_size, bag, guide)
+
+
+def _build_sequences(config: ModelConfig, vocabulary_size: int, step_size: float, bag: bool) -> LatentVariableModel:
+    """The networks of sentences over documents."""
+    sequences = SequenceModel.of(config)
+    encoder = NoEncoder() if sequences.latent == "none" else _recurrent_encoder(sequences, vocabulary_size)
+    return _with_generator(encoder, sequences, vocabulary_size, step_size, bag)
+
+
+def _with_generator(
+    encoder: Encoder,
+    config: RecurrentModel,
+    vocabulary_size: int,
+    step_size: float,
+    bag: bool,
+    guide: SymbolGuide | None = None,
+) -> LatentVariableModel:
+    """The networks of an encoder of words in their order."""
     latent = build_latent(config, encoder.feature_dim, step_size)
     decoder = build_decoder(config, vocabulary_size, latent.latent_dim)
     words = nn.Linear(latent.latent_dim, vocabulary_size) if bag else None
@@ -149,14 +186,15 @@ def _build_sentences(config: ModelConfig, vocabulary_size: int, step_size: float
 
 def _build_dialogs(config: ModelConfig, vocabulary_size: int, step_size: float, bag: bool) -> LatentVariableModel:
     """Recurrent networks over responses and their contexts."""
-    response, _ = _sentence_encoder(config, vocabulary_size)
-    context = ContextEncoder(vocabulary_size, config.context_hidden, config.context_dim, config.cell)
-    encoder = DialogEncoder(response, context, response.feature_dim, config.context_dim)
-    latent = build_latent(config, encoder.feature_dim, step_size, config.context_dim)
-    decoder = build_decoder(config, vocabulary_size, latent.latent_dim + config.context_map)
-    context_map = nn.Linear(config.context_dim, config.context_map)
+    dialogs = DialogModel.of(config)
+    response = _recurrent_encoder(dialogs, vocabulary_size)
+    context = ContextEncoder(vocabulary_size, dialogs.context_hidden, dialogs.context_dim, dialogs.cell)
+    encoder = DialogEncoder(response, context, response.feature_dim, dialogs.context_dim)
+    latent = build_latent(dialogs, encoder.feature_dim, step_size, dialogs.context_dim)
+    decoder = build_decoder(dialogs, vocabulary_size, latent.latent_dim + dialogs.context_map)
+    context_map = nn.Linear(dialogs.context_dim, dialogs.context_map)
     words = nn.Linear(latent.latent_dim, vocabulary_size) if bag else None
-    return _start_uniformly(DialogModel(encoder, latent, decoder, context_map, words), config.init_range)
+    return _start_uniformly(DialogNetworks(encoder, latent, decoder, context_map, words), dialogs.init_range)
 
 
 def _start_uniformly(model: LatentVariableModel, limit: float) -> LatentVariableModel:
@@ -174,6 +212,6 @@ NETWORKS: dict[str, Callable[[ModelConfig, int, float, bool], LatentVariableMode
     "sentences": _build_sentences,
     "dialogs": _build_dialogs,
     "documents-bow": _build_bags,
-    "documents-gru": _build_sentences,
+    "documents-gru": _build_sequences,
     "points": _build_points,
 }

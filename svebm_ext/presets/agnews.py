@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from svebm_ext.config import (
+    BagModel,
     ChainConfig,
     Config,
     DataConfig,
     EvaluationConfig,
-    ModelConfig,
     ObjectiveConfig,
     OptimiserConfig,
+    SequenceModel,
     TrainingConfig,
 )
 from svebm_ext.presets.schemes import Preset
@@ -23,9 +24,9 @@ from svebm_ext.presets.schemes import Preset
 AGNEWS = Config(
     preset="agnews-svebm-ib",
     data=DataConfig(corpus="agnews", vocabulary_size=30_000, remove_stop_words=True, n_labelled=200),
-    model=ModelConfig(
-        kind="documents", latent_dim=16, n_categories=4, prior_activation="leaky_relu", document_hidden=100,
-        document_layers=0, class_words=True,
+    model=BagModel(
+        latent_dim=16, n_categories=4, prior_activation="leaky_relu", document_hidden=100, document_layers=0,
+        class_words=True,
     ),
     chains=ChainConfig(n_chains=1000, n_steps=20, step_size=0.08),
     objective=ObjectiveConfig(
@@ -44,9 +45,9 @@ AGNEWS_GRU = replace(
     AGNEWS,
     preset="agnews-svebm-ib-gru",
     data=replace(AGNEWS.data, vocabulary_size=10_000, remove_stop_words=False, max_tokens=64),
-    model=ModelConfig(
-        kind="documents", encoder="gru", latent_dim=32, n_categories=4, prior_activation="leaky_relu",
-        embedding_dim=128, encoder_hidden=128, encoder_pooling="mean", decoder_hidden=128, word_dropout=0.3,
+    model=SequenceModel(
+        latent_dim=32, n_categories=4, prior_activation="leaky_relu", embedding_dim=128, encoder_hidden=128,
+        encoder_pooling="mean", decoder_hidden=128, word_dropout=0.3,
     ),
     objective=replace(AGNEWS.objective, bag_of_words=1.0),
     optimiser=OptimiserConfig(learning_rate=2e-3, prior_learning_rate=2e-3, clip=5.0, prior_clip=0.0),

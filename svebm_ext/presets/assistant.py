@@ -9,12 +9,17 @@ from svebm_ext.config import (
     Config,
     DataConfig,
     EvaluationConfig,
-    ModelConfig,
     ObjectiveConfig,
     OptimiserConfig,
+    SentenceModel,
     TrainingConfig,
 )
 from svebm_ext.presets.schemes import Preset
+
+_NETWORKS = SentenceModel(
+    latent_dim=32, n_categories=24, embedding_dim=192, encoder_hidden=128, decoder_hidden=192, embedding_dropout=0.0,
+    output_dropout=0.0, sentence_features="words",
+)  # fmt: skip
 
 # Networks first, as a VAE, and the energy afterwards: it cannot run away from its chains, since what it
 # learns from stands still. Symbols are found from the words of the training text and guide f from the beginning; z of
@@ -23,10 +28,7 @@ from svebm_ext.presets.schemes import Preset
 ASSISTANT = Config(
     preset="assistant",
     data=DataConfig(corpus="assistant", max_tokens=24),
-    model=ModelConfig(
-        latent_dim=32, n_categories=24, embedding_dim=192, encoder_hidden=128, decoder_hidden=192,
-        embedding_dropout=0.0, output_dropout=0.0, sentence_features="words",
-    ),
+    model=_NETWORKS,
     chains=ChainConfig(n_chains=2000, n_steps=20, step_size=0.02),
     objective=ObjectiveConfig(
         kl_weight=1.0, mutual_information=5.0, pseudo_label_weight=2.0, pseudo_labels="words", label_at="sample",
@@ -47,7 +49,7 @@ LINES = replace(
     preset="lines",
     data=DataConfig(corpus="lines", max_tokens=0),
     model=replace(
-        ASSISTANT.model, n_categories=0, embedding_dim=0, encoder_hidden=0, decoder_hidden=0, embedding_dropout=-1.0,
+        _NETWORKS, n_categories=0, embedding_dim=0, encoder_hidden=0, decoder_hidden=0, embedding_dropout=-1.0,
         output_dropout=-1.0,
     ),
     objective=replace(ASSISTANT.objective, kl_weight=0.5),

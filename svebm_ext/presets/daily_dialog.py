@@ -9,13 +9,15 @@ from svebm_ext.config import (
     Config,
     DataConfig,
     LatentName,
-    ModelConfig,
     ObjectiveConfig,
     OptimiserConfig,
+    SentenceModel,
     TrainingConfig,
     with_changes,
 )
 from svebm_ext.presets.schemes import PAPER, RELEASED, Preset, paper, released
+
+_NETWORKS = SentenceModel(latent_dim=32, n_categories=125)
 
 # Released (Table 2): 87,150 iterations (30 epochs), lambda 50, short-run chains, cyclical w up to .5 with free bits,
 # bi-LSTM of 1024 and LSTM of 512. Here persistent chains, the warm-up of the baselines up to w = .5, lambda 5. Unlike
@@ -25,7 +27,7 @@ from svebm_ext.presets.schemes import PAPER, RELEASED, Preset, paper, released
 DAILY_DIALOG = Config(
     preset="dailydialog-svebm-ib",
     data=DataConfig(corpus="daily-dialog"),
-    model=ModelConfig(latent_dim=32, n_categories=125),
+    model=_NETWORKS,
     chains=ChainConfig(n_chains=1000, n_steps=40),
     objective=ObjectiveConfig(
         kl_weight=0.5,
@@ -60,7 +62,7 @@ def _dialog_baseline(name: str, latent: LatentName, **objective: object) -> Conf
 _LSTM = replace(
     DAILY_DIALOG,
     model=replace(
-        DAILY_DIALOG.model, cell="lstm", encoder_hidden=1024, tied=False, embedding_dropout=0.2, output_dropout=0.2
+        _NETWORKS, cell="lstm", encoder_hidden=1024, tied=False, embedding_dropout=0.2, output_dropout=0.2
     ),
 )  # fmt: skip
 

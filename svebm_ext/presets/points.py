@@ -9,9 +9,9 @@ from svebm_ext.config import (
     Config,
     DataConfig,
     EvaluationConfig,
-    ModelConfig,
     ObjectiveConfig,
     OptimiserConfig,
+    PointModel,
     TrainingConfig,
 )
 from svebm_ext.presets.schemes import Preset
@@ -27,10 +27,7 @@ from svebm_ext.presets.schemes import Preset
 GAUSSIANS8 = Config(
     preset="gaussians8",
     data=DataConfig(corpus="gaussians8"),
-    model=ModelConfig(
-        kind="points", latent_dim=2, n_categories=8, prior_hidden=(64, 64), prior_scale=0.1, init_range=0.0,
-        points_std=0.5,
-    ),
+    model=PointModel(latent_dim=2, n_categories=8, prior_hidden=(64, 64), prior_scale=0.1, points_std=0.5),
     chains=ChainConfig(n_chains=1000, n_steps=20, step_size=0.04, restart_fraction=0.02),
     objective=ObjectiveConfig(mutual_information=15.0, energy_penalty=0.01),
     optimiser=OptimiserConfig(

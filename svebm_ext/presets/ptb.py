@@ -9,9 +9,9 @@ from svebm_ext.config import (
     Config,
     DataConfig,
     LatentName,
-    ModelConfig,
     ObjectiveConfig,
     OptimiserConfig,
+    SentenceModel,
     TrainingConfig,
     with_changes,
 )
@@ -27,7 +27,7 @@ from svebm_ext.presets.schemes import PAPER, RELEASED, Preset, paper, released
 JOINT = Config(
     preset="ptb-svebm-ib-joint",
     data=DataConfig(corpus="ptb"),
-    model=ModelConfig(latent_dim=40, n_categories=20),
+    model=SentenceModel(latent_dim=40, n_categories=20),
     chains=ChainConfig(n_chains=200, n_steps=40, step_size=0.02),
     objective=ObjectiveConfig(
         kl_weight=0.5, mutual_information=5.0, mutual_information_encoder=False, schedule="sigmoid"

@@ -8,8 +8,8 @@ from svebm_ext.config import (
     ChainConfig,
     Config,
     DataConfig,
+    DialogModel,
     LatentName,
-    ModelConfig,
     ObjectiveConfig,
     OptimiserConfig,
     TrainingConfig,
@@ -25,9 +25,7 @@ from svebm_ext.presets.schemes import PAPER, RELEASED, Preset, paper, released
 SMD = Config(
     preset="smd-svebm-ib",
     data=DataConfig(corpus="smd", speaker_marks=True),
-    model=ModelConfig(
-        kind="dialogs", latent_dim=32, n_categories=125, embedding_dropout=0.2, output_dropout=0.2
-    ),
+    model=DialogModel(latent_dim=32, n_categories=125, embedding_dropout=0.2, output_dropout=0.2),
     chains=ChainConfig(n_steps=40),
     objective=ObjectiveConfig(
         mutual_information=5.0,

@@ -9,9 +9,9 @@ from svebm_ext.config import (
     Config,
     DataConfig,
     EvaluationConfig,
-    ModelConfig,
     ObjectiveConfig,
     OptimiserConfig,
+    SentenceModel,
     TrainingConfig,
 )
 from svebm_ext.presets.ptb import DISPERSION
@@ -22,7 +22,7 @@ from svebm_ext.presets.schemes import PAPER, RELEASED, Preset, paper, released
 YELP = Config(
     preset="yelp-svebm-ib",
     data=DataConfig(corpus="yelp", label="sentiment"),
-    model=ModelConfig(latent_dim=40, n_categories=2),
+    model=SentenceModel(latent_dim=40, n_categories=2),
     chains=ChainConfig(n_chains=1000, n_steps=60),
     objective=ObjectiveConfig(
         mutual_information=5.0,

@@ -69,14 +69,14 @@ def _is_fixed(section: str, name: str) -> bool:
 
 
 def _differences(before: Config, now: Config) -> Iterator[tuple[str, str, object, object]]:
-    """Section, option and both values of those that differ."""
+    """Section, option and both values of those that differ; kinds that differ have some options in common."""
     for section in fields(now):
         here, there = getattr(now, section.name), getattr(before, section.name)
         if section.name in ("preset", "seed"):
             continue
         for option in fields(here):
-            old, new = getattr(there, option.name), getattr(here, option.name)
-            if old != new:
+            old, new = getattr(there, option.name, None), getattr(here, option.name)
+            if old != new and hasattr(there, option.name):
                 yield section.name, option.name, old, new
 
 

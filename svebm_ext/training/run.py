@@ -119,7 +119,7 @@ class TextRun(Run):
 
     def _learn_features(self, vocabulary: Vocabulary) -> LearntFeatures | None:
         """Features and guide that the words of the text give, where the model has them; K is chosen with them."""
-        if self.config.model.sentence_features != "words":
+        if not self.config.model.has_word_features:
             return None
         learnt = learn_features(SentenceFeed.of(self.feed), vocabulary, self.config, self._say)
         self.config = replace(self.config, model=replace(self.config.model, n_categories=learnt.n_categories))

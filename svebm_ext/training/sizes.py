@@ -6,10 +6,12 @@ An option that is given wins. The rule is in docs/data.md; it was chosen on corp
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
-from svebm_ext.config import Config
+from svebm_ext.config import Config, RecurrentModel
 from svebm_ext.data.corpus import Corpus
 
+Recurrent = TypeVar("Recurrent", bound=RecurrentModel)
 #: Words of the longest sentence that is not cut: all but this share of sentences fit, within these bounds.
 UNCUT_SHARE, SHORTEST, LONGEST = 0.99, 12, 102
 #: Training words that give networks their full width; and the widths.
@@ -30,16 +32,8 @@ def fit_to_corpus(config: Config, corpus: Corpus) -> Config:
     if data.max_tokens == 0:
         longest = lengths[min(len(lengths) - 1, int(UNCUT_SHARE * len(lengths)))] + 2
         data = replace(data, max_tokens=min(max(longest, SHORTEST), LONGEST))
-    width = model.embedding_dim or model.decoder_hidden or (WIDE if n_words >= WIDE_WORDS else NARROW)
-    dropout = _dropout(n_words)
-    model = replace(
-        model,
-        embedding_dim=model.embedding_dim or width,
-        decoder_hidden=model.decoder_hidden or width,
-        encoder_hidden=model.encoder_hidden or 2 * width // 3,
-        embedding_dropout=dropout if model.embedding_dropout < 0 else model.embedding_dropout,
-        output_dropout=dropout if model.output_dropout < 0 else model.output_dropout,
-    )
+    if isinstance(model, RecurrentModel):
+        model = _fit_networks(model, n_words)
     if training.max_steps == 0:
         kept = sum(min(length, data.max_tokens - 2) + 1 for length in lengths)
         mean = kept / len(lengths)
@@ -51,15 +45,31 @@ def fit_to_corpus(config: Config, corpus: Corpus) -> Config:
     return replace(config, model=model, data=data, training=training)
 
 
+def _fit_networks(model: Recurrent, n_words: int) -> Recurrent:
+    """Recurrent networks with their widths and dropout chosen for so many training words."""
+    width = model.embedding_dim or model.decoder_hidden or (WIDE if n_words >= WIDE_WORDS else NARROW)
+    dropout = _dropout(n_words)
+    return replace(
+        model,
+        embedding_dim=model.embedding_dim or width,
+        decoder_hidden=model.decoder_hidden or width,
+        encoder_hidden=model.encoder_hidden or 2 * width // 3,
+        embedding_dropout=dropout if model.embedding_dropout < 0 else model.embedding_dropout,
+        output_dropout=dropout if model.output_dropout < 0 else model.output_dropout,
+    )
+
+
 def told_sizes(asked: Config, chosen: Config) -> str | None:
     """One line about the sizes that were left open; None where all were given."""
     parts = []
     if asked.data.max_tokens == 0:
         parts.append(f"sentences of at most {chosen.data.max_tokens - 2} words")
-    if 0 in (asked.model.embedding_dim, asked.model.decoder_hidden, asked.model.encoder_hidden):
-        parts.append(f"networks {chosen.model.decoder_hidden} wide (encoder {chosen.model.encoder_hidden})")
-    if min(asked.model.embedding_dropout, asked.model.output_dropout) < 0:
-        parts.append(f"dropout {chosen.model.output_dropout:g}")
+    before, now = asked.model, chosen.model
+    if isinstance(before, RecurrentModel) and isinstance(now, RecurrentModel):
+        if 0 in (before.embedding_dim, before.decoder_hidden, before.encoder_hidden):
+            parts.append(f"networks {now.decoder_hidden} wide (encoder {now.encoder_hidden})")
+        if min(before.embedding_dropout, before.output_dropout) < 0:
+            parts.append(f"dropout {now.output_dropout:g}")
     if asked.training.max_steps == 0:
         parts.append(f"{chosen.training.max_steps:,} iterations of {chosen.training.batch_size} sentences")
     return f"sizes by the corpus: {', '.join(parts)}" if parts else None

@@ -8,7 +8,7 @@ import pytest
 from tiny_runs import write_agnews
 
 from svebm_ext import experiments
-from svebm_ext.config import options_of, validate
+from svebm_ext.config import SequenceModel, options_of, validate
 from svebm_ext.errors import ConfigError
 from svebm_ext.experiments import agnews, rows
 from svebm_ext.experiments.agnews import (
@@ -58,7 +58,7 @@ def test_budget_cpu_is_the_preset_but_for_evaluation_and_what_is_printed():
 
 def test_the_row_of_sequences_shares_prior_labels_and_batches_of_labels_with_the_row_of_bags():
     bags, sequences = make_row("svebm-ib-500", "cpu").config, make_row("svebm-ib-gru-500", "cpu").config
-    assert sequences.preset == "agnews-svebm-ib-gru" and options_of(sequences.model).is_sequence
+    assert sequences.preset == "agnews-svebm-ib-gru" and isinstance(sequences.model, SequenceModel)
     assert options_of(bags.model).is_bag
     assert sequences.data.n_labelled == 500 and sequences.chains == bags.chains
     assert sequences.objective == replace(bags.objective, bag_of_words=1.0)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tiny_runs import document_config, stopped, tiny_config, write_corpus, write_documents
 
-from svebm_ext.config import ChainConfig, Config, DataConfig, EvaluationConfig, ModelConfig, TrainingConfig
+from svebm_ext.config import ChainConfig, Config, DataConfig, EvaluationConfig, PointModel, TrainingConfig
 from svebm_ext.training import loop
 from svebm_ext.training.points import train_points
 from svebm_ext.training.run import train
@@ -19,7 +19,7 @@ def point_config():
     return Config(
         preset="pinwheel",
         data=DataConfig(corpus="pinwheel"),
-        model=ModelConfig(kind="points", latent_dim=2, n_categories=5, prior_hidden=(16,), points_hidden=16),
+        model=PointModel(latent_dim=2, n_categories=5, prior_hidden=(16,), points_hidden=16),
         chains=ChainConfig(n_chains=40, n_steps=4),
         training=TrainingConfig(
             batch_size=8, max_steps=STEPS, checkpoint_every=4, validate_every=6, log_every=1, device="cpu"

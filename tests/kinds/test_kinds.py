@@ -7,7 +7,7 @@ import torch
 from tiny_runs import tiny_config
 
 from svebm_ext import SVEBM, kinds
-from svebm_ext.config import ModelConfig, options_of
+from svebm_ext.config import BagModel, DialogModel, PointModel, SentenceModel, SequenceModel, of_kind, options_of
 from svebm_ext.config.kinds import OPTIONS
 from svebm_ext.data.batching import EncodedSplit
 from svebm_ext.data.corpus import Corpus, Split
@@ -26,12 +26,13 @@ VOCABULARY = Vocabulary(["a", "b", "the", "d", "e"])
 CORPUS = Corpus("talk", TURNS, TURNS, TURNS)
 #: What `model` says, and the kind that it means.
 MEANT = [
-    (ModelConfig(), "sentences"),
-    (ModelConfig(kind="sentences", encoder="bow"), "sentences"),
-    (ModelConfig(kind="dialogs"), "dialogs"),
-    (ModelConfig(kind="documents"), "documents-bow"),
-    (ModelConfig(kind="documents", encoder="gru"), "documents-gru"),
-    (ModelConfig(kind="points"), "points"),
+    (SentenceModel(), "sentences"),
+    (of_kind(SentenceModel(), encoder="gru"), "sentences"),  # of which there is one, whatever the encoder
+    (DialogModel(), "dialogs"),
+    (BagModel(), "documents-bow"),
+    (of_kind(SentenceModel(), "documents"), "documents-bow"),
+    (SequenceModel(), "documents-gru"),
+    (PointModel(), "points"),
 ]
 
 
@@ -41,10 +42,8 @@ def test_a_model_is_of_one_kind(model, name):
 
 
 def test_an_unknown_kind_is_told():
-    model = ModelConfig()
-    object.__setattr__(model, "kind", "sounds")  # as Python code may ask for, whatever the types say
     with pytest.raises(ConfigError, match=r"model\.kind: 'sounds' given, expected one of sentences, dialogs"):
-        kind_of(model)
+        of_kind(SentenceModel(), "sounds")
 
 
 def test_every_kind_has_all_its_parts():
@@ -70,7 +69,8 @@ def test_every_kind_of_the_room_is_among_them():
     ],
 )
 def test_a_split_is_encoded_as_the_networks_read_it(name, split):
-    config = tiny_config(None, data={"max_tokens": 4}, model={"context_turns": 1})
+    model = {"kind": "dialogs", "context_turns": 1} if name == "dialogs" else {}
+    config = tiny_config(None, data={"max_tokens": 4}, model=model)
     encoded = KINDS[name].encode(TURNS, VOCABULARY, config)
     assert type(encoded) is split and len(encoded) == 5
     batch = encoded.collate([3, 1])

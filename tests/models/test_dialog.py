@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from svebm_ext.config import ModelConfig
+from svebm_ext.config import DialogModel
 from svebm_ext.data.corpus import Split
 from svebm_ext.data.dialogs import DialogSplit
 from svebm_ext.data.vocabulary import Vocabulary
@@ -18,9 +18,9 @@ from svebm_ext.randomness import Draw
 
 VOCABULARY = Vocabulary(["a", "b", "c", "d", "e"])
 TURNS = Split([["a"], ["b", "b"], ["c"], ["d", "d", "d"], ["e"]], dialogs=[0, 0, 0, 0, 1])
-MODEL = ModelConfig(
-    kind="dialogs", latent_dim=3, n_categories=4, prior_hidden=(8,), embedding_dim=6, encoder_hidden=5,
-    decoder_hidden=6, context_hidden=4, context_dim=7, context_map=2, init_range=0.5,
+MODEL = DialogModel(
+    latent_dim=3, n_categories=4, prior_hidden=(8,), embedding_dim=6, encoder_hidden=5, decoder_hidden=6,
+    context_hidden=4, context_dim=7, context_map=2, init_range=0.5,
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from svebm_ext.config import ModelConfig
+from svebm_ext.config import BagModel
 from svebm_ext.data.corpus import Split
 from svebm_ext.data.documents import N_SPECIAL, DocumentSplit, collate_documents
 from svebm_ext.data.vocabulary import Vocabulary
@@ -88,7 +88,7 @@ def test_norm_is_torch_batch_norm_with_scale_one():
 
 
 def config(**changes):
-    return ModelConfig(kind="documents", latent_dim=3, n_categories=3, prior_hidden=(8,), document_hidden=6, **changes)
+    return BagModel(latent_dim=3, n_categories=3, prior_hidden=(8,), document_hidden=6, **changes)
 
 
 @pytest.mark.parametrize("class_words", [True, False])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny_runs import tiny_config, write_corpus
 
-from svebm_ext.config import Config
+from svebm_ext.config import BagModel, Config, PointModel
 from svebm_ext.errors import ConfigError, TrainingDivergedError
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.training.checkpoint import load_checkpoint
@@ -102,7 +102,7 @@ def test_advice_is_what_the_configuration_allows():
     """The prior of documents, or one with plain labels, cannot be learnt in a second stage."""
     config = Config()
     for changed in (
-        replace(config, model=replace(config.model, kind="documents")),
+        replace(config, model=BagModel()),
         replace(config, objective=replace(config.objective, label_weight=1.0)),
         replace(config, objective=replace(config.objective, regroup_at=0.5)),
     ):
@@ -146,7 +146,7 @@ def test_bound_below_zero_is_no_valid_state():
 
 def test_densities_of_points_may_have_a_negative_bound():
     said = []
-    config = replace(Config(), model=replace(Config().model, kind="points"))
+    config = replace(Config(), model=PointModel())
     assert Guards(config, said.append).accept(20, {"valid_bound": -3.0}, 1.0) and not said
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_runs import tiny_config, write_corpus, write_dialogs
 
-from svebm_ext.config import Config, DataConfig, ModelConfig, ObjectiveConfig, validate
+from svebm_ext.config import Config, DataConfig, ObjectiveConfig, SentenceModel, of_kind, validate
 from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.prior import regrouping
 from svebm_ext.training import loop
@@ -70,7 +70,7 @@ def test_turns_of_dialogs_have_their_own_contexts_and_chains(tmp_path, monkeypat
     config = replace(
         config,
         data=DataConfig(corpus="smd", root=tmp_path),
-        model=replace(config.model, kind="dialogs"),
+        model=of_kind(config.model, "dialogs"),
         chains=replace(config.chains, mode=mode),
     )
     train(config, tmp_path / "run")
@@ -95,4 +95,4 @@ def test_fewer_sentences_than_symbols_are_told_before_training(tmp_path):
 )
 def test_what_it_needs_is_told(model, objective, named):
     with pytest.raises(ConfigError, match=named):
-        validate(Config(model=ModelConfig(**model), objective=ObjectiveConfig(**objective)))
+        validate(Config(model=SentenceModel(**model), objective=ObjectiveConfig(**objective)))

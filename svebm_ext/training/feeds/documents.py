@@ -7,7 +7,7 @@ import functools
 import torch
 import torch.nn.functional as F
 
-from svebm_ext.config import Config
+from svebm_ext.config import BagModel, Config
 from svebm_ext.data.corpus import Corpus
 from svebm_ext.data.documents import DocumentSplit
 from svebm_ext.data.vocabulary import Vocabulary
@@ -96,7 +96,7 @@ def start_words(encoder: DocumentEncoder, decoder: DocumentDecoder, feed: Docume
     background = feed.train.log_frequencies()
     with torch.no_grad():
         decoder.background.copy_(background)
-        if config.model.class_words_start == "naive_bayes" and decoder.class_words is not None:
+        if BagModel.of(config.model).class_words_start == "naive_bayes" and decoder.class_words is not None:
             table = feed.naive_bayes.log_words.float() - background
             decoder.class_words[: len(table)].copy_(table)
             ratios = table - table.mean(0)
