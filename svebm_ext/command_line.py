@@ -172,7 +172,8 @@ def _no_option(name: str, known: dict[str, Option], every: dict[str, Option], mo
 
 
 def _whose(name: str, known: dict[str, Option]) -> str:
-    return "" if name in known else f" (of {kinds_with(_field(name))})"
+    """What there is to say of an option that other kinds than the model's have."""
+    return "" if name in known else f", an option of {kinds_with(_field(name))}"
 
 
 def _field(name: str) -> str:

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import chain
 from typing import TypeVar
 
 import numpy as np
@@ -14,6 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from ..errors import DataError, alternatives
 from .corpus import Split
+from .token_lists import ids_of, lengths_of
 from .vocabulary import Vocabulary
 
 _Batch = TypeVar("_Batch", bound="SentenceBatch")
@@ -60,16 +60,17 @@ class EncodedSplit:
         if max_tokens < 2:
             raise DataError(f"max_tokens must be at least 2 (BEGIN and END), not {max_tokens}")
         kept = max_tokens - 2
-        sentences = [sentence[:kept] for sentence in split.sentences]
-        words = np.array(vocabulary.encode(chain.from_iterable(sentences)), dtype=np.int64)
-        ends = np.cumsum([0, *map(len, sentences)])
+        lengths = lengths_of(split.sentences)
+        words = ids_of(split.sentences, vocabulary.encode)
+        words = words[_places(lengths) < kept]
+        ends = np.concatenate(([0], np.cumsum(np.minimum(lengths, kept))))
         labels, names = encode_labels(split, label, classes)
         return cls(
             targets=torch.from_numpy(np.insert(words, ends[1:], vocabulary.END)),
             offsets=torch.from_numpy(ends + np.arange(len(ends))),
             labels=labels,
             classes=names,
-            n_truncated=sum(len(sentence) > kept for sentence in split.sentences),
+            n_truncated=int((lengths > kept).sum()),
             max_tokens=max_tokens,
         )
 
@@ -136,6 +137,11 @@ class EncodedSplit:
             indices=chosen,
             labels=self.labels[chosen],
         )
+
+
+def _places(lengths: Int64[np.ndarray, " B"]) -> Int64[np.ndarray, " n"]:
+    """Place of each word in its sentence, from 0, of sentences one after the other."""
+    return np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
 
 
 def fingerprint_of(*tensors: Tensor) -> str:

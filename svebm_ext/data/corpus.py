@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import DataError, alternatives
@@ -26,7 +26,7 @@ class Split:
         DataError: a list of labels, dialogs or texts is not as long as the list of sentences.
     """
 
-    sentences: list[list[str]]
+    sentences: Sequence[list[str]]
     labels: dict[str, list[str]] = field(default_factory=dict)
     dialogs: list[int] | None = None
     texts: list[str] | None = field(default=None, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from ..config import DataConfig, has_subwords
 from .corpus import Split
+from .token_lists import counts_of
 from .vocabulary import Vocabulary
 
 #: Share of unknown words from which on subwords are advised.
@@ -14,11 +15,9 @@ MANY_UNKNOWN = 0.1
 
 def unknown_share(sentences: Iterable[Sequence[str]], vocabulary: Vocabulary) -> float:
     """Share of the words that the vocabulary lacks, `<unk>` in the text counted; 0 where there is no word."""
-    n_words = n_unknown = 0
-    for sentence in sentences:
-        n_words += len(sentence)
-        n_unknown += vocabulary.encode(sentence).count(vocabulary.UNKNOWN)
-    return n_unknown / n_words if n_words else 0.0
+    counts = counts_of(sentences)
+    unknown = sum(n for n, i in zip(counts.values(), vocabulary.encode(counts), strict=True) if i == vocabulary.UNKNOWN)
+    return unknown / max(1, counts.total())
 
 
 def unknown_note(share: float, data: DataConfig) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import chain
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from ..errors import DataError
 from .batching import encode_labels, fingerprint_of
 from .corpus import Split
 from .splitting import shuffled
+from .token_lists import ids_of, lengths_of
 from .vocabulary import Vocabulary
 
 N_SPECIAL = len(Vocabulary.SPECIAL)
@@ -106,8 +106,8 @@ class DocumentSplit:
             DataError: no label of that name, or a label value that is none of `classes`.
         """
         n_words = len(vocabulary) - N_SPECIAL
-        sizes = np.fromiter(map(len, split.sentences), dtype=np.int64, count=len(split))
-        ids = np.array(vocabulary.encode(chain.from_iterable(split.sentences)), dtype=np.int64) - N_SPECIAL
+        sizes = lengths_of(split.sentences)
+        ids = ids_of(split.sentences, vocabulary.encode) - N_SPECIAL
         keys = np.repeat(np.arange(len(split)), sizes) * max(1, n_words) + ids
         keys, counts = np.unique(keys[ids >= 0], return_counts=True)
         rows, words = np.divmod(keys, max(1, n_words))

@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import get_args
 
 import numpy as np
@@ -14,6 +15,7 @@ from .corpus import Corpus, Split
 from .examples import EmptyLines, Examples, Reading, read_examples
 from .formats import FORMATS, Format, recognise_format
 from .splitting import holdout, holdout_order, one_of_each
+from .token_lists import TokenLists, chosen, lengths_of
 from .writing import OwnTokenization, Writing, read_words, with_writing
 
 __all__ = ["LABEL", "load_text", "read_own_file", "recognise_format"]
@@ -123,7 +125,7 @@ def _add_labelled(splits: dict[str, Split], notes: list[str]) -> np.ndarray:
     parts = _same_labels(splits["train"], examples)
     values = [value for part in parts for value in part.labels[LABEL]]
     splits["train"] = Split(
-        splits["train"].sentences + examples.sentences,
+        TokenLists.of(chain(splits["train"].sentences, examples.sentences)),
         {LABEL: values},
         texts=(splits["train"].texts or []) + (examples.texts or []),
     )
@@ -162,7 +164,7 @@ def _without_labelled(train: Split, labelled: Split, notes: list[str]) -> tuple[
         return train, np.array(equal, dtype=np.int64)
     texts = None if train.texts is None else [train.texts[i] for i in kept]
     labels = {name: [own[i] for i in kept] for name, own in train.labels.items()}
-    return Split([train.sentences[i] for i in kept], labels, texts=texts), np.array(equal, dtype=np.int64)
+    return Split(chosen(train.sentences, kept), labels, texts=texts), np.array(equal, dtype=np.int64)
 
 
 def _split(
@@ -171,16 +173,16 @@ def _split(
     """Tokens and labels of examples; what there is to say about them goes to the notes."""
     n_skipped = examples.n_skipped
     sentences, texts, labels = read_words(examples.texts, tokenization, lowercase), examples.texts, examples.labels
-    if not all(sentences):  # characters, but no word
-        first = next(index for index, sentence in enumerate(sentences) if not sentence)
+    kept = np.flatnonzero(lengths_of(sentences))
+    if len(kept) < len(sentences):  # characters, but no word
+        first = int(np.argmin(lengths_of(sentences)))
         if empty_lines == "error":
             raise DataError(f"{examples.where(first)}: no word in it; delete it, or set data.empty-lines to skip")
-        n_skipped += sentences.count([])
-        labels = [label for label, sentence in zip(labels, sentences, strict=True) if sentence]
-        texts = [text for text, sentence in zip(texts, sentences, strict=True) if sentence]
-        sentences = [sentence for sentence in sentences if sentence]
-        if not sentences:
+        if not len(kept):
             raise DataError(f"{examples.name}: no word in it")
+        n_skipped += len(sentences) - len(kept)
+        labels, texts = [labels[i] for i in kept], [texts[i] for i in kept]
+        sentences = chosen(sentences, kept)
     if n_skipped:
         notes.append(f"{examples.name}: {n_skipped} empty lines left out")
     notes.extend(examples.notes)
@@ -263,8 +265,8 @@ def _complete(name: str, splits: dict[str, Split], notes: list[str], seed: int, 
         purpose = "test" if part == "test" else "validate"
         notes.append(f"{len(held_out[part])} sentences of the training file held out to {purpose}")
     valid, test = (splits[part] if part in splits else held_out[part] for part in ("valid", "test"))
-    known = set(map(tuple, train.sentences))
-    n_repeated = sum(tuple(sentence) in known for sentence in test.sentences)
+    tested = Counter(map(tuple, test.sentences))  # the smaller part
+    n_repeated = sum(tested.pop(sentence, 0) for sentence in map(tuple, train.sentences))
     if n_repeated:
         notes.append(f"{n_repeated} of {len(test)} test sentences also occur in the training split")
     train, valid, test = _same_labels(train, valid, test)

@@ -6,12 +6,13 @@ import numpy as np
 
 from ..errors import DataError
 from .corpus import Split
+from .token_lists import chosen
 
 
 def subset(split: Split, indices: np.ndarray) -> Split:
     """The sentences at `indices` of a split, with their labels and texts; dialogs are not kept."""
     return Split(
-        [split.sentences[i] for i in indices],
+        chosen(split.sentences, indices),
         {name: [values[i] for i in indices] for name, values in split.labels.items()},
         texts=None if split.texts is None else [split.texts[i] for i in indices],
     )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ..errors import DataError
-from .tokenize import lower, normalise, tokenize
+from .spelling import ENDS, GAPS, LETTER, NUMBER, WORD, Pair, Spelling, is_word, kind_of
+from .token_lists import lengths_of
+from .tokenize import lower
 
-#: What may stand between two tokens: nothing, a space, the two no-break spaces, the ideographic space.
-GAPS = ("", " ", "\u00a0", "\u202f", "\u3000")
 #: Words that are learnt from at most, of texts that are evenly spread.
 N_WORDS = 2_000_000
 #: Entries of each table at most, the most frequent ones.
@@ -22,14 +22,10 @@ MAX_LENGTH = 200
 #: Times that an exception must have been seen.
 MIN_COUNT = 2
 
-#: Tokens after which a sentence begins.
-_ENDS = frozenset(".!?…")
 #: Stands for any token; no token is empty.
 _ANY = ""
-_WORD, _LETTER, _NUMBER = "w", "l", "n"
 _CLOSING, _OPENING = frozenset(",.?!;:%…"), frozenset("#$£€@")
 
-Pair = tuple[str, str]
 _Key = TypeVar("_Key")
 
 
@@ -71,11 +67,8 @@ class Surface:
         """
         if len(texts) != len(sentences):
             raise DataError(f"{len(texts)} texts for {len(sentences)} sentences; expected as many")
-        step = max(1, -(-sum(map(len, sentences)) // N_WORDS))
-        counts = _Counts()
-        for text, sentence in zip(texts[::step], sentences[::step], strict=True):
-            counts.add(text, sentence)
-        return cls(**counts.tables())
+        step = max(1, -(-int(lengths_of(sentences).sum()) // N_WORDS))
+        return cls(**_Learning(Spelling(texts[::step], sentences[::step])).tables())
 
     def to_text(self, tokens: Sequence[str]) -> str:
         """The text of a sentence of tokens."""
@@ -141,40 +134,13 @@ class Surface:
         )
 
 
-class _Counts:
-    """What was seen in the texts so far, each with the form or the gap that it had."""
+class _Learning:
+    """What most of the texts do."""
 
-    def __init__(self) -> None:
-        self.inside: Counter[tuple[str, str]] = Counter()
-        self.start: Counter[tuple[str, str]] = Counter()
-        self.after: Counter[tuple[Pair, str]] = Counter()
-        self.before: Counter[tuple[Pair, str]] = Counter()
-        self.kinds: Counter[tuple[Pair, str]] = Counter()
-        self.pairs: Counter[tuple[tuple[Pair, Pair], str]] = Counter()
-        self.beginnings: Counter[tuple[str, bool]] = Counter()
-
-    def add(self, text: str, sentence: Sequence[str]) -> None:
-        text = normalise(text)
-        written = tokenize(text, lowercase=False)
-        if len(written) != len(sentence):  # lower-casing has changed the words: rare, and nothing can be told from it
-            return
-        around = [_ANY, *sentence, _ANY]
-        for i, (word, form, beginning) in enumerate(zip(sentence, written, _beginnings(sentence), strict=True)):
-            if beginning:
-                self.beginnings[beginning, form != word and form[0] != word[0]] += 1
-                self.start[word, form] += 1
-            elif word[0].isalnum():
-                self.inside[word, form] += 1
-                if around[i][:1].isalnum():
-                    self.after[(around[i], word), form] += 1
-                if around[i + 2][:1].isalnum():
-                    self.before[(word, around[i + 2]), form] += 1
-        kinds = _kinds(sentence)
-        for i, gap in enumerate(_gaps(text, written)):
-            pair = kinds[i], kinds[i + 1]
-            self.kinds[pair, gap] += 1
-            if not _is_word(pair[0]) or not _is_word(pair[1]):
-                self.pairs[((sentence[i], sentence[i + 1]), pair), gap] += 1
+    def __init__(self, spelling: Spelling) -> None:
+        self.spelling = spelling
+        self.inside, self.start = spelling.forms(inside=True), spelling.forms(inside=False)
+        self.kinds, self.pairs = spelling.gaps()
 
     def tables(self) -> dict:
         """Arguments of `Surface`."""
@@ -182,19 +148,22 @@ class _Counts:
         forms = _most_frequent(self._forms())
         return {
             "forms": forms,
-            "phrases": _most_frequent(_forms_of_pairs(self.after, 1, forms)),
-            "followed": _most_frequent(_forms_of_pairs(self.before, 0, forms)),
+            "phrases": _most_frequent(self._forms_of_pairs(1, forms)),
+            "followed": _most_frequent(self._forms_of_pairs(0, forms)),
             "starts": _most_frequent(self._starts(forms)),
             "spacing": spacing,
             "exceptions": _most_frequent(self._exceptions(spacing)),
-            "capital_start": self._share("text") > 0.5,
-            "capital_after": self._share("sentence") > 0.5,
+            "capital_start": self.spelling.capitals("text") > 0.5,
+            "capital_after": self.spelling.capitals("sentence") > 0.5,
         }
 
-    def _share(self, where: str) -> float:
-        """Share of beginnings with a capital."""
-        capitals, others = self.beginnings[where, True], self.beginnings[where, False]
-        return capitals / max(1, capitals + others)
+    def _forms_of_pairs(self, which: int, forms: Mapping[str, str]) -> dict[Pair, tuple[str, int]]:
+        """Forms of one word of a pair, the first or the second, where most of them differ from the word's own form."""
+        return {
+            pair: (form, count)
+            for pair, (form, count) in self.spelling.forms_of_pairs(which, forms).items()
+            if count >= MIN_COUNT and _is_form(pair[which], form)
+        }
 
     def _spacing(self) -> dict[Pair, str]:
         """Most frequent gap of each pair of kinds, and beside each kind whatever the other is."""
@@ -257,23 +226,6 @@ def _rank(entry: tuple[str, int]) -> tuple[int, str]:
     return entry[1], entry[0]
 
 
-def _forms_of_pairs(
-    pairs: Mapping[tuple[Pair, str], int], which: int, forms: Mapping[str, str]
-) -> dict[Pair, tuple[str, int]]:
-    """Forms of one word of a pair, the first or the second, where most of them differ from the word's own form."""
-    totals: Counter[Pair] = Counter()
-    for (pair, _), count in pairs.items():
-        totals[pair] += count
-    return {
-        pair: (form, count)
-        for (pair, form), count in pairs.items()
-        if count >= MIN_COUNT
-        and 2 * count > totals[pair]
-        and form != forms.get(pair[which], pair[which])
-        and _is_form(pair[which], form)
-    }
-
-
 def capitalised(word: str) -> str:
     """The word with a capital, where it has one that is lower-cased to the word again."""
     title = word[:1].title() + word[1:]
@@ -295,43 +247,30 @@ def _kinds(tokens: Sequence[str]) -> list[str]:
     seen: Counter[str] = Counter()
     kinds = []
     for token in tokens:
-        first = token[0]
-        if first.isdigit():
-            kinds.append(_NUMBER)
-        elif first.isalpha() or (len(token) > 2 and first == "<" and token[-1] == ">"):
-            kinds.append(_WORD if len(token) > 1 else _LETTER)
-        else:
+        kind = kind_of(token)
+        if not is_word(token):
             seen[token] += 1
-            kinds.append(token if seen[token] % 2 else token + "2")
+            kind = token if seen[token] % 2 else token + "2"
+        kinds.append(kind)
     return kinds
 
 
 def _is_word(kind: str) -> bool:
-    return kind in (_WORD, _LETTER, _NUMBER)
+    return kind in (WORD, LETTER, NUMBER)
 
 
 def _beginnings(tokens: Sequence[str]) -> list[str]:
     """For each token "text" where it is the first word, "sentence" where it begins a later sentence, else ""."""
     beginnings, state = [], "text"
     for i, token in enumerate(tokens):
-        is_word = token[0].isalnum()
-        beginnings.append(state if is_word else "")
-        if is_word:
+        alphanumeric = token[0].isalnum()
+        beginnings.append(state if alphanumeric else "")
+        if alphanumeric:
             state = ""
-        elif token[0] in _ENDS and i > 0 and not state:
+        elif token[0] in ENDS and i > 0 and not state:
             # After a single letter the mark belongs to an abbreviation, as in "U.S. economy".
             state = "" if len(tokens[i - 1]) == 1 and tokens[i - 1].isalpha() else "sentence"
     return beginnings
-
-
-def _gaps(text: str, written: Sequence[str]) -> Iterator[str]:
-    """What stands between the tokens of a text."""
-    end = text.find(written[0]) + len(written[0]) if written else 0
-    for token in written[1:]:
-        start = text.find(token, end)
-        gap = text[end:start]
-        yield gap if gap in GAPS else " "
-        end = start + len(token)
 
 
 def _gap_of_kinds(spacing: Mapping[Pair, str], kinds: Pair) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import DataError, ModelFolderError
 from ..files import read_json, write_whole
+from .token_lists import counts_of
 
 FORMAT = "svebm_ext.vocabulary"
 VERSION = 1
@@ -53,9 +54,7 @@ class Vocabulary:
         """
         if max_size < 0 or min_count < 1:
             raise DataError(f"max_size must be >= 0 and min_count >= 1, not {max_size} and {min_count}")
-        counts: Counter[str] = Counter()
-        for sentence in sentences:
-            counts.update(sentence)
+        counts = counts_of(sentences)
         for token in cls.SPECIAL:
             del counts[token]
         frequent = [(word, count) for word, count in counts.items() if count >= min_count]

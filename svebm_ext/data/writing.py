@@ -14,6 +14,7 @@ from ..files import read_json, write_whole
 from .corpus import Corpus, Split
 from .subwords import Subwords
 from .surface import Surface
+from .token_lists import TokenLists
 from .tokenize import Tokenization, tokenize
 from .vocabulary import Vocabulary
 
@@ -24,7 +25,7 @@ SURFACE, TOKENIZER = "surface.json", "tokenizer.json"
 FORMAT, VERSION = "svebm_ext.surface", 1
 
 
-def read_words(texts: Sequence[str], tokenization: OwnTokenization, lowercase: bool) -> list[list[str]]:
+def read_words(texts: Sequence[str], tokenization: OwnTokenization, lowercase: bool) -> Sequence[list[str]]:
     """Words of each text; each text as one word where subwords are still to be learnt.
 
     Raises:
@@ -32,7 +33,7 @@ def read_words(texts: Sequence[str], tokenization: OwnTokenization, lowercase: b
     """
     if tokenization == "bpe":
         return [[text] for text in texts]
-    return [tokenize(text, tokenization, lowercase) for text in texts]
+    return TokenLists.of(tokenize(text, tokenization, lowercase) for text in texts)
 
 
 def with_writing(
@@ -58,7 +59,7 @@ def with_writing(
     subwords = writing if isinstance(writing, Subwords) else Subwords.learn(train.texts, max_size)
 
     def encoded(split: Split) -> Split:
-        return replace(split, sentences=[subwords.words(text) for text in split.texts or ()])
+        return replace(split, sentences=TokenLists.of(subwords.words(text) for text in split.texts or ()))
 
     return replace(
         corpus, train=encoded(train), valid=encoded(corpus.valid), test=encoded(corpus.test), writing=subwords

@@ -97,7 +97,7 @@ def text_of(model: SVEBM, split: Split, row: int) -> str:
     return split.texts[row] if split.texts is not None else model.written(split.sentences[row])
 
 
-def _words(model: SVEBM, split: Split) -> list[list[str]]:
+def _words(model: SVEBM, split: Split) -> Sequence[list[str]]:
     """Words of each text for a reader: those of the model, or, where it reads subwords, those of the texts."""
     if not has_subwords(model.config.data):
         return split.sentences

@@ -183,7 +183,7 @@ class Texts:
     """Texts of a file as they are written, as words of the package, and their labels."""
 
     written: list[str]
-    words: list[list[str]]
+    words: Sequence[list[str]]
     labels: list[str]
 
     @property

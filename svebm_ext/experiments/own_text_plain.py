@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -143,7 +144,7 @@ def nmf(task: Task) -> Answer:
 def _bags(task: Task) -> tuple[Bags, Bags]:
     """Words and h(x) of training and test texts."""
     vocabulary = Vocabulary.build(task.train.words)
-    longest = 2 + max(map(len, task.train.words + task.test.words))
+    longest = 2 + max(map(len, chain(task.train.words, task.test.words)))
     train, test = (
         EncodedSplit.from_split(Split(texts.words), vocabulary, longest) for texts in (task.train, task.test)
     )

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from svebm_ext.config import Config, RecurrentModel
 from svebm_ext.data.corpus import Corpus
+from svebm_ext.data.token_lists import lengths_of
 
 Recurrent = TypeVar("Recurrent", bound=RecurrentModel)
 #: Words of the longest sentence that is not cut: all but this share of sentences fit, within these bounds.
@@ -27,7 +28,7 @@ DROPOUT_WORDS, DROPOUTS = (20_000, 500_000), (0.4, 0.1)
 def fit_to_corpus(config: Config, corpus: Corpus) -> Config:
     """The configuration with the sizes that it leaves open (0; dropout below 0) chosen for the corpus."""
     model, data, training = config.model, config.data, config.training
-    lengths = sorted(map(len, corpus.train.sentences))
+    lengths = sorted(lengths_of(corpus.train.sentences).tolist())
     n_words = sum(lengths)
     if data.max_tokens == 0:
         longest = lengths[min(len(lengths) - 1, int(UNCUT_SHARE * len(lengths)))] + 2

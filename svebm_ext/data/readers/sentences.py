@@ -74,7 +74,8 @@ def read_snips(root: Path, lowercase: bool = True, seed: int = 0) -> Corpus:
 
 def _read_columns(path: Path, labels: tuple[str, ...], names: tuple[str, ...], lowercase: bool) -> dict[str, Split]:
     """Splits of a file whose lines hold split, labels and text, tab-separated."""
-    splits = {name: Split([], {label: [] for label in labels}) for name in names}
+    sentences: dict[str, list[list[str]]] = {name: [] for name in names}
+    splits = {name: Split(sentences[name], {label: [] for label in labels}) for name in names}
     expected = 2 + len(labels)
     for number, line in enumerate(read_filled_lines(path), 1):
         columns = line.split("\t")
@@ -86,8 +87,7 @@ def _read_columns(path: Path, labels: tuple[str, ...], names: tuple[str, ...], l
         tokens = tokenize(columns[-1], lowercase=lowercase)
         if not tokens:
             raise DataError(f"{path}:{number}: no text")
-        split = splits[columns[0]]
-        split.sentences.append(tokens)
+        sentences[columns[0]].append(tokens)
         for label, value in zip(labels, columns[1:], strict=False):
-            split.labels[label].append(value)
+            splits[columns[0]].labels[label].append(value)
     return splits
