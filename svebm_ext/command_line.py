@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -98,13 +98,8 @@ def checked(arguments: list[str], kind: Any, default: object = None) -> list[str
     Raises:
         ConfigError: no option of a name, none of its values, or no value; the message says what was probably meant.
     """
-    known, given = options_of(kind, default=default), list(arguments)
-    model = getattr(default, "model", None)
-
-    def refuse(name: str) -> ConfigError:
-        return ConfigError(_no_option(name, known, options_of(kind), model if isinstance(model, ModelConfig) else None))
-
-    for index, option, equals, value in _named(given, known, refuse):
+    known, every, given = options_of(kind, default=default), options_of(kind), list(arguments)
+    for index, option, equals, value in _named(given, known, every, default):
         if value is None or option.is_switch or option.several:
             if value is None and not (option.is_switch or option.several):
                 raise ConfigError(f"{option.name}: no value given, expected {option.expected}")
@@ -115,21 +110,28 @@ def checked(arguments: list[str], kind: Any, default: object = None) -> list[str
 
 
 def _named(
-    given: list[str], known: dict[str, Option], refuse: Callable[[str], ConfigError]
+    given: list[str], known: dict[str, Option], every: dict[str, Option], default: object
 ) -> Iterator[tuple[int, Option, str, str | None]]:
-    """Place, option, "=" where it stands there, and value of each option that is named."""
+    """Place, option, "=" where it stands there, and value of each option that is named.
+
+    Args:
+        given: the arguments.
+        known: options that can be given.
+        every: these and those of other kinds of examples.
+        default: as of `checked`.
+    """
     index = 0
     while index < len(given):
         name, equals, value = given[index].partition("=")
         name = name.replace("_", "-")
         if name not in known:
             if name.startswith("-") and name[1:2] not in ("", ".", *map(str, range(10))) and name not in _HELP:
-                raise refuse(name)
+                raise ConfigError(_no_option(name, known, every, getattr(default, "model", None)))
             index += 1
             continue
         option = known[name]
         following = given[index + 1] if index + 1 < len(given) else None
-        if not equals and following is not None and following.partition("=")[0].replace("_", "-") in (*known, *_HELP):
+        if not equals and following is not None and following.partition("=")[0].replace("_", "-") in (*every, *_HELP):
             following = None
         yield index, option, equals, value if equals else following
         index += 1 if equals or option.is_switch or following is None else 2
@@ -153,9 +155,9 @@ def _checked_value(option: Option, value: str) -> str:
     return value
 
 
-def _no_option(name: str, known: dict[str, Option], every: dict[str, Option], model: ModelConfig | None) -> str:
+def _no_option(name: str, known: dict[str, Option], every: dict[str, Option], model: object) -> str:
     """What there is to say of a name that no option has, or none of the model's kind, where others have it."""
-    if name in every and model is not None:
+    if name in every and isinstance(model, ModelConfig):
         return f"{name}: {lacking(type(model), _field(name))}; --help lists all of them"
     plain = name.lstrip("-")
     spelled = {option.lstrip("-"): option for option in (*known, *every)}
