@@ -15,7 +15,7 @@ from svebm_ext.data.writing import Writing, load_writing, save_writing
 from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.files import JsonObject, read_json, write_json, write_whole
 from svebm_ext.models.networks import networks_of
-from svebm_ext.models.tensor_files import Form, form_of, read_tensors, write_tensors
+from svebm_ext.models.tensor_files import Form, form_of, read_tensors, uninitialised, write_tensors
 
 CONFIG, WEIGHTS, VOCABULARY, METRICS, CARD = (
     "config.json", "model.safetensors", "vocab.json", "metrics.json", "MODEL_CARD.md",
@@ -134,7 +134,7 @@ def expected_tensors(config: Config, n_words: int, folder: Path) -> dict[str, Fo
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)  # what a folder holds, whatever torch's default type is
     try:
-        with torch.device("meta"):
+        with uninitialised("meta"):
             networks = networks_of(config, n_words)
         return {name: form_of(tensor) for name, tensor in networks.state_dict().items()}
     except (ValueError, RuntimeError, OverflowError, TypeError) as error:

@@ -33,7 +33,7 @@ from svebm_ext.models.pretrained import WEIGHTS, FolderContent, read_folder, wri
 from svebm_ext.models.responses import SEEDS_BETWEEN_SAMPLES as SEEDS_BETWEEN_SAMPLES
 from svebm_ext.models.responses import batches_of_contexts, words_of_responses
 from svebm_ext.models.symbols import Classification, classify, symbol_probabilities
-from svebm_ext.models.tensor_files import load_parameters
+from svebm_ext.models.tensor_files import load_parameters, uninitialised
 from svebm_ext.ops.arguments import Arguments, shown
 
 if TYPE_CHECKING:
@@ -375,7 +375,7 @@ class SVEBM(nn.Module):
             ModelFolderError: missing or damaged file, wrong shapes, unknown keys, vocabulary of another size.
         """
         content = read_folder(Path(folder))
-        with torch.device("cpu"):  # where the tensors are, whatever torch's default device is
+        with uninitialised("cpu"):  # where the tensors are, whatever torch's default device is
             model = cls(content.config, content.vocabulary, content.label_names, content.writing)
         model.texts_sha256 = content.texts_sha256
         model.networks.float()  # what torch's default type is does not matter to what a folder holds

@@ -6,13 +6,14 @@ Nothing is ever unpickled.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from svebm_ext.errors import ModelFolderError
 from svebm_ext.files import check_regular, write_whole
@@ -29,6 +30,29 @@ TYPES = {
 }  # fmt: skip
 #: Names that an error lists.
 LISTED = 8
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Random first values are left out. For tensors without memory torch would import its compiler to draw none."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: Collection[type],
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        given = kwargs or {}
+        first = args[0] if args else given.get("tensor", given.get("self"))
+        draws = getattr(func, "__module__", None) == "torch.nn.init" or func in (Tensor.normal_, Tensor.uniform_)
+        return first if draws and isinstance(first, Tensor) else func(*args, **given)
+
+
+@contextmanager
+def uninitialised(device: str) -> Iterator[None]:
+    """Networks that are built here get no random values; on "meta" they have shapes and types alone."""
+    with torch.device(device), _Uninitialised():
+        yield
 
 
 class Form(NamedTuple):

@@ -6,15 +6,20 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import ModelFolderError
 from svebm_ext.files import JsonObject, parse_json
 from svebm_ext.judges.language_model.network import AWDLSTM
 from svebm_ext.judges.language_model.settings import LanguageModelSettings
 from svebm_ext.judges.language_model.train import LanguageModel
-from svebm_ext.models.tensor_files import check_forms, form_of, load_parameters, read_tensors, write_tensors
+from svebm_ext.models.tensor_files import (
+    check_forms,
+    form_of,
+    load_parameters,
+    read_tensors,
+    uninitialised,
+    write_tensors,
+)
 
 FORMAT = "svebm_ext language model 1"
 
@@ -53,12 +58,13 @@ def load_language_model(path: Path) -> tuple[LanguageModel, JsonObject]:
         settings = LanguageModelSettings(**state["settings"])
         perplexities, averaged_from = [float(p) for p in state["valid_perplexities"]], state["averaged_from"]
         about = dict(state["about"])
-        with torch.device("meta"):  # sizes are compared before their memory is taken
+        with uninitialised("meta"):  # sizes are compared before their memory is taken
             network = AWDLSTM(len(vocabulary), settings)
     except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise ModelFolderError(f"{path}: no usable state of a language model ({error!s:.200})") from error
     expected = {name: form_of(tensor) for name, tensor in network.state_dict().items()}
     check_forms({name: form_of(tensor) for name, tensor in tensors.items()}, expected, str(path))
-    network = AWDLSTM(len(vocabulary), settings)
+    with uninitialised("cpu"):
+        network = AWDLSTM(len(vocabulary), settings)
     load_parameters(network, tensors, str(path))
     return LanguageModel(network.eval(), vocabulary, perplexities, averaged_from), about
