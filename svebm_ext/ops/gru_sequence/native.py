@@ -38,7 +38,7 @@ def forward_of_repeated(inputs: GruSequenceInputs, which: Tensor) -> tuple[Tenso
     n, m, H, n_directions = which.shape[0], inputs.inputs.shape[0], inputs.hidden, inputs.n_directions
     saved = _saved(n, H, n_directions)
     x, products = one_stride(inputs.inputs), _numbers(3 * H, padded(m))
-    which = functional.pad(which, (0, padded(n) - n))  # whole rows at once, their padding too
+    which = functional.pad(which, (0, int(padded(n)) - n))  # whole rows at once, their padding too
     for d in range(n_directions):
         w_ih, _, b_ih, _ = inputs.layer(d)
         gemm(w_ih, x.t(), products[:, :m], row_bias=b_ih.contiguous(), fast=inputs.fast)
