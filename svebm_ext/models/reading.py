@@ -78,8 +78,14 @@ def chunk_of(model: SVEBM, texts: Sequence[str | Sequence[str]], start: int = 0)
     return Chunk(start, model.kind.encode(Split(sentences), model.vocabulary, model.config), n_unknown)
 
 
-def chunks_of(model: SVEBM, texts: Texts, size: int = CHUNK) -> Iterator[Chunk]:
+def chunks_of(model: SVEBM, texts: Texts, size: int = CHUNK, first: int = 0) -> Iterator[Chunk]:
     """Chunks of any number of texts, which are read as they are needed.
+
+    Args:
+        model: that reads them.
+        texts: of a list, a generator, ...
+        size: texts of a chunk.
+        first: number of the first text in `indices` of batches; messages count from 0.
 
     Raises:
         ConfigError: a model that does not read single texts, or parameters of another type.
@@ -89,5 +95,5 @@ def chunks_of(model: SVEBM, texts: Texts, size: int = CHUNK) -> Iterator[Chunk]:
     _ = model.dtype  # refused here, not by an op within
     remaining, start = each_text(texts), 0
     while part := list(islice(remaining, size)):
-        yield chunk_of(model, part, start)
+        yield replace(chunk_of(model, part, start), start=first + start)
         start += len(part)

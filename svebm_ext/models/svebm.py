@@ -114,9 +114,11 @@ class SVEBM(nn.Module):
         for chunk in chunks_of(self, texts):
             yield from chunk.batches(self.device)
 
-    def of_each(self, texts: Texts, of_batch: Callable[[SentenceBatch | DocumentBatch], Tensor]) -> Tensor | None:
+    def of_each(
+        self, texts: Texts, of_batch: Callable[[SentenceBatch | DocumentBatch], Tensor], first: int = 0
+    ) -> Tensor | None:
         """What a function makes of the rows of batches, in the order of the texts; None where there are none."""
-        results = [chunk.in_order(self.device, of_batch) for chunk in chunks_of(self, texts)]
+        results = [chunk.in_order(self.device, of_batch) for chunk in chunks_of(self, texts, first=first)]
         return torch.cat(results) if results else None
 
     def n_without_known_word(self, texts: Texts) -> int:
@@ -326,6 +328,7 @@ class SVEBM(nn.Module):
         log_z: float | None = None,
         proposal_scale: float = 1.0,
         seed: int = 0,
+        first: int = 0,
     ) -> Float[Tensor, "B"]:
         """-log p(x) of each text in nats, importance-weighted with M samples of q(z|x).
 
@@ -335,6 +338,7 @@ class SVEBM(nn.Module):
             log_z: log normaliser of the prior (`log_z_upper` in metrics.json); needed by the energy family.
             proposal_scale: factor on the standard deviations of q(z|x) (`nll_proposal_scale` in metrics.json).
             seed: of the samples.
+            first: number of the first text, which addresses its samples: parts of a list have those of the whole.
 
         Raises:
             ConfigError: the family has no likelihood, or log_z is missing.
@@ -355,7 +359,7 @@ class SVEBM(nn.Module):
                 weights.log_likelihood, weights.log_prior, weights.log_posterior, log_z
             ).double()
 
-        nll = self.of_each(texts, of_batch)
+        nll = self.of_each(texts, of_batch, CALLS.integer("first", first, 0, 1 << 40))
         return torch.empty(0, dtype=torch.float64, device=self.device) if nll is None else nll
 
     # Folder in, folder out --------------------------------------------------------------------------------------
