@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import math
 import os
@@ -17,7 +18,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from svebm_ext.errors import ModelFolderError
 
@@ -56,7 +57,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 
 @contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[BinaryIO]:
+def written_whole(path: Path) -> Iterator[io.BufferedIOBase]:
     """A file to write bytes to, which takes its place when the block ends well; else what was there stays as it was.
 
     What is no regular file (/dev/null, a pipe) is written to as it is, and a link stays one.

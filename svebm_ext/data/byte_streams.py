@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import cast
 
 from ..errors import DataError
 from .containers import (
@@ -46,9 +46,9 @@ class ByteStream:
 
     name: str
     ending: str
-    file: IO[bytes]
+    file: io.BufferedIOBase
     damage: tuple[type[Exception], ...]
-    raw: BinaryIO | None = None
+    raw: io.BufferedIOBase | None = None
     is_plain: bool = False
     _head: bytes = field(default=b"", init=False)
 
@@ -121,7 +121,7 @@ def open_bytes(path: PathLike) -> Iterator[ByteStream]:
         yield stream
 
 
-def _opened(path: Path, name: str) -> BinaryIO:
+def _opened(path: Path, name: str) -> io.BufferedIOBase:
     try:
         return open(path, "rb")
     except FileNotFoundError:
@@ -130,20 +130,20 @@ def _opened(path: Path, name: str) -> BinaryIO:
         raise DataError(f"{name}: cannot be read: {error}") from error
 
 
-def _standard_input() -> BinaryIO:
+def _standard_input() -> io.BufferedIOBase:
     if sys.stdin is None or sys.stdin.closed:
         reason = "closed; name a file, or pipe text into the command" if sys.stdin is None else (
             "cannot be read: I/O operation on closed file."
         )  # fmt: skip
         raise DataError(f"standard input: {reason}")
     buffer = getattr(sys.stdin, "buffer", None)
-    return cast(BinaryIO, buffer) if buffer is not None else io.BytesIO(sys.stdin.read().encode())
+    return cast(io.BufferedIOBase, buffer) if buffer is not None else io.BytesIO(sys.stdin.read().encode())
 
 
 class _Headed(io.RawIOBase):
     """Bytes that were read already, and then those of a file."""
 
-    def __init__(self, head: bytes, file: IO[bytes]) -> None:
+    def __init__(self, head: bytes, file: io.BufferedIOBase) -> None:
         self._head, self._file = head, file
 
     def readable(self) -> bool:
@@ -156,7 +156,7 @@ class _Headed(io.RawIOBase):
         return len(part)
 
 
-def _with_head(head: bytes, file: IO[bytes], stream: ByteStream) -> IO[bytes]:
+def _with_head(head: bytes, file: io.BufferedIOBase, stream: ByteStream) -> io.BufferedIOBase:
     """The file with the bytes before it that were read already."""
     stream._head = b""
     return io.BufferedReader(_Headed(head, file), BLOCK)
@@ -177,11 +177,11 @@ def _unzip(stream: ByteStream, stack: contextlib.ExitStack) -> str:
     """Open the one file of a zip archive; returns its name. An archive is sought in: others are held in memory."""
     if stream.raw is not None and stream.is_plain:
         stream.raw.seek(0)
-    whole: IO[bytes] = stream.raw if stream.raw is not None and stream.is_plain else io.BytesIO(stream.rest())
+    whole: io.BufferedIOBase = stream.raw if stream.raw is not None and stream.is_plain else io.BytesIO(stream.rest())
     with _zip_errors(stream.name):
         archive = stack.enter_context(zipfile.ZipFile(whole))
         name = only_member(stream.name, archive)
-        stream.file = stack.enter_context(archive.open(name))
+        stream.file = cast(io.BufferedIOBase, stack.enter_context(archive.open(name)))
     stream.damage = (*stream.damage, zipfile.BadZipFile)
     return name
 

@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import ConfigError, DataError
 from ..files import written_whole
@@ -77,9 +77,9 @@ def open_rows(path: Path, stream: TextStream, added: Mapping[str, type]) -> Iter
     if ending == ".parquet":
         _check_arrow(path)
     with written_whole(path) as plain, contextlib.ExitStack() as stack:
-        file: IO[bytes] = plain
+        file: io.BufferedIOBase = plain
         if path.name.lower().endswith(".gz"):
-            file = gzip.GzipFile("", "wb", 6, plain, mtime=0)  # type: ignore[assignment]
+            file = gzip.GzipFile("", "wb", 6, plain, mtime=0)
             stack.callback(file.close)
         rows: RowFile
         if ending == ".parquet":
@@ -110,7 +110,7 @@ class _Delimited:
     In both a field that begins with a quote is quoted, its quotes doubled.
     """
 
-    def __init__(self, file: IO[bytes], stream: TextStream, added: Mapping[str, type], delimiter: str) -> None:
+    def __init__(self, file: io.BufferedIOBase, stream: TextStream, added: Mapping[str, type], delimiter: str) -> None:
         self._file, self._stream, self._is_csv = file, stream, delimiter == ","
         self._columns = stream.columns
         self._known = frozenset(self._columns)
@@ -156,7 +156,7 @@ def _plain(value: object) -> str:
 class _JsonLines:
     """One object a line."""
 
-    def __init__(self, file: IO[bytes], stream: TextStream, added: Mapping[str, type]) -> None:
+    def __init__(self, file: io.BufferedIOBase, stream: TextStream, added: Mapping[str, type]) -> None:
         self._file, self._stream, self._columns, self._added = file, stream, stream.columns, list(added)
 
     def write(self, rows: Sequence[Row], added: Sequence[Sequence[object]]) -> None:
@@ -186,7 +186,7 @@ def _finite(value: object) -> object:
 class _Parquet:
     """Columns with the types that they had; of JSON, those of the first rows."""
 
-    def __init__(self, file: IO[bytes], stream: TextStream, added: Mapping[str, type]) -> None:
+    def __init__(self, file: io.BufferedIOBase, stream: TextStream, added: Mapping[str, type]) -> None:
         import pyarrow
 
         types = {int: pyarrow.int64(), float: pyarrow.float64(), str: pyarrow.string()}
