@@ -35,6 +35,7 @@ class TextBlocks:
     Attributes:
         first: the block of the beginning.
         n_marks: byte-order marks inside the text, left out.
+        late_notes: what was assumed after the beginning.
 
     Raises:
         DataError: as `svebm_ext.data.encodings.decode`.
@@ -55,10 +56,14 @@ class TextBlocks:
             head = head[wide[1] :]
         elif b"\n" not in head and b"\r" in head:
             self._end = "\r"
-        text = self._decoded(head)
+        try:
+            text = self._decoded(head)
+        except _Undecodable as broken:
+            raise broken.error from None
         if self._wide is not None and "\n" not in text and "\r" in text:
             self._end = "\r"
         self.first = self._block(text)
+        self.late_notes = self._notes = []
 
     def __iter__(self) -> Iterator[Block]:
         """All blocks, that of the beginning first.
@@ -76,15 +81,10 @@ class TextBlocks:
         """The lines that some bytes end; before an error, those before it."""
         try:
             text = self._decoded(content, is_last=is_last)
-        except UnicodeDecodeError as error:
-            whole = error.object[: error.object.rfind(self._end.encode(), 0, error.start) + 1]
-            if whole:
-                yield from self._checked(whole.decode("utf-8"))
-            message = f"{self.name}:{self._line}: not UTF-8 (byte 0x{error.object[error.start]:02x})"
-            raise DataError(
-                f"{message}, although the lines before it are; write that line again, or drop what is broken: "
-                f"iconv -c -f utf-8 -t utf-8 {self.name} > new.txt"
-            ) from None
+        except _Undecodable as broken:
+            if broken.before:
+                yield from self._checked(broken.before)
+            raise broken.error from None
         yield from self._checked(text)
 
     def _checked(self, text: str) -> Iterator[Block]:
@@ -124,27 +124,37 @@ class TextBlocks:
         content = self._rest + content
         cut = len(content) if is_last else content.rfind(self._end.encode()) + 1
         content, self._rest = content[:cut], content[cut:]
-        if self._encoding == "utf-8" and not content.isascii():
+        if self._encoding == "utf-8" and not self._is_utf8 and not content.isascii():
             try:
-                text = content.decode("utf-8")
+                content.decode("utf-8")
+                self._is_utf8 = True
             except UnicodeDecodeError as error:
-                if self._is_utf8:
-                    raise
-                text = windows_text(content, error, self.name, self._notes, self._line)
+                try:
+                    windows_text(content, error, self.name, self._notes, self._line)
+                except DataError as reason:
+                    raise self._undecodable(error, "ascii", reason) from None
                 self._encoding = "cp1252"
-            self._is_utf8 = True
-            return text
-        if self._encoding == "cp1252":
-            return _from_windows(content, self.name, self._line)
-        return content.decode("utf-8")
+        try:
+            return content.decode(self._encoding)
+        except UnicodeDecodeError as error:
+            raise self._undecodable(error, self._encoding) from None
+
+    def _undecodable(self, error: UnicodeDecodeError, encoding: str, reason: DataError | None = None) -> _Undecodable:
+        """Bytes that are not of the encoding of the lines before them, in a block of lines."""
+        before = error.object[: error.object.rfind(self._end.encode(), 0, error.start) + 1].decode(encoding)
+        if reason is None:
+            line, byte = self._line + before.count(self._end), f"byte 0x{error.object[error.start]:02x}"
+            cure = f"iconv -c -f {encoding} -t utf-8 {self.name} > new.txt"
+            reason = DataError(
+                f"{self.name}:{line}: not {'UTF-8' if encoding == 'utf-8' else 'Windows-1252'} ({byte}), although the "
+                f"lines before it are; write that line again, or drop what is broken: {cure}"
+            )
+        return _Undecodable(before, reason)
 
 
-def _from_windows(content: bytes, name: str, line: int) -> str:
-    try:
-        return content.decode("cp1252")
-    except UnicodeDecodeError as error:
-        where = line + content.count(b"\n", 0, error.start)
-        raise DataError(
-            f"{name}:{where}: byte 0x{content[error.start]:02x}, which Windows-1252, the encoding of the lines before "
-            "it, does not have; convert the file: iconv -f ENCODING -t utf-8"
-        ) from None
+class _Undecodable(Exception):  # noqa: N818
+    """Bytes that cannot be decoded: the lines before them, and what there is to say."""
+
+    def __init__(self, before: str, error: DataError) -> None:
+        super().__init__(str(error))
+        self.before, self.error = before, error

@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ..errors import DataError
 from .byte_streams import ByteStream, open_bytes
@@ -34,8 +34,11 @@ from .tables import ABSENT, Table, choose_columns
 from .text_blocks import Block, TextBlocks
 from .tokenize import is_blank
 
-#: Bytes of a beginning, and rows of it that are looked at where the file goes on.
-BEGINNING, FIRST_ROWS = 1 << 20, 20_000
+#: Bytes of a beginning.
+BEGINNING = 1 << 20
+
+
+R = TypeVar("R")
 
 
 class Row(NamedTuple):
@@ -105,7 +108,9 @@ class TextStream:
 
     def later_notes(self) -> list[str]:
         """What there is to say only when all has been read, of a file that is not complete."""
-        said = []
+        if self.is_complete:
+            return []
+        said = [] if self.marks is None else list(self.marks.late_notes)
         if self.marks is not None and self.marks.n_marks:
             said.append(f"{self.name}: {self.marks.n_marks} byte-order marks inside the text left out")
         if self.n_returns:
@@ -179,17 +184,18 @@ def _of_beginning(
     if not is_whole and (stream.form == "json" or (recognised == "lines" and _may_be_json(lines))):
         return _of_beginning(path, source, head + source.rest(), reading, is_complete=False, is_whole=True)
     if stream.form in ("lines", "fasttext"):
+        stream.columns = ["label", "text"] if stream.form == "fasttext" else ["text"]
         stream.rows = _plain_rows(stream, blocks)
     elif stream.form in ("tsv", "csv"):
         layout = layout_of(text, "\t" if stream.form == "tsv" else None)
-        _choose_delimited(stream, rows_of(source.name, blocks, layout), layout, reading)
+        _choose_delimited(stream, rows_of(source.name, blocks, layout), layout, reading, len(lines))
     else:
         if stream.form == "json":
             _choose_table(stream, read_json_text(source.name, text), reading)
-        elif is_complete and len([line for line in lines if line.strip()]) == 1:  # it may hold a table
+        elif is_whole and len([line for line in lines if line.strip()]) == 1:  # it may hold a table
             _choose_table(stream, read_json_lines(source.name, lines), reading)
         else:
-            _choose_records(stream, _numbered_records(source.name, blocks), reading)
+            _choose_records(stream, _numbered_records(source.name, blocks), reading, len(lines))
     return stream
 
 
@@ -201,8 +207,6 @@ def _may_be_json(lines: Sequence[str]) -> bool:
 
 def _plain_rows(stream: TextStream, blocks: Iterable[Block]) -> Iterator[Row]:
     """Lines, of fastText without their labels, which the text as a field keeps."""
-    if stream.form == "fasttext":
-        stream.columns = ["label", "text"]
     for first, block in blocks:
         lines = split_lines(block)
         if "\r" in block:
@@ -223,10 +227,10 @@ def _plain_rows(stream: TextStream, blocks: Iterable[Block]) -> Iterator[Row]:
 
 
 def _choose_delimited(
-    stream: TextStream, rows: Iterator[tuple[int, list[str]]], layout: Layout, reading: Reading
+    stream: TextStream, rows: Iterator[tuple[int, list[str]]], layout: Layout, reading: Reading, n_lines: int
 ) -> None:
-    """Rows of CSV or TSV, with columns chosen by the first ones."""
-    first = list(rows if stream.is_complete else islice(rows, FIRST_ROWS))
+    """Rows of CSV or TSV, with columns chosen by those of the first `n_lines` lines."""
+    first = list(_until(rows, n_lines))
     asked = [c for c in (reading.text_column,) if c is not None and not c.isdecimal()]
     table, header = table_of(stream.name, first, layout.delimiter, asked)
     text = _chosen(stream, table, reading)
@@ -248,6 +252,14 @@ def _choose_delimited(
             yield _row(stream, line, row[text], row)
 
     stream.rows = each()
+
+
+def _until(rows: Iterator[tuple[int, R]], n_lines: int) -> Iterator[tuple[int, R]]:
+    """Rows as long as they end among the first lines."""
+    for line, row in rows:
+        yield line, row
+        if line >= n_lines:
+            return
 
 
 def _column_names(names: Sequence[str]) -> list[str]:
@@ -287,20 +299,13 @@ def _numbered_records(name: str, blocks: Iterable[Block]) -> Iterator[tuple[int,
 
 
 def _choose_records(
-    stream: TextStream, records: Iterator[tuple[int, dict[str, object] | None]], reading: Reading
+    stream: TextStream, records: Iterator[tuple[int, dict[str, object] | None]], reading: Reading, n_lines: int
 ) -> None:
-    """Rows of JSON lines, with the key of the text chosen by the first ones."""
+    """Rows of JSON lines, with the key of the text chosen by the first `n_lines`."""
     from .records import records_table
 
-    first: list[tuple[int, dict[str, object] | None]] = []
-    late: DataError | None = None
-    try:
-        first.extend(records if stream.is_complete else islice(records, FIRST_ROWS))
-    except DataError as error:
-        late = error
+    first = list(_until(records, n_lines))
     filled = [(number, record) for number, record in first if record is not None]
-    if late is not None and not filled:
-        raise late
     table = records_table(stream.name, [r for _, r in filled], [n for n, _ in filled], Examples.place)
     index = _chosen(stream, table, reading)
     assert table.names is not None
@@ -316,8 +321,6 @@ def _choose_records(
             text = checked_text(record.get(key, ABSENT), key, stream.where(number), expected)
             check_characters(text, stream.name, stream.where(number))
             yield _row(stream, number, text, record)
-        if late is not None:
-            raise late
 
     stream.rows = each()
 
