@@ -140,7 +140,7 @@ def tiny_model(label_names=(), objective=None, **options):
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, numbers in sorted(model.networks.state_dict().items()):
-            scale = 0.0 if name.endswith("power") else 0.5
+            scale = 1.0 if name.startswith(("guide.", "latent.prior.")) else 0.2
             numbers.copy_(torch.randn(numbers.shape, generator=generator) * scale)
         if model.networks.guide is not None:
             model.networks.guide.power.fill_(0.5)

@@ -42,7 +42,7 @@ def forward_of_repeated(inputs: GruSequenceInputs, which: Tensor) -> tuple[Tenso
     for d in range(n_directions):
         w_ih, _, b_ih, _ = inputs.layer(d)
         gemm(w_ih, x.t(), products[:, :m], row_bias=b_ih.contiguous(), fast=inputs.fast)
-        torch.index_select(products, 1, which, out=saved.gates[d])
+        torch.index_select(products[:, :m], 1, which, out=saved.gates[d])
     return _run(inputs, saved, n)[:2]
 
 
