@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 from ..errors import DataError
 from .containers import (
@@ -136,8 +135,8 @@ def _standard_input() -> io.BufferedIOBase:
             "cannot be read: I/O operation on closed file."
         )  # fmt: skip
         raise DataError(f"standard input: {reason}")
-    buffer = getattr(sys.stdin, "buffer", None)
-    return cast(io.BufferedIOBase, buffer) if buffer is not None else io.BytesIO(sys.stdin.read().encode())
+    buffer: io.BufferedIOBase | None = getattr(sys.stdin, "buffer", None)
+    return buffer if buffer is not None else io.BytesIO(sys.stdin.read().encode())
 
 
 class _Headed(io.RawIOBase):
@@ -181,7 +180,9 @@ def _unzip(stream: ByteStream, stack: contextlib.ExitStack) -> str:
     with _zip_errors(stream.name):
         archive = stack.enter_context(zipfile.ZipFile(whole))
         name = only_member(stream.name, archive)
-        stream.file = cast(io.BufferedIOBase, stack.enter_context(archive.open(name)))
+        member = archive.open(name)
+        stack.callback(member.close)
+        stream.file = io.BufferedReader(member, BLOCK)  # type: ignore[type-var]
     stream.damage = (*stream.damage, zipfile.BadZipFile)
     return name
 

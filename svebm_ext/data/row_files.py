@@ -47,8 +47,8 @@ def ending_of(path: Path) -> str:
     """
     ending = Path(path.name.lower().removesuffix(".gz")).suffix
     if ending not in ENDINGS:
-        expected = f"a name that ends with {', '.join(ENDINGS)}, or one of these and .gz"
-        raise ConfigError(f"out: {path} given, expected {expected}")
+        endings = ", ".join(ENDINGS)
+        raise ConfigError(f"out: {path} given, expected a name that ends with {endings}, or one of these and .gz")
     return ending
 
 

@@ -3,7 +3,7 @@
 A part of the texts is read as words by a thread, and goes through the networks on that thread alone. Which texts share
 a batch depends on the parts, and a product of matrices may round a row differently with other rows beside it. Answers
 therefore agree with those of `SVEBM.classify` to the rounding of float32, and a symbol differs only where two are
-equally probable within that. The number of threads changes nothing.
+equally probable within that.
 """
 
 from __future__ import annotations
