@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from svebm_ext.models.answering import Answer, Answerer
     from svebm_ext.models.svebm import SVEBM
 
-#: Rows that are answered at a time.
-PART = 4096
+#: Rows that are answered at a time, and where novelties are asked for: Ctrl-C waits for those under way.
+PART, PART_WITH_NOVELTY = 4096, 256
 #: Typical words of a symbol that stand beside an answer.
 WORDS = 3
 
@@ -69,7 +69,7 @@ class Answered(NamedTuple):
     n_unknown: int
 
 
-def parts_of(stream: Iterable[Row]) -> Iterator[Part]:
+def parts_of(stream: Iterable[Row], size: int) -> Iterator[Part]:
     """Rows by parts; before an error, the rows that come before it."""
     from svebm_ext.errors import DataError
 
@@ -77,7 +77,7 @@ def parts_of(stream: Iterable[Row]) -> Iterator[Part]:
     while failure is None:
         part: list[Row] = []
         try:
-            part.extend(islice(rows, PART))
+            part.extend(islice(rows, size))
         except DataError as error:
             failure = error
         if part:
@@ -232,8 +232,6 @@ def classify_stream(answerer: Answerer, stream: TextStream, run: Path, options: 
     """
     import contextlib
 
-    import torch
-
     from svebm_ext.data.row_files import open_rows
     from svebm_ext.models.answering import in_threads
 
@@ -251,7 +249,8 @@ def classify_stream(answerer: Answerer, stream: TextStream, run: Path, options: 
             put = writer(stack.enter_context(open_rows(options.out, stream, added_columns(stream, options))), options)
         tally = Tally("texts", enabled=options.out is not None or not sys.stdout.isatty())
         stack.callback(tally.close)
-        answered = in_threads(lambda part: answer(answerer, stream, part), parts_of(rows), torch.get_num_threads())
+        parts = parts_of(rows, PART_WITH_NOVELTY if options.novelty else PART)
+        answered = in_threads(lambda part: answer(answerer, stream, part), parts, answerer.n_threads)
         for one in stack.enter_context(contextlib.closing(answered)):
             put(one)
             n_texts, n_unknown = n_texts + len(one.part.texts), n_unknown + one.n_unknown

@@ -4,7 +4,6 @@ import csv
 import io
 import itertools
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from .encodings import split_lines
 from .tables import LABEL_NAMES, TEXT_NAMES, Table, known_name
 
 _DELIMITERS = ",;\t|"
+LONGEST_FIELD = 1 << 26
+"""Characters of a field at most: after a quote that is never closed the rest of a file is one."""
 _SAMPLE = 1000
 _ESCAPED_QUOTE = re.compile(r'(?:^|\t)"(?:[^"\t]|"")*""(?:[^"\t]|"")*"(?=\t|$)')
 _EXCEL = re.compile(r"sep=([,;|\t])\r?\n")
@@ -261,7 +262,7 @@ def _is_quoted_tsv(lines: Sequence[str]) -> bool:
 def _quoted_rows(name: str, texts: Iterable[str], layout: Layout) -> Iterator[tuple[int, list[str]]]:
     """Rows of RFC 4180, and the line where each begins."""
     lines = itertools.chain.from_iterable(io.StringIO(text, newline="") for text in texts)
-    limit = csv.field_size_limit(sys.maxsize)
+    limit = csv.field_size_limit(LONGEST_FIELD)
     reader = csv.reader(
         itertools.islice(lines, layout.n_before, None),
         delimiter=layout.delimiter,

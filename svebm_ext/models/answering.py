@@ -29,6 +29,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 #: Importance samples of a novelty. With 100 a million texts take hours; the order of texts is nearly that of 4.
 NOVELTY_SAMPLES = 4
+#: Threads of answers at most; reading and writing, which Python does on one at a time, keeps up with no more.
+MOST_THREADS = 8
 
 
 class Answer(NamedTuple):
@@ -95,6 +97,11 @@ class Answerer:
             ).tolist()  # fmt: skip
         answers = [Answer(s, label(s), p, n) for s, p, n in zip(symbols, probability.tolist(), novelty, strict=True)]
         return answers, chunk.n_unknown
+
+    @property
+    def n_threads(self) -> int:
+        """Threads that answers are worth: as many as torch has, and one for a GPU."""
+        return min(torch.get_num_threads(), MOST_THREADS) if self._model.device.type == "cpu" else 1
 
     def n_without_known_word(self, texts: Sequence[str]) -> int:
         """How many texts have no word that the model knows."""
