@@ -175,7 +175,8 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Iterable[object]) -> np.ndarray:
         """Most probable class of each text [N]; without labels the number of its symbol."""
-        return self.classes_[np.concatenate([part.argmax(-1).numpy() for part in self._probabilities(X)])]
+        columns = np.concatenate([part.argmax(-1).numpy() for part in self._probabilities(X)])
+        return self.classes_[columns]
 
     def predict_proba(self, X: Iterable[object]) -> np.ndarray:
         """p(y|x) of each text [N, K] (Eq. 3), columns as `classes_`."""
