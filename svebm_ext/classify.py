@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from svebm_ext.commands import load_model, parse_with_run, run_command
 from svebm_ext.errors import ConfigError
+from svebm_ext.progress import Tally
 from svebm_ext.terminal import printable_json, say, show
 
 if TYPE_CHECKING:
-    from svebm_ext.data.examples import Examples
-    from svebm_ext.models.svebm import SVEBM, Classification
+    from svebm_ext.data.row_files import RowFile
+    from svebm_ext.data.text_streams import Row, TextStream
+    from svebm_ext.models.answering import Answer, Answerer
+    from svebm_ext.models.svebm import SVEBM
 
+#: Rows that are answered at a time, and where novelties are asked for: Ctrl-C waits for those under way.
+PART, PART_WITH_NOVELTY = 4096, 256
 #: Typical words of a symbol that stand beside an answer.
 WORDS = 3
 
@@ -34,44 +40,69 @@ class Arguments:
     """Column (or key) that holds the text: its name, or its number from 1."""
     json: bool = False
     """One JSON object a line, with the number of the text's line, instead of tab-separated label, probability, text."""
+    out: Path | None = None
+    """File to write all columns of the input to, with symbol, label and probability: .csv, .tsv, .jsonl or .parquet,
+    also with .gz behind it. It appears when it is complete."""
+    novelty: bool = False
+    """Add the novelty of each text, -log p(x) in nats by 4 importance samples; about ten times as slow."""
+    symbols: Path | None = None
+    """File of names of symbols, as the page of `explore` saves it; symbols of one name are one class."""
     words: bool | None = None
     """Put typical words of its symbol behind each text, where the run was evaluated (default: on a terminal)."""
     device: str = "cpu"
     """Device: cpu or cuda."""
 
 
-def read_texts(options: Arguments) -> Examples:
-    """Texts of a file or of standard input, empty ones left out; what there is to say goes to standard error.
+class Part(NamedTuple):
+    """Rows that follow each other, the texts in them, and the number of the first text among all."""
 
-    Raises:
-        DataError: as `svebm_ext.data.examples.read_examples`.
-    """
-    from svebm_ext.data.examples import Reading, read_examples
+    rows: list[Row]
+    texts: list[str]
+    start: int
+
+
+class Answered(NamedTuple):
+    """A part with the answers to its rows, None for a row without a text, and its texts without a known word."""
+
+    part: Part
+    answers: list[Answer | None]
+    n_unknown: int
+
+
+def parts_of(stream: Iterable[Row], size: int) -> Iterator[Part]:
+    """Rows by parts; before an error, the rows that come before it."""
     from svebm_ext.errors import DataError
 
-    reading = Reading(options.format, "skip", options.text_column, labels="unused")
-    examples = read_examples("-" if options.file is None else options.file, reading)
-    if options.text_column is not None and not examples.is_table:
-        raise DataError(f"{examples.name}: has no columns, but --text-column {options.text_column!r} is asked for")
-    if examples.n_skipped:
-        hint = "" if options.json else "; --json tells the line of each answer"
-        examples.notes.append(f"{examples.name}: {examples.n_skipped} empty lines left out{hint}")
-    for note in examples.notes:
-        say(note)
-    return examples
+    rows, start, failure = iter(stream), 0, None
+    while failure is None:
+        part: list[Row] = []
+        try:
+            part.extend(islice(rows, size))
+        except DataError as error:
+            failure = error
+        if part:
+            texts = [row.text.strip() for row in part if row.text]
+            yield Part(part, texts, start)
+            start += len(texts)
+        elif failure is None:
+            return
+    raise failure
 
 
-def classify_texts(model: SVEBM, examples: Examples) -> list[Classification]:
-    """Answers to all texts; an error names the line of its text."""
+def answer(answerer: Answerer, stream: TextStream, part: Part) -> Answered:
+    """Answers to the rows of a part; an error (DataError) names the line of its text."""
     from svebm_ext.errors import DataError
 
     try:
-        return model.classify([text.strip() for text in examples.texts])
+        answers, n_unknown = answerer(part.texts, part.start)
     except DataError as error:
         numbered = re.match(r"text (\d+): (.*)", str(error))
         if numbered is None:
             raise
-        raise DataError(f"{examples.where(int(numbered[1]))}: {numbered[2]}") from None
+        lines = [row.line for row in part.rows if row.text]
+        raise DataError(f"{stream.where(lines[int(numbered[1])])}: {numbered[2]}") from None
+    remaining = iter(answers)
+    return Answered(part, [next(remaining) if row.text else None for row in part.rows], n_unknown)
 
 
 def words_beside(run: Path) -> dict[int, list[str]]:
@@ -101,6 +132,135 @@ def _with_file(arguments: Sequence[str]) -> list[str]:
     return [given[0], *given[2:]] if second == "-" else [given[0], "--file", *given[1:]]
 
 
+def printer(run: Path, options: Arguments) -> Callable[[Answered], None]:
+    """What prints answers: lines with label or symbol, probability and text, or JSON."""
+    words = words_beside(run)
+    with_words = sys.stdout.isatty() if options.words is None else options.words
+
+    def as_json(row: Row, one: Answer) -> str:
+        record = {
+            "line": row.line, "text": row.text.strip(), "symbol": one.symbol, "label": one.label,
+            "probability": one.probability, "words": words.get(one.symbol, []),
+        }  # fmt: skip
+        if options.novelty:
+            record["novelty"] = one.novelty
+        return printable_json(json.dumps(record, ensure_ascii=False))
+
+    def as_line(row: Row, one: Answer) -> str:
+        shown = [one.label or str(one.symbol), f"{one.probability:.4f}"]
+        shown += [f"{one.novelty:.2f}"] if one.novelty is not None else []
+        shown.append(" ".join(row.text.split()))
+        typical = words.get(one.symbol, [])[:WORDS] if with_words and one.label is None else []
+        return "\t".join([*shown, ", ".join(typical)] if typical else shown)
+
+    def show_part(answered: Answered) -> None:
+        line = as_json if options.json else as_line
+        pairs = zip(answered.part.rows, answered.answers, strict=True)
+        shown = [line(row, one) for row, one in pairs if one is not None]
+        if shown:
+            show("\n".join(shown))
+
+    return show_part
+
+
+def added_columns(stream: TextStream, options: Arguments) -> dict[str, type]:
+    """Names and types of the columns that are added to those of a file, whose own names stay."""
+    from svebm_ext.data.row_files import added_names
+
+    added: dict[str, type] = {"symbol": int, "label": str, "probability": float}
+    if options.novelty:
+        added["novelty"] = float
+    names = added_names(stream.columns, list(added))
+    if names != list(added):
+        say(f"{stream.name}: has a column of one of these names itself; the added ones are {', '.join(names)}")
+    return dict(zip(names, added.values(), strict=True))
+
+
+def writer(file: RowFile, options: Arguments) -> Callable[[Answered], None]:
+    """What writes answers behind the rows of a file."""
+
+    def values(one: Answer | None) -> list[object]:
+        if one is None:
+            return [None] * (4 if options.novelty else 3)
+        return [one.symbol, one.label, one.probability, *([one.novelty] if options.novelty else [])]
+
+    def write_part(answered: Answered) -> None:
+        file.write(answered.part.rows, [values(one) for one in answered.answers])
+
+    return write_part
+
+
+def notes_at_the_end(stream: TextStream, n_texts: int, n_unknown: int, options: Arguments) -> list[str]:
+    """What there is to say of texts that were left out or tell nothing."""
+    notes = []
+    if stream.n_empty and options.out is not None:
+        notes.append(f"{stream.name}: {stream.n_empty} lines without a text have no answer")
+    elif stream.n_empty:
+        hint = "" if options.json else "; --json tells the line of each answer"
+        notes.append(f"{stream.name}: {stream.n_empty} empty lines left out{hint}")
+    if n_unknown:
+        notes.append(f"note: {n_unknown} of {n_texts} texts have no word that the model knows")
+    return notes
+
+
+def answerer_of(model: SVEBM, run: Path, options: Arguments) -> Answerer:
+    """What answers, as the options ask for it.
+
+    Raises:
+        ConfigError: a model without symbols, or names for a model that has learnt labels.
+        DataError: a file of names of another form.
+    """
+    from svebm_ext.evaluation.report import METRICS, read_document
+    from svebm_ext.models.answering import Answerer, novelty_of
+    from svebm_ext.models.symbol_names import SymbolNames
+    from svebm_ext.models.symbols import check_symbols
+
+    n_symbols = check_symbols(model)
+    names = None if options.symbols is None else SymbolNames.load(options.symbols, n_symbols)
+    answerer = Answerer(model, names)
+    if not options.novelty:
+        return answerer
+    metrics = read_document(run / METRICS) if (run / METRICS).exists() else {}
+    return Answerer(model, names, novelty_of(model, metrics))
+
+
+def classify_stream(answerer: Answerer, stream: TextStream, run: Path, options: Arguments) -> int:
+    """Answer the rows of a file, in order, on as many threads as torch has; returns how many texts there are.
+
+    Raises:
+        DataError: a row that cannot be read, when all before it are answered.
+    """
+    import contextlib
+
+    from svebm_ext.data.row_files import open_rows
+    from svebm_ext.models.answering import in_threads
+
+    rows: Iterable[Row] = stream
+    if stream.is_complete:  # everything there is to say, before the answers
+        rows = list(stream)
+        texts = [row.text for row in rows if row.text]
+        for note in notes_at_the_end(stream, len(texts), answerer.n_without_known_word(texts), options):
+            say(note)
+    n_texts = n_unknown = 0
+    with contextlib.ExitStack() as stack:
+        if options.out is None:
+            put = printer(run, options)
+        else:
+            put = writer(stack.enter_context(open_rows(options.out, stream, added_columns(stream, options))), options)
+        tally = Tally("texts", enabled=options.out is not None or not sys.stdout.isatty())
+        stack.callback(tally.close)
+        parts = parts_of(rows, PART_WITH_NOVELTY if options.novelty else PART)
+        answered = in_threads(lambda part: answer(answerer, stream, part), parts, answerer.n_threads)
+        for one in stack.enter_context(contextlib.closing(answered)):
+            put(one)
+            n_texts, n_unknown = n_texts + len(one.part.texts), n_unknown + one.n_unknown
+            tally.update(n_texts, None if stream.source is None else stream.source.share())
+    if not stream.is_complete:
+        for note in [*stream.later_notes(), *notes_at_the_end(stream, n_texts, n_unknown, options)]:
+            say(note)
+    return n_texts
+
+
 def main(arguments: Sequence[str]) -> None:
     """Classify texts, in their order."""
     run, options = parse_with_run(
@@ -109,25 +269,37 @@ def main(arguments: Sequence[str]) -> None:
         command="classify",
         description="Most probable symbol (or label) of each text.",
     )
-    model = load_model(run, options.device)
-    examples = read_texts(options)
-    n_unknown = model.n_without_known_word(examples.texts)
-    if n_unknown:
-        say(f"note: {n_unknown} of {len(examples.texts)} texts have no word that the model knows")
-    answers, words = classify_texts(model, examples), words_beside(Path(run))
-    with_words = sys.stdout.isatty() if options.words is None else options.words
-    for line, text, answer in zip(examples.rows, examples.texts, answers, strict=True):
-        if options.json:
-            record = {
-                "line": line, "text": text.strip(), "symbol": answer.symbol, "label": answer.label,
-                "probability": answer.probability, "words": words.get(answer.symbol, []),
-            }  # fmt: skip
-            show(printable_json(json.dumps(record, ensure_ascii=False)))
-        else:
-            label = answer.label if answer.label is not None else str(answer.symbol)
-            typical = words.get(answer.symbol, [])[:WORDS] if with_words and answer.label is None else []
-            shown = f"{label}\t{answer.probability:.4f}\t{' '.join(text.split())}"
-            show(f"{shown}\t{', '.join(typical)}" if typical else shown)
+    check_options(options)
+    answerer = answerer_of(load_model(run, options.device), Path(run), options)
+    from svebm_ext.data.examples import Reading
+    from svebm_ext.data.text_streams import open_texts
+    from svebm_ext.errors import DataError
+
+    reading = Reading(options.format, "skip", options.text_column, labels="unused")
+    with open_texts("-" if options.file is None else options.file, reading) as stream:
+        if options.text_column is not None and not stream.is_table:
+            raise DataError(f"{stream.name}: has no columns, but --text-column {options.text_column!r} is asked for")
+        for note in stream.notes:
+            say(note)
+        n_texts = classify_stream(answerer, stream, Path(run), options)
+    if options.out is not None:
+        show(f"wrote {options.out}: {n_texts:,} texts")
+
+
+def check_options(options: Arguments) -> None:
+    """Refuse, before a model is read, options that do not go together.
+
+    Raises:
+        ConfigError: names the option.
+    """
+    from svebm_ext.data.row_files import ending_of
+
+    if options.out is None:
+        return
+    ending_of(options.out)
+    for name, given in (("json", options.json), ("words", options.words is not None)):
+        if given:
+            raise ConfigError(f"{name}: goes with what is printed, not with --out {options.out}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import io
 import json
 import numbers
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import Field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +18,18 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
 from svebm_ext.config import Config, lacking, of_kind
-from svebm_ext.data.class_labels import class_array, classes_by_name, listed_labels, listed_texts
+from svebm_ext.data.class_labels import (
+    class_array,
+    classes_by_name,
+    each_checked_text,
+    listed_labels,
+    listed_texts,
+)
 from svebm_ext.errors import ConfigError, DataError, ModelFolderError, nearest
 from svebm_ext.files import read_json, write_json, write_whole
+from svebm_ext.models.reading import chunks_of
 from svebm_ext.models.svebm import SVEBM
+from svebm_ext.models.symbols import probabilities_of
 from svebm_ext.presets import preset
 
 if TYPE_CHECKING:
@@ -167,21 +175,27 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Iterable[object]) -> np.ndarray:
         """Most probable class of each text [N]; without labels the number of its symbol."""
-        columns = self.predict_proba(X).argmax(-1)
+        columns = np.concatenate([part.argmax(-1).numpy() for part in self._probabilities(X)])
         return self.classes_[columns]
 
     def predict_proba(self, X: Iterable[object]) -> np.ndarray:
         """p(y|x) of each text [N, K] (Eq. 3), columns as `classes_`."""
-        probabilities = self._fitted().symbol_probabilities(listed_texts(X)).double().cpu()
-        return (probabilities if self._columns is None else probabilities[:, self._columns]).numpy()
+        return np.concatenate([part.numpy() for part in self._probabilities(X)])
+
+    def _probabilities(self, X: Iterable[object]) -> Iterator[torch.Tensor]:
+        """p(y|x) of some texts after the other; beside them only these are in memory."""
+        model = self._fitted()
+        for chunk in chunks_of(model, each_checked_text(X)):
+            probabilities = probabilities_of(model, chunk).double().cpu()
+            yield probabilities if self._columns is None else probabilities[:, self._columns]
 
     def transform(self, X: Iterable[object]) -> np.ndarray:
         """Posterior means of z [N, D], float32."""
-        return self._fitted().encode(listed_texts(X)).float().cpu().numpy()
+        return self._fitted().encode(each_checked_text(X)).float().cpu().numpy()
 
     def score_samples(self, X: Iterable[object]) -> np.ndarray:
         """log p(x) of each text in nats [N], by 100 importance samples; a higher one is less of a surprise."""
-        return -self._fitted().nll(listed_texts(X), log_z=self.log_z(), seed=0).cpu().numpy()
+        return -self._fitted().nll(each_checked_text(X), log_z=self.log_z(), seed=0).cpu().numpy()
 
     def score(self, X: Iterable[object], y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """With y: accuracy of a model of labels; adjusted mutual information of symbols with y otherwise.

@@ -7,6 +7,8 @@ device never ends, a link may lead to itself.
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import json
 import math
 import os
@@ -50,25 +52,41 @@ def write_whole(path: Path, content: bytes | str) -> None:
     """
     # Halves of surrogate pairs (a file name that is not UTF-8) as JSON and Python write them.
     data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+    with written_whole(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[io.BufferedIOBase]:
+    """A file to write bytes to, which takes its place when the block ends well; else what was there stays as it was.
+
+    What is no regular file (/dev/null, a pipe) is written to as it is, and a link stays one.
+
+    Raises:
+        OSError: it cannot be written; the error names `path`.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    is_special = _is_special(path)
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    temporary = path if is_special else _temporary_name(target)
     try:
-        if _is_special(path):
-            path.write_bytes(data)
-            return
-        target = Path(os.path.realpath(path)) if path.is_symlink() else path
-        _remove_stale(target)
-        temporary = _temporary_name(target)
-        try:
-            with open(temporary, "wb") as file:
-                file.write(data)
-                file.flush()
+        if not is_special:
+            _remove_stale(target)
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            if not is_special:
                 os.fsync(file.fileno())
+        if not is_special:
             os.replace(temporary, target)
             sync_folder(target.parent)
-        finally:
+    except OSError as error:
+        raise _about(path, error) if error.filename in (None, str(temporary)) else error from None
+    finally:
+        if not is_special:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise _about(path, error) from None
 
 
 def write_json(path: Path, value: object) -> None:

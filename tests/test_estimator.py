@@ -209,3 +209,24 @@ def test_options_of_generate_are_checked(topics):
 def test_wrong_parameters_are_named(changes, message):
     with pytest.raises(ConfigError, match=message):
         tiny(**changes).fit(TEXTS)
+
+
+def test_a_generator_is_read_in_chunks(topics, monkeypatch):
+    """The answers of a list, whatever the chunks, and the place of a text that is none."""
+    from svebm_ext.models import reading
+
+    texts = [*NEW, *NEW[:3]]
+    expected = [
+        topics.predict(texts),
+        topics.predict_proba(texts),
+        topics.transform(texts),
+        topics.score_samples(texts),
+    ]
+    monkeypatch.setattr(reading.chunks_of, "__defaults__", (2, 0))
+    methods = (topics.predict, topics.predict_proba, topics.transform, topics.score_samples)
+    for method, one in zip(methods, expected, strict=True):
+        np.testing.assert_allclose(method(text for text in texts), one, rtol=1e-5, atol=1e-5)
+        with pytest.raises(DataError, match="X: text 3 is float, expected a string"):
+            method([*texts[:3], float("nan")])
+        with pytest.raises(DataError, match="X: no texts given"):
+            method(iter([]))

@@ -2,6 +2,7 @@
 
 import json
 import random
+from pathlib import Path
 
 import torch
 
@@ -122,6 +123,29 @@ def tiny_training(folder, **changes):
     torch.manual_seed(0)
     networks = SVEBM(config, vocabulary).networks
     return config, runtime, networks, SentenceFeed(corpus, vocabulary, config, runtime)
+
+
+def tiny_model(label_names=(), objective=None, **options):
+    """A model of the words of `write_corpus` with five symbols, never trained, whose answers differ from text to text.
+
+    Args:
+        label_names: names of the symbols, of a model that learnt from labels.
+        objective: options of its objective.
+        options: of its networks.
+    """
+    networks = {"n_categories": 5, "sentence_features": "words"} | options
+    config = tiny_config(Path("corpus.txt"), model=networks, objective=objective or {})
+    words = sorted({word for part in (SUBJECTS, VERBS, OBJECTS) for text in part for word in text.split()} | {"and"})
+    model = SVEBM(config, Vocabulary(words), label_names)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, numbers in sorted(model.networks.state_dict().items()):
+            scale = 1.0 if name.startswith(("guide.", "latent.prior.")) else 0.2
+            numbers.copy_(torch.randn(numbers.shape, generator=generator) * scale)
+        if model.networks.guide is not None:
+            model.networks.guide.power.fill_(0.5)
+            model.networks.encoder.words.idf.abs_()
+    return model.eval()
 
 
 class Stop(Exception):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from svebm_ext.errors import DataError
 
 
-def listed_texts(X: Iterable[object]) -> list[str]:
-    """Texts of anything that has some.
+def each_checked_text(X: Iterable[object]) -> Iterator[str]:
+    """Texts of anything that has some, one after the other; of a generator no more than one is kept.
 
     Raises:
         DataError: one text in place of many, or something among them that is no text; the message names its place.
@@ -22,15 +22,24 @@ def listed_texts(X: Iterable[object]) -> list[str]:
         raise DataError(
             f"X: {type(X).__name__} given, expected a list of texts; of a table give the column of the texts"
         )
-    texts: list[str] = X.tolist() if hasattr(X, "tolist") else list(X)  # type: ignore[arg-type]
+    return _checked(X.tolist() if hasattr(X, "tolist") else X)
+
+
+def _checked(texts: Iterable[object]) -> Iterator[str]:
+    number = -1
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             raise DataError(f"X: text {number} is {type(text).__name__}, expected a string")
         if not text.strip():
             raise DataError(f"X: text {number} is empty, expected at least one word")
-    if not texts:
+        yield text
+    if number < 0:
         raise DataError("X: no texts given, expected a list of texts")
-    return texts
+
+
+def listed_texts(X: Iterable[object]) -> list[str]:
+    """Texts of anything that has some, as a list; errors as those of `each_checked_text`."""
+    return list(each_checked_text(X))
 
 
 def listed_labels(y: object, n: int) -> list[object] | None:

@@ -14,10 +14,10 @@ from ..errors import DataError
 PathLike = str | os.PathLike[str]
 STANDARD_INPUT = "-"
 COMPRESSED_ENDINGS = (".gz", ".bz2", ".xz", ".zip")
-_DEPTH = 3
+DEPTH = 3
 """Containers inside each other that are opened: data.csv.gz in a zip archive is two."""
 
-_PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\x00": "lzma"}
+PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\x00": "lzma"}
 """First bytes of compressed files, and Python's module for them, which not every Python was built with."""
 _OTHERS = {
     b"\x28\xb5\x2f\xfd": ("zstd-compressed", "unpack it: zstd -d FILE"),
@@ -61,15 +61,15 @@ def read_source(path: PathLike) -> Source:
     name = name_of(path)
     content = _read_standard_input() if str(path) == STANDARD_INPUT else _read_file(Path(path).expanduser(), name)
     inner = "" if str(path) == STANDARD_INPUT else Path(path).name
-    for _ in range(_DEPTH):
-        if content.startswith(b"PK\x03\x04") or content.startswith(b"PK\x05\x06"):
+    for _ in range(DEPTH):
+        if is_zip(content):
             inner, content = _only_member(name, content)
             continue
-        module = next((module for magic, module in _PACKED.items() if content.startswith(magic)), None)
+        module = next((module for magic, module in PACKED.items() if content.startswith(magic)), None)
         if module is None:
             break
         content = _unpacked(name, module, content)
-    _refuse_others(name, content)
+    refuse_others(name, content)
     return Source(name, text_ending(inner), content)
 
 
@@ -128,22 +128,37 @@ def _unpacked(name: str, module: str, content: bytes) -> bytes:
         raise DataError(f"{name}: cannot be read: {error}") from error
 
 
+def is_zip(content: bytes) -> bool:
+    """Whether a content is that of a zip archive."""
+    return content.startswith((b"PK\x03\x04", b"PK\x05\x06"))
+
+
 def _only_member(name: str, content: bytes) -> tuple[str, bytes]:
     """Name and content of the one file of a zip archive."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = [entry for entry in archive.infolist() if not _is_no_file(entry)]
-            names = [entry.filename for entry in members]
-            if any(member in names for member in ("xl/workbook.xml", "word/document.xml", "content.xml")):
-                raise DataError(f"{name}: an Office document; save it as CSV, or as plain text in UTF-8")
-            if len(members) != 1:
-                listed = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-                raise DataError(f"{name}: a zip archive of {len(names)} files; expected one: {listed or 'none'}")
-            if members[0].flag_bits & 1:
-                raise DataError(f"{name}: {names[0]} is encrypted; unpack the archive with its password")
-            return names[0], archive.read(members[0])
+            member = only_member(name, archive)
+            return member, archive.read(member)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, zlib.error) as error:
         raise DataError(f"{name}: cannot be read: {error}") from error
+
+
+def only_member(name: str, archive: zipfile.ZipFile) -> str:
+    """Name of the one file of a zip archive.
+
+    Raises:
+        DataError: several files or none, an encrypted one, or the parts of an Office document.
+    """
+    members = [entry for entry in archive.infolist() if not _is_no_file(entry)]
+    names = [entry.filename for entry in members]
+    if any(member in names for member in ("xl/workbook.xml", "word/document.xml", "content.xml")):
+        raise DataError(f"{name}: an Office document; save it as CSV, or as plain text in UTF-8")
+    if len(members) != 1:
+        listed = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+        raise DataError(f"{name}: a zip archive of {len(names)} files; expected one: {listed or 'none'}")
+    if members[0].flag_bits & 1:
+        raise DataError(f"{name}: {names[0]} is encrypted; unpack the archive with its password")
+    return names[0]
 
 
 def _is_no_file(entry: zipfile.ZipInfo) -> bool:
@@ -151,7 +166,8 @@ def _is_no_file(entry: zipfile.ZipInfo) -> bool:
     return entry.is_dir() or entry.filename.startswith("__MACOSX/") or base == ".DS_Store"
 
 
-def _refuse_others(name: str, content: bytes) -> None:
+def refuse_others(name: str, content: bytes) -> None:
+    """Refuse (DataError) what is known by its first bytes to be no text."""
     for magic, (what, cure) in _OTHERS.items():
         if content.startswith(magic):
             raise DataError(f"{name}: {what}; {cure}")

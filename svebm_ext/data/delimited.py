@@ -2,16 +2,20 @@
 
 import csv
 import io
+import itertools
 import re
-import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..errors import DataError
 from .encodings import split_lines
 from .tables import LABEL_NAMES, TEXT_NAMES, Table, known_name
 
 _DELIMITERS = ",;\t|"
+LONGEST_FIELD = 1 << 26
+"""Characters of a field at most: after a quote that is never closed the rest of a file is one."""
 _SAMPLE = 1000
 _ESCAPED_QUOTE = re.compile(r'(?:^|\t)"(?:[^"\t]|"")*""(?:[^"\t]|"")*"(?=\t|$)')
 _EXCEL = re.compile(r"sep=([,;|\t])\r?\n")
@@ -65,35 +69,90 @@ def read_delimited(name: str, text: str, delimiter: str | None, asked: Sequence[
     Raises:
         DataError: quotes that do not pair, or a row of another length; the message names file and line.
     """
+    layout = layout_of(text, delimiter)
+    return table_of(name, list(rows_of(name, [(1, text)], layout)), layout.delimiter, asked)[0]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the lines of a file are rows.
+
+    Args:
+        delimiter: between fields.
+        is_quoted: whether quotes are syntax.
+        is_spaced: whether a space may stand between a delimiter and a quote.
+        n_before: lines before the rows: 1 where Excel names the delimiter.
+    """
+
+    delimiter: str
+    is_quoted: bool = True
+    is_spaced: bool = False
+    n_before: int = 0
+
+
+def layout_of(text: str, delimiter: str | None) -> Layout:
+    """Layout of a CSV or TSV file, by its text or the beginning of it; `delimiter` as of `read_delimited`."""
     first = _EXCEL.match(text)
     text = text[first.end() :] if first else text
     lines = split_lines(text)
     delimiter = (first[1] if first else None) or delimiter or _best_delimiter(lines)
-    if delimiter == "\t" and not _is_quoted_tsv(lines):
-        rows, starts = [line.split("\t") if line.strip() else [] for line in lines], list(range(1, len(lines) + 1))
-    else:
-        rows, starts = _quoted_rows(name, text, delimiter)
-    if first:
-        starts = [start + 1 for start in starts]
-    while rows and not rows[-1]:  # lines after the last row are none
-        rows.pop()
-        starts.pop()
-    empty = [start for row, start in zip(rows, starts, strict=True) if not row]
-    if empty:
-        starts = [start for row, start in zip(rows, starts, strict=True) if row]
-        rows = [row for row in rows if row]
+    spaced = any(f'{delimiter} "' in line for line in text[:100_000].split("\n")[:100])
+    return Layout(delimiter, delimiter != "\t" or _is_quoted_tsv(lines), spaced, 1 if first else 0)
+
+
+def rows_of(name: str, blocks: Iterable[tuple[int, str]], layout: Layout) -> Iterator[tuple[int, list[str]]]:
+    """Rows, each with the line where it begins; [] for one without anything.
+
+    Args:
+        name: of the file.
+        blocks: its text, in parts of whole lines, each with the number of its first line.
+        layout: of the rows.
+
+    Raises:
+        DataError: quotes that do not pair; the message names file and line.
+    """
+    if layout.is_quoted:
+        yield from _quoted_rows(name, (text for _, text in blocks), layout)
+        return
+    for first, text in blocks:
+        for line, one in enumerate(split_lines(text), first):
+            if line > layout.n_before:
+                yield line, one.split("\t") if one.strip() else []
+
+
+class Header(NamedTuple):
+    """Names of the columns, where the first row has them, and how many columns there are."""
+
+    names: list[str] | None
+    width: int
+
+
+def table_of(
+    name: str, numbered: Sequence[tuple[int, list[str]]], delimiter: str, asked: Sequence[str | None] = ()
+) -> tuple[Table, Header]:
+    """Table of rows with their lines, and its header; arguments and errors as those of `read_delimited`."""
+    numbered = list(numbered)
+    while numbered and not numbered[-1][1]:  # lines after the last row are none
+        numbered.pop()
+    empty = [start for start, row in numbered if not row]
+    starts, rows = [start for start, row in numbered if row], [row for _, row in numbered if row]
     names = None
     if rows and has_names(rows, [column for column in asked if column]):
         names, rows, starts = [cell.strip() for cell in rows[0]], rows[1:], starts[1:]
-    _check_lengths(name, rows, starts, names, delimiter)
+    counts = Counter(map(len, rows))
+    usual = max(counts, key=lambda length: (counts[length], length)) if counts else 0
+    header = Header(names, len(names) if names is not None else max(usual, 2 if delimiter == "\t" else 1))
+    for start, row in zip(starts, rows, strict=True):
+        if len(row) != header.width:
+            raise wrong_length(name, start, row, header, delimiter)
     if not rows:
         raise DataError(f"{name}: no rows below the names of columns {', '.join(names or ())}")
     columns = list(zip(*rows, strict=True))
     if names is None:
-        usual = delimiter == "\t" and len(columns) == 2
-        return Table(name, list(columns), None, starts, usual=usual, empty=empty)
+        by_format = delimiter == "\t" and len(columns) == 2
+        return Table(name, list(columns), None, starts, usual=by_format, empty=empty), header
     kept = [i for i, column in enumerate(columns) if names[i] or any(map(str.strip, column))]
-    return Table(name, [columns[i] for i in kept], [names[i] for i in kept], starts, empty=empty)
+    return Table(name, [columns[i] for i in kept], [names[i] for i in kept], starts, empty=empty), header
 
 
 def has_names(rows: Sequence[list[str]], asked: Sequence[str] = ()) -> bool:
@@ -200,19 +259,21 @@ def _is_quoted_tsv(lines: Sequence[str]) -> bool:
     return rows is not None and len(set(map(len, rows))) == 1 and len(rows[0]) > 1
 
 
-def _quoted_rows(name: str, text: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
+def _quoted_rows(name: str, texts: Iterable[str], layout: Layout) -> Iterator[tuple[int, list[str]]]:
     """Rows of RFC 4180, and the line where each begins."""
-    spaced = any(f'{delimiter} "' in line for line in text[:100_000].split("\n")[:100])
-    limit = csv.field_size_limit(sys.maxsize)
+    lines = itertools.chain.from_iterable(io.StringIO(text, newline="") for text in texts)
+    limit = csv.field_size_limit(LONGEST_FIELD)
     reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=spaced
-    )  # fmt: skip
-    rows, starts, start = [], [], 1
+        itertools.islice(lines, layout.n_before, None),
+        delimiter=layout.delimiter,
+        strict=True,
+        skipinitialspace=layout.is_spaced,
+    )
+    start = 1 + layout.n_before
     try:
         for row in reader:
-            rows.append(row if any(map(str.strip, row)) or len(row) > 1 else [])
-            starts.append(start)
-            start = reader.line_num + 1
+            yield start, row if len(row) > 1 or any(map(str.strip, row)) else []
+            start = reader.line_num + 1 + layout.n_before
     except csv.Error as error:
         raise DataError(
             f"{name}:{start}: not CSV: {error}. A quote inside a field is written twice; if these are whole lines, "
@@ -220,22 +281,13 @@ def _quoted_rows(name: str, text: str, delimiter: str) -> tuple[list[list[str]],
         ) from None
     finally:
         csv.field_size_limit(limit)
-    return rows, starts
 
 
-def _check_lengths(
-    name: str, rows: list[list[str]], starts: list[int], names: list[str] | None, delimiter: str
-) -> None:
-    """Refuse a row with more or fewer columns than the others."""
-    counts = Counter(map(len, rows))
-    usual = max(counts, key=lambda length: (counts[length], length)) if counts else 0
-    expected = len(names) if names is not None else max(usual, 2 if delimiter == "\t" else 1)
-    if set(counts) <= {expected}:
-        return
-    index = next(i for i, row in enumerate(rows) if len(row) != expected)
+def wrong_length(name: str, line: int, row: list[str], header: Header, delimiter: str) -> DataError:
+    """What there is to say of a row with more or fewer columns than the others."""
     shown = "<TAB>" if delimiter == "\t" else delimiter
-    layout = shown.join(names or (["label", "text"] if expected == 2 else ["..."] * expected))
-    raise DataError(
-        f"{name}:{starts[index]}: {len(rows[index])} columns, expected {expected}: {layout} (quote a field that holds "
+    layout = shown.join(header.names or (["label", "text"] if header.width == 2 else ["..."] * header.width))
+    return DataError(
+        f"{name}:{line}: {len(row)} columns, expected {header.width}: {layout} (quote a field that holds "
         f"{shown}; for whole lines set --data.format lines)"
     )

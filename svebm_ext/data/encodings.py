@@ -6,7 +6,7 @@ import unicodedata
 
 from ..errors import DataError
 
-_MARK = "\ufeff"
+MARK = "\ufeff"
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32-le", "UTF-32"),
     (codecs.BOM_UTF32_BE, "utf-32-be", "UTF-32"),
@@ -45,7 +45,7 @@ def decode(content: bytes, name: str) -> tuple[str, list[str]]:
         try:
             text = content.decode("utf-8")
         except UnicodeDecodeError as error:
-            text = _windows_text(content, error, name, notes)
+            text = windows_text(content, error, name, notes)
     text = _without_marks(text, name, notes)
     check_characters(text, name)
     return text, notes
@@ -64,13 +64,20 @@ def split_lines(text: str) -> list[str]:
     return [line.rstrip("\r") for line in lines] if "\r" in text else lines
 
 
-def check_characters(text: str, name: str, where: str | None = None) -> None:
+def control_character(text: str) -> int | None:
+    """Place of the first character that `check_characters` refuses."""
+    match = _CONTROL.search(text)
+    return None if match is None else match.start()
+
+
+def check_characters(text: str, name: str, where: str | None = None, line: int = 1) -> None:
     """Refuse control characters and halves of surrogate pairs.
 
     Args:
         text: any text.
         name: of its file.
         where: it stands, as messages name it, for text that is part of a file; by default it is the whole one.
+        line: of the file in which the text begins, where it is not part of a line.
 
     Raises:
         DataError: names file, line and column.
@@ -81,7 +88,7 @@ def check_characters(text: str, name: str, where: str | None = None) -> None:
     start, character, cure = match.start(), match[0], ""
     if where is None:
         end = "\n" if "\n" in text else "\r"
-        where = f"{name}:{text.count(end, 0, start) + 1}"
+        where = f"{name}:{text.count(end, 0, start) + line}"
         start -= text.rfind(end, 0, start) + 1
         cure = f", for instance with perl -CSD -pe 's/[^\\P{{Cc}}\\t\\r\\n]//g' {name} > new.txt"
     what = "half of a surrogate pair" if "\ud800" <= character <= "\udfff" else "control character"
@@ -90,18 +97,15 @@ def check_characters(text: str, name: str, where: str | None = None) -> None:
     )
 
 
-def _wide_text(content: bytes, name: str, notes: list[str]) -> str | None:
-    """Text of a file in UTF-16 or UTF-32; None where it is neither."""
+def wide_encoding(content: bytes) -> tuple[str, int, str] | None:
+    """Encoding of a file in UTF-16 or UTF-32, the length of its mark, and what a note says; None where it is neither.
+
+    Args:
+        content: of the file, or its beginning.
+    """
     for mark, encoding, title in _MARKS:
         if content.startswith(mark) and not (encoding == "utf-32-le" and len(content) % 4):
-            try:
-                text = content[len(mark) :].decode(encoding)
-            except UnicodeDecodeError as error:
-                raise DataError(
-                    f"{name}: begins as {title}, but is damaged at byte {error.start + len(mark)}"
-                ) from None
-            notes.append(f"{name}: read as {title}")
-            return text
+            return encoding, len(mark), f"read as {title}"
     if b"\0" not in content:
         return None
     for encoding, width in _WIDE:
@@ -111,9 +115,27 @@ def _wide_text(content: bytes, name: str, notes: list[str]) -> str | None:
             except UnicodeDecodeError:
                 continue
             if _is_plausible(text[:20000]):
-                notes.append(f"{name}: read as {encoding.upper()}, known by its zero bytes")
-                return text
+                return encoding, 0, f"read as {encoding.upper()}, known by its zero bytes"
     return None
+
+
+def _wide_text(content: bytes, name: str, notes: list[str]) -> str | None:
+    """Text of a file in UTF-16 or UTF-32; None where it is neither."""
+    wide = wide_encoding(content)
+    if wide is None:
+        return None
+    encoding, begin, note = wide
+    try:
+        text = content[begin:].decode(encoding)
+    except UnicodeDecodeError as error:
+        raise damaged(name, encoding, error.start + begin) from None
+    notes.append(f"{name}: {note}")
+    return text
+
+
+def damaged(name: str, encoding: str, position: int) -> DataError:
+    """What there is to say of a file in UTF-16 or UTF-32 that is not so to its end."""
+    return DataError(f"{name}: begins as {encoding[:6].upper()}, but is damaged at byte {position}")
 
 
 def _zeros_fit(sample: bytes, encoding: str, width: int) -> bool:
@@ -134,9 +156,13 @@ def _is_plausible(text: str) -> bool:
     return not strange and n_spaces >= 0.01 * len(text)
 
 
-def _windows_text(content: bytes, error: UnicodeDecodeError, name: str, notes: list[str]) -> str:
-    """Text of a file that is not UTF-8, if it can be Windows-1252."""
-    line = content.count(b"\n", 0, error.start) + 1
+def windows_text(content: bytes, error: UnicodeDecodeError, name: str, notes: list[str], first: int = 1) -> str:
+    """Text that is not UTF-8, if it can be Windows-1252; `first` is the line in which it begins.
+
+    Raises:
+        DataError: it cannot; the message names file and line.
+    """
+    line = content.count(b"\n", 0, error.start) + first
     wrong = f"{name}:{line}: not UTF-8 (byte 0x{content[error.start]:02x})"
     replaced = content.decode("utf-8", errors="replace")
     n_replaced = replaced.count("\ufffd")
@@ -193,9 +219,9 @@ def _is_windows(text: str) -> bool:
 
 def _without_marks(text: str, name: str, notes: list[str]) -> str:
     """Text without byte-order marks; files that were joined have them inside as well."""
-    inside = text.lstrip(_MARK)
-    n_inside = inside.count(_MARK)
+    inside = text.lstrip(MARK)
+    n_inside = inside.count(MARK)
     if n_inside:
         notes.append(f"{name}: {n_inside} byte-order marks inside the text left out")
-        inside = inside.replace(_MARK, "")
+        inside = inside.replace(MARK, "")
     return inside

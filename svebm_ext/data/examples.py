@@ -96,11 +96,11 @@ def read_examples(
     elif str(data) != STANDARD_INPUT and Path(data).expanduser().is_dir():
         examples = _of_folder(Path(data).expanduser(), reading, notes)
     else:
-        examples = _of_file(data, read_source(data), reading, label_path, notes)
+        examples = examples_of_source(data, read_source(data), reading, notes, label_path)
     if label_path is not None and examples.is_table:
         raise DataError(f"{label_path}: a file of labels goes with format lines, but {examples.name} has columns")
     examples.notes = notes
-    return _without_empty(examples, reading.empty_lines)
+    return without_empty(examples, reading.empty_lines)
 
 
 def _of_folder(folder: Path, reading: Reading, notes: list[str]) -> Examples:
@@ -119,18 +119,37 @@ def _of_folder(folder: Path, reading: Reading, notes: list[str]) -> Examples:
     return Examples(str(folder), texts, [""] * len(texts), range(1, len(texts) + 1), "{name}: file {row} by name")
 
 
-def _of_file(
-    path: PathLike, source: Source, reading: Reading, label_path: PathLike | None, notes: list[str]
-) -> Examples:
-    name = source.name
-    if source.content.startswith(b"PAR1"):
-        if reading.format not in ("auto", "parquet"):
-            raise DataError(f"{name}: a Parquet file; data.format is {reading.format}, expected auto or parquet")
-        return _of_table(read_parquet(name, source.content), reading, notes)
-    if reading.format == "parquet" or (reading.format == "auto" and source.ending == ".parquet"):
+def check_no_parquet(name: str, ending: str, reading: Reading) -> None:
+    """Refuse (DataError) a file that should be Parquet by its name or by what is asked for, and is not."""
+    if reading.format == "parquet" or (reading.format == "auto" and ending == ".parquet"):
         raise DataError(
             f"{name}: no Parquet file, although it is {'called' if reading.format == 'auto' else 'read as'} so"
         )
+
+
+def check_parquet_asked(name: str, reading: Reading) -> None:
+    """Refuse (DataError) a Parquet file where another format is asked for."""
+    if reading.format not in ("auto", "parquet"):
+        raise DataError(f"{name}: a Parquet file; data.format is {reading.format}, expected auto or parquet")
+
+
+def examples_of_source(
+    path: PathLike, source: Source, reading: Reading, notes: list[str], label_path: PathLike | None = None
+) -> Examples:
+    """Examples of the content of a file, empty ones among them; arguments and errors as those of `read_examples`.
+
+    Args:
+        path: of the file.
+        source: its content.
+        reading: how.
+        notes: receives what a user should know.
+        label_path: see `read_examples`.
+    """
+    name = source.name
+    if source.content.startswith(b"PAR1"):
+        check_parquet_asked(name, reading)
+        return _of_table(read_parquet(name, source.content), reading, notes)
+    check_no_parquet(name, source.ending, reading)
     text, said = decode(source.content, name)
     notes.extend(said)
     if is_blank(text):
@@ -209,12 +228,28 @@ def _texts(table: Table, choice: Choice) -> list[str]:
         expected = f'{{"{table.names[choice.text]}": "..."{label}}}'
     for index, value in enumerate(values):
         if not isinstance(value, str):
-            what = f"no {table.title(choice.text)}".replace("'", "") if value is ABSENT else _type(value)
-            raise DataError(f"{table.where(index)}: {what}; expected {expected}")
+            checked_text(value, table.title(choice.text).replace("'", ""), table.where(index), expected)
     if table.what == "key" or in_memory:  # escapes of JSON may spell what the file itself does not hold
         for index, value in enumerate(values):
             check_characters(str(value), table.name, table.where(index))
     return [str(value) for value in values]
+
+
+def checked_text(value: object, title: str, where: str, expected: str) -> str:
+    """A value of a text column.
+
+    Args:
+        value: of any type.
+        title: of the column.
+        where: the value stands.
+        expected: what should stand there.
+
+    Raises:
+        DataError: it is no string.
+    """
+    if isinstance(value, str):
+        return value
+    raise DataError(f"{where}: {f'no {title}' if value is ABSENT else _type(value)}; expected {expected}")
 
 
 def _type(value: object) -> str:
@@ -258,8 +293,8 @@ def _question_labels(table: Table, choice: Choice, labels: list[str], notes: lis
     )
 
 
-def _without_empty(examples: Examples, empty_lines: EmptyLines) -> Examples:
-    """The examples without empty texts, or an error that names the first one."""
+def without_empty(examples: Examples, empty_lines: EmptyLines) -> Examples:
+    """The examples without empty texts, or an error (DataError) that names the first one."""
     kept = [index for index, text in enumerate(examples.texts) if not is_blank(text)]
     if len(kept) == len(examples.texts):
         return examples

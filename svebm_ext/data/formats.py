@@ -128,14 +128,19 @@ def _is_object(line: str) -> bool:
     return True
 
 
-def read_fasttext(name: str, lines: Sequence[str]) -> tuple[list[str], list[str]]:
+def read_fasttext(name: str, lines: Sequence[str], first: int = 1) -> tuple[list[str], list[str]]:
     """Texts and labels ("" where there is none) of lines of fastText: __label__x and the text.
+
+    Args:
+        name: of the file.
+        lines: of it.
+        first: number of the first one.
 
     Raises:
         DataError: a line with several labels; the message names file and line.
     """
     texts, labels = [], []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines, first):
         words = line.split()
         marked = [word for word in words if word.startswith(FASTTEXT)]
         if len(marked) > 1:

@@ -32,16 +32,25 @@ def read_json_lines(name: str, lines: Sequence[str]) -> Table:
         DataError: a line that is no object; the message names file and line.
     """
     numbers = [number for number, line in enumerate(lines, 1) if line.strip()]
-    try:
-        records = [parse_json_object(name, number, lines[number - 1]) for number in numbers]
-    except DataError as error:
-        raise DataError(f"{error}; if these are whole lines, set --data.format lines") from None
+    records = [checked_json_object(name, number, lines[number - 1]) for number in numbers]
     if len(records) == 1 and _holds_a_table(records[0]):
         return _object_table(name, records[0])
     table = records_table(name, records, numbers, "{name}:{row}")
     last = max(numbers, default=0)  # lines after it hold no example
     table.empty.extend(number for number, line in enumerate(lines[:last], 1) if not line.strip())
     return table
+
+
+def checked_json_object(name: str, number: int, line: str) -> dict[str, object]:
+    """The object of a line of JSON lines.
+
+    Raises:
+        DataError: it is none; the message names file and line.
+    """
+    try:
+        return parse_json_object(name, number, line)
+    except DataError as error:
+        raise DataError(f"{error}; if these are whole lines, set --data.format lines") from None
 
 
 def _holds_a_table(record: dict[str, object]) -> bool:
@@ -171,12 +180,12 @@ def read_parquet(name: str, content: bytes) -> Table:
         raise DataError(f"{name}: not a Parquet file that can be read: {str(error).splitlines()[0]}") from error
     if not columns or not columns[0]:
         raise DataError(f"{name}: a Parquet file without rows")
-    classes = _class_names(arrow.schema.metadata)
+    classes = class_names(arrow.schema.metadata)
     named = [with_class_names(c, classes.get(n)) for n, c in zip(arrow.column_names, columns, strict=True)]
     return Table(name, list(named), list(arrow.column_names), range(1, len(columns[0]) + 1), "{name}: row {row}")
 
 
-def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:
+def class_names(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:
     """Names of classes that `datasets` keeps in its files, by column."""
     try:
         features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]

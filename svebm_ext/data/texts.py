@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from ..errors import DataError
 
@@ -10,8 +10,8 @@ Texts = Iterable[object]
 """Strings, or lists of words: a list, a column of a table, a generator. What they hold is checked on use."""
 
 
-def checked_texts(texts: object) -> list[str | list[str]]:
-    """The texts as a list.
+def each_text(texts: object) -> Iterator[str | list[str]]:
+    """The texts one after the other, each checked when it is its turn; of a generator no more is kept.
 
     Raises:
         DataError: one text in place of several, or something that is no text; the message names its place and type.
@@ -27,7 +27,7 @@ def checked_texts(texts: object) -> list[str | list[str]]:
         )
     if not isinstance(texts, Iterable):
         raise DataError(f"texts: {type(texts).__name__} given, expected a list of texts")
-    return [_checked(number, text) for number, text in enumerate(texts)]
+    return (_checked(number, text) for number, text in enumerate(texts))
 
 
 def _checked(number: int, text: object) -> str | list[str]:

@@ -66,6 +66,10 @@ class Vocabulary:
         get = self._encoding.get
         return [get(token, self.UNKNOWN) for token in tokens]
 
+    def knows(self, token: str) -> bool:
+        """Whether a token of a text is a word of the vocabulary: special tokens are none."""
+        return self._encoding.get(token, self.UNKNOWN) != self.UNKNOWN
+
     def decode(self, ids: Iterable[int]) -> list[str]:
         """Tokens of `ids`, special ones included.
 

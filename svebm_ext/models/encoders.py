@@ -15,6 +15,7 @@ from svebm_ext.data.batching import SentenceBatch
 from svebm_ext.data.synthetic import PointBatch
 from svebm_ext.models.features import FEATURE_DIM, WordFeatures
 from svebm_ext.ops.gru_sequence import gru_sequence, prefers_torch
+from svebm_ext.ops.gru_sequence.repeated import gru_sequence_of_repeated, products_are_shared
 from svebm_ext.ops.philox import Stream
 from svebm_ext.randomness import TOKENS_PER_ROW, Draw
 
@@ -43,14 +44,27 @@ def run_recurrent(
         given = state if state is None or isinstance(network, nn.LSTM) else state[0]
         output, final = _run_layer(network, PackedSequence(inputs, batch_sizes), given)
         return output.data, tuple((final[0] if isinstance(final, tuple) else final).unbind(0))
-    parameters = [
-        getattr(network, f"{name}_l0{suffix}")
-        for suffix in suffixes
-        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    ]
     h = None if initial is None else torch.stack([initial[0].to(inputs.dtype)] * len(suffixes))
-    hidden, final = gru_sequence(inputs, batch_sizes, h, parameters)
+    hidden, final = gru_sequence(inputs, batch_sizes, h, _parameters(network))
     return hidden, tuple(final.unbind(0))
+
+
+def run_over_words(
+    network: nn.GRU | nn.LSTM, embedding: nn.Embedding, words: Int[Tensor, "n"], batch_sizes: Tensor
+) -> tuple[Float[Tensor, "n H"], tuple[Tensor, ...]]:
+    """As `run_recurrent` over the embeddings of packed words; without a gradient, each distinct word is read once."""
+    if isinstance(network, nn.LSTM) or not products_are_shared(embedding.weight):
+        return run_recurrent(network, embedding(words), batch_sizes, None)
+    distinct, which = words.unique(return_inverse=True)
+    hidden, final = gru_sequence_of_repeated(embedding(distinct), which, batch_sizes, _parameters(network))
+    return hidden, tuple(final.unbind(0))
+
+
+def _parameters(network: nn.GRU | nn.LSTM) -> list[Tensor]:
+    """Parameters of one layer as `gru_sequence` takes them."""
+    suffixes = ("", "_reverse") if network.bidirectional else ("",)
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    return [getattr(network, f"{name}_l0{suffix}") for suffix in suffixes for name in names]
 
 
 def _run_layer(network: nn.GRU | nn.LSTM, *arguments: object) -> tuple[PackedSequence, Tensor | tuple[Tensor, Tensor]]:
@@ -103,7 +117,7 @@ class RecurrentEncoder(Encoder):
 
     def forward(self, batch: SentenceBatch, draw: Draw | None = None) -> Float[Tensor, "B F"]:
         """Features of each sentence, both directions concatenated; there is no dropout to draw."""
-        states, final = run_recurrent(self.recurrent, self.embedding(batch.targets), batch.batch_sizes, None)
+        states, final = run_over_words(self.recurrent, self.embedding, batch.targets, batch.batch_sizes)
         if self.pooling == "final":
             return torch.cat(final, dim=-1)
         if self.pooling == "attention":

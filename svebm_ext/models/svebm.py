@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,13 +12,12 @@ from torch import Tensor, nn
 
 from svebm_ext.config import Config
 from svebm_ext.data.batching import SentenceBatch
-from svebm_ext.data.corpus import Split
 from svebm_ext.data.documents import DocumentBatch
 from svebm_ext.data.subwords import Subwords
-from svebm_ext.data.texts import Texts, checked_texts
+from svebm_ext.data.texts import Texts, each_text
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.data.writing import Writing
-from svebm_ext.errors import ConfigError, DataError
+from svebm_ext.errors import ConfigError
 from svebm_ext.kinds import kind_of
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.card import model_card
@@ -30,6 +29,7 @@ from svebm_ext.models.likelihood import importance_weighted_log_likelihood
 from svebm_ext.models.networks import networks_of
 from svebm_ext.models.of_symbol import check_decoding, words_of_symbol
 from svebm_ext.models.pretrained import WEIGHTS, FolderContent, read_folder, write_folder
+from svebm_ext.models.reading import chunks_of
 from svebm_ext.models.responses import SEEDS_BETWEEN_SAMPLES as SEEDS_BETWEEN_SAMPLES
 from svebm_ext.models.responses import batches_of_contexts, words_of_responses
 from svebm_ext.models.symbols import Classification, classify, symbol_probabilities
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 CALLS = Arguments("model")
-#: Texts that are encoded or generated at a time.
-BATCH = 256
+#: Texts that are generated at a time.
+GENERATED = 256
 
 
 class SVEBM(nn.Module):
@@ -105,30 +105,26 @@ class SVEBM(nn.Module):
 
     # Texts in and out -------------------------------------------------------------------------------------------
 
-    def batches(self, texts: Texts) -> list[SentenceBatch | DocumentBatch]:
-        """Texts (strings, or lists of words) as packed batches, or as bags of words, in order.
+    def batches(self, texts: Texts) -> Iterator[SentenceBatch | DocumentBatch]:
+        """Texts (strings, or lists of words) as packed batches, or as bags of words; `indices` tell which are where.
 
         Raises:
             DataError: something that is no text, or a text without a word; the message names its place.
         """
-        self.kind.check_texts()
-        _ = self.dtype  # refused here, not by an op within
-        sentences = [self._words(text) for text in checked_texts(texts)]
-        for number, sentence in enumerate(sentences):
-            if not sentence:
-                raise DataError(f"text {number}: empty, expected at least one word")
-        split = self.kind.encode(Split(sentences), self.vocabulary, self.config)
-        order = torch.arange(len(sentences), device="cpu").split(BATCH)
-        return [split.collate(indices).to(self.device) for indices in order]
+        for chunk in chunks_of(self, texts):
+            yield from chunk.batches(self.device)
 
-    def _words(self, text: str | Sequence[str]) -> list[str]:
-        return self.kind.words(text, self.config.data, self.writing)
+    def of_each(
+        self, texts: Texts, of_batch: Callable[[SentenceBatch | DocumentBatch], Tensor], first: int = 0
+    ) -> Tensor | None:
+        """What a function makes of the rows of batches, in the order of the texts; None where there are none."""
+        results = [chunk.in_order(self.device, of_batch) for chunk in chunks_of(self, texts, first=first)]
+        return torch.cat(results) if results else None
 
     def n_without_known_word(self, texts: Texts) -> int:
         """How many texts (DataError: one is none) have no word of the vocabulary: nothing can be told of them."""
-        unknown = self.vocabulary.UNKNOWN
-        ids = (self.vocabulary.encode(self._words(text)) for text in checked_texts(texts))
-        return sum(all(i == unknown for i in sentence) for sentence in ids)
+        words = (self.kind.words(text, self.config.data, self.writing) for text in each_text(texts))
+        return sum(not any(map(self.vocabulary.knows, sentence)) for sentence in words)
 
     def to_text(self, ids: Sequence[int]) -> str:
         """Text of the ids, written as the training text is."""
@@ -149,11 +145,9 @@ class SVEBM(nn.Module):
     @torch.no_grad()
     def encode(self, texts: Texts) -> Float[Tensor, "B D"]:
         """Posterior means mu(x), in the order of the texts."""
-        listed = checked_texts(texts)
-        means = torch.empty(len(listed), self.networks.latent.latent_dim, dtype=self.dtype, device=self.device)
-        for batch in self.batches(listed):
-            means[batch.indices] = self.networks.encode(batch)
-        return means
+        means = self.of_each(texts, lambda batch: self.networks.encode(batch).to(self.dtype))
+        none = (0, self.networks.latent.latent_dim)
+        return torch.empty(none, dtype=self.dtype, device=self.device) if means is None else means
 
     @torch.no_grad()
     def decode(
@@ -195,7 +189,7 @@ class SVEBM(nn.Module):
         z = z.to(self.dtype)
         ids = torch.arange(z.shape[0], dtype=torch.int64, device=z.device)
         sentences: list[list[int]] = []
-        for part, part_ids in zip(z.split(BATCH), ids.split(BATCH), strict=True):
+        for part, part_ids in zip(z.split(GENERATED), ids.split(GENERATED), strict=True):
             sentences += self.networks.decoder.decode(
                 part,
                 max_tokens=self.max_words,
@@ -317,6 +311,10 @@ class SVEBM(nn.Module):
         """p(y | z = mu(x)) of each text (Eq. 3), times p(y | words of x)^tau where words guided the symbols."""
         return symbol_probabilities(self, texts)
 
+    def label_of(self, symbol: int) -> str | None:
+        """Label that a symbol stands for, where the model learnt from labels."""
+        return self.label_names[symbol] if symbol < len(self.label_names) else None
+
     def classify(self, texts: Texts) -> list[Classification]:
         """Most probable symbol of each text, with its label where the model learnt from labels."""
         return classify(self, texts)
@@ -330,6 +328,7 @@ class SVEBM(nn.Module):
         log_z: float | None = None,
         proposal_scale: float = 1.0,
         seed: int = 0,
+        first: int = 0,
     ) -> Float[Tensor, "B"]:
         """-log p(x) of each text in nats, importance-weighted with M samples of q(z|x).
 
@@ -339,6 +338,7 @@ class SVEBM(nn.Module):
             log_z: log normaliser of the prior (`log_z_upper` in metrics.json); needed by the energy family.
             proposal_scale: factor on the standard deviations of q(z|x) (`nll_proposal_scale` in metrics.json).
             seed: of the samples.
+            first: number of the first text, which addresses its samples: parts of a list have those of the whole.
 
         Raises:
             ConfigError: the family has no likelihood, or log_z is missing.
@@ -352,14 +352,15 @@ class SVEBM(nn.Module):
         n_samples, seed = CALLS.integer("n_samples", n_samples, 1), CALLS.integer("seed", seed, 0, (1 << 64) - 1)
         log_z = CALLS.number("log_z", log_z)
         proposal_scale = CALLS.number("proposal_scale", proposal_scale, 0.0, above=True)
-        listed = checked_texts(texts)
-        nll = torch.empty(len(listed), dtype=torch.float64, device=self.device)
-        for batch in self.batches(listed):
+
+        def of_batch(batch: SentenceBatch | DocumentBatch) -> Tensor:
             weights = importance_samples(self.networks, batch, n_samples, seed=seed, proposal_scale=proposal_scale)
-            nll[batch.indices] = -importance_weighted_log_likelihood(
+            return -importance_weighted_log_likelihood(
                 weights.log_likelihood, weights.log_prior, weights.log_posterior, log_z
-            )
-        return nll
+            ).double()
+
+        nll = self.of_each(texts, of_batch, CALLS.integer("first", first, 0, 1 << 40))
+        return torch.empty(0, dtype=torch.float64, device=self.device) if nll is None else nll
 
     # Folder in, folder out --------------------------------------------------------------------------------------
 

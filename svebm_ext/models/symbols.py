@@ -8,9 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from svebm_ext.data.texts import Texts, checked_texts
+from svebm_ext.data.texts import Texts
 from svebm_ext.errors import ConfigError
 from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.models.latent_variable import Batch
+from svebm_ext.models.reading import Chunk, chunks_of
 
 if TYPE_CHECKING:
     from svebm_ext.models.svebm import SVEBM
@@ -25,6 +27,31 @@ class Classification(NamedTuple):
 
 
 @torch.no_grad()
+def probabilities_of(model: SVEBM, chunk: Chunk) -> Float[Tensor, "B K"]:
+    """p(y|x) of the texts of a chunk, as `SVEBM.symbol_probabilities`."""
+    networks, dtype = model.networks, model.dtype
+
+    def of_batch(batch: Batch) -> Tensor:
+        answers = networks.answers(batch, networks.posterior(batch))
+        assert answers is not None
+        return answers[:, 0].to(dtype).exp()
+
+    return chunk.in_order(model.device, of_batch)
+
+
+def check_symbols(model: SVEBM) -> int:
+    """K, the number of symbols.
+
+    Raises:
+        ConfigError: a latent family without symbols.
+    """
+    latent = model.networks.latent
+    if not isinstance(latent, EnergyLatent):
+        family = model.config.model.latent
+        raise ConfigError(f"symbol_probabilities: this model ({family} latent family) has no symbols")
+    return latent.n_categories
+
+
 def symbol_probabilities(model: SVEBM, texts: Texts) -> Float[Tensor, "B K"]:
     """As `SVEBM.symbol_probabilities`.
 
@@ -32,27 +59,16 @@ def symbol_probabilities(model: SVEBM, texts: Texts) -> Float[Tensor, "B K"]:
         ConfigError: a latent family without symbols.
         DataError: something that is no text.
     """
-    networks, latent = model.networks, model.networks.latent
-    if not isinstance(latent, EnergyLatent):
-        family = model.config.model.latent
-        raise ConfigError(f"symbol_probabilities: this model ({family} latent family) has no symbols")
-    listed = checked_texts(texts)
-    probabilities = torch.empty(len(listed), latent.n_categories, dtype=model.dtype, device=model.device)
-    for batch in model.batches(listed):
-        answers = networks.answers(batch, networks.posterior(batch))
-        assert answers is not None
-        probabilities[batch.indices] = answers[:, 0].to(probabilities.dtype).exp()
-    return probabilities
+    none = torch.empty(0, check_symbols(model), dtype=model.dtype, device=model.device)
+    parts = [probabilities_of(model, chunk) for chunk in chunks_of(model, texts)]
+    return torch.cat(parts) if parts else none
 
 
 def classify(model: SVEBM, texts: Texts) -> list[Classification]:
     """As `SVEBM.classify`; errors as those of `symbol_probabilities`."""
-    listed = checked_texts(texts)
-    if not listed:
-        return []
-    probability, symbol = model.symbol_probabilities(listed).max(-1)
-    names = model.label_names
-    return [
-        Classification(s, names[s] if s < len(names) else None, p)
-        for s, p in zip(symbol.tolist(), probability.tolist(), strict=True)
-    ]
+    check_symbols(model)
+    answers: list[Classification] = []
+    for chunk in chunks_of(model, texts):
+        probability, symbol = probabilities_of(model, chunk).max(-1)
+        answers += map(Classification, symbol.tolist(), map(model.label_of, symbol.tolist()), probability.tolist())
+    return answers

@@ -304,3 +304,37 @@ def test_arrays_for_the_cuda_kernels_lie_on_16_bytes():
     for odd in (view, whole.t()):
         found = cuda._for_the_kernel(odd)
         assert found.is_contiguous() and found.data_ptr() % 16 == 0 and torch.equal(found, odd)
+
+
+@pytest.mark.parametrize("directions", [1, 2])
+@pytest.mark.parametrize("lengths", [[9, 7, 7, 3, 1, 1], [40] * 70 + [3] * 5])
+def test_products_that_repeat_are_shared_bit_for_bit(lengths, directions):
+    """Against `gru_sequence` on the repeated inputs, which is compared with torch above."""
+    from svebm_ext.ops.gru_sequence import repeated
+
+    torch.manual_seed(1)
+    network = nn.GRU(6, 10, bidirectional=directions == 2)
+    parameters = list(network.parameters())
+    sizes = pack_padded_sequence(torch.zeros(max(lengths), len(lengths), 1), torch.tensor(lengths)).batch_sizes
+    n = int(sizes.sum())
+    distinct, which = torch.randn(5, 6), torch.randint(0, 5, (n,))
+    with torch.no_grad():
+        expected = gru_sequence(distinct[which], sizes, None, parameters)
+        results = repeated.gru_sequence_of_repeated(distinct, which, sizes, parameters)
+        assert all(torch.equal(mine, theirs) for mine, theirs in zip(results, expected, strict=True))
+        with pytest.raises(ConfigError, match="batch_sizes"):
+            repeated.gru_sequence_of_repeated(distinct, which, torch.cat((sizes, sizes[-1:])), parameters)
+        with use_backend("reference"):
+            slow = repeated.gru_sequence_of_repeated(distinct, which, sizes, parameters)
+        torch.testing.assert_close(slow, expected, rtol=1e-5, atol=1e-6)
+    hidden, _ = repeated.gru_sequence_of_repeated(distinct, which, sizes, parameters)  # with a gradient
+    assert hidden.requires_grad and torch.equal(hidden.detach(), expected[0])
+    assert not repeated.products_are_shared(distinct)
+
+
+def test_an_index_outside_the_inputs_is_refused():
+    from svebm_ext.ops.gru_sequence.repeated import gru_sequence_of_repeated
+
+    parameters = list(nn.GRU(3, 4).parameters())
+    with torch.no_grad(), pytest.raises((IndexError, RuntimeError)):
+        gru_sequence_of_repeated(torch.randn(2, 3), torch.tensor([0, 1, 0, 1, 2, 7]), torch.tensor([3, 3]), parameters)

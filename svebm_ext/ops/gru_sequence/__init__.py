@@ -20,7 +20,7 @@ from svebm_ext.ops.gru_sequence.options import (
 )
 from svebm_ext.ops.schema import Op
 
-__all__ = ["gru_sequence", "prefers_torch"]
+__all__ = ["check_arguments", "gru_sequence", "prefers_torch"]
 
 CHECKS = Arguments("gru_sequence")
 CUDA_ROWS = 128
@@ -61,9 +61,8 @@ def gru_sequence(
 
     Source: Cho et al. 2014; gates as in torch.nn.GRU.
     """
-    parameters = _check_types(inputs, batch_sizes, initial, parameters)
+    parameters = check_arguments(inputs, batch_sizes, initial, parameters)
     backend = CHECKS.backend(backend)
-    _check(inputs, batch_sizes, initial, parameters)
     if is_transformed():
         return reference.by_autograd(inputs, batch_sizes, initial, parameters)
     if torch.compiler.is_compiling():  # a graph holds the kernel; one of the reference would break at each time step
@@ -94,6 +93,19 @@ def prefers_torch(inputs: Tensor, batch_sizes: Tensor, hidden: int, n_directions
     if inputs.shape[0] == 0 or int(batch_sizes[0]) > CUDA_ROWS or resolve("gru_sequence", inputs.device) == "reference":
         return True
     return bool(cuda.reason(inputs.device, batch_sizes, hidden, n_directions))
+
+
+def check_arguments(
+    inputs: Tensor, batch_sizes: Tensor, initial: Tensor | None, parameters: Sequence[Tensor]
+) -> list[Tensor]:
+    """The parameters as a list, when all arguments of `gru_sequence` are of the types and shapes that it takes.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    listed = _check_types(inputs, batch_sizes, initial, parameters)
+    _check(inputs, batch_sizes, initial, listed)
+    return listed
 
 
 def _check_types(inputs: object, batch_sizes: object, initial: object, parameters: object) -> list[Tensor]:

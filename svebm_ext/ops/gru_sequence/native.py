@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from svebm_ext.ops.gemm.native import gemm, one_stride
 from svebm_ext.ops.gru_sequence.options import (
@@ -29,9 +30,29 @@ def forward(inputs: GruSequenceInputs) -> GruSequenceOutputs:
     for d in range(n_directions):
         w_ih, _, b_ih, _ = inputs.layer(d)
         gemm(w_ih, x.t(), saved.gates[d, :, :n], row_bias=b_ih.contiguous(), fast=fast)
+    return _run(inputs, saved, n)
+
+
+def forward_of_repeated(inputs: GruSequenceInputs, which: Tensor) -> tuple[Tensor, Tensor]:
+    """States and final states where position p has the input `which[p]`; the inputs are the distinct ones."""
+    n, m, H, n_directions = which.shape[0], inputs.inputs.shape[0], inputs.hidden, inputs.n_directions
+    saved = _saved(n, H, n_directions)
+    x, products = one_stride(inputs.inputs), _numbers(3 * H, padded(m))
+    which = functional.pad(which, (0, int(padded(n)) - n))  # whole rows at once, their padding too
+    for d in range(n_directions):
+        w_ih, _, b_ih, _ = inputs.layer(d)
+        gemm(w_ih, x.t(), products[:, :m], row_bias=b_ih.contiguous(), fast=inputs.fast)
+        torch.index_select(products[:, :m], 1, which, out=saved.gates[d])
+    return _run(inputs, saved, n)[:2]
+
+
+def _run(inputs: GruSequenceInputs, saved: Saved, n: int) -> GruSequenceOutputs:
+    """The recurrence over n positions whose products with W_i stand in the gates."""
+    H, n_directions = inputs.hidden, inputs.n_directions
     states, final = _numbers(n, n_directions * H), _numbers(n_directions, int(inputs.batch_sizes[0]), H)
-    values = {**inputs.sizes(), **saved._asdict(), "stride": padded(n), "states": states, "final_states": final}
-    run_native("gru_sequence", x.device, values)
+    sizes = {**inputs.sizes(), "n": n}
+    values = {**sizes, **saved._asdict(), "stride": padded(n), "states": states, "final_states": final}
+    run_native("gru_sequence", inputs.inputs.device, values)
     return GruSequenceOutputs(states, final, *saved)
 
 

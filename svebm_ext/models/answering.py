@@ -1,0 +1,182 @@
+"""Answers to any number of texts, in their order, by several threads in bounded memory.
+
+A part of the texts is read as words by a thread, and goes through the networks on that thread alone. Which texts share
+a batch depends on the parts, and a product of matrices may round a row differently with other rows beside it. Answers
+therefore agree with those of `SVEBM.classify` to the rounding of float32, and a symbol differs only where two are
+equally probable within that.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import torch
+
+from svebm_ext.errors import ConfigError, SvebmError
+from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.models.reading import chunk_of
+from svebm_ext.models.symbol_names import SymbolNames
+from svebm_ext.models.symbols import check_symbols, probabilities_of
+
+if TYPE_CHECKING:
+    from svebm_ext.models.svebm import SVEBM
+
+T = TypeVar("T")
+R = TypeVar("R")
+#: Importance samples of a novelty. With 100 a million texts take hours; the order of texts is nearly that of 4.
+NOVELTY_SAMPLES = 4
+#: Threads of answers at most; reading and writing, which Python does on one at a time, keeps up with no more.
+MOST_THREADS = 8
+
+
+class Answer(NamedTuple):
+    """Symbol and label of a text, the probability of that label or symbol, and -log p(x) in nats, if asked for."""
+
+    symbol: int
+    label: str | None
+    probability: float
+    novelty: float | None = None
+
+
+class Novelty(NamedTuple):
+    """How -log p(x) is estimated: log Z, and the factor on the standard deviations of q(z|x)."""
+
+    log_z: float
+    proposal_scale: float = 1.0
+
+
+class Answerer:
+    """Answers of a model.
+
+    Args:
+        model: with symbols.
+        names: of the symbols; None takes the labels that the model learnt.
+        novelty: how it is estimated; None leaves it out.
+
+    Raises:
+        ConfigError: a model without symbols, names for a model that learnt labels, or no likelihood to tell novelty.
+    """
+
+    def __init__(self, model: SVEBM, names: SymbolNames | None = None, novelty: Novelty | None = None) -> None:
+        check_symbols(model)
+        model.kind.check_texts()
+        if names is not None and model.label_names:
+            raise ConfigError(
+                f"symbols: this model has learnt labels ({', '.join(model.label_names[:5])}, ...), which its symbols "
+                "keep; names are for a model without labels"
+            )
+        self._model, self._names, self._novelty = model, names, novelty
+
+    def __call__(self, texts: Sequence[str], start: int = 0) -> tuple[list[Answer], int]:
+        """Answers to some texts, and how many of them have no word that the model knows.
+
+        Args:
+            texts: of which the first is number `start` of all.
+            start: it addresses the noise of the novelty.
+
+        Raises:
+            DataError: a text without a word; the message names its place from 0, whatever `start` is.
+        """
+        if not texts:
+            return [], 0
+        chunk = chunk_of(self._model, texts)
+        probabilities = probabilities_of(self._model, chunk)
+        most_probable = self._names.most_probable if self._names is not None else _most_probable
+        probability, symbol = most_probable(probabilities)
+        symbols = symbol.tolist()
+        label = self._names.label if self._names is not None else self._model.label_of
+        novelty: Sequence[float | None] = [None] * len(texts)
+        if self._novelty is not None:
+            novelty = self._model.nll(
+                texts, n_samples=NOVELTY_SAMPLES, log_z=self._novelty.log_z,
+                proposal_scale=self._novelty.proposal_scale, first=start,
+            ).tolist()  # fmt: skip
+        answers = [Answer(s, label(s), p, n) for s, p, n in zip(symbols, probability.tolist(), novelty, strict=True)]
+        return answers, chunk.n_unknown
+
+    @property
+    def n_threads(self) -> int:
+        """Threads that answers are worth: as many as torch has, and one for a GPU."""
+        return min(torch.get_num_threads(), MOST_THREADS) if self._model.device.type == "cpu" else 1
+
+    def n_without_known_word(self, texts: Sequence[str]) -> int:
+        """How many texts have no word that the model knows."""
+        return self._model.n_without_known_word(texts)
+
+
+def _most_probable(probabilities: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    probability, symbol = probabilities.max(-1)
+    return probability, symbol
+
+
+def novelty_of(model: SVEBM, metrics: dict[str, object]) -> Novelty:
+    """How the novelty of texts is estimated.
+
+    Args:
+        model: with a prior.
+        metrics: what an evaluation has measured; without `log_z_upper` log Z is annealed, as `TextModel.log_z` does.
+    """
+    from svebm_ext.prior.annealing import estimate_log_z
+
+    log_z, scale = metrics.get("log_z_upper"), metrics.get("nll_proposal_scale")
+    latent, evaluation = model.networks.latent, model.config.evaluation
+    if not isinstance(log_z, float):
+        assert isinstance(latent, EnergyLatent)
+        log_z = estimate_log_z(
+            latent.prior, latent.latent_dim, n_chains=evaluation.log_z_chains,
+            n_temperatures=evaluation.log_z_temperatures, seed=0,
+        ).upper  # fmt: skip
+    return Novelty(log_z, scale if isinstance(scale, float) else 1.0)
+
+
+def in_threads(work: Callable[[T], R], items: Iterable[T], n_threads: int) -> Generator[R, None, None]:
+    """Results of a function, in the order of its arguments, as many of which are under way as there are threads.
+
+    torch has one thread in each. A single item is worked on by the caller's, with all of torch's.
+
+    Args:
+        work: to be done.
+        items: its arguments. Where they end with an error of this package, what comes before it is given first.
+        n_threads: at most.
+    """
+    source = iter(items)
+    first = next(source, None)
+    if first is None:
+        return
+    second, failure = _next(source)
+    if second is None or n_threads < 2:
+        yield work(first)
+        while second is not None:
+            yield work(second)
+            second, failure = _next(source)
+        if failure is not None:
+            raise failure
+        return
+    before, pending = torch.get_num_threads(), deque[Future[R]]()
+    pool = ThreadPoolExecutor(n_threads, "answers", initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        pending.append(pool.submit(contextvars.copy_context().run, work, first))
+        while second is not None:
+            pending.append(pool.submit(contextvars.copy_context().run, work, second))
+            if len(pending) > n_threads:
+                yield pending.popleft().result()
+            second, failure = _next(source)
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)  # new threads of torch's would have one as well
+    if failure is not None:
+        raise failure
+
+
+def _next(source: Iterator[T]) -> tuple[T | None, SvebmError | None]:
+    """The next item, or None at the end, with the error that it ends with."""
+    try:
+        return next(source, None), None
+    except SvebmError as error:
+        return None, error

@@ -1,0 +1,117 @@
+"""Names that a person has given to symbols: the file `symbols.json`, and the classes that it makes of symbols.
+
+    {"format": 1, "symbols": {"3": {"name": "card lost"}, "7": {"name": "card lost"}, "5": {"hidden": true}}}
+
+Symbols of one name are one class, whose probability is the sum of theirs. A symbol without a name is a class by itself,
+known by its number. So is a hidden one, whose label is empty: it is no topic, such as a symbol of mixed sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from svebm_ext.errors import DataError, ModelFolderError, alternatives
+from svebm_ext.files import read_json
+from svebm_ext.terminal import printable
+
+FORMAT = 1
+_EXAMPLE = '{"format": 1, "symbols": {"3": {"name": "card lost"}}}'
+_KEYS = ("name", "hidden")
+
+
+@dataclass(frozen=True)
+class SymbolNames:
+    """Names of the symbols of a model.
+
+    Args:
+        names: of each symbol 0 .. K-1; "" for none.
+        hidden: symbols that are no topics.
+    """
+
+    names: tuple[str, ...]
+    hidden: frozenset[int] = frozenset()
+
+    @classmethod
+    def load(cls, path: str | Path, n_symbols: int) -> SymbolNames:
+        """Names of a file.
+
+        Args:
+            path: of the file.
+            n_symbols: K.
+
+        Raises:
+            DataError: missing, of another form, or of symbols that the model does not have; the message names it.
+        """
+        path = Path(path)
+        if not path.exists():
+            raise DataError(f"{path}: no such file")
+        try:
+            content = read_json(path)
+        except ModelFolderError as error:
+            raise DataError(f"{error}; expected {_EXAMPLE}") from None
+        if not isinstance(content, dict) or not isinstance(content.get("symbols"), dict):
+            raise DataError(f"{path}: no names of symbols; expected {_EXAMPLE}")
+        if content.get("format") != FORMAT or isinstance(content["format"], bool):
+            raise DataError(f"{path}: format {content.get('format')!r:.40}; this program reads {FORMAT}")
+        _check_keys(str(path), content, ("format", "symbols"))
+        names, hidden = [""] * n_symbols, set()
+        for key, entry in content["symbols"].items():
+            symbol = _symbol(path, key, n_symbols)
+            names[symbol] = _name(f"{path}: symbol {symbol}", entry)
+            if entry.get("hidden", False):
+                hidden.add(symbol)
+        return cls(tuple(names), frozenset(hidden))
+
+    def label(self, symbol: int) -> str | None:
+        """Label of the class that a symbol is in: its name, "" where it is hidden, None where it has none."""
+        if symbol in self.hidden:
+            return ""
+        return self.names[symbol] or None
+
+    def classes(self) -> list[int]:
+        """Class of each symbol, numbered by first appearance."""
+        numbers: dict[object, int] = {}
+        return [numbers.setdefault(self.label(k) or k, len(numbers)) for k in range(len(self.names))]
+
+    def most_probable(self, probabilities: Float[Tensor, "B K"]) -> tuple[Float[Tensor, " B"], Int[Tensor, " B"]]:
+        """Probability of the most probable class of each text, and the most probable symbol in it."""
+        classes = torch.tensor(self.classes(), device=probabilities.device)
+        n_classes = int(classes.max()) + 1
+        sums = probabilities.new_zeros(len(probabilities), n_classes).index_add_(1, classes, probabilities)
+        probability, best = sums.max(-1)
+        symbol = probabilities.masked_fill(classes != best[:, None], -1.0).argmax(-1)
+        return probability.clamp_max(1.0), symbol
+
+
+def _check_keys(where: str, content: Mapping[str, object], known: tuple[str, ...]) -> None:
+    for key in content:
+        if key not in known:
+            raise DataError(f"{where}: unknown key {key!r:.40}; {alternatives(key, known)}")
+
+
+def _symbol(path: Path, key: str, n_symbols: int) -> int:
+    """Number of a symbol by its key."""
+    is_number = key.isascii() and key.isdecimal() and str(int(key[:9])) == key
+    if not is_number or int(key) >= n_symbols:
+        raise DataError(f"{path}: symbol {key!r:.40} is none of this model, whose symbols are 0 .. {n_symbols - 1}")
+    return int(key)
+
+
+def _name(where: str, entry: object) -> str:
+    """Name of an entry, white space around it taken off and single inside."""
+    if not isinstance(entry, dict):
+        raise DataError(f'{where}: {type(entry).__name__} given, expected {{"name": "card lost"}}')
+    _check_keys(where, entry, _KEYS)
+    name, hidden = entry.get("name", ""), entry.get("hidden", False)
+    if not isinstance(name, str) or not isinstance(hidden, bool):
+        raise DataError(f"{where}: name {name!r:.40}, hidden {hidden!r:.40}; expected a text, and true or false")
+    name = " ".join(name.split())
+    if printable(name) != name:
+        raise DataError(f"{where}: name {name!r:.60} has characters that are not seen; expected plain text")
+    return name
