@@ -76,23 +76,20 @@ function draw() {
 
 function drawMarks() {
   const brush = cleared(at("base"));
-  const ratio = window.devicePixelRatio || 1;
   const placed = place(canvas.clientWidth, canvas.clientHeight);
   places = placed.points;
   if (at("prior").checked) drawPrior(brush, placed.prior);
   const { of } = colouring();
-  const sprites = new Map();
-  const size = radius();
   for (const bright of state.filtered ? [false, true] : [true]) { // what matches lies on top
-    brush.globalAlpha = bright ? 0.75 : 0.07;
+    const groups = new Map();
     for (let i = 0; i < places.length; i += 1) {
       if (matching(i) !== bright || !visible(i)) continue;
       const group = of(i);
-      if (!sprites.has(group)) sprites.set(group, sprite(group, size, ratio));
-      const picture = sprites.get(group);
-      const wide = picture.width / ratio;
-      brush.drawImage(picture, places[i][0] - wide / 2, places[i][1] - wide / 2, wide, wide);
+      if (!groups.has(group)) groups.set(group, []);
+      groups.get(group).push(places[i]);
     }
+    brush.globalAlpha = bright ? 0.75 : 0.1;
+    for (const [group, points] of groups) fillMarks(brush, group, points, radius());
   }
   brush.globalAlpha = 1;
   drawNames(brush);

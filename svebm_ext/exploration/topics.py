@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 
 from svebm_ext.data.documents import content_words
@@ -13,15 +15,26 @@ NAMING, LOOKED_AT = 8, 200
 #: Texts of a topic that the page may show (three, or more where topics are merged).
 TEXTS = 6
 
+#: English contractions: a word before "'m" and the like, or "n't" behind any.
+_CONTRACTION = re.compile(r"(?P<negated>.*n['’]t)|(?P<word>.*)['’](?:m|s|re|ve|ll|d)", re.IGNORECASE)
+
+
+def says_something(word: str) -> bool:
+    """Whether a content word may name a topic: it has a letter, and is no contraction such as "i'm", "don't"."""
+    contraction = _CONTRACTION.fullmatch(word)
+    if contraction is None:
+        return any(map(str.isalpha, word))
+    return contraction["negated"] is None and next(content_words([[contraction["word"]]])) != []
+
 
 def topic_words(encoded: Encoded, n_symbols: int) -> list[list[str]]:
     """Words that are characteristic of each symbol's texts and say something by themselves.
 
-    Stop words (scikit-learn's English list), single characters, numbers and punctuation are left out.
+    Left out are stop words (scikit-learn's English list), their contractions, single characters, numbers, punctuation.
     """
     typical = characterising_words(encoded.to_name, encoded.symbol, n_symbols, LOOKED_AT)
     kept = content_words([word.word for word in words] for words in typical)
-    return [[word for word in words if any(map(str.isalpha, word))][:NAMING] for words in kept]
+    return [list(filter(says_something, words))[:NAMING] for words in kept]
 
 
 def certain_texts(encoded: Encoded, n_symbols: int) -> list[list[int]]:
