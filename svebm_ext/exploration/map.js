@@ -62,16 +62,16 @@ function cleared(box) {
 
 const radius = () => Math.min(6, 3.4 + 0.5 * Math.log2(state.zoom)) * (places.length > 4000 ? 0.7 : 1);
 
-// Once a frame at most, however often it is asked for.
+// Once a frame at most, however often it is asked for, and after the list: a search is answered there first.
 let asked = false;
 function draw() {
   if (asked) return;
   asked = true;
-  requestAnimationFrame(() => {
+  requestAnimationFrame(() => setTimeout(() => {
     asked = false;
     drawMarks();
     drawRings();
-  });
+  }, 0));
 }
 
 function drawMarks() {
