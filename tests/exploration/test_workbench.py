@@ -363,7 +363,7 @@ def test_nothing_is_wider_than_the_window(browser, file, width, scheme):
 
 
 def test_ten_thousand_texts_stay_fluid(browser, tmp_path):
-    """Rows in sight alone exist, and a search is answered within 100 ms: the best of five, since others work here too."""
+    """Rows in sight alone exist, and a search is answered within 100 ms: best of five, since others work here too."""
     rng = random.Random(0)
     words = [f"word{i}" for i in range(300)]
     texts = [" ".join(rng.choices(words, k=12)) for _ in range(10_000)]
