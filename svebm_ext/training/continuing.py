@@ -39,6 +39,11 @@ def with_networks_of(config: Config, before: Config, run: Path) -> Config:
             f"--from-run: {run} is a model of {before.model.kind} with the {before.model.latent} latent family, "
             f"expected one of {config.model.kind} with the {config.model.latent} latent family"
         )
+    if config.objective.pseudo_labels == "words" and before.model.sentence_features != "words":
+        raise ConfigError(
+            f"--from-run: {run} has no features of words (model.sentence-features), expected a run of preset lines, "
+            "lines-labelled or assistant"
+        )
     data = replace(config.data, **{name: getattr(before.data, name) for name in DATA})
     return replace(config, model=replace(before.model, n_categories=config.model.n_categories), data=data)
 
