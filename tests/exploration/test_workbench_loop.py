@@ -4,10 +4,11 @@ import random
 
 import pytest
 from browser import chromium, needs_browser, opened
-from tiny_runs import COMMON, TOPICS
+from tiny_runs import COMMON, TOPICS, document_config, tiny_config, write_corpus, write_documents
 
 from svebm_ext import classify, explore, train
 from svebm_ext.data.own_text import read_own_file
+from svebm_ext.training.run import train as train_run
 
 pytestmark = [needs_browser, pytest.mark.slow]
 
@@ -69,3 +70,27 @@ def test_discover_name_save_train_classify(tmp_path, capsys):
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     right = sum(topic_of[text] == label for label, _, text in rows)
     assert len(rows) == 240 and right > 0.9 * len(rows)
+
+
+@pytest.mark.parametrize("kind", ["sentences", "labelled", "documents", "gaussian", "deterministic", "categorical"])
+def test_pages_of_all_kinds_open_without_an_error(tmp_path, kind):
+    if kind == "documents":
+        config = document_config(write_documents(tmp_path), training={"max_steps": 3})
+    elif kind in ("sentences", "labelled"):
+        config = tiny_config(write_corpus(tmp_path, labelled=kind == "labelled"), training={"max_steps": 2})
+    else:
+        model = {"latent": kind, "n_variables": 2, "n_classes": 3}
+        objective = {"mutual_information": 0.0}
+        config = tiny_config(write_corpus(tmp_path), model=model, objective=objective, training={"max_steps": 2})
+    train_run(config, tmp_path / "out")
+    explore.main([str(tmp_path / "out"), "--samples", "1", "--interpolations", "1"])
+    with chromium() as browser, opened(browser, tmp_path / "out" / "explore.html") as page:
+        assert page.inner_text("#count").startswith("240 of 240 texts")
+        for key in ("j", "j", "1"):
+            page.keyboard.press(key)
+        for place in range(len(page.query_selector_all("#colour option"))):
+            page.select_option("#colour", str(place))
+        page.check("#prior") if page.is_visible("#prior") else None
+        page.wait_for_timeout(100)
+        assert page.query_selector_all(".row") and page.query_selector_all("#legend li")
+        assert bool(page.query_selector_all("#topic-list .topic")) == (kind in ("sentences", "labelled", "documents"))
