@@ -25,10 +25,10 @@ class Arguments:
     data: DataConfig
     out: Path | None = None
     """File to write (default: explore.html in the run folder)."""
-    split: Literal["train", "valid", "test"] = "test"
-    """Split whose sentences are shown."""
-    max_sentences: int = 2000
-    """Sentences of the split that are looked at, chosen by the seed; 0: all."""
+    split: Literal["all", "train", "valid", "test"] = "all"
+    """Split whose sentences are shown, or all of them."""
+    max_sentences: int = 10_000
+    """Sentences that are shown at most, chosen by the seed; 0: all."""
     samples: int = 5
     """Sentences generated from each symbol."""
     interpolations: int = 6

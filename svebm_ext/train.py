@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ class Arguments(Config):
     """Run folder (default: runs/PRESET-seedSEED)."""
     resume: Path | None = None
     """Run folder to continue from its last checkpoint."""
+    from_run: Path | None = None
+    """Run folder whose words, encoder and generator a new run begins with (also --from); prior and classes are new."""
     evaluate: bool = True
     """Measure the model on the test split after training."""
 
@@ -42,6 +45,7 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Config, Arguments]:
         ConfigError: an unknown preset, or an option out of range.
     """
     name, rest = _positional(arguments)
+    rest = [re.sub(r"^--from(?==|$)", "--from-run", argument) for argument in rest]
     named = _value_of("--preset", rest)
     if named is not None and named != name:
         raise ConfigError(f"--preset: give the preset as the first word: python -m svebm_ext.train {named}")
@@ -57,6 +61,9 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Config, Arguments]:
             name = "lines-labelled"  # a few labels beside the text ask for a classifier
         base = preset(name or "assistant")
     base = dataclasses.replace(base, model=_networks_asked(base.model, rest))
+    start = _value_of("--from-run", rest)
+    if start is not None:
+        base = _with_start(base, expanded(start), resumed)
     default = Arguments(**{f.name: getattr(base, f.name) for f in dataclasses.fields(Config)})
     presets = "\n".join(f"  {key}: {text}" for key, (text, _) in PRESETS.items())
     options = parse(
@@ -82,6 +89,16 @@ def _networks_asked(model: AnyModel, arguments: Sequence[str]) -> AnyModel:
     if kind is not None and kind not in KIND_NAMES:
         return model  # the parser says what is wrong
     return of_kind(model, kind, encoder)
+
+
+def _with_start(base: Config, run: Path, resumed: str | None) -> Config:
+    """The configuration with words and networks of the run that it begins with."""
+    from svebm_ext.training.continuing import with_networks_of
+    from svebm_ext.training.run import read_run_config
+
+    if resumed is not None:
+        raise ConfigError(f"--from-run: {run} given with --resume; a resumed run has its own networks")
+    return with_networks_of(base, read_run_config(run), run)
 
 
 def _positional(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -164,7 +181,7 @@ def main(arguments: Sequence[str]) -> None:
 def _train_text(config: Config, options: Arguments, out: Path, runtime: Runtime) -> None:
     from svebm_ext.training.run import train
 
-    model, corpus = train(config, out, resume=options.resume is not None, runtime=runtime)
+    model, corpus = train(config, out, resume=options.resume is not None, runtime=runtime, start=options.from_run)
     if not runtime.is_main:
         return
     show(f"{config.preset}: trained, in {out}")

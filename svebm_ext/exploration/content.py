@@ -10,21 +10,24 @@ from svebm_ext.measures.words import Word
 
 Pair = tuple[float, float]
 
+#: Splits of a corpus, in the order in which they are shown.
+SPLITS = ("train", "valid", "test")
+
 
 @dataclass(frozen=True)
 class Settings:
     """What is looked at.
 
     Attributes:
-        split: train, valid or test.
-        max_sentences: of the split, chosen by the seed; 0 takes all.
+        split: train, valid, test, or all of them.
+        max_sentences: of these splits together, chosen by the seed; 0 takes all.
         samples: sentences generated from each symbol.
         interpolations: pairs of sentences between which the decoder walks.
         seed: of every choice and sample.
     """
 
-    split: str = "test"
-    max_sentences: int = 2000
+    split: str = "all"
+    max_sentences: int = 10_000
     samples: int = 5
     interpolations: int = 6
     seed: int = 0
@@ -46,20 +49,34 @@ class LabelField(NamedTuple):
     values: list[str]
 
 
+class SplitSize(NamedTuple):
+    """A split: how many of its sentences are shown, of how many."""
+
+    name: str
+    shown: int
+    total: int
+
+
 class Sentence(NamedTuple):
-    """A sentence of the split.
+    """A sentence of the corpus.
 
     Attributes:
-        text: its words (a long document is cut).
+        text: as it was written (a long document is cut).
         symbol: most probable one, -1 for a model without symbols.
-        probability: of that symbol at z = mu(x).
+        probability: of that symbol, given the text.
         labels: index of its value in each `LabelField`, -1 where it has none.
+        split: its place in `SPLITS`.
+        entropy: of the answer, in nats; 0 for a model without symbols.
+        novelty: distance to the sentences that are most like it, in their mean distance.
     """
 
     text: str
     symbol: int
     probability: float
     labels: list[int]
+    split: int = 0
+    entropy: float = 0.0
+    novelty: float = 0.0
 
 
 class Example(NamedTuple):
@@ -92,6 +109,8 @@ class Symbol:
         certain: sentences with the largest p(y|z).
         typical: sentences with the largest p(z|y).
         generated: sentences from p(z|y), each with how often it came.
+        topic_words: that characterise its sentences and say something by themselves: the name of a topic.
+        texts: rows of the sentences that are most certain of it, all different.
     """
 
     number: int
@@ -105,6 +124,8 @@ class Symbol:
     certain: Sequence[Example]
     typical: Sequence[Example]
     generated: Sequence[tuple[str, int]]
+    topic_words: Sequence[str] = ()
+    texts: Sequence[int] = ()
 
 
 class MapView(NamedTuple):
@@ -138,6 +159,8 @@ class Exploration:
 
     Attributes:
         title: of the page.
+        run: hash of the model, under which a browser keeps what is decided on the page.
+        sizes: of the splits that are shown.
         about: facts of the run and of this page.
         measures: from metrics.json, the main ones.
         warnings: that the evaluation gave.
@@ -148,6 +171,7 @@ class Exploration:
         views: projections of their posterior means.
         interpolations: between some of them.
         series: steps and values by key of metrics.jsonl.
+        label_next: rows of sentences that are worth a label, the most useful first.
     """
 
     title: str
@@ -161,3 +185,6 @@ class Exploration:
     interpolations: Sequence[Interpolation]
     series: Mapping[str, tuple[list[int], list[float]]]
     reasons: Mapping[str, str] = field(default_factory=dict)
+    run: str = ""
+    sizes: Sequence[SplitSize] = ()
+    label_next: Sequence[int] = ()

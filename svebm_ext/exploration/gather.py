@@ -4,38 +4,36 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timezone
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from svebm_ext.config import asked_iterations
-from svebm_ext.data.corpus import Corpus, Split
-from svebm_ext.errors import ConfigError, DataError
+from svebm_ext.data.corpus import Corpus
+from svebm_ext.errors import ConfigError
 from svebm_ext.evaluation.documents import top_words
 from svebm_ext.exploration.content import (
     Example,
     Exploration,
     Interpolation,
     LabelCount,
-    LabelField,
     MapView,
     Pair,
-    Sentence,
     Settings,
     Step,
     Symbol,
 )
+from svebm_ext.exploration.encoded import Encoded, cut, encode
+from svebm_ext.exploration.facts import facts, hash_of, shown_of, title_of
+from svebm_ext.exploration.labelling import table_of, worth_a_label
 from svebm_ext.exploration.measured import Say, curves_of, measures_of
 from svebm_ext.exploration.projection import Projection, discriminants, principal_components
+from svebm_ext.exploration.topics import certain_texts, topic_words
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.measures.words import characterising_words
 from svebm_ext.models.svebm import SVEBM
-from svebm_ext.provenance import source_version
 
 #: Sentences that are shown for a symbol, in each list.
 EXAMPLES = 8
@@ -45,30 +43,6 @@ LABEL_VALUES = 6
 STEPS = 7
 #: Samples of the prior on the map.
 PRIOR_SAMPLES = 500
-#: Characters after which a text is cut; documents are longer than anyone reads in a list.
-LONGEST = 300
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """B sentences as the model sees them: words, labels, mu(x), f(mu(x)), and the probabilities [B, K] of its answers.
-
-    The last two are None for a model without symbols.
-    """
-
-    words: list[list[str]]
-    texts: list[str]
-    labels: dict[str, list[str]]
-    z: Tensor
-    logits: Tensor | None
-    answers: Tensor | None
-
-    @property
-    def symbol(self) -> Tensor:
-        """Most probable symbol of each sentence, [B]; -1 for a model without symbols."""
-        if self.answers is None:
-            return torch.full((len(self.words),), -1)
-        return self.answers.argmax(-1)
 
 
 def gather(run: Path, model: SVEBM, corpus: Corpus, settings: Settings, say: Say = lambda text: None) -> Exploration:
@@ -88,8 +62,8 @@ def gather(run: Path, model: SVEBM, corpus: Corpus, settings: Settings, say: Say
     """
     check(model, settings)
     timer = Timer(say)
-    encoded = encode(model, getattr(corpus, settings.split), settings)
-    timer.done(f"encoded {len(encoded.words):,} of {len(getattr(corpus, settings.split)):,} {settings.split} sentences")
+    encoded = encode(model, corpus, settings)
+    timer.done(f"encoded {shown_of(encoded.sizes)}")
     reasons: dict[str, str] = {}
     symbols = symbols_of(model, encoded, settings, reasons)
     timer.done(f"read {len(symbols)} symbols")
@@ -98,11 +72,13 @@ def gather(run: Path, model: SVEBM, corpus: Corpus, settings: Settings, say: Say
     walks = interpolations(model, encoded, settings, reasons)
     timer.done(f"walked between {len(walks)} pairs of sentences")
     sentences, fields = table_of(encoded)
+    label_next = worth_a_label(encoded)
+    timer.done("found what is uncertain, and what is unlike the rest")
     measures, warnings = measures_of(run, reasons)
     series = curves_of(run, reasons, say)
     return Exploration(
-        title=model.config.preset if model.config.preset == corpus.name else f"{model.config.preset} on {corpus.name}",
-        about=facts(model, corpus, encoded, settings),
+        title=title_of(model, corpus),
+        about=facts(model, corpus, encoded.sizes, settings),
         measures=measures,
         warnings=warnings,
         sentences=sentences,
@@ -112,6 +88,9 @@ def gather(run: Path, model: SVEBM, corpus: Corpus, settings: Settings, say: Say
         interpolations=walks,
         series=series,
         reasons=reasons,
+        run=hash_of(model),
+        sizes=encoded.sizes,
+        label_next=label_next,
     )
 
 
@@ -123,38 +102,6 @@ def check(model: SVEBM, settings: Settings) -> None:
         value = getattr(settings, name)
         if value < 0:
             raise ConfigError(f"{name.replace('_', '-')}: {value} given, expected 0 or more")
-
-
-@torch.no_grad()
-def encode(model: SVEBM, split: Split, settings: Settings) -> Encoded:
-    """Posterior means of the split's sentences, or of as many as the settings allow, chosen by the seed.
-
-    Raises:
-        DataError: no sentence.
-    """
-    rows = torch.tensor([i for i, words in enumerate(split.sentences) if words], dtype=torch.long)
-    if len(rows) == 0:
-        raise DataError(f"split: the {settings.split} split has no sentence to look at")
-    if 0 < settings.max_sentences < len(rows):
-        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(settings.seed))
-        rows = rows[order[: settings.max_sentences].sort().values]
-    chosen = rows.tolist()
-    words = [split.sentences[i] for i in chosen]
-    z = model.encode(words).float()
-    latent = model.networks.latent
-    return Encoded(
-        words,
-        [cut(model.written(sentence)) for sentence in words],
-        {name: [values[i] for i in chosen] for name, values in split.labels.items() if any(values)},
-        z,
-        latent.prior.logits(z).double().cpu() if isinstance(latent, EnergyLatent) else None,
-        model.symbol_probabilities(words).double().cpu() if isinstance(latent, EnergyLatent) else None,
-    )
-
-
-def cut(text: str) -> str:
-    """A text of at most `LONGEST` characters."""
-    return text if len(text) <= LONGEST else text[: LONGEST - 1].rsplit(" ", 1)[0] + " …"
 
 
 # Symbols --------------------------------------------------------------------------------------------------------
@@ -172,6 +119,7 @@ def symbols_of(model: SVEBM, encoded: Encoded, settings: Settings, reasons: dict
     log_density = encoded.logits - 0.5 * encoded.z.double().cpu().square().sum(-1, keepdim=True)
     known = [[model.shown(word) for word in words if word in model.vocabulary] for words in encoded.words]
     words = characterising_words(known, encoded.symbol, n_symbols)
+    names, texts = topic_words(encoded, n_symbols), certain_texts(encoded, n_symbols)
     drawn = generated(model, n_symbols, settings, reasons)
     typical_words: list[list[str]] = [[] for _ in range(n_symbols)]
     if not model.kind.is_ordered:
@@ -179,11 +127,10 @@ def symbols_of(model: SVEBM, encoded: Encoded, settings: Settings, reasons: dict
     symbols = []
     for k in range(n_symbols):
         rows = (encoded.symbol == k).nonzero()[:, 0]
-        names = model.label_names
         symbols.append(
             Symbol(
                 number=k,
-                name=names[k] if k < len(names) else "",
+                name=model.label_names[k] if k < len(model.label_names) else "",
                 n_sentences=len(rows),
                 share=len(rows) / len(encoded.words),
                 certainty=float(log_odds[rows, k].sigmoid().mean()) if len(rows) else 0.0,
@@ -193,6 +140,8 @@ def symbols_of(model: SVEBM, encoded: Encoded, settings: Settings, reasons: dict
                 certain=best_examples(encoded, log_odds[:, k], rows, log_odds[:, k]),
                 typical=best_examples(encoded, log_density[:, k], rows, log_odds[:, k]),
                 generated=drawn[k],
+                topic_words=names[k],
+                texts=texts[k],
             )
         )
     return sorted(symbols, key=lambda symbol: (-symbol.n_sentences, symbol.number))
@@ -209,7 +158,7 @@ def best_examples(encoded: Encoded, score: Tensor, rows: Tensor, log_odds: Tenso
     """The `EXAMPLES` different texts of the rows with the largest score, largest first."""
     texts: dict[str, float] = {}
     for row in rows[score[rows].argsort(descending=True, stable=True)].tolist():
-        texts.setdefault(encoded.texts[row], float(log_odds[row]))
+        texts.setdefault(cut(encoded.texts[row]), float(log_odds[row]))
         if len(texts) == EXAMPLES:
             break
     return [Example(text, odds) for text, odds in texts.items()]
@@ -286,7 +235,7 @@ def interpolations(model: SVEBM, encoded: Encoded, settings: Settings, reasons: 
         symbols, probability = best.indices.tolist(), best.values.tolist()
     steps = [Step(*step) for step in zip(texts, symbols, probability, strict=True)]
     return [
-        Interpolation(encoded.texts[i], encoded.texts[j], steps[n * STEPS : (n + 1) * STEPS])
+        Interpolation(cut(encoded.texts[i]), cut(encoded.texts[j]), steps[n * STEPS : (n + 1) * STEPS])
         for n, (i, j) in enumerate(chosen)
     ]
 
@@ -305,50 +254,6 @@ def choose_pairs(encoded: Encoded, settings: Settings) -> list[tuple[int, int]]:
         order.remove(second)
         chosen.append((first, second))
     return chosen
-
-
-# Sentences, facts -----------------------------------------------------------------------------------------------
-
-
-def table_of(encoded: Encoded) -> tuple[list[Sentence], list[LabelField]]:
-    """Sentences with symbol, probability and labels, and what the labels' numbers mean."""
-    fields = [
-        LabelField(name, [value for value, _ in Counter(value for value in values if value).most_common()])
-        for name, values in encoded.labels.items()
-    ]
-    numbers = [{value: i for i, value in enumerate(one.values)} for one in fields]
-    symbol = encoded.symbol
-    probability = torch.zeros(len(symbol))
-    if encoded.answers is not None:
-        probability = encoded.answers.max(-1).values
-    labels: Iterable[tuple[int, ...]] = [()] * len(symbol)
-    if fields:
-        columns = [
-            [ids.get(value, -1) for value in encoded.labels[f.name]] for f, ids in zip(fields, numbers, strict=True)
-        ]
-        labels = zip(*columns, strict=True)
-    rows = zip(encoded.texts, symbol.tolist(), probability.tolist(), labels, strict=True)
-    return [Sentence(text, k, round(p, 4), list(own)) for text, k, p, own in rows], fields
-
-
-def facts(model: SVEBM, corpus: Corpus, encoded: Encoded, settings: Settings) -> list[tuple[str, str]]:
-    """What the run was, and what this page was made from."""
-    config = model.config
-    sizes = f"{config.model.latent}, D = {model.networks.latent.latent_dim}"
-    if encoded.logits is not None:
-        sizes += f", K = {encoded.logits.shape[1]}"
-    n_parameters = sum(parameter.numel() for parameter in model.parameters())
-    return [
-        ("preset", config.preset),
-        ("corpus", corpus.name),
-        ("latent family", sizes),
-        ("vocabulary", f"{len(model.vocabulary):,} words"),
-        ("parameters", f"{n_parameters:,}"),
-        ("training", f"{asked_iterations(config)} of {config.training.batch_size}, seed {config.seed}"),
-        ("looked at", f"{len(encoded.words):,} of {len(getattr(corpus, settings.split)):,} sentences, "
-                      f"{settings.split} split, seed {settings.seed}"),
-        ("page made", f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, by {source_version()}"),
-    ]  # fmt: skip
 
 
 class Timer:

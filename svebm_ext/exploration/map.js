@@ -1,221 +1,198 @@
-// Map --------------------------------------------------------------------------------------------------------------
+// Map ----------------------------------------------------------------------------------------------------------------
+// Marks on one canvas, drawn only when they change; rings around the chosen and the pointed one on another above it.
 
-function visible(i) {
-  const group = colourings[state.colouring].of[i];
-  return !state.hidden[state.colouring].has(group);
+const canvas = at("canvas");
+let places = [];
+
+// What the map can be coloured by: names of the groups in the order of the legend, and the group of a text.
+const colourings = [];
+if (symbols.length) {
+  colourings.push({
+    name: "topic", hidden: new Set(), n: symbols.length,
+    title: (rank) => topics.of.get(symbols[rank].number).title,
+    of: (i) => (topicOf(i).hidden ? -1 : topicOf(i).rank),
+  });
 }
+data.fields.forEach((field, column) => {
+  colourings.push({
+    name: field.name, hidden: new Set(), n: field.values.length, title: (value) => field.values[value],
+    of: (i) => sentences[i].labels[column],
+  });
+});
+colourings.push({
+  name: "split", hidden: new Set(), n: data.splits.length, title: (value) => data.splits[value], of: (i) => sentences[i].split,
+});
+
+const colouring = () => colourings[state.colouring];
+const visible = (i) => !colouring().hidden.has(colouring().of(i));
+const matching = (i) => state.matches[i] === 1;
 
 // Pixels of every point of the current view: the whole of it fits at zoom 1, whatever is switched on.
 function place(width, height) {
   const view = data.views[state.view];
   const margin = 22;
-  const all = at("prior").checked ? view.points.concat(view.prior) : view.points;
-  const range = (axis) => {
-    let low = Infinity;
-    let high = -Infinity;
-    for (const point of all) {
-      low = Math.min(low, point[axis]);
-      high = Math.max(high, point[axis]);
+  const low = [Infinity, Infinity];
+  const high = [-Infinity, -Infinity];
+  for (const points of at("prior").checked ? [view.points, view.prior] : [view.points]) {
+    for (const point of points) {
+      for (const axis of [0, 1]) {
+        low[axis] = Math.min(low[axis], point[axis]);
+        high[axis] = Math.max(high[axis], point[axis]);
+      }
     }
-    return [low, high > low ? high : low + 1];
-  };
-  const [lowX, highX] = range(0);
-  const [lowY, highY] = range(1);
+  }
+  const range = [0, 1].map((axis) => (high[axis] > low[axis] ? high[axis] - low[axis] : 1));
   const scale = ([x, y]) => [
-    width / 2 + ((x - lowX) / (highX - lowX) - state.centre[0]) * (width - 2 * margin) * state.zoom,
-    height / 2 - ((y - lowY) / (highY - lowY) - state.centre[1]) * (height - 2 * margin) * state.zoom,
+    width / 2 + ((x - low[0]) / range[0] - state.centre[0]) * (width - 2 * margin) * state.zoom,
+    height / 2 - ((y - low[1]) / range[1] - state.centre[1]) * (height - 2 * margin) * state.zoom,
   ];
   return { points: view.points.map(scale), prior: view.prior.map(scale) };
 }
 
-function draw() {
-  const width = canvas.clientWidth;
-  const height = canvas.clientHeight;
+function cleared(box) {
   const ratio = window.devicePixelRatio || 1;
-  canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(height * ratio);
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.clearRect(0, 0, width, height);
-  const placed = place(width, height);
+  const width = Math.round(canvas.clientWidth * ratio);
+  const height = Math.round(canvas.clientHeight * ratio);
+  if (box.width !== width || box.height !== height) Object.assign(box, { width, height });
+  const brush = box.getContext("2d");
+  brush.setTransform(ratio, 0, 0, ratio, 0, 0);
+  brush.clearRect(0, 0, width, height);
+  return brush;
+}
+
+const radius = () => Math.min(6, 3.4 + 0.5 * Math.log2(state.zoom)) * (places.length > 4000 ? 0.7 : 1);
+
+// Once a frame at most, however often it is asked for, and after the list: a search is answered there first.
+let asked = false;
+function draw() {
+  if (asked) return;
+  asked = true;
+  requestAnimationFrame(() => setTimeout(() => {
+    asked = false;
+    drawMarks();
+    drawRings();
+  }, 0));
+}
+
+function drawMarks() {
+  const brush = cleared(at("base"));
+  const placed = place(canvas.clientWidth, canvas.clientHeight);
   places = placed.points;
-  if (at("prior").checked) drawPrior(placed.prior);
-  const colouring = colourings[state.colouring];
-  const radius = Math.min(6, 3.2 + 0.5 * Math.log2(state.zoom)) * (places.length > 4000 ? 0.7 : 1);
-  places.forEach(([x, y], i) => {
-    if (!visible(i)) return;
-    context.globalAlpha = state.matches && !state.matches.has(i) ? 0.07 : 0.72;
-    context.fillStyle = colourOf(colouring.of[i]);
-    context.fill(outline(shapeOf(colouring.of[i]), x, y, radius));
-  });
-  context.globalAlpha = 1;
-  drawNames(colouring);
+  if (at("prior").checked) drawPrior(brush, placed.prior);
+  const { of } = colouring();
+  for (const bright of state.filtered ? [false, true] : [true]) { // what matches lies on top
+    const groups = new Map();
+    for (let i = 0; i < places.length; i += 1) {
+      if (matching(i) !== bright || !visible(i)) continue;
+      const group = of(i);
+      if (!groups.has(group)) groups.set(group, []);
+      groups.get(group).push(places[i]);
+    }
+    brush.globalAlpha = bright ? 0.75 : 0.1;
+    for (const [group, points] of groups) fillMarks(brush, group, points, radius());
+  }
+  brush.globalAlpha = 1;
+  drawNames(brush);
+}
+
+function drawRings() {
+  const brush = cleared(canvas);
+  brush.strokeStyle = colours.ink;
+  brush.lineWidth = 2;
   for (const i of [state.chosen, state.pointed]) {
-    if (i < 0) continue;
-    context.strokeStyle = colours.ink;
-    context.lineWidth = 2;
-    context.stroke(outline("circle", places[i][0], places[i][1], radius + 4));
+    if (i < 0 || !places[i]) continue;
+    brush.beginPath();
+    brush.arc(places[i][0], places[i][1], radius() + 4, 0, 2 * Math.PI);
+    brush.stroke();
   }
 }
 
-function drawPrior(points) {
-  context.strokeStyle = colours.soft;
-  context.globalAlpha = 0.55;
-  context.lineWidth = 1;
-  context.beginPath();
+function drawPrior(brush, points) {
+  brush.strokeStyle = colours.soft;
+  brush.globalAlpha = 0.55;
+  brush.lineWidth = 1;
+  brush.beginPath();
   for (const [x, y] of points) {
-    context.moveTo(x - 3, y - 3);
-    context.lineTo(x + 3, y + 3);
-    context.moveTo(x + 3, y - 3);
-    context.lineTo(x - 3, y + 3);
+    brush.moveTo(x - 3, y - 3);
+    brush.lineTo(x + 3, y + 3);
+    brush.moveTo(x + 3, y - 3);
+    brush.lineTo(x - 3, y + 3);
   }
-  context.stroke();
-  context.globalAlpha = 1;
+  brush.stroke();
+  brush.globalAlpha = 1;
 }
 
-// Each group's name at the median of its marks: numbers of symbols always, values of labels where there are few.
-function drawNames(colouring) {
-  if (colouring.name !== "symbol" && colouring.groups.length > 15) return;
-  const members = colouring.groups.map(() => []);
+// Names of groups at the median of their marks, largest group first; one that would cover another is shortened to its
+// first word, and left out where that does as well.
+function drawNames(brush) {
+  const { of, title, n } = colouring();
+  const members = Array.from({ length: n }, () => []);
   places.forEach((point, i) => {
-    const group = colouring.of[i];
-    if (group >= 0 && visible(i) && (!state.matches || state.matches.has(i))) members[group].push(point);
+    const group = of(i);
+    if (group >= 0 && visible(i) && matching(i)) members[group].push(point);
   });
-  context.font = "600 13px system-ui, sans-serif";
-  context.textAlign = "center";
-  context.textBaseline = "middle";
-  context.lineWidth = 4;
-  context.lineJoin = "round";
-  const median = (numbers) => numbers.sort((a, b) => a - b)[numbers.length >> 1];
-  members.forEach((points, group) => {
-    if (points.length < 3) return;
-    const x = median(points.map((p) => p[0]));
-    const y = median(points.map((p) => p[1]));
-    context.strokeStyle = colours.halo;
-    context.strokeText(colouring.short[group], x, y);
-    context.fillStyle = colours.ink;
-    context.fillText(colouring.short[group], x, y);
-  });
-}
-
-function nearest(x, y, limit) {
-  let best = -1;
-  let least = limit * limit;
-  places.forEach(([px, py], i) => {
-    const distance = (px - x) ** 2 + (py - y) ** 2;
-    if (distance < least && visible(i) && (!state.matches || state.matches.has(i))) {
-      best = i;
-      least = distance;
-    }
-  });
-  return best;
-}
-
-function describe(i) {
-  const { text, symbol, probability, labels } = sentences[i];
-  const parts = [];
-  if (symbol >= 0) parts.push(`symbol ${symbol}, p ${probability.toFixed(2)}`);
-  data.fields.forEach((field, column) => {
-    if (labels[column] >= 0) parts.push(`${field.name}: ${field.values[labels[column]]}`);
-  });
-  return [text, parts.join(" · ")];
-}
-
-function showTip(i, x, y) {
-  const tip = at("tip");
-  tip.hidden = i < 0;
-  if (i < 0) return;
-  const [text, note] = describe(i);
-  tip.replaceChildren(element("div", { textContent: text }), element("small", { textContent: note }));
-  const wide = tip.offsetWidth;
-  tip.style.left = `${Math.max(4, Math.min(x + 14, canvas.clientWidth - wide - 4))}px`;
-  const below = y + 16 + tip.offsetHeight < canvas.clientHeight;
-  tip.style.top = `${below ? y + 16 : Math.max(4, y - 12 - tip.offsetHeight)}px`;
-}
-
-function choose(i) {
-  state.chosen = i;
-  const box = at("selected");
-  if (i < 0) {
-    box.textContent = "No sentence chosen.";
-  } else {
-    const [text, note] = describe(i);
-    box.replaceChildren(element("div", { textContent: text }), element("small", { textContent: note }));
-    if (sentences[i].symbol >= 0) {
-      const link = element("a", { href: `#symbol-${sentences[i].symbol}`, textContent: "open the symbol" });
-      box.append(" ", link);
+  const median = (points, axis) => { // of some hundred points, evenly taken: of thousands it would be the same
+    const every = Math.ceil(points.length / 300);
+    const numbers = points.filter((_, i) => i % every === 0).map((point) => point[axis]).sort((a, b) => a - b);
+    return numbers[numbers.length >> 1];
+  };
+  brush.font = "600 13px system-ui, sans-serif";
+  brush.textAlign = "center";
+  brush.textBaseline = "middle";
+  brush.lineWidth = 4;
+  brush.lineJoin = "round";
+  const taken = [];
+  const free = (box) => taken.every((other) => (
+    box[0] > other[2] || box[2] < other[0] || box[1] > other[3] || box[3] < other[1]));
+  const order = [...members.keys()].filter((group) => members[group].length > 2)
+    .sort((a, b) => members[b].length - members[a].length);
+  for (const group of order) {
+    const x = median(members[group], 0);
+    const y = median(members[group], 1);
+    const whole = title(group);
+    for (const name of new Set([whole.slice(0, 40), whole.split(/[\s,]+/)[0].slice(0, 20)])) {
+      const half = brush.measureText(name).width / 2 + 3;
+      const middle = Math.max(half, Math.min(canvas.clientWidth - half, x));
+      const box = [middle - half, y - 10, middle + half, y + 10];
+      if (!free(box)) continue;
+      taken.push(box);
+      brush.strokeStyle = colours.halo;
+      brush.strokeText(name, middle, y);
+      brush.fillStyle = colours.ink;
+      brush.fillText(name, middle, y);
+      break;
     }
   }
-  draw();
 }
 
-function zoomBy(factor) {
-  state.zoom = Math.min(40, Math.max(1, state.zoom * factor));
-  if (state.zoom === 1) state.centre = [0.5, 0.5];
-  canvas.style.touchAction = state.zoom > 1 ? "none" : "pan-y";
-  showTip(-1);
-  draw();
-}
-
-// The next visible mark in the direction of an arrow key: near in that direction, little aside.
-function step(dx, dy) {
-  const start = state.chosen >= 0 ? places[state.chosen] : [canvas.clientWidth / 2, canvas.clientHeight / 2];
-  let best = -1;
-  let least = Infinity;
-  places.forEach(([x, y], i) => {
-    if (i === state.chosen || !visible(i) || (state.matches && !state.matches.has(i))) return;
-    const along = (x - start[0]) * dx + (y - start[1]) * dy;
-    const aside = Math.abs((x - start[0]) * dy) + Math.abs((y - start[1]) * dx);
-    if (along > 0 && along + 2 * aside < least) {
-      best = i;
-      least = along + 2 * aside;
-    }
-  });
-  if (best < 0) return;
-  choose(best);
-  showTip(best, ...places[best]);
-}
-
-let drag = null;
-canvas.addEventListener("pointerdown", (event) => {
-  drag = { x: event.offsetX, y: event.offsetY, centre: state.centre, moved: false };
-});
-canvas.addEventListener("pointermove", (event) => {
-  if (drag && event.buttons && state.zoom > 1) {
-    const dx = event.offsetX - drag.x;
-    const dy = event.offsetY - drag.y;
-    drag.moved = drag.moved || Math.abs(dx) + Math.abs(dy) > 6;
-    const own = (size) => (size - 44) * state.zoom;
-    state.centre = [drag.centre[0] - dx / own(canvas.clientWidth), drag.centre[1] + dy / own(canvas.clientHeight)];
-    state.pointed = -1;
-    showTip(-1);
-    draw();
-    return;
+function legend() {
+  const { of, title, n, hidden } = colouring();
+  const counts = new Array(n).fill(0);
+  let without = 0;
+  for (let i = 0; i < sentences.length; i += 1) {
+    const group = of(i);
+    if (group >= 0) counts[group] += 1;
+    else without += 1;
   }
-  const found = nearest(event.offsetX, event.offsetY, 14);
-  if (found === state.pointed) return;
-  state.pointed = found;
-  showTip(found, event.offsetX, event.offsetY);
-  draw();
-});
-canvas.addEventListener("pointerleave", () => {
-  state.pointed = -1;
-  showTip(-1);
-  draw();
-});
-canvas.addEventListener("click", (event) => {
-  if (!(drag && drag.moved)) {
-    const found = nearest(event.offsetX, event.offsetY, 22);
-    choose(found);
-    showTip(found, event.offsetX, event.offsetY);
-  }
-  drag = null;
-});
-canvas.addEventListener("keydown", (event) => {
-  const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-  if (arrows[event.key]) step(...arrows[event.key]);
-  else if (event.key === "+" || event.key === "=") zoomBy(1.5);
-  else if (event.key === "-") zoomBy(1 / 1.5);
-  else if (event.key === "Escape") { choose(-1); showTip(-1); } else return;
-  event.preventDefault();
-});
+  const groups = [...counts.keys()].filter((group) => counts[group] > 0);
+  const items = groups.map((group) => [title(group), group, counts[group]]);
+  if (without) items.push([colouring().name === "topic" ? "(hidden)" : "(none)", -1, without]);
+  at("legend").replaceChildren(...items.map(([name, group, count]) => {
+    const made = button("", () => {
+      if (!hidden.delete(group)) hidden.add(group);
+      made.setAttribute("aria-pressed", String(!hidden.has(group)));
+      draw();
+    });
+    made.append(sign(group), element("span", { textContent: name }), element("small", { textContent: number(count) }));
+    made.setAttribute("aria-pressed", String(!hidden.has(group)));
+    return element("li", {}, made);
+  }));
+}
 
+function allOrNone(shown) {
+  const { hidden, n } = colouring();
+  hidden.clear();
+  if (!shown) for (let group = -1; group < n; group += 1) hidden.add(group);
+  legend();
+  draw();
+}

@@ -1,82 +1,109 @@
-"use strict";
-// State and colours; map.js and lists.js follow. Everything that comes from the data enters the page as text, never as HTML.
+// Controls, and the start of the page --------------------------------------------------------------------------------
 
-const data = JSON.parse(document.getElementById("data").textContent);
-const at = (id) => document.getElementById(id);
-const canvas = at("canvas");
-const context = canvas.getContext("2d");
-const COLOURS = 6;
-const SHAPES = ["circle", "square", "triangle", "diamond", "plus", "down", "cross"];
-const RESULTS = 100;
-
-const sentences = data.sentences.map(([text, symbol, probability, labels]) => ({
-  text, symbol, probability, labels, lower: text.toLowerCase(),
-}));
-const rankOf = new Map(data.symbols.map((symbol, rank) => [symbol.number, rank]));
-// What the map can be coloured by: groups in the order of the legend, and the group of each sentence.
-const colourings = [];
-if (data.symbols.length) {
-  colourings.push({
-    name: "symbol",
-    groups: data.symbols.map((s) => (s.name ? `${s.number} ${s.name}` : `${s.number}`)),
-    short: data.symbols.map((s) => `${s.number}`),
-    of: sentences.map((s) => rankOf.get(s.symbol)),
-  });
-}
-data.fields.forEach((field, column) => {
-  colourings.push({
-    name: field.name, groups: field.values, short: field.values, of: sentences.map((s) => s.labels[column]),
-  });
-});
-if (!colourings.length) {
-  colourings.push({ name: "nothing", groups: ["all"], short: [""], of: sentences.map(() => 0) });
-}
-
-const state = {
-  view: 0, colouring: 0, hidden: colourings.map(() => new Set()), matches: null, chosen: -1, pointed: -1,
-  zoom: 1, centre: [0.5, 0.5],
-};
-let colours = [];
-let places = [];
-
-function element(tag, properties, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
-
-function readColours() {
-  const style = getComputedStyle(document.documentElement);
-  const read = (name) => style.getPropertyValue(name).trim();
-  colours = Array.from({ length: COLOURS }, (_, i) => read(`--c${i}`));
-  colours.ink = read("--ink");
-  colours.soft = read("--soft");
-  colours.halo = read("--halo");
-  for (const badge of document.querySelectorAll(".badge")) {
-    badge.style.setProperty("--badge", colours[badge.dataset.rank % COLOURS]);
+function fillSelects() {
+  const group = (label, options) => at("filter").append(element("optgroup", { label }, ...options));
+  const before = at("filter").value;
+  at("filter").replaceChildren(option("", "all topics"));
+  if (symbols.length) {
+    group("topic", shownTopics().filter((topic) => topic.n).map((topic) => option(`t${topic.rank}`, topic.title)));
+    if (hiddenTopics().length) at("filter").append(option("h", "hidden topics"));
   }
+  data.fields.forEach((field, column) => {
+    group(field.name, field.values.map((value, i) => option(`l${column}:${i}`, value)));
+  });
+  if ([...at("filter").options].some((known) => known.value === before)) at("filter").value = before;
 }
 
-// Colour and shape: 6 x 7 groups look different; beyond that the numbers on the map tell them apart.
-const colourOf = (group) => (group < 0 ? colours.soft : colours[group % COLOURS]);
-const shapeOf = (group) => (group < 0 ? "circle" : SHAPES[Math.floor(group / COLOURS) % SHAPES.length]);
-
-function outline(shape, x, y, r) {
-  const path = new Path2D();
-  const polygon = (points) => {
-    points.forEach(([dx, dy], i) => (i ? path.lineTo(x + dx * r, y + dy * r) : path.moveTo(x + dx * r, y + dy * r)));
-    path.closePath();
-  };
-  const t = 0.38;
-  const plus = [[-t, -1.1], [t, -1.1], [t, -t], [1.1, -t], [1.1, t], [t, t], [t, 1.1], [-t, 1.1], [-t, t], [-1.1, t],
-    [-1.1, -t], [-t, -t]];
-  if (shape === "circle") path.arc(x, y, r, 0, 2 * Math.PI);
-  if (shape === "square") polygon([[-0.9, -0.9], [0.9, -0.9], [0.9, 0.9], [-0.9, 0.9]]);
-  if (shape === "triangle") polygon([[0, -1.2], [1.1, 0.8], [-1.1, 0.8]]);
-  if (shape === "down") polygon([[0, 1.2], [1.1, -0.8], [-1.1, -0.8]]);
-  if (shape === "diamond") polygon([[0, -1.3], [1.1, 0], [0, 1.3], [-1.1, 0]]);
-  if (shape === "plus") polygon(plus);
-  if (shape === "cross") polygon(plus.map(([dx, dy]) => [(dx - dy) * 0.72, (dx + dy) * 0.72]));
-  return path;
+function fillControls() {
+  data.views.forEach((view, i) => at("view").append(option(i, view.name)));
+  colourings.forEach((known, i) => at("colour").append(option(i, known.name)));
+  at("prior-label").hidden = data.views.every((view) => view.prior.length === 0);
+  at("split").append(option("", "all"), ...data.sizes.map(([name, shown]) => (
+    option(data.splits.indexOf(name), `${name} (${number(shown)})`))));
+  for (const [value, name] of Object.entries(MARKS)) at("marked").append(option(value, name));
+  for (const [value, name] of Object.entries(ORDER_NAMES)) {
+    if (symbols.length || ["novel", "file"].includes(value)) at("order").append(option(value, name));
+  }
+  if (!symbols.length) at("topic-tools").classList.add("few");
 }
 
+function showView() {
+  const view = data.views[state.view];
+  at("view-note").textContent = `${view.name}: ${view.note}.`;
+  draw();
+}
+
+function openTarget() {
+  const target = location.hash && document.getElementById(location.hash.slice(1));
+  for (let place = target; place; place = place.parentElement) if (place.tagName === "DETAILS") place.open = true;
+  if (target) target.scrollIntoView();
+}
+
+for (const badge of document.querySelectorAll(".badge")) badge.classList.add(`c${badge.dataset.rank % COLOURS}`);
+
+listeners.push((what) => {
+  if (what === "topics") {
+    drawTopics();
+    fillSelects();
+    legend();
+    list();
+    if (placeOf(state.chosen) >= 0) scrollToRow(placeOf(state.chosen));
+  } else {
+    drawRows();
+    at("count").textContent = counted(state.shown.length);
+  }
+  drawClasses();
+});
+
+at("view").addEventListener("change", (event) => { state.view = Number(event.target.value); showView(); });
+at("colour").addEventListener("change", (event) => { state.colouring = Number(event.target.value); legend(); draw(); });
+at("prior").addEventListener("change", draw);
+at("zoom-in").addEventListener("click", () => zoomBy(1.5));
+at("zoom-out").addEventListener("click", () => zoomBy(1 / 1.5));
+at("zoom-reset").addEventListener("click", () => zoomBy(0));
+at("legend-all").addEventListener("click", () => allOrNone(true));
+at("legend-none").addEventListener("click", () => allOrNone(false));
+at("query").addEventListener("input", list);
+for (const id of ["filter", "split", "marked", "order"]) at(id).addEventListener("change", list);
+at("list").addEventListener("scroll", () => requestAnimationFrame(drawRows));
+at("merge").addEventListener("click", mergeChosen);
+at("undo").addEventListener("click", undo);
+at("save-symbols").addEventListener("click", saveSymbols);
+at("save-labels").addEventListener("click", saveLabels);
+at("load").addEventListener("click", () => at("file").click());
+at("file").addEventListener("change", async (event) => { await loadFiles(event.target.files); event.target.value = ""; });
+at("show-help").addEventListener("click", () => at("help").showModal());
+at("right").addEventListener("click", () => giveMark("right"));
+at("wrong").addEventListener("click", () => giveMark("wrong"));
+at("clear").addEventListener("click", () => giveMark(null));
+at("new-class").addEventListener("change", (event) => { addClass(event.target.value); event.target.value = ""; });
+const openAll = (open) => document.querySelectorAll(".symbol").forEach((symbol) => { symbol.open = open; });
+at("open-all").addEventListener("click", () => openAll(true));
+at("close-all").addEventListener("click", () => openAll(false));
+document.addEventListener("click", (event) => {
+  const shown = event.target.closest("button.show");
+  if (shown) showTexts(topics.of.get(Number(shown.dataset.symbol)));
+});
+window.addEventListener("hashchange", openTarget);
+window.addEventListener("resize", () => { // a phone's bars come and go: the list stays where it is
+  showTip(-1);
+  at("rows").style.height = `${state.shown.length * rowHeight()}px`;
+  drawRows();
+  draw();
+});
+window.addEventListener("storage", (event) => {
+  if (event.key !== KEY) return;
+  readKept();
+  changed("topics");
+});
+window.addEventListener("beforeunload", (event) => { if (!kept && unsaved) event.preventDefault(); });
+window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { readColours(); draw(); });
+
+readColours();
+readKept();
+makeTopics();
+fillControls();
+state.place = new Map();
+changed("topics");
+showView();
+openTarget();

@@ -9,14 +9,18 @@ from html import escape
 from importlib import resources
 from string import Template
 
-from svebm_ext.exploration.content import Example, Exploration, Interpolation, LabelCount, Step, Symbol
+from svebm_ext.exploration.content import SPLITS, Example, Exploration, Interpolation, LabelCount, Step, Symbol
 from svebm_ext.exploration.curves import panels
 from svebm_ext.files import JsonObject
 
 #: Words that a symbol's line shows before it is opened.
 HEAD_WORDS = 8
-#: Parts of the script, in order: state and colours, the map, what stands beside it.
-SCRIPTS = ("page.js", "map.js", "lists.js")
+#: Style sheets, and parts of the script in order: what is shared, decisions, what is drawn, keys and controls.
+STYLES = ("page.css", "workbench.css")
+SCRIPTS = (
+    "state.js", "signs.js", "decisions.js", "exchange.js", "topics.js", "texts.js", "marks.js", "map.js", "pointing.js",
+    "keys.js", "page.js",
+)  # fmt: skip
 
 
 def render(content: Exploration) -> str:
@@ -27,7 +31,10 @@ def render(content: Exploration) -> str:
     template = Template(_resource("page.html"))
     return template.substitute(
         title=escape(content.title),
-        style=_resource("page.css"),
+        style="".join(map(_resource, STYLES)),
+        lead=escape(_lead(content)),
+        heading=_heading(content),
+        topics_note=_topics_note(content),
         script="".join(map(_resource, SCRIPTS)),
         data=embedded_json(payload(content)),
         about="".join(f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>" for key, value in content.about),
@@ -41,11 +48,24 @@ def render(content: Exploration) -> str:
 
 
 def payload(content: Exploration) -> JsonObject:
-    """What the script draws: sentences, labels, symbols by rank, projections."""
+    """What the script works with: sentences, labels, symbols by rank, projections, and which texts to label next."""
     return {
-        "symbols": [{"number": s.number, "name": s.name} for s in content.symbols],
+        "run": content.run,
+        "splits": list(SPLITS),
+        "sizes": [list(size) for size in content.sizes],
+        "symbols": [
+            {
+                "number": s.number,
+                "name": s.name,
+                "n": s.n_sentences,
+                "words": list(s.topic_words),
+                "texts": list(s.texts),
+            }
+            for s in content.symbols
+        ],
         "fields": [one._asdict() for one in content.fields],
-        "sentences": [[s.text, s.symbol, s.probability, s.labels] for s in content.sentences],
+        "sentences": [list(sentence) for sentence in content.sentences],
+        "next": list(content.label_next),
         "views": [view._asdict() for view in content.views],
     }
 
@@ -72,6 +92,32 @@ def _resource(name: str) -> str:
 
 def _reason(content: Exploration, section: str, otherwise: str) -> str:
     return f'<p class="absent">None: {escape(content.reasons.get(section, otherwise))}.</p>'
+
+
+def _lead(content: Exploration) -> str:
+    """How many texts there are, and how many of them are shown."""
+    shown, total = len(content.sentences), sum(size.total for size in content.sizes)
+    splits = ", ".join(f"{size.shown:,} {size.name}" for size in content.sizes)
+    if shown < total:
+        return f"{shown:,} of {total:,} texts ({splits}), chosen by the seed; --max-sentences shows more."
+    return f"{shown:,} texts ({splits})."
+
+
+def _heading(content: Exploration) -> str:
+    """How many topics there are: symbols that some text has."""
+    n = sum(symbol.n_sentences > 0 for symbol in content.symbols)
+    return f"{n or 'No'} {'topic' if n == 1 else 'topics'}"
+
+
+def _topics_note(content: Exploration) -> str:
+    if not content.symbols:
+        reason = escape(content.reasons.get("symbols", "the model has no symbols"))
+        return f"{reason[:1].upper()}{reason[1:]}. Texts can be searched and given classes all the same."
+    return (
+        "The model has sorted the texts by itself. Name what you recognise; topics of one name become one, "
+        "and so do those that you tick and merge. "
+        "Names and marks stay in this browser until you save them."
+    )
 
 
 def _measures(content: Exploration) -> str:

@@ -18,6 +18,7 @@ from svebm_ext.models.pretrained import VOCABULARY, expected_tensors
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.terminal import say
 from svebm_ext.training.checkpoint import check_networks
+from svebm_ext.training.continuing import check_networks_of, take_over, with_note
 from svebm_ext.training.feeds import FEEDS, SentenceFeed, TextFeed, training_label
 from svebm_ext.training.guides import (
     LearntFeatures,
@@ -38,7 +39,9 @@ from svebm_ext.training.validation import Validator
 __all__ = ["FITTED", "TextRun", "build_vocabulary", "make_feed", "read_run_config", "train", "with_categories"]
 
 
-def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime | None = None) -> tuple[SVEBM, Corpus]:
+def train(
+    config: Config, out: Path, *, resume: bool = False, runtime: Runtime | None = None, start: Path | None = None
+) -> tuple[SVEBM, Corpus]:
     """Train a text model and write its folder.
 
     Args:
@@ -46,6 +49,8 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
         out: run folder; must be new or empty unless resuming.
         resume: continue from the folder's last checkpoint.
         runtime: device and processes; started from the configuration when absent.
+        start: folder of a run whose words, encoder and generator this one begins with; prior and classes are new. The
+            configuration is one of `svebm_ext.training.continuing.with_networks_of`.
 
     Returns:
         The best model by validation bound, and the corpus it was trained on.
@@ -55,6 +60,9 @@ def train(config: Config, out: Path, *, resume: bool = False, runtime: Runtime |
         TrainingDivergedError, Interrupted, OSError: see `Run.train`.
     """
     run = TextRun(config, out, resume=resume, runtime=runtime)
+    if start is not None and not resume:
+        check_networks_of(config, read_run_config(start), start)
+        run.start, run.start_folder = SVEBM.from_pretrained(start), start
     run.train()
     return run.model.eval(), run.corpus
 
@@ -66,6 +74,9 @@ class TextRun(Run):
     model: SVEBM
     feed: TextFeed
     validator: Validator
+    #: Model whose words and networks the run begins with, and its folder.
+    start: SVEBM | None = None
+    start_folder: Path = Path()
 
     def check(self) -> None:
         """Refuse points (ConfigError)."""
@@ -74,9 +85,10 @@ class TextRun(Run):
     def prepare(self) -> Trainer:
         """Corpus, vocabulary, sizes that follow them, batches, and fresh networks."""
         self.corpus = self._read()
-        vocabulary = (
-            Vocabulary.load(self.out / VOCABULARY) if self.resume else build_vocabulary(self.corpus, self.config)
-        )
+        if self.resume:
+            vocabulary = Vocabulary.load(self.out / VOCABULARY)
+        else:
+            vocabulary = build_vocabulary(self.corpus, self.config) if self.start is None else self.start.vocabulary
         if self.resume:
             check_networks(resumable(self.out), expected_tensors(self.config, len(vocabulary), self.out))
         self.feed = make_feed(self.corpus, vocabulary, self.config, self.runtime)
@@ -85,6 +97,9 @@ class TextRun(Run):
         torch.manual_seed(self.config.seed)
         self.model = SVEBM(self.config, vocabulary, self.feed.label_names, self.corpus.writing)
         self.model.texts_sha256 = texts_digest(self.corpus) if self.config.data.corpus == "lines" else None
+        if self.start is not None:
+            n_taken = take_over(self.model.networks, self.start)
+            self._say(f"begins with {n_taken:,} numbers of {self.start_folder}: words, encoder and generator")
         if features is not None:
             features.copy_to(self.model.networks)
         self.feed.start(self.model.networks, self.config)
@@ -107,7 +122,10 @@ class TextRun(Run):
             check_tokenization(before, config, out)
             if config.model.n_categories == 0:  # the run has chosen it
                 config = replace(config, model=replace(config.model, n_categories=before.model.n_categories))
-        corpus = load_configured(config.data, load_writing(out, config.data) if self.resume else None)
+        writing = load_writing(out, config.data) if self.resume else None
+        corpus = load_configured(config.data, writing if self.start is None else self.start.writing)
+        if self.start is not None:
+            corpus = with_note(corpus, self.start_folder)
         self.config = fit_to_corpus(with_categories(config, corpus), corpus)
         if self.resume:
             told = check_unchanged(read_run_config(out), self.config, out)
@@ -121,7 +139,8 @@ class TextRun(Run):
         """Features and guide that the words of the text give, where the model has them; K is chosen with them."""
         if not self.config.model.has_word_features:
             return None
-        learnt = learn_features(SentenceFeed.of(self.feed), vocabulary, self.config, self._say)
+        known = None if self.start is None else self.start.networks.word_features
+        learnt = learn_features(SentenceFeed.of(self.feed), vocabulary, self.config, self._say, known)
         self.config = replace(self.config, model=replace(self.config.model, n_categories=learnt.n_categories))
         return learnt
 

@@ -14,7 +14,8 @@ from svebm_ext.data.corpora import load_configured
 from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.errors import ConfigError, DataError, ModelFolderError
 from svebm_ext.exploration.content import Settings
-from svebm_ext.exploration.gather import best_examples, encode, gather, log_odds_of
+from svebm_ext.exploration.encoded import encode
+from svebm_ext.exploration.gather import best_examples, gather, log_odds_of
 from svebm_ext.training.run import train
 
 
@@ -41,7 +42,11 @@ def test_command_writes_one_page(sentences, capsys):
     explore.main([str(run), "--samples", "2", "--interpolations", "2"])
     html = (run / "explore.html").read_text(encoding="utf-8")
     text, data = text_of(html), data_of(html)
-    assert len(data["sentences"]) == len(corpus.test) and [f["name"] for f in data["fields"]] == ["label"]
+    splits = (corpus.train, corpus.valid, corpus.test)
+    assert [sentence[0] for sentence in data["sentences"]] == [t for split in splits for t in split.texts]
+    assert [sentence[4] for sentence in data["sentences"]] == [i for i, s in enumerate(splits) for _ in s.texts]
+    assert data["sizes"] == [["train", 192, 192], ["valid", 24, 24], ["test", 24, 24]]
+    assert [f["name"] for f in data["fields"]] == ["label"] and "240 texts (192 train, 24 valid, 24 test)." in text
     assert len(data["symbols"]) == 6 and sorted(s["number"] for s in data["symbols"]) == list(range(6))
     for part in (
         "Most certain",
@@ -54,7 +59,7 @@ def test_command_writes_one_page(sentences, capsys):
         assert part in text
     assert html.count('class="walk"') == 2
     said = capsys.readouterr().err
-    assert "encoded 24 of 24 test sentences" in said and "explore.html" in said
+    assert "encoded 240 of 240 sentences (train 192, valid 24, test 24)" in said and "explore.html" in said
     assert not list(run.glob(".*tmp"))
 
 
@@ -73,7 +78,7 @@ def test_settings_choose_split_size_and_file(sentences, tmp_path):
 def test_what_is_shown_is_what_the_model_says(sentences):
     """Symbols, probabilities, examples, generated and interpolated sentences against the model's own methods."""
     run, model, corpus = sentences
-    content = gather(run, model, corpus, Settings(samples=3, interpolations=2, seed=1))
+    content = gather(run, model, corpus, Settings("test", samples=3, interpolations=2, seed=1))
     texts = [" ".join(words) for words in corpus.test.sentences]
     probabilities = model.symbol_probabilities(texts)
     assert [s.symbol for s in content.sentences] == probabilities.argmax(-1).tolist()
@@ -116,7 +121,8 @@ def test_log_odds_against_probabilities():
 def test_examples_are_different_sentences(sentences):
     _, model, _ = sentences
     split = Split([["the", "cat"], ["a", "dog"], ["the", "cat"]])
-    encoded = encode(model, split, Settings())
+    encoded = encode(model, Corpus("c", Split([]), Split([]), split), Settings())
+    assert encoded.first == [0, 1] and encoded.split == [2, 2, 2]
     score = torch.tensor([3.0, 2.0, 4.0])
     assert [e.text for e in best_examples(encoded, score, torch.arange(3), score)] == ["the cat", "a dog"]
 

@@ -17,6 +17,7 @@ from svebm_ext.exploration.content import (
     MapView,
     Measure,
     Sentence,
+    SplitSize,
     Step,
     Symbol,
 )
@@ -32,6 +33,7 @@ def made_up():
         number=3, name=HOSTILE, n_sentences=2, share=1.0, certainty=0.75, words=[Word(HOSTILE, 4.2, 2)],
         generator_words=["<b>"], labels={HOSTILE: [LabelCount(HOSTILE, 2)]},
         certain=[Example(HOSTILE, 30.0)], typical=[Example(HOSTILE, 0.0)], generated=[(HOSTILE, 2), ("", 1)],
+        topic_words=[HOSTILE, "plain"], texts=[1, 0],
     )  # fmt: skip
     unused = replace(symbol, number=0, name="", n_sentences=0, share=0.0, certain=[], typical=[], labels={}, words=[])
     return Exploration(
@@ -39,12 +41,15 @@ def made_up():
         about=[("corpus", HOSTILE)],
         measures=[Measure("nll", "3", HOSTILE, HOSTILE)],
         warnings=[HOSTILE],
-        sentences=[Sentence(HOSTILE, 3, 0.5, [0]), Sentence("plain", 3, 1.0, [-1])],
+        sentences=[Sentence(HOSTILE, 3, 0.5, [0], 2, 0.7, 1.5), Sentence("plain", 3, 1.0, [-1], 2)],
         fields=[LabelField(HOSTILE, [HOSTILE])],
         symbols=[symbol, unused],
         views=[MapView("a", HOSTILE, [(0.0, 1.0), (2.0, 3.0)], [(0.5, 0.5)])],
         interpolations=[Interpolation(HOSTILE, "b", [Step(HOSTILE, 3, 0.5), Step("", 0, 1.0)])],
         series={"loss": ([1, 2, 3], [3.0, math.nan, 1.0]), "mi": ([1], [0.5])},
+        run="0123",
+        sizes=[SplitSize("test", 2, 5)],
+        label_next=[1, 0],
     )
 
 
@@ -79,8 +84,12 @@ def test_links_and_names_of_the_script_exist():
 def test_data_of_the_script():
     content = made_up()
     data = data_of(render(content))
-    assert data["sentences"] == [[HOSTILE, 3, 0.5, [0]], ["plain", 3, 1.0, [-1]]]
-    assert data["symbols"] == [{"number": 3, "name": HOSTILE}, {"number": 0, "name": ""}]
+    assert data["sentences"] == [[HOSTILE, 3, 0.5, [0], 2, 0.7, 1.5], ["plain", 3, 1.0, [-1], 2, 0.0, 0.0]]
+    assert data["symbols"] == [
+        {"number": 3, "name": HOSTILE, "n": 2, "words": [HOSTILE, "plain"], "texts": [1, 0]},
+        {"number": 0, "name": "", "n": 0, "words": [HOSTILE, "plain"], "texts": [1, 0]},
+    ]
+    assert data["sizes"] == [["test", 2, 5]] and data["next"] == [1, 0] and data["run"] == "0123"
     assert data["fields"] == [{"name": HOSTILE, "values": [HOSTILE]}]
     assert data["views"][0]["points"] == [[0.0, 1.0], [2.0, 3.0]] and data["views"][0]["prior"] == [[0.5, 0.5]]
 
@@ -104,7 +113,8 @@ def test_sections_say_why_they_are_empty():
 def test_symbols_without_sentences_are_folded_away():
     checker = parsed(render(made_up()))
     styles = [attributes.get("class") for tag, attributes in checker.tags if tag == "details"]
-    assert styles == ["meanings", "symbol", "unused", "symbol"]
+    assert [style for style in styles if style in ("symbol", "unused")] == ["symbol", "unused", "symbol"]
+    assert sum("fold" in (style or "").split() for style in styles) == 4
 
 
 @pytest.mark.parametrize(
@@ -113,6 +123,13 @@ def test_symbols_without_sentences_are_folded_away():
 )
 def test_probability_of_log_odds(log_odds, text):
     assert probability(log_odds) == text
+
+
+def test_the_page_states_how_many_texts_it_shows():
+    shown = "".join(parsed(render(made_up())).text)
+    assert "2 of 5 texts (2 test), chosen by the seed" in shown and "1 topics" not in shown and "1 topic" in shown
+    whole = replace(made_up(), sizes=[SplitSize("train", 1, 1), SplitSize("test", 1, 1)])
+    assert "2 texts (1 train, 1 test)." in "".join(parsed(render(whole)).text)
 
 
 def test_curves():

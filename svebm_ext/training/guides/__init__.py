@@ -45,7 +45,11 @@ def is_guided(config: Config) -> bool:
 
 
 def learn_features(
-    feed: SentenceFeed, vocabulary: Vocabulary, config: Config, say: Callable[[str], None]
+    feed: SentenceFeed,
+    vocabulary: Vocabulary,
+    config: Config,
+    say: Callable[[str], None],
+    known: WordFeatures | None = None,
 ) -> LearntFeatures:
     """Features of words of the training text, the number of symbols where it is left open, and their guide.
 
@@ -56,13 +60,15 @@ def learn_features(
         vocabulary: of the run.
         config: whether there is a guide, K (0: chosen), seed.
         say: receives a line.
+        known: features of the run that this one begins with, which are taken as they are.
 
     Raises:
         DataError: more symbols than sentences.
     """
     text = feed.train.followed_by(replace(feed.valid, labels=torch.full_like(feed.valid.labels, -1)))
-    features = WordFeatures(len(vocabulary))
-    features.fit(text, seed=config.seed)
+    features = WordFeatures(len(vocabulary)) if known is None else known
+    if known is None:
+        features.fit(text, seed=config.seed)
     n_symbols = config.model.n_categories
     if not is_guided(config):
         return LearntFeatures(features, n_symbols, None)

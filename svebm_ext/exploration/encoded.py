@@ -1,0 +1,118 @@
+"""The texts of a run as its model sees them: which ones are looked at, their mu(x), and its answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from svebm_ext.config import has_subwords
+from svebm_ext.data.corpus import Corpus, Split
+from svebm_ext.data.tokenize import tokenize
+from svebm_ext.errors import DataError
+from svebm_ext.exploration.content import SPLITS, Settings, SplitSize
+from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.models.svebm import SVEBM
+
+#: Characters of a text that the page keeps, and after which a text is cut in a list of examples.
+KEPT, LONGEST = 4000, 300
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """B texts as the model sees them: words, labels, mu(x), f(mu(x)), and the probabilities [B, K] of its answers.
+
+    The last two are None for a model without symbols.
+
+    Attributes:
+        words: of each text, as the model reads it.
+        to_name: of each text, as a person reads them: those of the text, where the model reads subwords.
+        texts: as they were written; where that is not known, as the model writes their words.
+        labels: one value a text by name of the label, "" where it has none.
+        split: of each text, its place in `SPLITS`.
+        sizes: how many of each split are looked at.
+    """
+
+    words: list[list[str]]
+    to_name: list[list[str]]
+    texts: list[str]
+    labels: dict[str, list[str]]
+    split: list[int]
+    sizes: list[SplitSize]
+    z: Tensor
+    logits: Tensor | None
+    answers: Tensor | None
+
+    @cached_property
+    def symbol(self) -> Tensor:
+        """Most probable symbol of each text, [B]; -1 for a model without symbols."""
+        if self.answers is None:
+            return torch.full((len(self.words),), -1)
+        return self.answers.argmax(-1)
+
+    @cached_property
+    def first(self) -> list[int]:
+        """Rows of different texts: the first one of each."""
+        rows: dict[str, int] = {}
+        for row, text in enumerate(self.texts):
+            rows.setdefault(text, row)
+        return list(rows.values())
+
+
+def cut(text: str, longest: int = LONGEST) -> str:
+    """A text of at most so many characters."""
+    return text if len(text) <= longest else text[: longest - 1].rsplit(" ", 1)[0] + " …"
+
+
+def chosen_rows(corpus: Corpus, settings: Settings) -> list[tuple[str, Split, list[int]]]:
+    """The splits that are looked at, and which of their texts: all, or as many as allowed, chosen by the seed.
+
+    Raises:
+        DataError: no text in them.
+    """
+    names = [name for name in SPLITS if settings.split in ("all", name)]
+    splits = {name: getattr(corpus, name) for name in names}
+    rows = [(name, i) for name, split in splits.items() for i, words in enumerate(split.sentences) if words]
+    if not rows:
+        what = "corpus" if settings.split == "all" else f"{settings.split} split"
+        raise DataError(f"split: the {what} has no sentence to look at")
+    if 0 < settings.max_sentences < len(rows):
+        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(settings.seed))
+        rows = [rows[i] for i in order[: settings.max_sentences].sort().values.tolist()]
+    return [(name, splits[name], [i for own, i in rows if own == name]) for name in names]
+
+
+@torch.no_grad()
+def encode(model: SVEBM, corpus: Corpus, settings: Settings) -> Encoded:
+    """Posterior means and answers of the texts that the settings ask for.
+
+    Raises:
+        DataError: no text.
+    """
+    chosen = chosen_rows(corpus, settings)
+    words = [split.sentences[i] for _, split, rows in chosen for i in rows]
+    texts = [
+        split.texts[i] if split.texts is not None else model.written(split.sentences[i])
+        for _, split, rows in chosen
+        for i in rows
+    ]
+    names = dict.fromkeys(name for _, split, _ in chosen for name in split.labels)
+    labels = {
+        name: [split.labels[name][i] if name in split.labels else "" for _, split, rows in chosen for i in rows]
+        for name in names
+    }
+    z = model.encode(words).float()
+    latent = model.networks.latent
+    return Encoded(
+        words,
+        [tokenize(text) for text in texts] if has_subwords(model.config.data) else words,
+        [cut(" ".join(text.split()), KEPT) for text in texts],
+        {name: values for name, values in labels.items() if any(values)},
+        [SPLITS.index(name) for name, _, rows in chosen for _ in rows],
+        [SplitSize(name, len(rows), len(split)) for name, split, rows in chosen],
+        z,
+        latent.prior.logits(z).double().cpu() if isinstance(latent, EnergyLatent) else None,
+        model.symbol_probabilities(words).double().cpu() if isinstance(latent, EnergyLatent) else None,
+    )
