@@ -88,7 +88,7 @@ def _check(section: DataclassInstance, prefix: str) -> None:
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             _check(value, f"{name}.")
         for item in value if isinstance(value, tuple) else (value,):
-            _check_value(name, item)
+            check_value(name, item)
 
 
 def _check_type(name: str, kind: str, value: object) -> None:
@@ -100,7 +100,8 @@ def _check_type(name: str, kind: str, value: object) -> None:
             raise ConfigError(f"{name.replace('_', '-')}: {shown(item)} given, expected {expected}")
 
 
-def _check_value(name: str, value: object) -> None:
+def check_value(name: str, value: object) -> None:
+    """Check one number or text, an item of an option by its section and name, as `check_bounds` does (ConfigError)."""
     option = name.replace("_", "-")
     if isinstance(value, bool):
         return

@@ -8,7 +8,7 @@ import typing
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, overload
 
-from svebm_ext.config.bounds import shown
+from svebm_ext.config.bounds import check_value, shown
 from svebm_ext.config.models import MODELS, AnyModel, KindName, lacking, model_class
 from svebm_ext.config.options import FORMER_CORPORA, Config, DataConfig
 from svebm_ext.errors import ConfigError, alternatives
@@ -72,7 +72,7 @@ def _hints(cls: type) -> dict[str, object]:
 def _model_from_dict(values: object, where: str) -> object:
     """Options of the networks from their plain form, which may list those of all kinds, as files did.
 
-    Options of other kinds are left out. They were of no effect, or refused.
+    Options of other kinds are left out: they were of no effect, or refused.
     """
     if not isinstance(values, dict):
         raise ConfigError(f"{where}: expected an object, found {type(values).__name__}")
@@ -82,6 +82,7 @@ def _model_from_dict(values: object, where: str) -> object:
     own, kept = _hints(cls), dict(values)
     for name in sorted(others.keys() & values.keys() - own.keys()):
         value = _convert(kept.pop(name), others[name], f"{where}.{name}")
+        check_value(f"model.{name}", value)
         if value != REFUSED.get(name, value):
             raise ConfigError(f"{where}.{name}: {shown(value)} given; {lacking(cls, name)}")
     return from_dict(kept, cls, where)

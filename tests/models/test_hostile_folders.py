@@ -12,6 +12,7 @@ from tiny_runs import tiny_config, write_corpus
 
 from svebm_ext.config import Config, to_dict, validate
 from svebm_ext.config.bounds import LARGEST
+from svebm_ext.config.models import MODELS
 from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.evaluation.report import read_document
 from svebm_ext.models import svebm
@@ -53,9 +54,13 @@ def change(folder, section, **options):
 # Numbers --------------------------------------------------------------------------------------------------------------
 
 
-def options(section=None, prefix=""):
-    """Name, section and default of every option."""
-    section = Config() if section is None else section
+def every_option():
+    """Name and default of every option, of whatever kind."""
+    return dict(one for model in MODELS for one in options(Config(model=model())))
+
+
+def options(section, prefix=""):
+    """Name and default of every option of a configuration or a part of it."""
     for field in dataclasses.fields(section):
         value = getattr(section, field.name)
         if dataclasses.is_dataclass(value):
@@ -73,12 +78,15 @@ def with_value(name, value):
     *section, option = name.split(".")
     if not section:
         return dataclasses.replace(config, **{option: value})
-    changed = dataclasses.replace(getattr(config, section[0]), **{option: value})
+    held = getattr(config, section[0])
+    if not hasattr(held, option):  # another kind has it
+        held = next(model() for model in MODELS if hasattr(model, option))
+    changed = dataclasses.replace(held, **{option: value})
     return dataclasses.replace(config, **{section[0]: changed})
 
 
 def test_every_count_has_a_bound():
-    assert set(LARGEST) == {name for name, value in options() if is_count(value)}
+    assert set(LARGEST) == {name for name, value in every_option().items() if is_count(value)}
 
 
 @pytest.mark.parametrize("name", LARGEST)
@@ -89,7 +97,7 @@ def test_counts_beyond_their_bound_are_refused_by_name(name):
             validate(with_value(name, (value,) if several else value))
 
 
-@pytest.mark.parametrize("name", [name for name, value in options() if isinstance(value, float)])
+@pytest.mark.parametrize("name", [name for name, value in every_option().items() if isinstance(value, float)])
 def test_numbers_that_are_not_finite_or_beyond_float32_are_refused_by_name(name):
     for value in (float("nan"), float("inf"), -float("inf"), 1e300, 3e38, -1e30):
         with pytest.raises(ConfigError, match=name.replace("_", "-")):
