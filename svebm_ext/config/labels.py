@@ -51,6 +51,7 @@ def check_guide(config: Config, kind: KindOptions) -> None:
             f"model.sentence-features: {model.sentence_features} given for {model.kind} with the latent family "
             f"{model.latent}; expected none, or sentences with a latent variable"
         )
+    check_sentence_encoder(config)
     if objective.group_by != "auto" and not (by_words and objective.pseudo_label_weight > 0):
         raise ConfigError(
             f"objective.group-by: {objective.group_by} given, but words find no symbols here (objective.pseudo-labels "
@@ -72,3 +73,20 @@ def check_guide(config: Config, kind: KindOptions) -> None:
             f"objective.pseudo-label-weight: pseudo-labels {objective.pseudo_labels} need bags of words and labels to "
             "learn from (objective.label-weight); sentences take words"
         )
+
+
+def check_sentence_encoder(config: Config) -> None:
+    """Refuse a frozen encoder where nothing reads its vectors (ConfigError); a run asks whether it is there."""
+    model = config.model
+    if model.sentence_encoder is None and model.sentence_encoder_dim > 0:
+        raise ConfigError(
+            f"model.sentence-encoder-dim: {model.sentence_encoder_dim} given without an encoder "
+            "(model.sentence-encoder); expected 0"
+        )
+    if model.sentence_encoder is not None and model.sentence_features != "words":
+        raise ConfigError(
+            f"model.sentence-encoder: {model.sentence_encoder} given, but its vectors stand beside those of words; set "
+            "model.sentence-features words"
+        )
+    if model.sentence_encoder == "":
+        raise ConfigError("model.sentence-encoder: nothing given, expected a folder or a name")

@@ -102,6 +102,11 @@ class ModelConfig:
     sentence_features: Literal["none", "words"] = "none"
     """Features of a sentence beside the recurrent ones: none (the paper), or what its words say by themselves, from
     statistics of the training text (latent semantic analysis and word vectors)."""
+    sentence_encoder: str | None = None
+    """Frozen pretrained encoder whose vectors stand beside these features: a folder (sentence-transformers, Hugging
+    Face, model2vec), or the name of a model on this disk, such as all-MiniLM-L6-v2. Nothing is downloaded."""
+    sentence_encoder_dim: int = 0
+    """E, numbers of its vectors; 0: as many as it gives."""
     feature_dropout: float = 0.3
     """Dropout probability on these features in the encoder."""
     encoder_pooling: Literal["final", "mean"] = "final"

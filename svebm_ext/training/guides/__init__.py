@@ -61,7 +61,7 @@ def learn_features(
         DataError: more symbols than sentences.
     """
     text = feed.train.followed_by(replace(feed.valid, labels=torch.full_like(feed.valid.labels, -1)))
-    features = WordFeatures(len(vocabulary))
+    features = WordFeatures(len(vocabulary), config.model.sentence_encoder_dim)
     features.fit(text, seed=config.seed)
     n_symbols = config.model.n_categories
     if not is_guided(config):
