@@ -191,7 +191,7 @@ def _read(path: Path, n: int, dim: int) -> Float[Tensor, "N E"] | None:
     try:
         # "c": what is written to the array stays in memory, so that torch takes it
         vectors = np.load(path, mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         return None
     usable = isinstance(vectors, np.ndarray) and vectors.dtype == np.float32 and vectors.shape == (n, dim)
     return torch.from_numpy(vectors) if usable else None

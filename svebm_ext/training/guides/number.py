@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
-from svebm_ext.training.guides.bags import Array, Bags, expectation_maximisation, word_scores
+from svebm_ext.training.guides.bags import Array, Bags, expectation_maximisation, k_means, word_scores
+from svebm_ext.training.guides.neighbours import smoothed
 from svebm_ext.training.guides.unlabelled import clusters, start_of_topics
 from svebm_ext.training.guides.wording import halves
 
@@ -28,6 +30,7 @@ def choose_n_symbols(bags: Bags, *, seed: int, say: Callable[[str], None]) -> in
     Of each number, k-means and EM find symbols in either half; both tell those of all sentences, and how far they agree
     is their adjusted mutual information. A number that the text does not have splits its groups by chance. Of numbers
     that are clearly there, such as kinds of reviews and the phrases in which they are written, the smallest is taken.
+    With a pretrained encoder, it is k-means of h(x) smoothed over nearest neighbours, without EM.
 
     Args:
         bags: of training sentences, of which STABILITY_SENTENCES, evenly spread, are looked at.
@@ -41,6 +44,9 @@ def choose_n_symbols(bags: Bags, *, seed: int, say: Callable[[str], None]) -> in
     from threadpoolctl import threadpool_limits
 
     bags = bags.at_most(STABILITY_SENTENCES)
+    if bags.has_vectors:
+        with threadpool_limits(1):
+            bags = replace(bags, features=smoothed(bags.features))
     candidates = [n for n in CANDIDATES if n * LEAST_PER_SYMBOL <= len(bags)] or [max(1, min(2, len(bags) // 2))]
     agreement = {}
     with threadpool_limits(1):
@@ -68,6 +74,9 @@ def choose_n_symbols(bags: Bags, *, seed: int, say: Callable[[str], None]) -> in
 def _symbols_of_part(bags: Bags, part: Array, n_symbols: int, seed: int) -> Array:
     """Symbols of all sentences by those that a part of them has."""
     half = bags[part]
+    if bags.has_vectors:
+        numbers: Array = k_means(half.features, n_symbols, seed, 1).predict(bags.features)
+        return numbers
     if len(bags) <= FEW_SENTENCES:
         starts = (start_of_topics(half, n_symbols, seed, merge=merge) for merge in (False, True))
         shares = max(starts, key=lambda start: start[1])[0]
