@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import importlib.util
 import logging
-import os
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..errors import ConfigError, ModelFolderError
-from ..files import JsonObject, read_json
+from ..files import JsonObject
 
 if TYPE_CHECKING:
     import numpy as np
@@ -205,15 +204,14 @@ def _require(package: str) -> None:
 
 
 def _is_static(folder: Path) -> bool:
-    """Whether a folder holds static embeddings of model2vec."""
-    path = folder / "config.json"
-    if not path.is_file():
-        return False
+    """Whether a folder holds static embeddings of model2vec, by the name of their tensor."""
+    from safetensors import SafetensorError, safe_open
+
     try:
-        config = read_json(path)
-    except ModelFolderError as error:
-        raise ConfigError(f"--{OPTION}: {error}") from error
-    return isinstance(config, dict) and config.get("model_type") == "model2vec"
+        with safe_open(folder / "model.safetensors", "np") as weights:
+            return "embeddings" in weights.keys()  # noqa: SIM118 - no dictionary
+    except (OSError, SafetensorError):
+        return False
 
 
 def _static(folder: Path) -> tuple[Encode, int]:
@@ -225,11 +223,18 @@ def _static(folder: Path) -> tuple[Encode, int]:
 
 def _network(folder: Path, device: str) -> tuple[Encode, int]:
     from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging as reports
 
-    model = SentenceTransformer(
-        str(folder), device=device, local_files_only=True, trust_remote_code=False,
-        model_kwargs={"use_safetensors": True},
-    ).eval()  # fmt: skip
+    shows_bars = reports.is_progress_bar_enabled()
+    reports.disable_progress_bar()
+    try:
+        model = SentenceTransformer(
+            str(folder), device=device, local_files_only=True, trust_remote_code=False,
+            model_kwargs={"use_safetensors": True},
+        ).eval()  # fmt: skip
+    finally:
+        if shows_bars:
+            reports.enable_progress_bar()
 
     def encode(texts: Sequence[str]) -> np.ndarray:
         vectors: np.ndarray = model.encode(list(texts), batch_size=len(texts), show_progress_bar=False)
@@ -240,10 +245,8 @@ def _network(folder: Path, device: str) -> tuple[Encode, int]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the progress bars, log lines and warnings of other packages about a model that is read from a disk."""
+    """Without the log lines and warnings of other packages about a model that is read from a disk."""
     levels = {name: logging.getLogger(name).level for name in ("sentence_transformers", "transformers")}
-    bars = os.environ.get("TQDM_DISABLE")
-    os.environ["TQDM_DISABLE"] = "1"
     try:
         for name in levels:
             logging.getLogger(name).setLevel(logging.ERROR)
@@ -253,7 +256,3 @@ def _quiet() -> Iterator[None]:
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
-        if bars is None:
-            os.environ.pop("TQDM_DISABLE", None)
-        else:
-            os.environ["TQDM_DISABLE"] = bars

@@ -7,6 +7,7 @@ import socket
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 from tiny_encoders import DIM, WORDS, counting, vector_of, write_encoder, write_network, write_static
 
 from svebm_ext.data import Split, Surface
@@ -110,7 +111,7 @@ def test_without_the_packages_the_extra_is_named(tmp_path, without):
     with pytest.raises(ConfigError, match=r'sentence-transformers; pip install "svebm_ext\[encoders\]"'):
         find_encoder(str(write_encoder(tmp_path / "network"))).open()
     static = write_encoder(tmp_path / "static")
-    (static / "config.json").write_text('{"model_type": "model2vec"}')
+    save_file({"embeddings": np.zeros((2, 3), np.float32)}, static / "model.safetensors")
     with pytest.raises(ConfigError, match=r'model2vec; pip install "svebm_ext\[encoders\]"'):
         find_encoder(str(static)).open()
     with pytest.raises(ConfigError, match=r'huggingface-hub; pip install "svebm_ext\[encoders\]"'):

@@ -66,7 +66,8 @@ class _Learner:
 
     def __init__(self, bags: Bags, labels: Array, others: Array, n_classes: int, seed: int) -> None:
         self.bags, self.labels, self.others, self.n_classes, self.seed = bags, labels, others, n_classes, seed
-        self.views, self._graph = VIEWS, None
+        self.views: tuple[str, ...] = VIEWS
+        self._graph: Array = None
         known = np.flatnonzero(labels >= 0)
         if bags.has_vectors and len(others) and len(known) <= MOST_SPREAD:
             self.views = (SPREAD, *VIEWS)
