@@ -1,4 +1,4 @@
-"""Frozen pretrained encoders of sentences: found on this disk, known by the hash of their weights, never fetched.
+"""Frozen pretrained encoders of sentences: looked for on this disk, known by the hash of their weights, never fetched.
 
 Two kinds are read: models of sentence-transformers (a plain Hugging Face model is one with mean pooling), and static
 embeddings of model2vec. Both are optional packages (`pip install "svebm_ext[encoders]"`). Weights are safetensors;

@@ -28,7 +28,7 @@ BATCH, EVERY, REMEMBERED = 64, 10.0, 20_000
 
 
 class SentenceVectors:
-    """h(x) of texts by one encoder, which is found and opened when it is first needed.
+    """h(x) of texts by one encoder, which is looked for and opened when it is first needed.
 
     Args:
         name: path or name of the encoder.
@@ -78,28 +78,28 @@ class SentenceVectors:
         """
         if self._identity is not None:
             return self._identity
-        found, sha256 = self._found()
+        encoder, sha256 = self._located()
         if self._expected is not None and sha256 != self._expected.sha256:
             raise ConfigError(
-                f"{found.folder}: another encoder than the model was trained with: its weights have the SHA-256 "
+                f"{encoder.folder}: another encoder than the model was trained with: its weights have the SHA-256 "
                 f"{sha256[:16]}..., those of {self._expected.name!r} {self._expected.sha256[:16]}...; put that one "
                 "back, or train again"
             )
-        self._encode, dim = found.open(self.device)
-        self._identity = EncoderIdentity(found.name, found.revision, sha256, dim)
+        self._encode, dim = encoder.open(self.device)
+        self._identity = EncoderIdentity(encoder.name, encoder.revision, sha256, dim)
         if self._expected is not None and dim != self._expected.dim:
-            raise ConfigError(f"{found.folder}: gives vectors of {dim} numbers, those of the model have "
+            raise ConfigError(f"{encoder.folder}: gives vectors of {dim} numbers, those of the model have "
                               f"{self._expected.dim}")  # fmt: skip
         return self._identity
 
-    def _found(self) -> tuple[FoundEncoder, str]:
+    def _located(self) -> tuple[FoundEncoder, str]:
         """The encoder and the hash of its weights: a copy in the model's folder, or the one of its name."""
         if self._model_folder is not None and is_local(str(self._model_folder / OWN_ENCODER)):
-            found = FoundEncoder(self._model_folder / OWN_ENCODER, self.name)
-            return found, found.sha256()
+            encoder = FoundEncoder(self._model_folder / OWN_ENCODER, self.name)
+            return encoder, encoder.sha256()
         try:
-            found = find_encoder(self.name)
-            return found, found.sha256()
+            encoder = find_encoder(self.name)
+            return encoder, encoder.sha256()
         except ConfigError as error:
             if self._model_folder is None or self._expected is None:
                 raise
