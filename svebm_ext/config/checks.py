@@ -37,6 +37,8 @@ def validate_built(config: Config) -> None:
     """
     for name in ("embedding_dim", "encoder_hidden", "decoder_hidden", "n_categories"):
         require(config, "model", name, AS_BUILT)
+    if config.model.pretrained_encoder is not None:
+        require(config, "model", "sentence_encoder_dim", AS_BUILT)
     for name in ("embedding_dropout", "output_dropout"):
         require(config, "model", name, PROBABILITY)
     require(config, "data", "max_tokens", TOKENS)

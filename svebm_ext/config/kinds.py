@@ -72,6 +72,23 @@ class SentenceOptions(RecurrentOptions):
                 f"model.sentence-features: {model.sentence_features} given for {model.kind} with the latent family "
                 f"{model.latent}; expected none, or sentences with a latent variable"
             )
+        _check_sentence_encoder(model)
+
+
+def _check_sentence_encoder(model: SentenceModel) -> None:
+    """Refuse a frozen encoder where nothing reads its vectors (ConfigError); a run asks whether it is there."""
+    if model.sentence_encoder is None and model.sentence_encoder_dim > 0:
+        raise ConfigError(
+            f"model.sentence-encoder-dim: {model.sentence_encoder_dim} given without an encoder "
+            "(model.sentence-encoder); expected 0"
+        )
+    if model.sentence_encoder is not None and not model.has_word_features:
+        raise ConfigError(
+            f"model.sentence-encoder: {model.sentence_encoder} given, but its vectors stand beside those of words; set "
+            "model.sentence-features words"
+        )
+    if model.sentence_encoder == "":
+        raise ConfigError("model.sentence-encoder: nothing given, expected a folder or a name")
 
 
 class SequenceOptions(RecurrentOptions):

@@ -67,6 +67,16 @@ class ModelConfig(ABC):
         """Whether an example has features that are learnt from what its words say."""
         return False
 
+    @property
+    def pretrained_encoder(self) -> str | None:
+        """Folder or name of a frozen encoder of its texts."""
+        return None
+
+    @property
+    def pretrained_dim(self) -> int:
+        """Numbers of that encoder's vectors."""
+        return 0
+
     @classmethod
     def title(cls) -> str:
         """The kind in words, for a message."""
@@ -118,6 +128,11 @@ class SentenceModel(RecurrentModel):
     sentence_features: Literal["none", "words"] = "none"
     """Features of a sentence beside the recurrent ones: none (the paper), or what its words say by themselves, from
     statistics of the training text (latent semantic analysis and word vectors)."""
+    sentence_encoder: str | None = None
+    """Frozen pretrained encoder whose vectors stand beside these features: a folder (sentence-transformers, Hugging
+    Face, model2vec), or the name of a model on this disk, such as all-MiniLM-L6-v2. Nothing is downloaded."""
+    sentence_encoder_dim: int = 0
+    """E, numbers of its vectors; 0: as many as it gives."""
     feature_dropout: float = 0.3
     """Dropout probability on these features in the encoder."""
 
@@ -130,6 +145,16 @@ class SentenceModel(RecurrentModel):
     def has_word_features(self) -> bool:
         """Where `sentence_features` asks for them."""
         return self.sentence_features == "words"
+
+    @property
+    def pretrained_encoder(self) -> str | None:
+        """Where `sentence_encoder` names one."""
+        return self.sentence_encoder
+
+    @property
+    def pretrained_dim(self) -> int:
+        """As `sentence_encoder_dim` says."""
+        return self.sentence_encoder_dim
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Int64, Shaped
+from jaxtyping import Float32, Int64, Shaped
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
@@ -30,6 +30,7 @@ class EncodedSplit:
         classes: names of the classes.
         n_truncated: sentences that were cut to fit `max_tokens`.
         max_tokens: tokens of a sentence at most, BEGIN and END counted.
+        vectors: of each sentence by a frozen encoder, where there is one.
     """
 
     targets: Int64[Tensor, " n"]
@@ -38,6 +39,7 @@ class EncodedSplit:
     classes: tuple[str, ...] = ()
     n_truncated: int = 0
     max_tokens: int = 40
+    vectors: Float32[Tensor, "B E"] | None = field(default=None, kw_only=True)
 
     @classmethod
     def from_split(
@@ -72,6 +74,7 @@ class EncodedSplit:
             classes=names,
             n_truncated=int((lengths > kept).sum()),
             max_tokens=max_tokens,
+            vectors=split.vectors,
         )
 
     def __len__(self) -> int:
@@ -95,16 +98,21 @@ class EncodedSplit:
         starts, lengths = self.offsets[rows], self.lengths[rows]
         ends = torch.cat((lengths.new_zeros(1), lengths.cumsum(0)))
         where = torch.arange(int(ends[-1])) + (starts - ends[:-1]).repeat_interleave(lengths)
-        return replace(self, targets=self.targets[where], offsets=ends, labels=self.labels[rows])
+        vectors = None if self.vectors is None else self.vectors[rows]
+        return replace(self, targets=self.targets[where], offsets=ends, labels=self.labels[rows], vectors=vectors)
 
     def followed_by(self, others: "EncodedSplit") -> "EncodedSplit":
         """This split and then the sentences of another one, encoded in the same way."""
+        vectors = None
+        if self.vectors is not None and others.vectors is not None:
+            vectors = torch.cat((self.vectors, others.vectors))
         return replace(
             self,
             targets=torch.cat((self.targets, others.targets)),
             offsets=torch.cat((self.offsets, others.offsets[1:] + self.offsets[-1])),
             labels=torch.cat((self.labels, others.labels)),
             n_truncated=self.n_truncated + others.n_truncated,
+            vectors=vectors,
         )
 
     def collate(self, indices: Int64[Tensor, " B"] | Sequence[int]) -> "SentenceBatch":
@@ -136,6 +144,7 @@ class EncodedSplit:
             lengths=lengths,
             indices=chosen,
             labels=self.labels[chosen],
+            vectors=None if self.vectors is None else self.vectors[chosen],
         )
 
 
@@ -186,6 +195,7 @@ class SentenceBatch:
         lengths: targets of each row.
         indices: index in the dataset of each row's sentence.
         labels: class of each row, -1 where it has none.
+        vectors: of each row by a frozen encoder, where there is one.
     """
 
     inputs: Int64[Tensor, " n"]
@@ -196,6 +206,7 @@ class SentenceBatch:
     lengths: Int64[Tensor, " B"]
     indices: Int64[Tensor, " B"]
     labels: Int64[Tensor, " B"]
+    vectors: Float32[Tensor, "B E"] | None = field(default=None, kw_only=True)
 
     @property
     def n_sentences(self) -> int:
@@ -212,13 +223,14 @@ class SentenceBatch:
         moved = {
             f.name: getattr(self, f.name).to(device, non_blocking=non_blocking)
             for f in fields(self)
-            if f.name != "batch_sizes"
+            if f.name != "batch_sizes" and getattr(self, f.name) is not None
         }
         return replace(self, **moved)
 
     def pin_memory(self) -> "SentenceBatch":
         """The same batch in page-locked memory, for copies that overlap with computation."""
-        return replace(self, **{f.name: getattr(self, f.name).pin_memory() for f in fields(self)})
+        held = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{name: tensor.pin_memory() for name, tensor in held.items() if tensor is not None})
 
     def repeat(self: _Batch, n: int) -> _Batch:
         """Batch with every row n times in a row: row r becomes rows r n .. r n + n - 1."""
@@ -229,6 +241,8 @@ class SentenceBatch:
         rows = self.rows.repeat_interleave(n) * n + torch.arange(n, device=self.rows.device).repeat(self.rows.numel())
         names = ("inputs", "targets", "positions", "lengths", "indices", "labels")
         repeated = {name: getattr(self, name).repeat_interleave(n) for name in names}
+        if self.vectors is not None:
+            repeated["vectors"] = self.vectors.repeat_interleave(n, 0)
         return repeated | {"batch_sizes": self.batch_sizes * n, "rows": rows}
 
     def copies_within(self, budget: int) -> int:

@@ -4,10 +4,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ..errors import DataError, alternatives
 from .subwords import Subwords
 from .surface import Surface
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class Split:
             corpus has no dialogs.
 
         texts: the texts as they were written, where they are known.
+        vectors: of a frozen encoder [N, E], one a sentence (`sentence_vectors`); None where there is none.
 
     Raises:
         DataError: a list of labels, dialogs or texts is not as long as the list of sentences.
@@ -30,10 +35,13 @@ class Split:
     labels: dict[str, list[str]] = field(default_factory=dict)
     dialogs: list[int] | None = None
     texts: list[str] | None = field(default=None, kw_only=True)
+    vectors: "Tensor | None" = field(default=None, kw_only=True, compare=False)
 
     def __post_init__(self) -> None:
         if self.texts is not None and len(self.texts) != len(self.sentences):
             raise DataError(f"{len(self.texts)} texts for {len(self.sentences)} sentences")
+        if self.vectors is not None and len(self.vectors) != len(self.sentences):
+            raise DataError(f"{len(self.vectors)} vectors for {len(self.sentences)} sentences")
         for name, values in self.labels.items():
             if len(values) != len(self.sentences):
                 raise DataError(f"label {name!r} has {len(values)} values for {len(self.sentences)} sentences")

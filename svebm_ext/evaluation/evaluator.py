@@ -75,7 +75,7 @@ class Evaluator:
 
     def encode_split(self, split: Split) -> EncodedTexts:
         """A split as the model reads it."""
-        return self.model.kind.encode(split, self.model.vocabulary, self.model.config)
+        return self.model.encode_split(split, keep=True)
 
     def split_counts(self) -> dict[str, int]:
         """What the report tells of the size of the test split."""

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from svebm_ext.data.batching import SentenceBatch
 from svebm_ext.data.synthetic import PointBatch
-from svebm_ext.models.features import FEATURE_DIM, WordFeatures
+from svebm_ext.models.features import WordFeatures
 from svebm_ext.ops.gru_sequence import gru_sequence, prefers_torch
 from svebm_ext.ops.gru_sequence.repeated import gru_sequence_of_repeated, products_are_shared
 from svebm_ext.ops.philox import Stream
@@ -147,7 +147,7 @@ class FeatureEncoder(Encoder):
     def __init__(self, recurrent: RecurrentEncoder, words: WordFeatures, *, hidden: int, dropout: float) -> None:
         super().__init__()
         self.recurrent, self.words, self.dropout = recurrent, words, dropout
-        self.layer = nn.Linear(FEATURE_DIM, hidden)
+        self.layer = nn.Linear(words.dim, hidden)
         self.feature_dim = recurrent.feature_dim + hidden
 
     def forward(self, batch: SentenceBatch, draw: Draw | None = None) -> Float[Tensor, "B F"]:

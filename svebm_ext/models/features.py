@@ -9,7 +9,9 @@ of the training text do: which words occur together. h(x) has two parts, each of
   that share a sentence (Levy & Goldberg 2014); rare words count for more, and what all sentences share is taken off
   (Arora, Liang & Ma, A Simple but Tough-to-Beat Baseline for Sentence Embeddings, ICLR 2017).
 
-Both are linear in the counts of words, so that h(x) is kept as one table a part, among the parameters of the model.
+Both are linear in the counts of words, so that h(x) is kept as one table a part, among the parameters of the model. A
+frozen pretrained encoder (`model.sentence_encoder`) adds a third part, its vector of the sentence, which comes with the
+batch.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from torch import Tensor, nn
 
 from svebm_ext.data.batching import EncodedSplit, SentenceBatch
 from svebm_ext.data.vocabulary import Vocabulary
+from svebm_ext.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,13 +40,19 @@ MAX_SENTENCES, MAX_PAIRS = 50_000, 50_000_000
 #: A word counts for a / (a + p) in a mean, p its share of all words (Arora et al. 2017).
 RARITY = 1e-3
 N_SPECIAL = len(Vocabulary.SPECIAL)
+#: Length of the part of a frozen encoder, where those of words have 1.
+ENCODER_LENGTH = 2.0
 
 
 class WordFeatures(nn.Module):
-    """h(x) [B, 400] of a batch of sentences, from tables that `fit` fills; without it h(x) is 0.
+    """h(x) [B, F] of a batch of sentences, from tables that `fit` fills; without it h(x) is 0.
 
     Args:
         vocabulary_size: V; special tokens count for nothing.
+        encoder_dim: E, numbers of a vector of the frozen encoder; 0 without one.
+
+    Attributes:
+        dim: F, 400 + E.
     """
 
     idf: Tensor
@@ -51,24 +60,41 @@ class WordFeatures(nn.Module):
     vectors: Tensor
     mean: Tensor
     common: Tensor
+    centre: Tensor
 
-    def __init__(self, vocabulary_size: int) -> None:
+    def __init__(self, vocabulary_size: int, encoder_dim: int = 0) -> None:
         super().__init__()
+        self.encoder_dim, self.dim = encoder_dim, FEATURE_DIM + encoder_dim
         self.register_buffer("idf", torch.zeros(vocabulary_size))
         self.register_buffer("topics", torch.zeros(vocabulary_size, TOPIC_DIM))
         self.register_buffer("vectors", torch.zeros(vocabulary_size, WORD_DIM))
         self.register_buffer("mean", torch.zeros(WORD_DIM))
         self.register_buffer("common", torch.zeros(WORD_DIM))
+        if encoder_dim:
+            self.register_buffer("centre", torch.zeros(encoder_dim))
 
     @torch.no_grad()
-    def forward(self, batch: SentenceBatch) -> Float[Tensor, "B 400"]:
-        """h(x) of each row; a part of a sentence without a known word is 0."""
+    def forward(self, batch: SentenceBatch) -> Float[Tensor, "B F"]:
+        """h(x) of each row; a part of words of a sentence without a known word is 0."""
         words, counts, offsets = bags_of(batch.targets, batch.rows, batch.n_sentences, len(self.idf))
         weights = self.tfidf(words, counts, offsets)
         topics = F.embedding_bag(words, self.topics, offsets[:-1], mode="sum", per_sample_weights=weights)
         vectors = F.embedding_bag(words, self.vectors, offsets[:-1], mode="sum") - self.mean
         vectors = vectors - (vectors @ self.common)[:, None] * self.common
-        return torch.cat((F.normalize(topics, dim=-1), F.normalize(vectors, dim=-1)), -1)
+        parts = [F.normalize(topics, dim=-1), F.normalize(vectors, dim=-1)]
+        if self.encoder_dim:
+            parts.append(self.of_vectors(batch.vectors).to(topics.dtype))
+        return torch.cat(parts, -1)
+
+    def of_vectors(self, vectors: Float[Tensor, "B E"] | None) -> Float[Tensor, "B E"]:
+        """The part of h(x) of vectors of the frozen encoder: without what all sentences share, of one length.
+
+        Raises:
+            DataError: a batch without vectors.
+        """
+        if vectors is None:
+            raise DataError("sentence encoder: the sentences come without its vectors; encode texts by the model")
+        return ENCODER_LENGTH * F.normalize(F.normalize(vectors, dim=-1) - self.centre, dim=-1)
 
     def tfidf(
         self, words: Int[Tensor, "m"], counts: Float[Tensor, "m"], offsets: Int[Tensor, "B_plus_1"]
@@ -80,9 +106,9 @@ class WordFeatures(nn.Module):
         return weights / squares.clamp_min(1e-12).sqrt()[rows]
 
     @torch.no_grad()
-    def of_split(self, split: EncodedSplit) -> Float[Tensor, "N 400"]:
+    def of_split(self, split: EncodedSplit) -> Float[Tensor, "N F"]:
         """h(x) of every sentence of a split, in order."""
-        features = torch.empty(len(split), FEATURE_DIM, device=self.idf.device)
+        features = torch.empty(len(split), self.dim, device=self.idf.device)
         for rows in torch.arange(len(split)).split(4096):
             batch = split.collate(rows).to(self.idf.device)
             features[batch.indices] = self(batch)
@@ -127,6 +153,9 @@ class WordFeatures(nn.Module):
             (self.common, common),
         ):
             buffer.copy_(torch.from_numpy(np.ascontiguousarray(values)).float())
+        if self.encoder_dim and train.vectors is not None:
+            some = train.vectors[evenly_spread(len(train), MAX_SENTENCES)]
+            self.centre.copy_(F.normalize(some, dim=-1).mean(0))
 
 
 def bags_of(

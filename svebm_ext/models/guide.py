@@ -23,6 +23,7 @@ class SymbolGuide(nn.Module):
     Args:
         vocabulary_size: V.
         n_categories: K.
+        feature_dim: F, numbers of h(x).
 
     Attributes:
         scores: of words [V, K]; naive Bayes's log p(w|y), tempered. Special tokens have 0.
@@ -36,11 +37,11 @@ class SymbolGuide(nn.Module):
     bias: Tensor
     power: Tensor
 
-    def __init__(self, vocabulary_size: int, n_categories: int) -> None:
+    def __init__(self, vocabulary_size: int, n_categories: int, feature_dim: int = FEATURE_DIM) -> None:
         super().__init__()
         self.register_buffer("scores", torch.zeros(vocabulary_size, n_categories))
         self.register_buffer("tfidf", torch.zeros(vocabulary_size, n_categories))
-        self.register_buffer("weight", torch.zeros(n_categories, FEATURE_DIM))
+        self.register_buffer("weight", torch.zeros(n_categories, feature_dim))
         self.register_buffer("bias", torch.zeros(n_categories))
         self.register_buffer("power", torch.zeros(()))
 

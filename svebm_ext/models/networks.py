@@ -143,9 +143,11 @@ def _sentence_encoder(config: SentenceModel, vocabulary_size: int) -> tuple[Enco
     encoder = _recurrent_encoder(config, vocabulary_size)
     if not config.has_word_features:
         return encoder, None
-    words, hidden = WordFeatures(vocabulary_size), encoder.feature_dim
+    words, hidden = WordFeatures(vocabulary_size, config.sentence_encoder_dim), encoder.feature_dim
     with_words = FeatureEncoder(encoder, words, hidden=hidden, dropout=config.feature_dropout)
-    return with_words, SymbolGuide(vocabulary_size, config.n_categories) if config.latent == "energy" else None
+    if config.latent != "energy":
+        return with_words, None
+    return with_words, SymbolGuide(vocabulary_size, config.n_categories, words.dim)
 
 
 def _recurrent_encoder(config: RecurrentModel, vocabulary_size: int) -> RecurrentEncoder:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from svebm_ext.errors import ConfigError, nearest
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.decoders import Decoding
+from svebm_ext.terminal import say
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -51,12 +52,12 @@ def words_of_symbol(
         n: how many.
         seed: of z and of sampled words.
         read_back: keep sentences that the model reads as the symbol. Where ROUNDS do not yield n of which it is sure,
-            those follow that are likeliest to be of it. None: where words guided the symbols.
+            those follow that are likeliest to be of it. None: where words guided the symbols, and the model can read.
         options: as for `SVEBM.decode`.
     """
     latent = model.networks.latent
     if read_back is None:
-        read_back = model.networks.guide is not None
+        read_back = model.networks.guide is not None and _can_read(model)
     if not read_back or not isinstance(latent, EnergyLatent):
         return model.decode_words(latent.sample_prior(n, seed=seed, symbol=symbol), seed=seed, **options)
     kept: list[list[str]] = []
@@ -72,3 +73,15 @@ def words_of_symbol(
             break
     others.sort(key=lambda other: -other[0])
     return [*kept, *(words for _, words in others)][:n]
+
+
+def _can_read(model: SVEBM) -> bool:
+    """Whether a model can read what it writes: its frozen encoder, where it has one, may not be on this disk."""
+    if model.vectors is None:
+        return True
+    try:
+        model.vectors.open()
+    except ConfigError as error:
+        say(f"sentences of a symbol are not read back: {error}")
+        return False
+    return True

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from svebm_ext import __version__
 from svebm_ext.config import Config, from_dict, to_dict, validate, validate_built
+from svebm_ext.data.sentence_encoders import EncoderIdentity
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.data.writing import Writing, load_writing, save_writing
 from svebm_ext.errors import ConfigError, ModelFolderError
@@ -22,6 +23,8 @@ CONFIG, WEIGHTS, VOCABULARY, METRICS, CARD = (
 )  # fmt: skip
 #: Entry of config.json: a hash of the texts of one's own that the model was trained on.
 TEXTS = "texts_sha256"
+#: Entry of config.json: name, revision, hash and size of the frozen encoder that the model needs to read texts.
+ENCODER = "sentence_encoder"
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class FolderContent:
         writing: how words are written, or subwords.
         texts_sha256: hash of the texts of one's own that the model was trained on.
         tensors: of the networks, by name.
+        encoder: the frozen encoder that it was trained with, where it has one.
     """
 
     config: Config
@@ -43,11 +47,16 @@ class FolderContent:
     writing: Writing | None
     texts_sha256: str | None
     tensors: dict[str, Tensor]
+    encoder: EncoderIdentity | None = None
 
     def description(self) -> JsonObject:
         """What config.json holds: the configuration and the names of the symbols."""
-        content = {"format": 1, "config": to_dict(self.config), "label_names": self.label_names}
-        return content if self.texts_sha256 is None else content | {TEXTS: self.texts_sha256}
+        content: JsonObject = {"format": 1, "config": to_dict(self.config), "label_names": self.label_names}
+        if self.texts_sha256 is not None:
+            content[TEXTS] = self.texts_sha256
+        if self.encoder is not None:
+            content[ENCODER] = self.encoder.to_dict()
+        return content
 
 
 def write_folder(folder: Path, content: FolderContent, card: str, metrics: JsonObject | None = None) -> None:
@@ -85,7 +94,26 @@ def read_folder(folder: Path) -> FolderContent:
     expected = expected_tensors(config, len(vocabulary), folder)
     tensors, _ = read_tensors(folder / WEIGHTS, expected)
     writing = load_writing(folder, config.data, vocabulary)
-    return FolderContent(config, vocabulary, names, writing, description.get(TEXTS), tensors)
+    encoder = encoder_of(description, config, folder)
+    return FolderContent(config, vocabulary, names, writing, description.get(TEXTS), tensors, encoder)
+
+
+def encoder_of(description: JsonObject, config: Config, folder: Path) -> EncoderIdentity | None:
+    """The frozen encoder that a folder's model was trained with; None where it has none.
+
+    Raises:
+        ModelFolderError: it is missing, damaged, or another one than the configuration has.
+    """
+    where, model = str(folder / CONFIG), config.model
+    if model.pretrained_encoder is None:
+        return None
+    encoder = EncoderIdentity.from_dict(description.get(ENCODER), where)
+    if encoder.dim != model.pretrained_dim:
+        raise ModelFolderError(
+            f"{where}: {ENCODER} gives vectors of {encoder.dim} numbers, model.sentence-encoder-dim is "
+            f"{model.pretrained_dim}"
+        )
+    return encoder
 
 
 def read_description(folder: Path) -> tuple[Config, JsonObject]:
@@ -107,6 +135,17 @@ def read_description(folder: Path) -> tuple[Config, JsonObject]:
     except ConfigError as error:
         raise ModelFolderError(f"{path}: {error}") from error
     return config, description
+
+
+def read_encoder(run: Path) -> EncoderIdentity | None:
+    """The frozen encoder that a run folder was begun with; None where it has none.
+
+    Raises:
+        ModelFolderError: see `encoder_of`.
+    """
+    description = read_json(run / CONFIG)
+    values = description.get(ENCODER) if isinstance(description, dict) else None
+    return None if values is None else EncoderIdentity.from_dict(values, str(run / CONFIG))
 
 
 def label_names(description: JsonObject, config: Config, folder: Path) -> list[str]:

@@ -75,7 +75,7 @@ def chunk_of(model: SVEBM, texts: Sequence[str | Sequence[str]], start: int = 0)
             raise DataError(f"text {number}: empty, expected at least one word")
     knows = model.vocabulary.knows
     n_unknown = sum(not any(map(knows, sentence)) for sentence in sentences)
-    return Chunk(start, model.kind.encode(Split(sentences), model.vocabulary, model.config), n_unknown)
+    return Chunk(start, model.encode_split(Split(sentences)), n_unknown)
 
 
 def chunks_of(model: SVEBM, texts: Texts, size: int = CHUNK, first: int = 0) -> Iterator[Chunk]:

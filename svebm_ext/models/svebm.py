@@ -12,20 +12,19 @@ from torch import Tensor, nn
 
 from svebm_ext.config import Config
 from svebm_ext.data.batching import SentenceBatch
+from svebm_ext.data.corpus import Split
 from svebm_ext.data.documents import DocumentBatch
+from svebm_ext.data.sentence_vectors import CACHE, SentenceVectors
 from svebm_ext.data.subwords import Subwords
 from svebm_ext.data.texts import Texts, each_text
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.data.writing import Writing
 from svebm_ext.errors import ConfigError
-from svebm_ext.kinds import kind_of
-from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.kinds import EncodedTexts, kind_of
 from svebm_ext.models.card import model_card
 from svebm_ext.models.cut import marked
 from svebm_ext.models.decoders import Decoding
-from svebm_ext.models.importance import importance_samples
 from svebm_ext.models.latent_variable import Batch, LatentVariableModel
-from svebm_ext.models.likelihood import importance_weighted_log_likelihood
 from svebm_ext.models.networks import networks_of
 from svebm_ext.models.of_symbol import check_decoding, words_of_symbol
 from svebm_ext.models.pretrained import WEIGHTS, FolderContent, read_folder, write_folder
@@ -34,6 +33,7 @@ from svebm_ext.models.responses import SEEDS_BETWEEN_SAMPLES as SEEDS_BETWEEN_SA
 from svebm_ext.models.responses import batches_of_contexts, words_of_responses
 from svebm_ext.models.symbols import Classification, classify, symbol_probabilities
 from svebm_ext.models.tensor_files import load_parameters, uninitialised
+from svebm_ext.models.text_likelihood import nll_of_texts
 from svebm_ext.ops.arguments import Arguments, shown
 
 if TYPE_CHECKING:
@@ -74,6 +74,9 @@ class SVEBM(nn.Module):
         self.writing = writing
         #: Hash of the texts of one's own that it was trained on, by which a file that is not the run's is noticed.
         self.texts_sha256: str | None = None
+        encoder = config.model.pretrained_encoder
+        #: Vectors of sentences by the frozen encoder, opened when texts come in; None where the model has none.
+        self.vectors: SentenceVectors | None = None if encoder is None else SentenceVectors(encoder)
         #: What its examples are, chosen once.
         self.kind = kind_of(config.model).of_texts()
         self.networks: LatentVariableModel = networks_of(config, len(vocabulary))
@@ -120,6 +123,12 @@ class SVEBM(nn.Module):
         """What a function makes of the rows of batches, in the order of the texts; None where there are none."""
         results = [chunk.in_order(self.device, of_batch) for chunk in chunks_of(self, texts, first=first)]
         return torch.cat(results) if results else None
+
+    def encode_split(self, split: Split, *, keep: bool = False) -> EncodedTexts:
+        """A split as the networks read it; `keep`: vectors of its sentences beside the run, where they have some."""
+        if self.vectors is not None:
+            split = self.vectors.with_vectors(split, self.writing, keep=keep)
+        return self.kind.encode(split, self.vocabulary, self.config)
 
     def n_without_known_word(self, texts: Texts) -> int:
         """How many texts (DataError: one is none) have no word of the vocabulary: nothing can be told of them."""
@@ -343,24 +352,9 @@ class SVEBM(nn.Module):
         Raises:
             ConfigError: the family has no likelihood, or log_z is missing.
         """  # fmt: skip
-        if not self.networks.latent.has_prior:
-            raise ConfigError("nll: an autoencoder has no likelihood")
-        if log_z is None:
-            if isinstance(self.networks.latent, EnergyLatent):
-                raise ConfigError("nll: the energy family needs log_z (log_z_upper in the model's metrics.json)")
-            log_z = 0.0
-        n_samples, seed = CALLS.integer("n_samples", n_samples, 1), CALLS.integer("seed", seed, 0, (1 << 64) - 1)
-        log_z = CALLS.number("log_z", log_z)
-        proposal_scale = CALLS.number("proposal_scale", proposal_scale, 0.0, above=True)
-
-        def of_batch(batch: SentenceBatch | DocumentBatch) -> Tensor:
-            weights = importance_samples(self.networks, batch, n_samples, seed=seed, proposal_scale=proposal_scale)
-            return -importance_weighted_log_likelihood(
-                weights.log_likelihood, weights.log_prior, weights.log_posterior, log_z
-            ).double()
-
-        nll = self.of_each(texts, of_batch, CALLS.integer("first", first, 0, 1 << 40))
-        return torch.empty(0, dtype=torch.float64, device=self.device) if nll is None else nll
+        return nll_of_texts(
+            self, texts, n_samples=n_samples, log_z=log_z, proposal_scale=proposal_scale, seed=seed, first=first
+        )
 
     # Folder in, folder out --------------------------------------------------------------------------------------
 
@@ -379,6 +373,10 @@ class SVEBM(nn.Module):
         with uninitialised("cpu"):  # where the tensors are, whatever torch's default device is
             model = cls(content.config, content.vocabulary, content.label_names, content.writing)
         model.texts_sha256 = content.texts_sha256
+        if model.vectors is not None:
+            model.vectors = SentenceVectors(
+                model.vectors.name, identity=content.encoder, model_folder=Path(folder), cache=Path(folder) / CACHE
+            )
         model.networks.float()  # what torch's default type is does not matter to what a folder holds
         load_parameters(model.networks, content.tensors, str(Path(folder) / WEIGHTS))
         return model.eval().to(device)
@@ -394,5 +392,6 @@ class SVEBM(nn.Module):
 
     def _content(self) -> FolderContent:
         return FolderContent(
-            self.config, self.vocabulary, self.label_names, self.writing, self.texts_sha256, self.networks.state_dict()
-        )
+            self.config, self.vocabulary, self.label_names, self.writing, self.texts_sha256, self.networks.state_dict(),
+            None if self.vectors is None else self.vectors.identity,
+        )  # fmt: skip

@@ -64,8 +64,12 @@ def check_tokenization(before: Config, now: Config, out: Path) -> None:
 
 
 def _is_fixed(section: str, name: str) -> bool:
-    """Whether an option stays; of the networks only dropout may change, which is no part of them."""
-    return name in FIXED.get(section, ()) or (section == "model" and not name.endswith("_dropout"))
+    """Whether an option stays; of the networks only dropout may change, which is no part of them.
+
+    So may the place of a frozen encoder, which is known by the hash of its weights.
+    """
+    of_networks = section == "model" and not name.endswith("_dropout") and name != "sentence_encoder"
+    return name in FIXED.get(section, ()) or of_networks
 
 
 def _differences(before: Config, now: Config) -> Iterator[tuple[str, str, object, object]]:

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import torch
 
-from svebm_ext.config import Config
+from svebm_ext.config import Config, SentenceModel
 from svebm_ext.data.corpora import load_configured
 from svebm_ext.data.corpus import Corpus, texts_digest
+from svebm_ext.data.sentence_vectors import CACHE, SentenceVectors
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.data.writing import load_writing, save_writing
+from svebm_ext.errors import ConfigError
 from svebm_ext.files import JsonObject
 from svebm_ext.kinds import kind_of
-from svebm_ext.models.pretrained import VOCABULARY, expected_tensors
+from svebm_ext.models.pretrained import VOCABULARY, expected_tensors, read_encoder
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.terminal import say
 from svebm_ext.training.checkpoint import check_networks
@@ -77,6 +79,7 @@ class TextRun(Run):
     #: Model whose words and networks the run begins with, and its folder.
     start: SVEBM | None = None
     start_folder: Path = Path()
+    vectors: SentenceVectors | None = None
 
     def check(self) -> None:
         """Refuse points (ConfigError)."""
@@ -100,6 +103,7 @@ class TextRun(Run):
         if self.start is not None:
             n_taken = take_over(self.model.networks, self.start)
             self._say(f"begins with {n_taken:,} numbers of {self.start_folder}: words, encoder and generator")
+        self.model.vectors = self.vectors
         if features is not None:
             features.copy_to(self.model.networks)
         self.feed.start(self.model.networks, self.config)
@@ -116,6 +120,7 @@ class TextRun(Run):
 
     def _read(self) -> Corpus:
         """The corpus; sizes of the configuration that follow it are filled in, and told."""
+        self._open_encoder()
         config, out = self.config, self.out
         if self.resume:
             before = read_run_config(out)
@@ -133,7 +138,38 @@ class TextRun(Run):
             told = told_sizes(config, self.config)
         if told is not None:
             self._say(told)
-        return corpus
+        return self._with_vectors(corpus)
+
+    def _open_encoder(self) -> None:
+        """Find the frozen encoder, where the model has one, before there is any other work."""
+        asked = self.config.model.pretrained_encoder
+        if asked is None:
+            return
+        model = SentenceModel.of(self.config.model)
+        before = read_encoder(self.out) if self.resume else None
+        device = str(self.runtime.device)
+        self.vectors = SentenceVectors(asked, identity=before, cache=self.out / CACHE, device=device, say=self._say)
+        encoder = self.vectors.open()
+        if model.sentence_encoder_dim not in (0, encoder.dim):
+            raise ConfigError(
+                f"--model.sentence-encoder-dim: {model.sentence_encoder_dim} given, but vectors of {encoder.name} have "
+                f"{encoder.dim} numbers; leave it"
+            )
+        model = replace(model, sentence_encoder=encoder.name, sentence_encoder_dim=encoder.dim)
+        self.config = replace(self.config, model=model)
+        self._say(f"sentence encoder {encoder.name}: {encoder.dim} numbers, held fixed")
+
+    def _with_vectors(self, corpus: Corpus) -> Corpus:
+        """The corpus with vectors of what is learnt from; of several processes the first computes them."""
+        vectors = self.vectors
+        if vectors is None:
+            return corpus
+        if not self.runtime.is_main:
+            self.runtime.barrier()
+        train, valid = (vectors.with_vectors(part, corpus.writing, keep=True) for part in (corpus.train, corpus.valid))
+        if self.runtime.is_main:
+            self.runtime.barrier()
+        return replace(corpus, train=train, valid=valid)
 
     def _learn_features(self, vocabulary: Vocabulary) -> LearntFeatures | None:
         """Features and guide that the words of the text give, where the model has them; K is chosen with them."""

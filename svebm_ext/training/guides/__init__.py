@@ -66,7 +66,7 @@ def learn_features(
         DataError: more symbols than sentences.
     """
     text = feed.train.followed_by(replace(feed.valid, labels=torch.full_like(feed.valid.labels, -1)))
-    features = WordFeatures(len(vocabulary)) if known is None else known
+    features = WordFeatures(len(vocabulary), config.model.pretrained_dim) if known is None else known
     if known is None:
         features.fit(text, seed=config.seed)
     n_symbols = config.model.n_categories

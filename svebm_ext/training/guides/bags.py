@@ -31,17 +31,21 @@ KMEANS_ITERATIONS = 25
 
 @dataclass(frozen=True)
 class Bags:
-    """Sentences as the guide sees them: which words they have [N, V] (scipy, 0 or 1), h(x) [N, F], TF-IDF [N, V]."""
+    """Sentences as the guide sees them: which words they have [N, V] (scipy, 0 or 1), h(x) [N, F], TF-IDF [N, V].
+
+    `has_vectors` says whether h(x) has a part of a pretrained encoder.
+    """
 
     words: Array
     features: Array
     tfidf: Array
+    has_vectors: bool = False
 
     def __len__(self) -> int:
         return self.features.shape[0]
 
     def __getitem__(self, rows: Array | slice) -> Bags:
-        return Bags(self.words[rows], self.features[rows], self.tfidf[rows])
+        return Bags(self.words[rows], self.features[rows], self.tfidf[rows], self.has_vectors)
 
     def at_most(self, n: int) -> Bags:
         """Evenly spread sentences, no more than n."""
@@ -93,7 +97,8 @@ def bags_of_split(split: EncodedSplit, features: WordFeatures) -> Bags:
     words, present, offsets = (part.to(features.idf.device) for part in parts)
     tfidf = counts.astype(np.float32)
     tfidf.data = features.tfidf(words.long(), present.float(), offsets.long()).cpu().numpy()
-    return Bags((counts > 0).astype(np.float32), features.of_split(split).cpu().numpy(), tfidf)
+    told = features.of_split(split).cpu().numpy()
+    return Bags((counts > 0).astype(np.float32), told, tfidf, features.encoder_dim > 0)
 
 
 def log_softmax(scores: Array) -> Array:

@@ -2,6 +2,11 @@
 
 A logistic regression of h(x) on the labelled sentences, whose probabilities are the prior of naive Bayes with EM on all
 of them (Nigam et al. 2000). How much the words count beside it is chosen by cross-validation over the labels.
+
+Where a pretrained encoder has a part in h(x), a further view to choose from begins with the labels' neighbours: labels
+spread over the graph of nearest neighbours, and a softmax regression of h(x) learns what has come to each sentence.
+
+Source: Zhou et al., Learning with Local and Global Consistency, NIPS 2003 (label spreading).
 """
 
 from __future__ import annotations
@@ -13,6 +18,8 @@ import numpy as np
 
 from svebm_ext.models.features import evenly_spread
 from svebm_ext.training.guides.bags import MAX_SENTENCES, Array, Bags, Guide, log_softmax, word_scores
+from svebm_ext.training.guides.neighbours import neighbour_graph, spread_labels, unit_rows
+from svebm_ext.training.guides.unlabelled import regression
 
 #: Exponent of the logistic regression in the product.
 REGRESSION_POWER = 0.5
@@ -23,6 +30,8 @@ INVERSE_PENALTY, EM_ROUNDS, EM_POWER = 50.0, 8, 0.5
 #: enough to choose by.
 VIEWS, N_FOLDS, ENOUGH_HELD_OUT = ("both", "features", "tfidf"), 5, 1000
 EXPONENTS, USUAL_EXPONENT = (0.0, 0.05, 0.125, 0.25, 0.5), 0.25
+#: The view of spread labels, and labelled sentences that it is tried with at most: more need no neighbours.
+SPREAD, MOST_SPREAD = "spread", 5000
 
 
 def find_classes(
@@ -43,29 +52,93 @@ def find_classes(
     others = np.flatnonzero(labels < 0)
     others = others[evenly_spread(len(others), MAX_SENTENCES).numpy()]
     with threadpool_limits(1):  # sums of several threads end differently each time; a resumed run must not
-        best, accuracy = _best_setting(bags, labels, known, others, n_classes, seed)
-        guide = _taught_by_labels(bags, labels, known, others, n_classes, best[0])[best[1]]
+        learner = _Learner(bags, labels, others, n_classes, seed)
+        best, accuracy = _best_setting(learner, known)
+        guide = learner.taught(known, best[0])[best[1]]
     if say is not None:
         how = f", {100 * accuracy:.1f} % right in cross-validation" if accuracy == accuracy else ""
         say(f"classes by words: {len(known):,} labels of {n_classes} classes, {len(others):,} sentences without{how}")
     return guide
 
 
-def _best_setting(
-    bags: Bags, labels: Array, known: Array, others: Array, n_classes: int, seed: int
-) -> tuple[tuple[str, float], float]:
+class _Learner:
+    """Teaches guides by some labelled sentences and all unlabelled ones; arguments are those of `find_classes`."""
+
+    def __init__(self, bags: Bags, labels: Array, others: Array, n_classes: int, seed: int) -> None:
+        self.bags, self.labels, self.others, self.n_classes, self.seed = bags, labels, others, n_classes, seed
+        self.views: tuple[str, ...] = VIEWS
+        self._graph: Array = None
+        known = np.flatnonzero(labels >= 0)
+        if bags.has_vectors and len(others) and len(known) <= MOST_SPREAD:
+            self.views = (SPREAD, *VIEWS)
+            rows = np.concatenate((known, others))
+            self._place = np.full(len(bags), -1)
+            self._place[rows] = np.arange(len(rows))
+            self._graph = neighbour_graph(unit_rows(bags.features[rows]))
+
+    def taught(self, known: Array, view: str) -> dict[float, Guide]:
+        """Guides of labelled and unlabelled sentences, by the exponent of their word counts."""
+        bags, others, n_classes = self.bags, self.others, self.n_classes
+        shares = np.eye(n_classes, dtype=np.float32)[self.labels[known]]
+        regressed = self._spread(known, shares) if view == SPREAD else self._logistic(known, view)
+        parts = [REGRESSION_POWER * np.ascontiguousarray(part) for part in regressed]
+        scores = np.zeros((bags.tfidf.shape[1], n_classes), np.float32)
+        taught = Guide(scores, *parts).log_probabilities(bags[others]) if len(others) else np.zeros((0, n_classes))
+        guessed = np.exp(log_softmax(taught / REGRESSION_POWER))
+        words = bags.words[np.concatenate((known, others))]
+        for _ in range(EM_ROUNDS if len(others) else 0):
+            scores = EM_POWER * word_scores(words, np.concatenate((shares, guessed)))
+            guessed = np.exp(log_softmax(bags.words[others] @ scores + taught))
+        scores = word_scores(words, np.concatenate((shares, guessed)))
+        return {exponent: Guide((exponent * scores).astype(np.float32), *parts) for exponent in EXPONENTS}
+
+    def _logistic(self, known: Array, view: str) -> tuple[Array, Array, Array]:
+        """Logistic regression of labelled sentences: of TF-IDF [V, K], of h(x) [K, F], and bias [K]."""
+        from sklearn.linear_model import LogisticRegression
+
+        bags, n_classes, labels = self.bags, self.n_classes, self.labels
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", "The number of unique classes", UserWarning
+            )  # one label a class is usual here
+            learner = LogisticRegression(C=INVERSE_PENALTY, max_iter=300).fit(_inputs(bags[known], view), labels[known])
+        n_words, n_features = bags.tfidf.shape[1], bags.features.shape[1]
+        rows = np.zeros((n_classes, learner.coef_.shape[1]), np.float32)
+        bias = np.full(n_classes, -1e4, np.float32)
+        if len(learner.classes_) == 2:  # scikit-learn keeps one row of two
+            rows[learner.classes_[1]], bias[learner.classes_] = learner.coef_[0], (0.0, learner.intercept_[0])
+        else:
+            rows[learner.classes_], bias[learner.classes_] = learner.coef_, learner.intercept_
+        tfidf = rows[:, :n_words].T if view != "features" else np.zeros((n_words, n_classes), np.float32)
+        weight = rows[:, -n_features:] if view != "tfidf" else np.zeros((n_classes, n_features), np.float32)
+        return tfidf, weight, bias
+
+    def _spread(self, known: Array, shares: Array) -> tuple[Array, Array, Array]:
+        """The same of a softmax regression of h(x) on labels that have spread over the neighbours."""
+        rows = np.concatenate((known, self.others))
+        place = self._place[rows]
+        begun = np.concatenate((shares, np.zeros((len(self.others), self.n_classes), np.float32)))
+        spread = spread_labels(self._graph[place][:, place], begun)
+        reached = spread.sum(1) > 0  # a part of the graph may have no label
+        weight, bias = regression(self.bags.features[rows][reached], spread[reached], self.seed)
+        bias = np.where(shares.sum(0) > 0, bias, -1e4).astype(np.float32)
+        return np.zeros((self.bags.tfidf.shape[1], self.n_classes), np.float32), weight, bias
+
+
+def _best_setting(learner: _Learner, known: Array) -> tuple[tuple[str, float], float]:
     """View and exponent with the most labelled sentences right when they are held out, and that share."""
+    bags, labels, n_classes = learner.bags, learner.labels, learner.n_classes
     smallest = int(np.bincount(labels[known], minlength=n_classes).min())
     if smallest < 2:
-        return (VIEWS[0], USUAL_EXPONENT), float("nan")
+        return (learner.views[0], USUAL_EXPONENT), float("nan")
     from sklearn.model_selection import StratifiedKFold
 
-    folds = StratifiedKFold(min(N_FOLDS, smallest), shuffle=True, random_state=seed % 2**32)
-    right = {(view, exponent): 0 for view in VIEWS for exponent in EXPONENTS}
+    folds = StratifiedKFold(min(N_FOLDS, smallest), shuffle=True, random_state=learner.seed % 2**32)
+    right = {(view, exponent): 0 for view in learner.views for exponent in EXPONENTS}
     n_held = 0
     for kept, held in folds.split(known, labels[known]):
-        for view in VIEWS:
-            for exponent, guide in _taught_by_labels(bags, labels, known[kept], others, n_classes, view).items():
+        for view in learner.views:
+            for exponent, guide in learner.taught(known[kept], view).items():
                 predicted = guide.log_probabilities(bags[known[held]]).argmax(1)
                 right[view, exponent] += int((predicted == labels[known[held]]).sum())
         n_held += len(held)
@@ -84,35 +157,3 @@ def _inputs(bags: Bags, view: str) -> Array:
         return bags.tfidf
     features = csr_matrix(bags.features)
     return features if view == "features" else hstack([bags.tfidf, features]).tocsr()
-
-
-def _taught_by_labels(
-    bags: Bags, labels: Array, known: Array, others: Array, n_classes: int, view: str
-) -> dict[float, Guide]:
-    """Guides of labelled and unlabelled sentences, by the exponent of their word counts."""
-    from sklearn.linear_model import LogisticRegression
-
-    shares = np.eye(n_classes, dtype=np.float32)[labels[known]]
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "The number of unique classes", UserWarning
-        )  # one label a class is usual here
-        learner = LogisticRegression(C=INVERSE_PENALTY, max_iter=300).fit(_inputs(bags[known], view), labels[known])
-    n_words, n_features = bags.tfidf.shape[1], bags.features.shape[1]
-    rows = np.zeros((n_classes, learner.coef_.shape[1]), np.float32)
-    bias = np.full(n_classes, -1e4, np.float32)
-    if len(learner.classes_) == 2:  # scikit-learn keeps one row of two
-        rows[learner.classes_[1]], bias[learner.classes_] = learner.coef_[0], (0.0, learner.intercept_[0])
-    else:
-        rows[learner.classes_], bias[learner.classes_] = learner.coef_, learner.intercept_
-    tfidf = rows[:, :n_words].T if view != "features" else np.zeros((n_words, n_classes), np.float32)
-    weight = rows[:, -n_features:] if view != "tfidf" else np.zeros((n_classes, n_features), np.float32)
-    parts = [REGRESSION_POWER * np.ascontiguousarray(part) for part in (tfidf, weight, bias)]
-    scores, both = np.zeros((n_words, n_classes), np.float32), np.concatenate((known, others))
-    taught = Guide(scores, *parts).log_probabilities(bags[others]) if len(others) else np.zeros((0, n_classes))
-    guessed, words = np.exp(log_softmax(taught / REGRESSION_POWER)), bags.words[both]
-    for _ in range(EM_ROUNDS if len(others) else 0):
-        scores = EM_POWER * word_scores(words, np.concatenate((shares, guessed)))
-        guessed = np.exp(log_softmax(bags.words[others] @ scores + taught))
-    scores = word_scores(words, np.concatenate((shares, guessed)))
-    return {exponent: Guide((exponent * scores).astype(np.float32), *parts) for exponent in EXPONENTS}

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from svebm_ext.training.guides.bags import Array, Bags, expectation_maximisation, word_scores
+from svebm_ext.training.guides.bags import Array, Bags, expectation_maximisation, k_means, word_scores
+from svebm_ext.training.guides.neighbours import smoothed, unit_rows
 from svebm_ext.training.guides.unlabelled import clusters, start_of_topics
 from svebm_ext.training.guides.wording import halves
 
@@ -28,6 +29,7 @@ def choose_n_symbols(bags: Bags, *, seed: int, say: Callable[[str], None]) -> in
     Of each number, k-means and EM find symbols in either half; both tell those of all sentences, and how far they agree
     is their adjusted mutual information. A number that the text does not have splits its groups by chance. Of numbers
     that are clearly there, such as kinds of reviews and the phrases in which they are written, the smallest is taken.
+    With a pretrained encoder, it is k-means of h(x) smoothed over the neighbours in that half, without EM.
 
     Args:
         bags: of training sentences, of which STABILITY_SENTENCES, evenly spread, are looked at.
@@ -43,19 +45,22 @@ def choose_n_symbols(bags: Bags, *, seed: int, say: Callable[[str], None]) -> in
     bags = bags.at_most(STABILITY_SENTENCES)
     candidates = [n for n in CANDIDATES if n * LEAST_PER_SYMBOL <= len(bags)] or [max(1, min(2, len(bags) // 2))]
     agreement = {}
+    pairs = list(halves(len(bags), FEW_PAIRS if len(bags) <= FEW_SENTENCES else STABILITY_PAIRS, seed))
     with threadpool_limits(1):
+        find = _by_encoder(bags, pairs) if bags.has_vectors and len(candidates) > 1 else _symbols_of_part
         for n in candidates if len(candidates) > 1 else ():
             scores = []
-            for pair in halves(len(bags), FEW_PAIRS if len(bags) <= FEW_SENTENCES else STABILITY_PAIRS, seed):
-                told = [_symbols_of_part(bags, half, n, seed + number) for number, half in enumerate(pair)]
+            for pair in pairs:
+                told = [find(bags, half, n, seed + number) for number, half in enumerate(pair)]
                 scores.append(adjusted_mutual_info_score(*told))
             agreement[n] = float(np.mean(scores))
     if not agreement:
         say(f"symbols: {candidates[0]}; the text is too small to compare numbers of symbols ({len(bags)} sentences)")
         return candidates[0]
     best = max(agreement.values())
-    near = [n for n, value in agreement.items() if value >= best - (MARGIN if best >= CLEAR else 0.005)]
-    chosen = min(near) if best >= CLEAR else max(near)
+    is_clear = best >= CLEAR and not bags.has_vectors  # an encoder's groups of groups are found again as well
+    near = [n for n, value in agreement.items() if value >= best - (MARGIN if is_clear else 0.005)]
+    chosen = min(near) if is_clear else max(near)
     table = "  ".join(f"{n}: {value:.2f}" for n, value in agreement.items())
     limit = f"; no more are tried on {len(bags):,} sentences" if chosen == candidates[-1] < CANDIDATES[-1] else ""
     say(
@@ -74,3 +79,15 @@ def _symbols_of_part(bags: Bags, part: Array, n_symbols: int, seed: int) -> Arra
     else:
         shares, _ = expectation_maximisation(half.words, clusters(half.features, n_symbols, seed), STABILITY_ROUNDS)
     return (bags.words @ word_scores(half.words, shares) + np.log(shares.mean(0) + 1e-6)).argmax(1)
+
+
+def _by_encoder(bags: Bags, pairs: list[list[Array]]) -> Callable[[Bags, Array, int, int], Array]:
+    """The same with a pretrained encoder, of those parts; their neighbours, which are the costly part, once."""
+    means = {id(half): smoothed(bags.features[half]) for pair in pairs for half in pair}
+    rows = unit_rows(bags.features)
+
+    def find(_: Bags, part: Array, n_symbols: int, seed: int) -> Array:
+        numbers: Array = k_means(means[id(part)], n_symbols, seed, 1).predict(rows)
+        return numbers
+
+    return find

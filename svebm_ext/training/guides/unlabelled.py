@@ -5,6 +5,9 @@ expectation-maximisation from there (Nigam et al. 2000); of several starts the l
 are of. In rounds of teaching a softmax regression of h(x) and that mixture correct each other: each alone makes
 mistakes that the other one does not. Several such solutions then vote: sentences are clustered anew by what all of them
 say (Strehl & Ghosh, Cluster Ensembles, JMLR 3, 2002), and taught once more.
+
+Where a pretrained encoder has a part in h(x), the starts are k-means of h(x) smoothed over nearest neighbours
+(`neighbours`), and the words count for less: of many symbols they know less than the encoder.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from svebm_ext.training.guides.bags import (
     word_scores,
 )
 from svebm_ext.training.guides.merging import merged
+from svebm_ext.training.guides.neighbours import smoothed
 from svebm_ext.training.guides.wording import by_wording, is_worded
 
 #: Starts of either kind, and rounds of EM of each.
@@ -41,6 +45,8 @@ ROUNDS_BEFORE, ROUNDS_AFTER, EM_IN_ROUND = 2, 4, 3
 SMALLEST_SHARE = 0.05
 #: Exponents of the mixture and of the logistic regression in their product.
 MIXTURE_POWER, REGRESSION_POWER = 0.5, 0.5
+#: With a pretrained encoder: starts, rounds after the vote, and the exponent of the mixture.
+ENCODER_STARTS, ENCODER_ROUNDS_AFTER, ENCODER_MIXTURE_POWER = 6, 2, 0.1
 #: Factor on h(x) in the regression, dropout on it, and its Adam: iterations, batch, step size, decay.
 SCALE, DROPOUT, ITERATIONS, BATCH, RATE, DECAY = 4.0, 0.5, 200, 1024, 0.02, 1e-3
 
@@ -119,21 +125,35 @@ def find_symbols(
 
 def _by_topics(bags: Bags, n_symbols: int, seed: int) -> Guide:
     """The vote of several starts."""
+    n_voters = FEW_VOTERS if n_symbols <= MANY_SYMBOLS else MANY_VOTERS
+    if bags.has_vectors:
+        means = smoothed(bags.features)
+        groups = [k_means(means, n_symbols, seed + start, 1) for start in range(ENCODER_STARTS)]
+        narrowest = sorted(groups, key=lambda one: one.inertia_)[:n_voters]
+        return _vote(bags, [np.eye(n_symbols, dtype=np.float32)[one.labels_] for one in narrowest], seed)
     starts = [
         start_of_topics(bags, n_symbols, seed + start, merge=merge)
         for merge in (False, True)
         for start in range(STARTS)
     ]
-    n_voters = FEW_VOTERS if n_symbols <= MANY_SYMBOLS else MANY_VOTERS
     likeliest = sorted(starts, key=lambda start: -start[1])[:n_voters]
-    solutions = [_taught(bags, shares, ROUNDS_BEFORE, seed) for shares, _ in likeliest]
+    return _vote(bags, [shares for shares, _ in likeliest], seed)
+
+
+def _vote(bags: Bags, starts: list[Array], seed: int) -> Guide:
+    """The guide of what several starts [N, K] say together, each of them taught before."""
+    n_symbols = starts[0].shape[1]
+    solutions = [_taught(bags, shares, ROUNDS_BEFORE, seed) for shares in starts]
     said = np.hstack([np.exp(0.5 * guide.log_probabilities(bags)) for guide in solutions])
     shares = without_empty(bags.features, clusters(said, n_symbols, seed, n_starts=2), seed)
-    return _taught(bags, shares, ROUNDS_AFTER, seed + STARTS)
+    n_rounds = ENCODER_ROUNDS_AFTER if bags.has_vectors else ROUNDS_AFTER
+    return _taught(bags, shares, n_rounds, seed + STARTS)
 
 
 def _once(bags: Bags, n_symbols: int, seed: int) -> Guide:
     """Topics of one start: what `_by_topics` finds, for less."""
+    if bags.has_vectors:
+        return _taught(bags, clusters(smoothed(bags.features), n_symbols, seed), ROUNDS_BEFORE, seed)
     return _taught(bags, start_of_topics(bags, n_symbols, seed)[0], ROUNDS_BEFORE, seed)
 
 
@@ -158,13 +178,14 @@ def _fine_clusters(bags: Bags, n: int, seed: int) -> Array:
 
 def _taught(bags: Bags, shares: Array, n_rounds: int, seed: int) -> Guide:
     """The guide after rounds in which regression and mixture teach each other, from given shares."""
+    power = ENCODER_MIXTURE_POWER if bags.has_vectors else MIXTURE_POWER
     for number in range(n_rounds):
         shares = without_empty(bags.features, shares, seed)
         weight, bias = regression(bags.features, shares, seed + number)
         taught = REGRESSION_POWER * log_softmax(bags.features @ weight.T + bias)
         for _ in range(EM_IN_ROUND):
-            scores = MIXTURE_POWER * word_scores(bags.words, shares)
+            scores = power * word_scores(bags.words, shares)
             shares = np.exp(log_softmax(bags.words @ scores + taught))
-    scores = MIXTURE_POWER * word_scores(bags.words, shares)
+    scores = power * word_scores(bags.words, shares)
     nothing = np.zeros_like(scores)
     return Guide(scores, nothing, REGRESSION_POWER * weight, REGRESSION_POWER * bias)
