@@ -8,7 +8,7 @@ import json
 import numbers
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import Field, fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
-from svebm_ext.config import Config, SentenceModel, lacking, of_kind
+from svebm_ext.config import Config, SentenceModel, with_named_options
 from svebm_ext.data.class_labels import (
     class_array,
     classes_by_name,
@@ -168,7 +168,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
             config = replace(config, model=networks)
         data = replace(config.data, train=train, labelled=labelled)
         config = replace(config, data=data, training=training, seed=int(self.random_state))
-        return _with_options(config, self.options or {})
+        return with_named_options(config, self.options or {})
 
     def _order(self) -> None:
         """Put classes into the order that scikit-learn has them in, where they can be sorted."""
@@ -371,39 +371,3 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
 
 def _write(path: Path, records: Sequence[Mapping[str, str]]) -> None:
     write_whole(path, "".join(json.dumps(record) + "\n" for record in records))
-
-
-def _options_of(part: object) -> tuple[Field[object], ...]:
-    """Fields of a part of a configuration; none of a plain value."""
-    return fields(part) if is_dataclass(part) else ()
-
-
-def _with_options(config: Config, options: Mapping[str, object]) -> Config:
-    """The configuration with options by their names on the command line.
-
-    Raises:
-        ConfigError: no such option, or none of the kind of example.
-    """
-    model = of_kind(config.model, options.get("model.kind"), options.get("model.encoder"))
-    config = replace(config, model=model)
-    for name, value in options.items():
-        section, _, option = str(name).replace("-", "_").partition(".")
-        known = {field.name for field in fields(config)}
-        held = getattr(config, section) if section in known else None
-        if not option or held is None or option not in {field.name for field in _options_of(held)}:
-            raise ConfigError(_no_option(name, config))
-        config = replace(config, **{section: replace(held, **{option: value})})
-    return config
-
-
-def _no_option(name: str, config: Config) -> str:
-    """What there is to say of a name that no option of the configuration has."""
-    plain = str(name).replace("-", "_")
-    section, _, option = plain.partition(".")
-    lacks = lacking(type(config.model), option) if section == "model" else ""
-    if lacks:
-        return f"options: {name!r}: {lacks}"
-    every = [f"{one.name}.{own.name}" for one in fields(config) for own in _options_of(getattr(config, one.name))]
-    meant = nearest(plain, every)
-    hint = "" if meant is None else f"did you mean {meant!r}? "
-    return f"options: no option {name!r}; {hint}names are those of train --help, such as training.batch_size"

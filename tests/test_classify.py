@@ -1,6 +1,7 @@
 """`classify` on files of any size, into files, and by names of symbols."""
 
 import csv
+import errno
 import gzip
 import io
 import json
@@ -386,16 +387,29 @@ def test_a_pipe_is_answered_and_head_may_close_it(run, tmp_path):
     assert done.returncode == 141 and "Traceback" not in done.stderr, done
 
 
+def opened_when_read(path, process, limit):
+    """A named pipe to write to, once a process reads from it; a plain `open` would wait for one that has ended."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            assert error.errno == errno.ENXIO and time.monotonic() < limit and process.poll() is None
+            time.sleep(0.1)
+        else:
+            os.set_blocking(descriptor, True)
+            return open(descriptor, "w")
+
+
 def test_ctrl_c_leaves_the_file_that_was_there(run, tmp_path):
     out = tmp_path / "out.csv"
     out.write_text("old\n")
     path = tmp_path / "endless"
     os.mkfifo(path)
     process = subprocess.Popen(command(run, "--file", path, "--out", out), stderr=subprocess.PIPE, text=True)
-    with open(path, "w") as pipe:
+    limit = time.monotonic() + 120
+    with opened_when_read(path, process, limit) as pipe:
         pipe.write("\n".join(sentences(500) * 60) + "\n")
         pipe.flush()
-        limit = time.monotonic() + 120
         while not list(tmp_path.glob(".out.csv.*.tmp")):
             assert time.monotonic() < limit and process.poll() is None
             time.sleep(0.1)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import Field, fields, is_dataclass, replace
 from typing import TypeAlias
 
 from svebm_ext.config.models import AnyModel, lacking, of_kind
 from svebm_ext.config.options import Config
-from svebm_ext.errors import ConfigError
+from svebm_ext.errors import ConfigError, nearest
 
 #: New values of options, by section and name.
 Changes: TypeAlias = Mapping[str, Mapping[str, object]]
@@ -34,3 +34,39 @@ def _of_kind_with(model: AnyModel, options: Mapping[str, object]) -> AnyModel:
         if lacking(type(model), name):
             raise ConfigError(f"model.{name.replace('_', '-')}: {lacking(type(model), name)}")
     return model
+
+
+def _options_of(part: object) -> tuple[Field[object], ...]:
+    """Fields of a part of a configuration; none of a plain value."""
+    return fields(part) if is_dataclass(part) else ()
+
+
+def with_named_options(config: Config, options: Mapping[str, object]) -> Config:
+    """The configuration with options by their names on the command line, such as "training.batch_size".
+
+    Raises:
+        ConfigError: no such option, or none of the kind of example.
+    """
+    model = of_kind(config.model, options.get("model.kind"), options.get("model.encoder"))
+    config = replace(config, model=model)
+    for name, value in options.items():
+        section, _, option = str(name).replace("-", "_").partition(".")
+        known = {field.name for field in fields(config)}
+        held = getattr(config, section) if section in known else None
+        if not option or held is None or option not in {field.name for field in _options_of(held)}:
+            raise ConfigError(_no_option(name, config))
+        config = replace(config, **{section: replace(held, **{option: value})})
+    return config
+
+
+def _no_option(name: str, config: Config) -> str:
+    """What there is to say of a name that no option of the configuration has."""
+    plain = str(name).replace("-", "_")
+    section, _, option = plain.partition(".")
+    lacks = lacking(type(config.model), option) if section == "model" else ""
+    if lacks:
+        return f"options: {name!r}: {lacks}"
+    every = [f"{one.name}.{own.name}" for one in fields(config) for own in _options_of(getattr(config, one.name))]
+    meant = nearest(plain, every)
+    hint = "" if meant is None else f"did you mean {meant!r}? "
+    return f"options: no option {name!r}; {hint}names are those of train --help, such as training.batch_size"

@@ -123,7 +123,7 @@ def open_texts(path: PathLike, reading: Reading) -> Iterator[TextStream]:
     """The rows of a file, a folder, or standard input ("-").
 
     Args:
-        path: of the file; what it holds is found out as `read_examples` does.
+        path: of the file; what it holds is recognised as `read_examples` does.
         reading: its format and text column. Labels are not read, and rows without a text are given.
 
     Raises:

@@ -73,7 +73,7 @@ def gather(run: Path, model: SVEBM, corpus: Corpus, settings: Settings, say: Say
     timer.done(f"walked between {len(walks)} pairs of sentences")
     sentences, fields = table_of(encoded)
     label_next = worth_a_label(encoded)
-    timer.done("found what is uncertain, and what is unlike the rest")
+    timer.done("looked for what is uncertain, and what is unlike the rest")
     measures, warnings = measures_of(run, reasons)
     series = curves_of(run, reasons, say)
     return Exploration(
@@ -223,7 +223,7 @@ def interpolations(model: SVEBM, encoded: Encoded, settings: Settings, reasons: 
         return []
     chosen = choose_pairs(encoded, settings)
     if not chosen:
-        reasons["interpolations"] = "no pair of sentences was asked for, or found"
+        reasons["interpolations"] = "no pair of sentences was asked for, or there is none"
         return []
     weights = torch.linspace(0, 1, STEPS, device=encoded.z.device)[:, None]
     z = torch.cat([(1 - weights) * encoded.z[i] + weights * encoded.z[j] for i, j in chosen])
