@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from svebm_ext import __version__
 from svebm_ext.config import Config, asked_iterations
@@ -27,6 +28,7 @@ def model_card(
         label_names: classes of a model that learnt from labels.
         document: content of metrics.json; None where nothing was measured.
     """
+    encoder = config.model.pretrained_encoder
     symbols = f", {config.model.n_categories} symbols" if config.model.latent == "energy" else ""
     lines = [
         f"# {config.preset}",
@@ -37,9 +39,16 @@ def model_card(
         f"Latent family `{config.model.latent}`: z of {config.model.latent_dim} numbers{symbols}. "
         f"{n_words:,} words, {n_parameters:,} parameters.",
         f"Trained on `{config.data.corpus}` for {asked_iterations(config)} of {config.training.batch_size}, seed "
-        f"{config.seed}. It knows what these texts say, with their errors and their bias, and nothing else.",
+        f"{config.seed}. It knows what these texts say, with their errors and their bias"
+        f"{', and nothing else.' if encoder is None else '.'}",
         "",
     ]
+    if encoder is not None:
+        lines += [
+            f"It reads texts with the pretrained sentence encoder `{Path(encoder).name}`, whose weights are not in "
+            "this folder. What that has learnt elsewhere counts as well.",
+            "",
+        ]
     if label_names:
         names = ", ".join(label_names[:SHOWN_LABELS])
         more = len(label_names) - SHOWN_LABELS

@@ -43,3 +43,13 @@ def test_numbers_are_rounded_and_no_bar_breaks_the_table():
 def test_many_labels_are_cut_and_nothing_measured_is_no_table():
     card = small([f"c{i}" for i in range(53)]).card(None)
     assert "c49 and 3 more." in card and "c50" not in card and "|" not in card and card.endswith("```\n")
+
+
+def test_a_pretrained_encoder_is_named_without_its_path():
+    model = small()
+    assert "nothing else." in model.card() and "encoder `" not in model.card()
+    encoder = {"sentence_features": "words", "sentence_encoder": "/home/someone/all-MiniLM-L6-v2"}
+    model.config = replace(model.config, model=replace(model.config.model, sentence_encoder_dim=8, **encoder))
+    card = model.card()
+    assert "encoder `all-MiniLM-L6-v2`, whose weights are not in this folder" in card
+    assert "someone" not in card and "nothing else" not in card
