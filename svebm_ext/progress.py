@@ -41,7 +41,7 @@ class Tally:
         text = self.text(n, now - self._start, share)
         if self._is_terminal:
             self._next = now + TERMINAL_INTERVAL
-            self._write("\r" + text.ljust(self._shown))
+            say(text.ljust(self._shown), over=True)
             self._shown = len(text)
         else:
             self._next = now + QUIET_INTERVAL
@@ -58,12 +58,6 @@ class Tally:
     def close(self) -> None:
         """Take the line on a terminal away."""
         if self._shown:
-            self._write("\r" + " " * self._shown + "\r")
+            say(" " * self._shown, over=True)
+            say("", over=True)
             self._shown = 0
-
-    @staticmethod
-    def _write(text: str) -> None:
-        try:
-            print(text, end="", file=sys.stderr, flush=True)
-        except (OSError, ValueError):  # as `say`: nobody can read it any more
-            return

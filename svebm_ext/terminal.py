@@ -66,10 +66,16 @@ def show(text: str = "") -> None:
     print(printable(text, "\n\t"), flush=sys.stdout is not None and sys.stdout.isatty())
 
 
-def say(text: str) -> None:
-    """Print a message on standard error; where nobody can read it any more, the work goes on without."""
+def say(text: str, *, over: bool = False) -> None:
+    """Print a message on standard error; where nobody can read it any more, the work goes on without.
+
+    Args:
+        text: the message.
+        over: write over the line that the cursor is on, and stay there.
+    """
+    begin, end = ("\r", "") if over else ("", "\n")
     try:
-        print(printable(text, "\n\t"), file=sys.stderr, flush=True)
+        print(begin + printable(text, "\n\t"), end=end, file=sys.stderr, flush=True)
     except (OSError, ValueError):  # a terminal that has gone, a full disk, a closed stream
         return
 

@@ -20,6 +20,7 @@ from svebm_ext import presets, train
 #: Blocks that cannot run here: page, what the block begins with, reason.
 NOT_RUN = [
     ("data.md", "from svebm_ext.data.download import", "fetches files from the network"),
+    ("encoders.md", "from svebm_ext import TextModel", "needs an encoder on the disk"),
     ("metrics.md", "from svebm_ext.data import Vocabulary", "needs the Penn Treebank"),
 ]
 #: Programs of shell lines that are checked by what runs them: a step of .ci/run, or a test.
