@@ -263,6 +263,15 @@ def classify_stream(answerer: Answerer, stream: TextStream, run: Path, options: 
 
 def main(arguments: Sequence[str]) -> None:
     """Classify texts, in their order."""
+    from svebm_ext.errors import DataError
+
+    try:
+        _classify(arguments)
+    except DataError as error:  # what is read is told by the names that the options have in `train`
+        raise DataError(re.sub(r"(--)?\bdata\.(format|text-column)\b", r"--\2", str(error))) from error
+
+
+def _classify(arguments: Sequence[str]) -> None:
     run, options = parse_with_run(
         Arguments,
         _with_file(arguments),

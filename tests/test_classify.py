@@ -428,3 +428,86 @@ def test_an_error_in_the_middle_has_status_2(run, tmp_path, capfd, short):
     captured = capfd.readouterr()
     assert stopped.value.code == 2 and len(captured.out.splitlines()) == 300
     assert captured.err.splitlines()[-1].startswith(f"error: {tmp_path / 'mine.tsv'}:301: 1 columns, expected 2")
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [
+        (1, 2.75), (1, True), (True, 1), (1, "1"), ("a", 1), ({"a": 1}, {"a": 1, "c": "lost"}), (["x"], "abc"),
+        ([1], [1.5]), ({"a": 1}, {"a": 1.5}), (1.5, 2**60 + 1), ("a", {"b": 1}),
+    ],
+)  # fmt: skip
+def test_a_value_that_a_column_of_parquet_would_change_is_refused(run, tmp_path, monkeypatch, first, later):
+    monkeypatch.setattr(classify, "PART", 4)
+    rows = [{"text": "a red car", "n": first}] * 4 + [{"text": "a red car", "n": later}]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(DataError, match=r"(in\.jsonl:5: key 'n' has .*, which does not fit|rows 5 to 5 do not fit)"):
+        classify.main([str(run), str(tmp_path / "in.jsonl"), "--out", str(tmp_path / "out.parquet")])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl"]
+
+
+def test_keys_that_are_missing_or_null_stay_so_in_parquet(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(classify, "PART", 4)
+    values = [{"a": 1, "b": [1, 2]}, {"a": 2}, None, {"b": None}, {"b": [3]}, {"a": None}, {}]
+    rows = [{"text": "a red car", "n": value, "x": 0.5} for value in values] + [{"text": "a red car"}]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    classify.main([str(run), str(tmp_path / "in.jsonl"), "--out", str(tmp_path / "out.parquet")])
+    written = parquet.read_table(tmp_path / "out.parquet").to_pylist()
+    whole = [None if value is None else {"a": None, "b": None, **value} for value in values]
+    assert [row["n"] for row in written] == [*whole, None] and [row["x"] for row in written] == [0.5] * 7 + [None]
+
+
+def test_messages_name_the_options_of_classify(run, tmp_path):
+    (tmp_path / "in.csv").write_text("id,text\n1,a red car\n2\n3,a dog\n")
+    with pytest.raises(DataError, match=r"in\.csv:3: 1 columns, .*set --format lines\)$"):
+        classify.main([str(run), str(tmp_path / "in.csv")])
+    (tmp_path / "in.csv").write_text("id,text\n1,a red car\n")
+    with pytest.raises(DataError, match=r"--text-column: no column 'nope'"):
+        classify.main([str(run), str(tmp_path / "in.csv"), "--text-column", "nope"])
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_a_null_is_an_empty_text(run, tmp_path, form):
+    texts = ["a red car", None, "the dog sleeps"]
+    if form == "jsonl":
+        (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    else:
+        parquet.write_table(pyarrow.table({"text": texts}), tmp_path / "in.parquet")
+    classify.main([str(run), str(tmp_path / f"in.{form}"), "--out", str(tmp_path / "out.jsonl")])
+    written = list(map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines()))
+    assert [row["text"] for row in written] == texts and [row["symbol"] is None for row in written] == [
+        False,
+        True,
+        False,
+    ]
+
+
+def test_columns_of_one_name_are_told(run, tmp_path):
+    twice = pyarrow.Table.from_arrays([pyarrow.array(["a"]), pyarrow.array(["b"])], names=["text", "text"])
+    parquet.write_table(twice, tmp_path / "in.parquet")
+    with pytest.raises(DataError, match=r"in\.parquet: 2 columns are called 'text'; rename them"):
+        classify.main([str(run), str(tmp_path / "in.parquet")])
+
+
+def test_a_number_of_too_many_digits_is_no_json(run, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"text": "a red car", "n": 1}\n{"text": "a", "n": ' + "9" * 5000 + "}\n")
+    with pytest.raises(DataError, match=r"in\.jsonl:2: not JSON: Exceeds the limit .*digits; if"):
+        classify.main([str(run), str(tmp_path / "in.jsonl")])
+
+
+def test_lines_before_a_broken_one_are_utf8_as_well(run, tmp_path, capsys, short):
+    """A long file that is ASCII at first; the block that has other bytes for the first time has good ones and bad."""
+    lines = [b"the red car"] * 400 + ["café".encode(), "naïve".encode(), b"caf\xc3"]
+    (tmp_path / "mine.txt").write_bytes(b"\n".join(lines) + b"\n")
+    with pytest.raises(DataError, match=r"mine\.txt:403: not UTF-8 \(byte 0xc3\)"):
+        classify.main([str(run), str(tmp_path / "mine.txt")])
+    assert len(capsys.readouterr().out.splitlines()) == 402
+
+
+def test_marks_of_direction_are_no_part_of_a_name(run, tmp_path, capsys):
+    n = SVEBM.from_pretrained(run).config.model.n_categories
+    names = {"format": 1, "symbols": {str(k): {"name": "\u200fשלום\u200e"} for k in range(n)}}
+    (tmp_path / "symbols.json").write_text(json.dumps(names))
+    write_as("lines", tmp_path / "mine.txt", sentences(200))
+    answers, _ = printed(run, capsys, tmp_path / "mine.txt", "--symbols", tmp_path / "symbols.json")
+    assert all(line.startswith("שלום\t") for line in answers) and len(answers) == 200

@@ -197,7 +197,7 @@ def _of_table(table: Table, reading: Reading, notes: list[str]) -> Examples:
     choice = choose_columns(table, reading.text_column, reading.label_column, labels=reading.labels)
     if choice.note:
         notes.append(f"{table.name}: {choice.note}")
-    texts = _texts(table, choice)
+    texts = _texts(table, choice, none_is_empty=reading.empty_lines == "skip")
     labels = [""] * len(texts)
     if choice.label is not None:
         column, seen = table.columns[choice.label], {}
@@ -219,23 +219,27 @@ def _of_table(table: Table, reading: Reading, notes: list[str]) -> Examples:
     return examples
 
 
-def _texts(table: Table, choice: Choice) -> list[str]:
+def _texts(table: Table, choice: Choice, *, none_is_empty: bool) -> list[str]:
     """Values of the text column, all of them strings of proper characters."""
     values = table.columns[choice.text]
     expected, in_memory = "a string", table.place != Examples.place
     if table.what == "key" and table.names and not in_memory:
         label = f', "{table.names[choice.label]}": "..."' if choice.label is not None else ""
         expected = f'{{"{table.names[choice.text]}": "..."{label}}}'
-    for index, value in enumerate(values):
-        if not isinstance(value, str):
-            checked_text(value, table.title(choice.text).replace("'", ""), table.where(index), expected)
+    title = table.title(choice.text).replace("'", "")
+    texts = [
+        value
+        if isinstance(value, str)
+        else checked_text(value, title, table.where(index), expected, none_is_empty=none_is_empty)
+        for index, value in enumerate(values)
+    ]
     if table.what == "key" or in_memory:  # escapes of JSON may spell what the file itself does not hold
-        for index, value in enumerate(values):
-            check_characters(str(value), table.name, table.where(index))
-    return [str(value) for value in values]
+        for index, text in enumerate(texts):
+            check_characters(text, table.name, table.where(index))
+    return [str(text) for text in texts]
 
 
-def checked_text(value: object, title: str, where: str, expected: str) -> str:
+def checked_text(value: object, title: str, where: str, expected: str, *, none_is_empty: bool = True) -> str:
     """A value of a text column.
 
     Args:
@@ -243,12 +247,15 @@ def checked_text(value: object, title: str, where: str, expected: str) -> str:
         title: of the column.
         where: the value stands.
         expected: what should stand there.
+        none_is_empty: a value that stands for none is an empty text.
 
     Raises:
         DataError: it is no string.
     """
     if isinstance(value, str):
         return value
+    if none_is_empty and value is not ABSENT and is_missing(value):
+        return ""
     raise DataError(f"{where}: {f'no {title}' if value is ABSENT else _type(value)}; expected {expected}")
 
 

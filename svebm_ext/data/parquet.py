@@ -12,7 +12,7 @@ from .byte_streams import ByteStream
 from .containers import Source
 from .encodings import check_characters
 from .examples import Reading, check_parquet_asked, checked_text, examples_of_source, without_empty
-from .records import EXTRA, class_names, with_class_names
+from .records import EXTRA, check_names, class_names, with_class_names
 from .tables import Table, choose_columns
 from .text_streams import Row, TextStream
 from .tokenize import is_blank
@@ -78,9 +78,13 @@ def _batches(name: str, file: object) -> Iterator[pyarrow.RecordBatch]:
     import pyarrow.parquet
 
     try:
-        for batch in pyarrow.parquet.ParquetFile(file).iter_batches(ROWS):
+        parquet = pyarrow.parquet.ParquetFile(file)
+        check_names(name, parquet.schema_arrow.names)
+        for batch in parquet.iter_batches(ROWS):
             if batch.num_rows:
                 yield batch
+    except DataError:
+        raise
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{name}: not a Parquet file that can be read: {reason}") from error

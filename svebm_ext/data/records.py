@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from ..errors import DataError
 from .tables import ABSENT, TEXT_NAMES, Table, known_name
-from .text_files import parse_json_object
+from .text_files import json_reason, parse_json_object
 
 _SPACE = re.compile(r"\s*")
 _MOST_KEYS = 100
@@ -108,8 +108,7 @@ def _whole(name: str, text: str) -> object:
     except json.JSONDecodeError as error:
         raise _not_json(name, text, error.pos, error.msg) from None
     except (RecursionError, ValueError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise DataError(f"{name}: not JSON that can be read: {reason}") from None
+        raise DataError(f"{name}: not JSON that can be read: {json_reason(error)}") from None
 
 
 def _not_json(name: str, text: str, position: int, reason: str) -> DataError:
@@ -147,8 +146,7 @@ def _elements(name: str, text: str, position: int) -> Iterator[tuple[object, int
         except json.JSONDecodeError as error:
             raise _not_json(name, text, error.pos, error.msg) from None
         except (RecursionError, ValueError) as error:
-            reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-            raise _not_json(name, text, position, reason) from None
+            raise _not_json(name, text, position, json_reason(error)) from None
         line += text.count("\n", counted, position)
         counted = position
         yield value, line
@@ -174,8 +172,11 @@ def read_parquet(name: str, content: bytes) -> Table:
     except ImportError:
         raise DataError(f"{name}: a Parquet file, which needs pyarrow: {EXTRA}") from None
     try:
+        check_names(name, pyarrow.parquet.ParquetFile(io.BytesIO(content)).schema_arrow.names)
         arrow = pyarrow.parquet.read_table(io.BytesIO(content))
         columns = [arrow.column(i).to_pylist() for i in range(arrow.num_columns)]
+    except DataError:
+        raise
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{name}: not a Parquet file that can be read: {str(error).splitlines()[0]}") from error
     if not columns or not columns[0]:
@@ -183,6 +184,13 @@ def read_parquet(name: str, content: bytes) -> Table:
     classes = class_names(arrow.schema.metadata)
     named = [with_class_names(c, classes.get(n)) for n, c in zip(arrow.column_names, columns, strict=True)]
     return Table(name, list(named), list(arrow.column_names), range(1, len(columns[0]) + 1), "{name}: row {row}")
+
+
+def check_names(name: str, names: Sequence[str]) -> None:
+    """Refuse (DataError) columns of a Parquet file that have one name, which Arrow cannot tell apart."""
+    twice = next((one for one, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise DataError(f"{name}: {names.count(twice)} columns are called {twice!r}; rename them")
 
 
 def class_names(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:

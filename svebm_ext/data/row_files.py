@@ -194,7 +194,8 @@ class _Parquet:
         self._added = [pyarrow.field(name, types[kind]) for name, kind in added.items()]
         self._writer: Any = None
         self._own: list[pyarrow.Field] = []
-        if stream.form not in ("json", "jsonl"):
+        self._is_inferred = stream.form in ("json", "jsonl")
+        if not self._is_inferred:
             schema: Any = stream.schema
             self._own = list(schema) if schema is not None else [
                 pyarrow.field(name, pyarrow.string()) for name in stream.columns
@@ -225,6 +226,8 @@ class _Parquet:
                 pyarrow.array(column, field.type)
                 for column, field in zip(columns, self._writer.schema, strict=True)
             ]  # fmt: skip
+            if self._is_inferred:
+                self._check_kept(rows, columns, arrays)
             self._writer.write_table(pyarrow.Table.from_arrays(arrays, schema=self._writer.schema))
         except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
             if isinstance(error, DataError):
@@ -234,6 +237,16 @@ class _Parquet:
             raise DataError(
                 f"{self._stream.name}: {lines} do not fit the types of the columns of Parquet: {reason}; write .jsonl"
             ) from None
+
+    def _check_kept(self, rows: Sequence[Row], columns: Sequence[list[object]], arrays: Sequence[Any]) -> None:
+        """Refuse (DataError) a value that the type of its column, chosen by the first rows, has changed or cut."""
+        for field, column, array in zip(self._own, columns, arrays, strict=False):
+            for row, given, stored in zip(rows, column, array.to_pylist(), strict=True):
+                if not _is_kept(given, stored):
+                    raise DataError(
+                        f"{self._stream.where(row.line)}: key {field.name!r} has {given!r:.60}, which does not fit "
+                        f"{field.type}, the type of its column by the beginning of the file; write .jsonl"
+                    )
 
     def _inferred(self, rows: Sequence[Row]) -> list[pyarrow.Field]:
         """Types of the keys of JSON, by the first rows; text where these have none."""
@@ -250,6 +263,19 @@ class _Parquet:
         """Write the end of the file."""
         if self._writer is not None:
             self._writer.close()
+
+
+def _is_kept(given: object, stored: object) -> bool:
+    """Whether a column of Parquet holds a value of JSON as it was; keys that an object lacks are null there."""
+    if isinstance(given, dict) and isinstance(stored, dict):
+        lacking = [value for key, value in stored.items() if key not in given]
+        known = all(key in stored and _is_kept(value, stored[key]) for key, value in given.items())
+        return known and all(value is None for value in lacking)
+    if isinstance(given, list) and isinstance(stored, list):
+        return len(given) == len(stored) and all(map(_is_kept, given, stored))
+    if isinstance(given, bool) != isinstance(stored, bool):
+        return False
+    return given == stored or (given != given and stored != stored)
 
 
 def _check_known(stream: TextStream, row: Row, known: frozenset[str], what: str) -> None:

@@ -132,7 +132,7 @@ class TextBlocks:
                 try:
                     windows_text(content, error, self.name, self._notes, self._line)
                 except DataError as reason:
-                    raise self._undecodable(error, "ascii", reason) from None
+                    raise self._undecodable(error, "utf-8", reason) from None
                 self._encoding = "cp1252"
         try:
             return content.decode(self._encoding)

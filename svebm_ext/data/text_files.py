@@ -98,8 +98,8 @@ def read_json(path: PathLike) -> object:
         return json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise DataError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
-    except RecursionError:
-        raise DataError(f"{path}: not JSON that can be read: nested too deeply") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not JSON that can be read: {json_reason(error)}") from None
 
 
 def read_json_lines(path: PathLike) -> Iterator[tuple[int, dict[str, object]]]:
@@ -121,15 +121,21 @@ def parse_json_object(path: PathLike, number: int, line: str) -> dict[str, objec
     """
     try:
         value = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
-        raise DataError(f"{path}:{number}: not JSON: {reason}") from None
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a ValueError
+        raise DataError(f"{path}:{number}: not JSON: {json_reason(error)}") from None
     if not isinstance(value, dict):
         raise DataError(f"{path}:{number}: expected a JSON object, not {type(value).__name__}")
     # JSON's \ud800 escapes can spell half a character, which no file could hold again.
     if "\\u" in line and any(isinstance(v, str) and not _is_unicode(v) for v in value.values()):
         raise DataError(f"{path}:{number}: text holds half of a surrogate pair, which is not valid Unicode")
     return value
+
+
+def json_reason(error: Exception) -> str:
+    """Why JSON cannot be read."""
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error).partition(";")[0]
 
 
 def _is_unicode(text: str) -> bool:

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from svebm_ext.data.tokenize import normalise
 from svebm_ext.errors import DataError, ModelFolderError, alternatives
 from svebm_ext.files import read_json
 from svebm_ext.terminal import printable
@@ -111,7 +112,7 @@ def _name(where: str, entry: object) -> str:
     name, hidden = entry.get("name", ""), entry.get("hidden", False)
     if not isinstance(name, str) or not isinstance(hidden, bool):
         raise DataError(f"{where}: name {name!r:.40}, hidden {hidden!r:.40}; expected a text, and true or false")
-    name = " ".join(name.split())
+    name = " ".join(normalise(name).split())  # without marks of direction, which come with text that is pasted
     if printable(name) != name:
         raise DataError(f"{where}: name {name!r:.60} has characters that are not seen; expected plain text")
     return name
