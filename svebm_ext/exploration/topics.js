@@ -12,6 +12,11 @@ function topicTexts(topic) {
   return rows.slice(0, TEXTS);
 }
 
+function symbolNumbers(topic) {
+  const numbers = topic.members.map((member) => member.number).sort((a, b) => a - b);
+  return `${numbers.length > 1 ? "symbols" : "symbol"} ${numbers.join(", ")}`;
+}
+
 function topicWords(topic) {
   const words = topic.members.flatMap((member) => member.words.map((word, place) => [place, word]));
   const distinct = [...new Set(words.sort((a, b) => a[0] - b[0]).map(([, word]) => word))];
@@ -58,7 +63,7 @@ function topicCard(topic) {
   });
   const bar = element("span", { className: "bar" }, element("i", {}));
   bar.firstChild.style.width = `${share.toFixed(1)}%`;
-  const size = element("span", { className: "size", textContent: `${number(topic.n)} texts · ${share.toFixed(share < 10 ? 1 : 0)} %` });
+  const size = element("span", { className: "size", textContent: `${number(topic.n)} texts · ${share.toFixed(share < 10 ? 1 : 0)} % · ${symbolNumbers(topic)}` });
   const texts = topicTexts(topic).map((i) => element("li", { textContent: sentences[i].text }));
   const tools = element("div", { className: "card-tools" },
     button(`Show its ${number(topic.n)} texts`, () => showTexts(topic), { disabled: !topic.n }),

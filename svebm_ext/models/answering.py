@@ -49,6 +49,15 @@ class Novelty(NamedTuple):
     proposal_scale: float = 1.0
 
 
+def check_unnamed(model: SVEBM) -> None:
+    """Refuse (ConfigError) names of symbols for a model that has learnt labels."""
+    if model.label_names:
+        raise ConfigError(
+            f"symbols: this model has learnt labels ({', '.join(model.label_names[:5])}, ...), which its symbols keep; "
+            "names are for a model without labels"
+        )
+
+
 class Answerer:
     """Answers of a model.
 
@@ -64,11 +73,8 @@ class Answerer:
     def __init__(self, model: SVEBM, names: SymbolNames | None = None, novelty: Novelty | None = None) -> None:
         check_symbols(model)
         model.kind.check_texts()
-        if names is not None and model.label_names:
-            raise ConfigError(
-                f"symbols: this model has learnt labels ({', '.join(model.label_names[:5])}, ...), which its symbols "
-                "keep; names are for a model without labels"
-            )
+        if names is not None:
+            check_unnamed(model)
         self._model, self._names, self._novelty = model, names, novelty
 
     def __call__(self, texts: Sequence[str], start: int = 0) -> tuple[list[Answer], int]:

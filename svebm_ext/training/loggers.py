@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 QUIET_INTERVAL = 10.0
 #: Iterations of a run that are left out of its timing, and those that are timed, for the line at the beginning.
 UNTIMED, TIMED = 5, 20
+#: Of the time that is told at the beginning.
+AFTERWARDS = "what comes after them is not counted"
 
 
 class MetricsFile:
@@ -98,7 +100,7 @@ class Progress:
             left = self._max_steps - step
             seconds = (time.monotonic() - self._timed_from) / TIMED * left
             if left > TIMED:
-                self.say(f"about {_minutes(seconds)} for the other {left:,} iterations")
+                self.say(f"about {_minutes(seconds)} for the other {left:,} iterations; {AFTERWARDS}")
 
     def update(self, step: int, text: str, *, force: bool = False) -> None:
         """Show the state after `step` iterations."""

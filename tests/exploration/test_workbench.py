@@ -38,7 +38,8 @@ def test_first_screen_has_topics_with_sizes_names_and_texts(page):
     assert page.inner_text("#topic-count") == "3 topics"
     assert titles(page) == list(TITLES.values())
     sizes = [size.inner_text() for size in page.query_selector_all(".size")]
-    assert sizes == ["3 texts · 38 %", "3 texts · 38 %", "2 texts · 25 %"]
+    counts = ["3 texts · 38 %", "3 texts · 38 %", "2 texts · 25 %"]
+    assert sizes == [f"{count} · symbol {number}" for count, number in zip(counts, TITLES, strict=True)]
     first = page.query_selector_all("#topic-list .topic")[0]
     assert [li.inner_text() for li in first.query_selector_all("li")] == TEXTS[:3]
     assert page.title() == "texts" and page.query_selector("#topic-list img") is None  # hostile texts stay texts

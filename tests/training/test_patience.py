@@ -102,4 +102,6 @@ def test_the_time_that_a_run_will_take_is_said_once(monkeypatch, capsys):
     for step in range(1, 21):
         progress.time_iteration(step)
     said = [line for line in capsys.readouterr().err.splitlines() if "about" in line]
-    assert said == ["about 0:11 for the other 15 iterations"]  # 3 seconds for 4 iterations, as the clock has it
+    assert said == [
+        "about 0:11 for the other 15 iterations; what comes after them is not counted"
+    ]  # 3 seconds for 4 iterations, as the clock has it
