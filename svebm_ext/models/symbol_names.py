@@ -8,6 +8,7 @@ known by its number. So is a hidden one, whose label is empty: it is no topic, s
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from svebm_ext.data.tokenize import normalise
 from svebm_ext.errors import DataError, ModelFolderError, alternatives
-from svebm_ext.files import read_json
+from svebm_ext.files import parse_json, read_bounded
 from svebm_ext.terminal import printable
 
 FORMAT = 1
@@ -53,7 +54,7 @@ class SymbolNames:
         if not path.exists():
             raise DataError(f"{path}: no such file")
         try:
-            content = read_json(path)
+            content = parse_json(read_bounded(path).removeprefix(BOM_UTF8), str(path))
         except ModelFolderError as error:
             raise DataError(f"{error}; expected {_EXAMPLE}") from None
         if not isinstance(content, dict) or not isinstance(content.get("symbols"), dict):

@@ -149,6 +149,8 @@ def test_names_are_read(tmp_path):
     assert SymbolNames.load(path, 4) == SymbolNames(("", "", "", "card lost"), frozenset({1}))
     path.write_text('{"format": 1, "symbols": {}}')
     assert SymbolNames.load(path, 2).classes() == [0, 1]
+    path.write_text('{"format": 1, "symbols": {"1": {"name": "x"}}}', encoding="utf-8-sig")  # as some editors save it
+    assert SymbolNames.load(path, 2).names == ("", "x")
 
 
 @pytest.mark.parametrize(
