@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -82,14 +82,19 @@ def texts_digest(corpus: Corpus) -> str:
     """SHA-256 of all texts and labels of a corpus, by which other texts in their place are noticed."""
     digest = hashlib.sha256()
     for split in (corpus.train, corpus.valid, corpus.test):
-        texts = split.texts if split.texts is not None else map(" ".join, split.sentences)
-        for text in texts:
-            content = text.encode("utf-8", "surrogatepass")
-            digest.update(f"{len(content)}:".encode() + content)
+        for content in framed(split.texts if split.texts is not None else map(" ".join, split.sentences)):
+            digest.update(content)
         for name in sorted(split.labels):
             digest.update(json.dumps([name, list(split.labels[name])]).encode())
         digest.update(b"|")
     return digest.hexdigest()
+
+
+def framed(texts: Iterable[str]) -> Iterator[bytes]:
+    """Texts as bytes for a hash, each with its length before it, so that where one ends counts as well."""
+    for text in texts:
+        content = text.encode("utf-8", "surrogatepass")
+        yield f"{len(content)}:".encode() + content
 
 
 def label_classes(splits: Iterable[Split], name: str) -> list[str]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from .. import terminal
 from ..errors import ConfigError, DataError
 from ..files import write_whole
-from .corpus import Split
+from .corpus import Split, framed
 from .sentence_encoders import OPTION, Encode, EncoderIdentity, FoundEncoder, find_encoder, is_local
 from .writing import Writing
 
@@ -178,9 +178,8 @@ class SentenceVectors:
 def _digest(texts: Sequence[str], encoder: str) -> str:
     """Hash of the texts and of the encoder, in 32 hexadecimal digits."""
     digest = hashlib.sha256(encoder.encode())
-    for text in texts:
-        content = text.encode("utf-8", "surrogatepass")
-        digest.update(f"{len(content)}:".encode() + content)
+    for content in framed(texts):
+        digest.update(content)
     return digest.hexdigest()[:32]
 
 
