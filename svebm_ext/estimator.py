@@ -30,6 +30,7 @@ from svebm_ext.files import read_json, write_json, write_whole
 from svebm_ext.models.reading import chunks_of
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.models.symbols import probabilities_of
+from svebm_ext.models.text_likelihood import annealed_log_z
 from svebm_ext.presets import preset
 
 if TYPE_CHECKING:
@@ -222,18 +223,9 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
 
     def log_z(self) -> float:
         """Log normaliser of the prior, the upper end of an annealing of 600 chains; worked out once."""
-        from svebm_ext.latents.energy import EnergyLatent
-        from svebm_ext.prior.annealing import estimate_log_z
-
-        latent = self._fitted().networks.latent
-        if not isinstance(latent, EnergyLatent):
-            return 0.0
+        model = self._fitted()
         if self._log_z is None:
-            evaluation = self.model_.config.evaluation
-            self._log_z = estimate_log_z(
-                latent.prior, latent.latent_dim, n_chains=evaluation.log_z_chains,
-                n_temperatures=evaluation.log_z_temperatures, seed=0,
-            ).upper  # fmt: skip
+            self._log_z = annealed_log_z(model)
         return self._log_z
 
     # What symbols are -------------------------------------------------------------------------------------------

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import torch
 
 from svebm_ext.errors import ConfigError, SvebmError
-from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.reading import chunk_of
 from svebm_ext.models.symbol_names import SymbolNames
 from svebm_ext.models.symbols import check_symbols, probabilities_of
+from svebm_ext.models.text_likelihood import annealed_log_z
 
 if TYPE_CHECKING:
     from svebm_ext.models.svebm import SVEBM
@@ -126,16 +126,9 @@ def novelty_of(model: SVEBM, metrics: dict[str, object]) -> Novelty:
         model: with a prior.
         metrics: what an evaluation has measured; without `log_z_upper` log Z is annealed, as `TextModel.log_z` does.
     """
-    from svebm_ext.prior.annealing import estimate_log_z
-
     log_z, scale = metrics.get("log_z_upper"), metrics.get("nll_proposal_scale")
-    latent, evaluation = model.networks.latent, model.config.evaluation
     if not isinstance(log_z, float):
-        assert isinstance(latent, EnergyLatent)
-        log_z = estimate_log_z(
-            latent.prior, latent.latent_dim, n_chains=evaluation.log_z_chains,
-            n_temperatures=evaluation.log_z_temperatures, seed=0,
-        ).upper  # fmt: skip
+        log_z = annealed_log_z(model)
     return Novelty(log_z, scale if isinstance(scale, float) else 1.0)
 
 

@@ -46,3 +46,16 @@ def nll_of_texts(
 
     nll = model.of_each(texts, of_batch, CALLS.integer("first", first, 0, 1 << 40))
     return torch.empty(0, dtype=torch.float64, device=model.device) if nll is None else nll
+
+
+def annealed_log_z(model: SVEBM) -> float:
+    """Log normaliser of a model's prior, the upper end of an annealing; 0 for families without an energy."""
+    from svebm_ext.prior.annealing import estimate_log_z
+
+    latent, evaluation = model.networks.latent, model.config.evaluation
+    if not isinstance(latent, EnergyLatent):
+        return 0.0
+    return estimate_log_z(
+        latent.prior, latent.latent_dim, n_chains=evaluation.log_z_chains,
+        n_temperatures=evaluation.log_z_temperatures, seed=0,
+    ).upper  # fmt: skip
