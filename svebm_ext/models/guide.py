@@ -29,6 +29,9 @@ class SymbolGuide(nn.Module):
         scores: of words [V, K]; naive Bayes's log p(w|y), tempered. Special tokens have 0.
         tfidf, weight, bias: a logistic regression of TF-IDF [V, K] and of h(x) [K, F], [K], tempered.
         power: tau, a number: the model's answer is p(y|z) p(y | words)^tau, normalised. 0: p(y|z) alone.
+        reliability: share of the texts whose symbol is expected to be right, as measured when the guide was found; 0:
+            unknown.
+        log_temperature: log T, a number: logarithms of the model's answer are divided by T before they are normalised.
     """
 
     scores: Tensor
@@ -36,6 +39,8 @@ class SymbolGuide(nn.Module):
     weight: Tensor
     bias: Tensor
     power: Tensor
+    reliability: Tensor
+    log_temperature: Tensor
 
     def __init__(self, vocabulary_size: int, n_categories: int, feature_dim: int = FEATURE_DIM) -> None:
         super().__init__()
@@ -44,6 +49,8 @@ class SymbolGuide(nn.Module):
         self.register_buffer("weight", torch.zeros(n_categories, feature_dim))
         self.register_buffer("bias", torch.zeros(n_categories))
         self.register_buffer("power", torch.zeros(()))
+        self.register_buffer("reliability", torch.zeros(()))
+        self.register_buffer("log_temperature", torch.zeros(()))
 
     @torch.no_grad()
     def forward(self, batch: SentenceBatch, features: WordFeatures) -> Float[Tensor, "B K"]:

@@ -130,16 +130,22 @@ class LatentVariableModel(nn.Module):
         """q(z|x); with the encoder's dropout only where a draw is given."""
         return self.latent.posterior(self.encoder(batch, draw))
 
-    def answers(self, batch: Batch, posterior: Posterior) -> Float[Tensor, "B n K"] | None:
+    def answers(self, batch: Batch, posterior: Posterior, *, calibrated: bool = True) -> Float[Tensor, "B n K"] | None:
         """log probabilities of the symbols of x: p(y | z = mu(x)), times p(y | words of x)^tau where there is a guide.
 
         Without a guide these are `Posterior.log_categories`; None where the family has no symbols.
+
+        Args:
+            batch: B examples.
+            posterior: q(z|x) of them.
+            calibrated: divide the logarithms by the guide's temperature before they are normalised.
         """
         by_vector = posterior.log_categories
         if by_vector is None or self.guide is None:
             return by_vector
         by_words = self.guide(batch, self.word_features)
-        return (by_vector + self.guide.power * by_words[:, None]).log_softmax(-1)
+        both = by_vector + self.guide.power * by_words[:, None]
+        return (both / self.guide.log_temperature.exp() if calibrated else both).log_softmax(-1)
 
     @property
     def energy_latent(self) -> EnergyLatent:

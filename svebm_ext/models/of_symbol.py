@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from svebm_ext.errors import ConfigError, nearest
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.decoders import Decoding
+from svebm_ext.models.symbols import symbol_probabilities
 from svebm_ext.terminal import say
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def words_of_symbol(
         own_seed = (seed + number * SEEDS_BETWEEN_ROUNDS) % (1 << 64)
         z = latent.sample_prior(max(n, LEAST_OF_ROUND) * 2**number, seed=own_seed, symbol=symbol)
         made = [words for words in model.decode_words(z, seed=own_seed, **options) if words]
-        scored = list(zip(model.symbol_probabilities(made)[:, symbol].tolist(), made, strict=True))
+        read = symbol_probabilities(model, made, calibrated=False)[:, symbol]  # SURE is of these
+        scored = list(zip(read.tolist(), made, strict=True))
         kept += [words for probability, words in scored if probability >= SURE]
         others += [(probability, words) for probability, words in scored if probability < SURE]
         if len(kept) >= n:

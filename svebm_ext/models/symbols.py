@@ -27,12 +27,12 @@ class Classification(NamedTuple):
 
 
 @torch.no_grad()
-def probabilities_of(model: SVEBM, chunk: Chunk) -> Float[Tensor, "B K"]:
-    """p(y|x) of the texts of a chunk, as `SVEBM.symbol_probabilities`."""
+def probabilities_of(model: SVEBM, chunk: Chunk, *, calibrated: bool = True) -> Float[Tensor, "B K"]:
+    """p(y|x) of the texts of a chunk, as `symbol_probabilities`."""
     networks, dtype = model.networks, model.dtype
 
     def of_batch(batch: Batch) -> Tensor:
-        answers = networks.answers(batch, networks.posterior(batch))
+        answers = networks.answers(batch, networks.posterior(batch), calibrated=calibrated)
         assert answers is not None
         return answers[:, 0].to(dtype).exp()
 
@@ -52,15 +52,20 @@ def check_symbols(model: SVEBM) -> int:
     return latent.n_categories
 
 
-def symbol_probabilities(model: SVEBM, texts: Texts) -> Float[Tensor, "B K"]:
+def symbol_probabilities(model: SVEBM, texts: Texts, *, calibrated: bool = True) -> Float[Tensor, "B K"]:
     """As `SVEBM.symbol_probabilities`.
+
+    Args:
+        model: with symbols.
+        texts: B texts.
+        calibrated: with the temperature that makes them as certain as they are right; False: as they were learnt.
 
     Raises:
         ConfigError: a latent family without symbols.
         DataError: something that is no text.
     """
     none = torch.empty(0, check_symbols(model), dtype=model.dtype, device=model.device)
-    parts = [probabilities_of(model, chunk) for chunk in chunks_of(model, texts)]
+    parts = [probabilities_of(model, chunk, calibrated=calibrated) for chunk in chunks_of(model, texts)]
     return torch.cat(parts) if parts else none
 
 

@@ -30,6 +30,8 @@ TYPES = {
 }  # fmt: skip
 #: Names that an error lists.
 LISTED = 8
+#: Numbers that networks of earlier builds lack. They are 0, which leaves their answers as they were.
+ADDED = frozenset({"guide.reliability", "guide.log_temperature"})
 
 
 class _Uninitialised(TorchFunctionMode):
@@ -163,11 +165,11 @@ def check_forms(held: Mapping[str, Form], expected: Mapping[str, Form], where: s
     Raises:
         ModelFolderError: a tensor is missing, unknown, or of another shape or type.
     """
-    missing, unknown = sorted(set(expected) - set(held)), sorted(set(held) - set(expected))
+    missing, unknown = sorted(set(expected) - set(held) - ADDED), sorted(set(held) - set(expected))
     if missing or unknown:
         raise ModelFolderError(f"{where}: missing tensors {listed(missing)}, unknown tensors {listed(unknown)}")
     for name, want in expected.items():
-        if held[name] != want:
+        if held.get(name, want) != want:
             raise ModelFolderError(
                 f"{where}: tensor {name!r:.80} is {held[name]}; the configuration with vocabulary asks for {want}"
             )
@@ -185,11 +187,13 @@ def load_parameters(module: torch.nn.Module, tensors: Mapping[str, Tensor], wher
     Raises:
         ModelFolderError: a tensor is missing, unknown, of another shape or type, or not finite.
     """
-    expected = {name: form_of(tensor) for name, tensor in module.state_dict().items()}
+    own = module.state_dict()
+    expected = {name: form_of(tensor) for name, tensor in own.items()}
     check_forms({name: form_of(tensor) for name, tensor in tensors.items()}, expected, where)
     for name, tensor in tensors.items():
         check_finite(name, tensor, where)
-    module.load_state_dict(dict(tensors))
+    added = {name: torch.zeros_like(own[name]) for name in set(expected) - set(tensors)}
+    module.load_state_dict({**tensors, **added})
 
 
 def listed(names: list[str]) -> str:

@@ -29,6 +29,7 @@ from svebm_ext.training.guides import (
     is_guided,
     learn_features,
 )
+from svebm_ext.training.guides.calibration import calibrate
 from svebm_ext.training.loop import Trainer, resumable
 from svebm_ext.training.prior_alone import FITTED, finish_prior, hold_symbols
 from svebm_ext.training.resuming import check_tokenization, check_unchanged
@@ -198,10 +199,11 @@ class TextRun(Run):
             (self.out / FITTED).unlink(missing_ok=True)
 
     def finish(self, trainer: Trainer) -> None:
-        """The prior alone, and the guide by all labels, where the configuration asks for them."""
+        """The prior alone, how certain answers are, and the guide by all labels, where the configuration asks."""
         if self.config.training.prior_steps > 0:
             finish_prior(trainer.model, SentenceFeed.of(self.feed), self.validator, self.config, self.out)
         if is_guided(self.config):
+            calibrate(trainer.model, SentenceFeed.of(self.feed), self.config, say)
             guide_by_all_labels(trainer.model, SentenceFeed.of(self.feed), self.config, say)
 
     def save_best(self, trainer: Trainer) -> None:

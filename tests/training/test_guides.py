@@ -72,7 +72,9 @@ def test_symbols_are_the_topics_and_none_is_empty(text):
     guide = find_symbols(bags, 3, seed=0, say=said.append)
     found = guide.log_probabilities(bags).argmax(1)
     assert adjusted_mutual_info_score(corpus.train.labels["label"], found) > 0.85
-    assert said == [f"symbols of {len(bags)} sentences by their words: 3 of 3 in use"]
+    assert said == [
+        f"symbols of {len(bags)} sentences by their words: 3 of 3 in use; half of the text finds 100% of them again"
+    ]
     again = find_symbols(bags, 3, seed=0)
     assert np.array_equal(again.scores, guide.scores) and np.array_equal(again.weight, guide.weight)
     many = find_symbols(bags, 12, seed=0)

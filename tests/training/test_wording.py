@@ -12,8 +12,9 @@ from svebm_ext.models.features import WordFeatures
 from svebm_ext.training.feeds import SentenceFeed
 from svebm_ext.training.guides import learn_features
 from svebm_ext.training.guides.bags import bags_of_split
+from svebm_ext.training.guides.parts import halves
 from svebm_ext.training.guides.unlabelled import find_symbols
-from svebm_ext.training.guides.wording import DIM, agreement, by_wording, halves, is_conversation
+from svebm_ext.training.guides.wording import DIM, agreement, by_wording, is_conversation
 from svebm_ext.training.runtime import Runtime
 
 ASKED = ["do you {} {} {} ?", "would you {} {} {} ?", "can you {} {} {} ?"]

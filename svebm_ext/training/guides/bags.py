@@ -60,6 +60,7 @@ class Guide:
     tfidf: Array
     weight: Array
     bias: Array
+    reliability: float = 0.0
 
     def log_probabilities(self, bags: Bags) -> Array:
         """log p(y|x) [N, K] of each sentence (float32)."""
@@ -77,7 +78,10 @@ class Guide:
     @classmethod
     def of(cls, module: SymbolGuide) -> Guide:
         """The guide that a model has."""
-        return cls(*(tensor.cpu().numpy() for tensor in (module.scores, module.tfidf, module.weight, module.bias)))
+        scores, tfidf, weight, bias = (
+            tensor.cpu().numpy() for tensor in (module.scores, module.tfidf, module.weight, module.bias)
+        )
+        return cls(scores, tfidf, weight, bias, float(module.reliability))
 
     @torch.no_grad()
     def copy_to(self, module: SymbolGuide) -> None:
@@ -88,6 +92,7 @@ class Guide:
         module.weight[:K].copy_(torch.from_numpy(self.weight))
         module.bias.fill_(-1e4)[:K].copy_(torch.from_numpy(self.bias))
         module.power.fill_(1.0)
+        module.reliability.fill_(self.reliability)
 
 
 def bags_of_split(split: EncodedSplit, features: WordFeatures) -> Bags:

@@ -11,8 +11,10 @@ Source: Zhou et al., Learning with Local and Global Consistency, NIPS 2003 (labe
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -54,7 +56,7 @@ def find_classes(
     with threadpool_limits(1):  # sums of several threads end differently each time; a resumed run must not
         learner = _Learner(bags, labels, others, n_classes, seed)
         best, accuracy = _best_setting(learner, known)
-        guide = learner.taught(known, best[0])[best[1]]
+        guide = replace(learner.taught(known, best[0])[best[1]], reliability=0.0 if math.isnan(accuracy) else accuracy)
     if say is not None:
         how = f", {100 * accuracy:.1f} % right in cross-validation" if accuracy == accuracy else ""
         say(f"classes by words: {len(known):,} labels of {n_classes} classes, {len(others):,} sentences without{how}")
@@ -81,16 +83,20 @@ class _Learner:
         bags, others, n_classes = self.bags, self.others, self.n_classes
         shares = np.eye(n_classes, dtype=np.float32)[self.labels[known]]
         regressed = self._spread(known, shares) if view == SPREAD else self._logistic(known, view)
-        parts = [REGRESSION_POWER * np.ascontiguousarray(part) for part in regressed]
+        tfidf, weight, bias = (REGRESSION_POWER * np.ascontiguousarray(part) for part in regressed)
         scores = np.zeros((bags.tfidf.shape[1], n_classes), np.float32)
-        taught = Guide(scores, *parts).log_probabilities(bags[others]) if len(others) else np.zeros((0, n_classes))
+        taught = (
+            Guide(scores, tfidf, weight, bias).log_probabilities(bags[others])
+            if len(others)
+            else np.zeros((0, n_classes))
+        )
         guessed = np.exp(log_softmax(taught / REGRESSION_POWER))
         words = bags.words[np.concatenate((known, others))]
         for _ in range(EM_ROUNDS if len(others) else 0):
             scores = EM_POWER * word_scores(words, np.concatenate((shares, guessed)))
             guessed = np.exp(log_softmax(bags.words[others] @ scores + taught))
         scores = word_scores(words, np.concatenate((shares, guessed)))
-        return {exponent: Guide((exponent * scores).astype(np.float32), *parts) for exponent in EXPONENTS}
+        return {exponent: Guide((exponent * scores).astype(np.float32), tfidf, weight, bias) for exponent in EXPONENTS}
 
     def _logistic(self, known: Array, view: str) -> tuple[Array, Array, Array]:
         """Logistic regression of labelled sentences: of TF-IDF [V, K], of h(x) [K, F], and bias [K]."""

@@ -6,16 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from svebm_ext.training.guides.bags import Array, Bags, expectation_maximisation, k_means, word_scores
-from svebm_ext.training.guides.neighbours import smoothed, unit_rows
-from svebm_ext.training.guides.unlabelled import clusters, start_of_topics
-from svebm_ext.training.guides.wording import halves
+from svebm_ext.training.guides.bags import Bags
+from svebm_ext.training.guides.parts import halves
+from svebm_ext.training.guides.unlabelled import FEW_SENTENCES, topics_by_part
 
-#: Numbers of symbols to choose from; sentences that are looked at, pairs of halves, and rounds of EM of each.
+#: Numbers of symbols to choose from; sentences that are looked at, and pairs of halves, of few sentences more of them.
 CANDIDATES = (3, 4, 5, 7, 10, 14, 20, 28, 40, 56, 80, 112, 160)
-STABILITY_SENTENCES, STABILITY_PAIRS, STABILITY_ROUNDS = 6000, 2, 10
-#: Up to so many sentences, where chance weighs most, symbols are looked for in two ways, and in more pairs of halves.
-FEW_SENTENCES, FEW_PAIRS = 1000, 4
+STABILITY_SENTENCES, STABILITY_PAIRS, FEW_PAIRS = 6000, 2, 4
 #: Where halves agree on groups nearly whole, by at least the former, each finer number is a part of them that is found
 #: again as well: the smallest number is taken that is no more than the latter behind.
 CLEAR, MARGIN = 0.8, 0.05
@@ -47,11 +44,11 @@ def choose_n_symbols(bags: Bags, *, seed: int, say: Callable[[str], None]) -> in
     agreement = {}
     pairs = list(halves(len(bags), FEW_PAIRS if len(bags) <= FEW_SENTENCES else STABILITY_PAIRS, seed))
     with threadpool_limits(1):
-        find = _by_encoder(bags, pairs) if bags.has_vectors and len(candidates) > 1 else _symbols_of_part
+        find = topics_by_part(bags, pairs if len(candidates) > 1 else ())
         for n in candidates if len(candidates) > 1 else ():
             scores = []
             for pair in pairs:
-                told = [find(bags, half, n, seed + number) for number, half in enumerate(pair)]
+                told = [find(half, n, seed + number) for number, half in enumerate(pair)]
                 scores.append(adjusted_mutual_info_score(*told))
             agreement[n] = float(np.mean(scores))
     if not agreement:
@@ -68,26 +65,3 @@ def choose_n_symbols(bags: Bags, *, seed: int, say: Callable[[str], None]) -> in
         "--model.n-categories"
     )
     return chosen
-
-
-def _symbols_of_part(bags: Bags, part: Array, n_symbols: int, seed: int) -> Array:
-    """Symbols of all sentences by those that a part of them has."""
-    half = bags[part]
-    if len(bags) <= FEW_SENTENCES:
-        starts = (start_of_topics(half, n_symbols, seed, merge=merge) for merge in (False, True))
-        shares = max(starts, key=lambda start: start[1])[0]
-    else:
-        shares, _ = expectation_maximisation(half.words, clusters(half.features, n_symbols, seed), STABILITY_ROUNDS)
-    return (bags.words @ word_scores(half.words, shares) + np.log(shares.mean(0) + 1e-6)).argmax(1)
-
-
-def _by_encoder(bags: Bags, pairs: list[list[Array]]) -> Callable[[Bags, Array, int, int], Array]:
-    """The same with a pretrained encoder, of those parts; their neighbours, which are the costly part, once."""
-    means = {id(half): smoothed(bags.features[half]) for pair in pairs for half in pair}
-    rows = unit_rows(bags.features)
-
-    def find(_: Bags, part: Array, n_symbols: int, seed: int) -> Array:
-        numbers: Array = k_means(means[id(part)], n_symbols, seed, 1).predict(rows)
-        return numbers
-
-    return find

@@ -12,7 +12,8 @@ Where a pretrained encoder has a part in h(x), the starts are k-means of h(x) sm
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -29,8 +30,9 @@ from svebm_ext.training.guides.bags import (
     word_scores,
 )
 from svebm_ext.training.guides.merging import merged
-from svebm_ext.training.guides.neighbours import smoothed
-from svebm_ext.training.guides.wording import by_wording, is_worded
+from svebm_ext.training.guides.neighbours import smoothed, unit_rows
+from svebm_ext.training.guides.parts import Finder, found_again, halves
+from svebm_ext.training.guides.wording import by_wording, is_worded, wording_by_part
 
 #: Starts of either kind, and rounds of EM of each.
 STARTS, EM_ROUNDS = 3, 15
@@ -47,6 +49,9 @@ SMALLEST_SHARE = 0.05
 MIXTURE_POWER, REGRESSION_POWER = 0.5, 0.5
 #: With a pretrained encoder: starts, rounds after the vote, and the exponent of the mixture.
 ENCODER_STARTS, ENCODER_ROUNDS_AFTER, ENCODER_MIXTURE_POWER = 6, 2, 0.1
+#: Sentences by which it is measured how many symbols half of them finds again, pairs of halves, and rounds of EM there.
+#: Of few sentences, where chance weighs most, each half looks in two ways.
+PART_SENTENCES, PART_PAIRS, PART_ROUNDS, FEW_SENTENCES = 6000, 2, 10, 1000
 #: Factor on h(x) in the regression, dropout on it, and its Adam: iterations, batch, step size, decay.
 SCALE, DROPOUT, ITERATIONS, BATCH, RATE, DECAY = 4.0, 0.5, 200, 1024, 0.02, 1e-3
 
@@ -115,12 +120,51 @@ def find_symbols(
             group_by == "auto"
             and is_worded(bags, n_symbols, lambda part, start: _once(part, n_symbols, start), seed=seed, say=say)
         ):
-            guide = by_wording(bags, n_symbols, seed)
+            guide, by_part = by_wording(bags, n_symbols, seed), wording_by_part
         else:
-            guide = _by_topics(bags, n_symbols, seed)
+            guide, by_part = _by_topics(bags, n_symbols, seed), topics_by_part
+        share = _reliability(guide, bags, n_symbols, by_part, seed)
     used = len(set(guide.log_probabilities(bags).argmax(1).tolist()))
-    say(f"symbols of {len(bags):,} sentences by their words: {used} of {n_symbols} in use")
-    return guide
+    again = f"; half of the text finds {share:.0%} of them again" if share else ""
+    say(f"symbols of {len(bags):,} sentences by their words: {used} of {n_symbols} in use{again}")
+    return replace(guide, reliability=share)
+
+
+def _reliability(
+    guide: Guide, bags: Bags, n_symbols: int, by_part: Callable[[Bags, list[list[Array]]], Finder], seed: int
+) -> float:
+    """Share of the sentences whose symbol halves of them find again; 0 where they are too few to tell."""
+    bags = bags.at_most(PART_SENTENCES)
+    if n_symbols < 2 or len(bags) < 4 * n_symbols:
+        return 0.0
+    pairs = list(halves(len(bags), PART_PAIRS, seed))
+    symbols = guide.log_probabilities(bags).argmax(1)
+    return found_again(symbols, n_symbols, by_part(bags, pairs), pairs, seed)
+
+
+def topics_by_part(bags: Bags, pairs: Iterable[list[Array]]) -> Finder:
+    """Finds topics by the halves of some pairs, for less than `find_symbols`."""
+    if bags.has_vectors:
+        # The neighbours in each half, which are the costly part, are looked for once.
+        means = {id(half): smoothed(bags.features[half]) for pair in pairs for half in pair}
+        rows = unit_rows(bags.features)
+
+        def by_encoder(part: Array, n_symbols: int, seed: int) -> Array:
+            numbers: Array = k_means(means[id(part)], n_symbols, seed, 1).predict(rows)
+            return numbers
+
+        return by_encoder
+
+    def by_words(part: Array, n_symbols: int, seed: int) -> Array:
+        half = bags[part]
+        if len(bags) <= FEW_SENTENCES:
+            starts = (start_of_topics(half, n_symbols, seed, merge=merge) for merge in (False, True))
+            shares = max(starts, key=lambda start: start[1])[0]
+        else:
+            shares, _ = expectation_maximisation(half.words, clusters(half.features, n_symbols, seed), PART_ROUNDS)
+        return (bags.words @ word_scores(half.words, shares) + np.log(shares.mean(0) + 1e-6)).argmax(1)
+
+    return by_words
 
 
 def _by_topics(bags: Bags, n_symbols: int, seed: int) -> Guide:

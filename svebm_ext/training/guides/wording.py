@@ -10,7 +10,7 @@ asked whether it has groups of wording.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from svebm_ext.data.batching import EncodedSplit
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.models.features import singular_vectors
 from svebm_ext.training.guides.bags import Array, Bags, Guide, k_means, log_softmax
+from svebm_ext.training.guides.parts import Finder, halves
 
 #: Sentences that are looked at, and pairs of halves of them for either kind.
 SENTENCES, WORDING_PAIRS, TOPIC_PAIRS = 8000, 4, 2
@@ -59,6 +60,15 @@ def by_wording(bags: Bags, n_symbols: int, seed: int) -> Guide:
         np.zeros((n_symbols, n_features), np.float32),
         sharpness * bias,
     )
+
+
+def wording_by_part(bags: Bags, pairs: Iterable[list[Array]]) -> Finder:
+    """Finds symbols by wording in the halves of some pairs."""
+
+    def find(part: Array, n_symbols: int, seed: int) -> Array:
+        return by_wording(bags[part], n_symbols, seed).log_probabilities(bags).argmax(1)
+
+    return find
 
 
 def is_conversation(text: EncodedSplit, vocabulary: Vocabulary) -> bool:
@@ -109,9 +119,3 @@ def agreement(bags: Bags, n_pairs: int, find: Callable[[Bags, int], Guide], seed
         guides = [find(bags[part], seed + 2 * number + half) for half, part in enumerate(pair)]
         told.append(adjusted_mutual_info_score(*(guide.log_probabilities(bags).argmax(1) for guide in guides)))
     return float(np.mean(told))
-
-
-def halves(n: int, n_pairs: int, seed: int) -> Iterator[list[Array]]:
-    """Both halves of n sentences, by so many orders."""
-    for pair in range(n_pairs):
-        yield np.array_split(np.random.Generator(np.random.Philox(key=[seed, pair])).permutation(n), 2)
