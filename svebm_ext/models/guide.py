@@ -29,7 +29,7 @@ class SymbolGuide(nn.Module):
         scores: of words [V, K]; naive Bayes's log p(w|y), tempered. Special tokens have 0.
         tfidf, weight, bias: a logistic regression of TF-IDF [V, K] and of h(x) [K, F], [K], tempered.
         power: tau, a number: the model's answer is p(y|z) p(y | words)^tau, normalised. 0: p(y|z) alone.
-        reliability: share of the texts whose symbol is expected to be right, as measured when the guide was found; 0:
+        reliability: share of the texts whose symbol is expected to be right, as measured when the guide was learnt; 0:
             unknown.
         log_temperature: log T, a number: logarithms of the model's answer are divided by T before they are normalised.
     """

@@ -1,4 +1,4 @@
-"""Halves of a text that find symbols by themselves, and how far these are what all of the text has found.
+"""Halves of a text that find symbols by themselves, and how far these are those of all of the text.
 
 How certain the symbols of a guide are cannot be read off its probabilities: naive Bayes takes the words of a sentence
 for independent, so that each new one makes it surer. What can be measured without labels is whether half of the text
@@ -34,7 +34,7 @@ def found_again(symbols: Array, n_symbols: int, find: Finder, pairs: Iterable[li
         n_symbols: K.
         find: finds symbols.
         pairs: of halves.
-        seed: of what is found.
+        seed: of the halves' symbols.
     """
     shares = []
     for pair in pairs:
