@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from svebm_ext.models.decoders import Decoding
+    from svebm_ext.training.callbacks import Callback
 
 #: Beside the files of a model folder: what `TextModel.load` needs to be the estimator that was saved.
 ESTIMATOR = "estimator.json"
@@ -100,13 +101,14 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
 
     # Learning -------------------------------------------------------------------------------------------------------
 
-    def fit(self, X: Iterable[object], y: object = None) -> TextModel:
+    def fit(self, X: Iterable[object], y: object = None, *, callbacks: Sequence[Callback] = ()) -> TextModel:
         """Learn from texts.
 
         Args:
             X: N texts.
             y: None, or N labels; a text whose label is None, NaN or the number -1 has none (as in
                 `sklearn.semi_supervised`).
+            callbacks: are told what the training logs (`svebm_ext.training.callbacks`).
 
         Raises:
             DataError, ConfigError: texts, labels or options that cannot be used; both are ValueErrors.
@@ -123,7 +125,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
             quiet = contextlib.nullcontext() if self.verbose else contextlib.redirect_stderr(io.StringIO())
             try:
                 with quiet:
-                    self.model_, _ = train(config, run)
+                    self.model_, _ = train(config, run, callbacks=callbacks)
             except DataError as error:  # of a file that the caller has not seen
                 raise DataError(str(error).replace(f"{temporary}/", "")) from error
         self._texts = texts

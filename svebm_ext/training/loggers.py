@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from svebm_ext.config import TrainingConfig
 from svebm_ext.files import JsonObject, append_line, folder_is_gone, sync_file, write_whole
 from svebm_ext.plots.series import damaged_lines, read_records
 from svebm_ext.terminal import printable, say
+from svebm_ext.training.callbacks import Callback
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -132,9 +133,13 @@ class RunLog:
         config: iterations in all, and whether TensorBoard files are written.
         step: iterations done before.
         enabled: whether this is the main process.
+        callbacks: are told what is written.
     """
 
-    def __init__(self, out: Path, config: TrainingConfig, step: int, *, enabled: bool) -> None:
+    def __init__(
+        self, out: Path, config: TrainingConfig, step: int, *, enabled: bool, callbacks: Sequence[Callback] = ()
+    ) -> None:
+        self._callbacks = callbacks if enabled else ()
         self.metrics = MetricsFile(out / "metrics.jsonl", step, say) if enabled else None
         self._board = tensorboard_writer(out / "tensorboard") if enabled and config.tensorboard else None
         self.progress = Progress(config.max_steps, step, enabled=enabled)
@@ -157,13 +162,22 @@ class RunLog:
         if self.metrics is not None:
             self.metrics.keep_until(step)
 
-    def write(self, record: JsonObject, *, board: bool = False) -> None:
-        """Append a line to metrics.jsonl, and show it on the board where asked for; record has the iteration `step`."""
+    def write_step(self, record: JsonObject) -> None:
+        """Append an iteration to metrics.jsonl, and show it on the board where asked for; record has its `step`."""
         if self.metrics is not None:
             self.metrics.write(record)
-        if board and self._board is not None:
+        if self._board is not None:
             for name, value in record.items():
                 self._board.add_scalar(name, value, record["step"])
+        for callback in self._callbacks:
+            callback.on_step(dict(record))
+
+    def write_validation(self, record: JsonObject) -> None:
+        """Append what was measured on held-out examples to metrics.jsonl; record has the iteration `step`."""
+        if self.metrics is not None:
+            self.metrics.write(record)
+        for callback in self._callbacks:
+            callback.on_validation(dict(record))
 
     def sync(self) -> None:
         """Make the lines so far outlast a loss of power."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from svebm_ext.prior.negatives import NegativeSource, source_of_negatives
 from svebm_ext.prior.regrouping import MAX_SENTENCES, check_sentences, regroup
 from svebm_ext.randomness import Draw
 from svebm_ext.stopping import stops_noted
+from svebm_ext.training.callbacks import Callback
 from svebm_ext.training.checkpoint import (
     check_sections,
     load_checkpoint,
@@ -72,6 +73,7 @@ class Trainer:
         out: run folder.
         runtime: device and processes.
         validator: validation bound and printed samples, or None.
+        callbacks: are told what is logged.
     """
 
     def __init__(
@@ -82,7 +84,9 @@ class Trainer:
         out: Path,
         runtime: Runtime,
         validator: Validator | None = None,
+        callbacks: Sequence[Callback] = (),
     ) -> None:
+        self._callbacks = callbacks
         self.feed, self.out, self.runtime, self.validator = feed, out, runtime, validator
         self.model = model.to(runtime.device)
         marginal: Tensor | None = None
@@ -252,7 +256,7 @@ class Trainer:
             self.out.mkdir(parents=True, exist_ok=True)
             self._folder = HeldFolder(self.out)
         self._start()
-        log = self._log = RunLog(self.out, training, self.step, enabled=self.runtime.is_main)
+        log = self._log = RunLog(self.out, training, self.step, enabled=self.runtime.is_main, callbacks=self._callbacks)
         self._say = log.progress.say
         if self.has_ended and self.step < training.max_steps:
             self._say(
@@ -345,7 +349,7 @@ class Trainer:
         record["seconds"] = round(self.seconds, 3)
         if self.runtime.is_main:
             self.check_folder()
-        log.write(record, board=True)
+        log.write_step(record)
         rate = f"  {record['tokens_per_second']:.0f} tok/s"
         log.progress.update(self.step, f"w {weight:.2f}  {describe(outcome.terms)}{rate}")
 
@@ -366,7 +370,7 @@ class Trainer:
                 score = -measured.get("valid_accuracy", math.nan)
             elif self.config.training.select == "last":
                 score = -float(self.step)
-            log.write({"step": self.step, **measured})
+            log.write_validation({"step": self.step, **measured})
             told = measured_line(measured, validator.n_texts, self.config.model.n_categories)
             self._say(f"iteration {self.step}: {told}")
             if valid and score == score and (self.best is None or score < self.best):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -23,6 +23,7 @@ from svebm_ext.models.pretrained import CONFIG, WEIGHTS, expected_tensors
 from svebm_ext.models.tensor_files import check_finite, load_parameters, read_tensors, write_tensors
 from svebm_ext.plots import PlaneDensities, can_draw, figure2, learning_curves
 from svebm_ext.terminal import flush_output, say
+from svebm_ext.training.callbacks import Callback
 from svebm_ext.training.checkpoint import check_networks
 from svebm_ext.training.feeds import PointFeed
 from svebm_ext.training.loop import Trainer, resumable
@@ -54,7 +55,8 @@ class PointRun(Run):
             check_networks(resumable(self.out), expected_tensors(self.config, 0, self.out))
         torch.manual_seed(self.config.seed)
         self.networks = networks_of(self.config, 0)
-        return Trainer(self.config, self.networks, PointFeed(self.config, self.runtime), self.out, self.runtime)
+        feed = PointFeed(self.config, self.runtime)
+        return Trainer(self.config, self.networks, feed, self.out, self.runtime, callbacks=self.callbacks)
 
     def description(self) -> JsonObject:
         """What config.json holds."""
@@ -73,6 +75,7 @@ def train_points(
     runtime: Runtime | None = None,
     evaluate: bool = True,
     show: Show | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> JsonObject | None:
     """Train a 2-D model, write its folder and measure it.
 
@@ -83,6 +86,7 @@ def train_points(
         runtime: device and processes; started from the configuration when absent.
         evaluate: measure the model when it is trained.
         show: receives the content of metrics.json before it is written.
+        callbacks: are told what the run logs (`svebm_ext.training.callbacks`).
 
     Returns:
         The content of metrics.json; None if not evaluated, or not on the main process.
@@ -91,7 +95,7 @@ def train_points(
         ConfigError, ModelFolderError: before any training.
         TrainingDivergedError, Interrupted: see `Trainer.run`.
     """
-    run = PointRun(config, out, resume=resume, runtime=runtime)
+    run = PointRun(config, out, resume=resume, runtime=runtime, callbacks=callbacks)
     run.train()
     return _evaluate(out, config, run.networks, seed=0, show=show) if run.runtime.is_main and evaluate else None
 

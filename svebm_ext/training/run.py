@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from svebm_ext.kinds import kind_of
 from svebm_ext.models.pretrained import VOCABULARY, expected_tensors, read_encoder
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.terminal import say
+from svebm_ext.training.callbacks import Callback
 from svebm_ext.training.checkpoint import check_networks
 from svebm_ext.training.continuing import check_networks_of, take_over, with_note
 from svebm_ext.training.feeds import FEEDS, SentenceFeed, TextFeed, training_label
@@ -43,7 +45,13 @@ __all__ = ["FITTED", "TextRun", "build_vocabulary", "make_feed", "read_run_confi
 
 
 def train(
-    config: Config, out: Path, *, resume: bool = False, runtime: Runtime | None = None, start: Path | None = None
+    config: Config,
+    out: Path,
+    *,
+    resume: bool = False,
+    runtime: Runtime | None = None,
+    start: Path | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> tuple[SVEBM, Corpus]:
     """Train a text model and write its folder.
 
@@ -54,6 +62,7 @@ def train(
         runtime: device and processes; started from the configuration when absent.
         start: folder of a run whose words, encoder and generator this one begins with; prior and classes are new. The
             configuration is one of `svebm_ext.training.continuing.with_networks_of`.
+        callbacks: are told what the run logs (`svebm_ext.training.callbacks`).
 
     Returns:
         The best model by validation bound, and the corpus it was trained on.
@@ -62,7 +71,7 @@ def train(
         ConfigError, DataError, ModelFolderError: before any training.
         TrainingDivergedError, Interrupted, OSError: see `Run.train`.
     """
-    run = TextRun(config, out, resume=resume, runtime=runtime)
+    run = TextRun(config, out, resume=resume, runtime=runtime, callbacks=callbacks)
     if start is not None and not resume:
         check_networks_of(config, read_run_config(start), start)
         run.start, run.start_folder = SVEBM.from_pretrained(start), start
@@ -117,7 +126,9 @@ class TextRun(Run):
             objective=self.config.objective,
             to_text=self.model.to_text,
         )
-        return Trainer(self.config, self.model.networks, self.feed, self.out, self.runtime, self.validator)
+        return Trainer(
+            self.config, self.model.networks, self.feed, self.out, self.runtime, self.validator, self.callbacks
+        )
 
     def _read(self) -> Corpus:
         """The corpus; sizes of the configuration that follow it are filled in, and told."""

@@ -6,6 +6,7 @@ import contextlib
 import platform
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from svebm_ext.models.pretrained import CONFIG, WEIGHTS
 from svebm_ext.models.tensor_files import load_parameters
 from svebm_ext.provenance import source_version
 from svebm_ext.terminal import say
+from svebm_ext.training.callbacks import Callback
 from svebm_ext.training.checkpoint import load_checkpoint, section
 from svebm_ext.training.lock import only_training
 from svebm_ext.training.loop import BEST, LAST, Trainer, resumable
@@ -35,14 +37,23 @@ class Run(ABC):
         out: run folder; must be new or empty unless resuming.
         resume: continue from the folder's last checkpoint.
         runtime: device and processes; started from the configuration when absent.
+        callbacks: are told what the run logs.
 
     Raises:
         ConfigError, ModelFolderError: options or a folder with which there can be no run.
     """
 
-    def __init__(self, config: Config, out: Path, *, resume: bool = False, runtime: Runtime | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        out: Path,
+        *,
+        resume: bool = False,
+        runtime: Runtime | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
         validate(config)
-        self.config, self.out, self.resume = config, out, resume
+        self.config, self.out, self.resume, self.callbacks = config, out, resume, callbacks
         self.check()
         self.runtime = runtime or Runtime.start(config.training.device, config.training.precision)
         check_folder(out, resume)
