@@ -27,6 +27,7 @@ from svebm_ext.data.class_labels import (
 )
 from svebm_ext.errors import ConfigError, DataError, ModelFolderError, nearest
 from svebm_ext.files import read_json, write_json, write_whole
+from svebm_ext.models.hub import ESTIMATOR, model_folder, push
 from svebm_ext.models.reading import chunks_of
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.models.symbols import probabilities_of
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
     from svebm_ext.models.decoders import Decoding
     from svebm_ext.training.callbacks import Callback
 
-#: Beside the files of a model folder: what `TextModel.load` needs to be the estimator that was saved.
-ESTIMATOR = "estimator.json"
 #: Texts that probabilities and examples are worked out for by `examples`, at most.
 MOST_EXAMPLES = 20_000
 
@@ -319,15 +318,20 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
                 f"{folder}: classes and options have to be text or numbers to be saved ({error})"
             ) from error
 
+    def push_to_hub(self, repository: str, *, private: bool = False) -> str:
+        """Put the estimator into a repository "user/name" of the Hugging Face Hub; see `SVEBM.push_to_hub`."""
+        return push(self.save, repository, private=private)
+
     @classmethod
     def load(cls, folder: str | Path, device: str = "cpu") -> TextModel:
-        """Estimator of a folder that `save` or a training has left.
+        """Estimator of a folder that `save` or a training has left, or of a repository of the hub.
 
         Raises:
             ModelFolderError: as `SVEBM.from_pretrained`, or a damaged estimator.json.
         """
+        folder = model_folder(folder)
         model = SVEBM.from_pretrained(folder, device)
-        path = Path(folder) / ESTIMATOR
+        path = folder / ESTIMATOR
         content = read_json(path) if path.exists() else {}
         classes: list[object] = [*model.label_names] or [*range(model.config.model.n_categories)]
         try:

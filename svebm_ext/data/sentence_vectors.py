@@ -55,6 +55,11 @@ class SentenceVectors:
         self._encode: Encode | None = None
         self._known: dict[str, np.ndarray] = {}
 
+    @classmethod
+    def of_folder(cls, name: str, identity: EncoderIdentity | None, folder: Path) -> SentenceVectors:
+        """Those of a model folder, which may hold a copy of the encoder, and keeps the vectors."""
+        return cls(name, identity=identity, model_folder=folder, cache=folder / CACHE)
+
     def __getstate__(self) -> dict[str, object]:
         """Of a copy, which opens the encoder again when it needs it: what computes is no part of it."""
         return self.__dict__ | {

@@ -14,7 +14,7 @@ from svebm_ext.config import Config
 from svebm_ext.data.batching import SentenceBatch
 from svebm_ext.data.corpus import Split
 from svebm_ext.data.documents import DocumentBatch
-from svebm_ext.data.sentence_vectors import CACHE, SentenceVectors
+from svebm_ext.data.sentence_vectors import SentenceVectors
 from svebm_ext.data.subwords import Subwords
 from svebm_ext.data.texts import Texts, each_text
 from svebm_ext.data.vocabulary import Vocabulary
@@ -24,12 +24,12 @@ from svebm_ext.kinds import EncodedTexts, kind_of
 from svebm_ext.models.card import model_card
 from svebm_ext.models.cut import marked
 from svebm_ext.models.decoders import Decoding
+from svebm_ext.models.hub import model_folder, push
 from svebm_ext.models.latent_variable import Batch, LatentVariableModel
 from svebm_ext.models.networks import networks_of
 from svebm_ext.models.of_symbol import check_decoding, words_of_symbol
 from svebm_ext.models.pretrained import WEIGHTS, FolderContent, read_folder, write_folder
 from svebm_ext.models.reading import chunks_of
-from svebm_ext.models.responses import SEEDS_BETWEEN_SAMPLES as SEEDS_BETWEEN_SAMPLES
 from svebm_ext.models.responses import batches_of_contexts, words_of_responses
 from svebm_ext.models.symbols import Classification, classify, symbol_probabilities
 from svebm_ext.models.tensor_files import load_parameters, uninitialised
@@ -231,8 +231,7 @@ class SVEBM(nn.Module):
         Raises:
             ConfigError: a symbol or option out of range, or a model without symbols or prior.
         """
-        made = self.generate_words(n, symbol=symbol, read_back=read_back, seed=seed, **options)
-        return list(map(self.written, made))
+        return list(map(self.written, self.generate_words(n, symbol=symbol, read_back=read_back, seed=seed, **options)))
 
     def generate_words(
         self,
@@ -247,12 +246,11 @@ class SVEBM(nn.Module):
         self.kind.check_texts()
         _ = self.dtype
         n, seed = CALLS.integer("n", n), CALLS.integer("seed", seed, 0, (1 << 64) - 1)
-        symbol = None if symbol is None else CALLS.integer("symbol", symbol)
         if n < 1:
             raise ConfigError(f"n: {n} given, expected at least 1")
         check_decoding(options)
         if symbol is not None:
-            return words_of_symbol(self, symbol, n, seed=seed, read_back=read_back, **options)
+            return words_of_symbol(self, CALLS.integer("symbol", symbol), n, seed=seed, read_back=read_back, **options)
         return self.decode_words(self.networks.latent.sample_prior(n, seed=seed), seed=seed, **options)
 
     @torch.no_grad()
@@ -362,23 +360,28 @@ class SVEBM(nn.Module):
         """Write a complete model folder: config.json, model.safetensors, vocab.json, metrics.json, MODEL_CARD.md."""
         write_folder(Path(folder), self._content(), self.card(metrics), metrics)
 
+    def push_to_hub(self, repository: str, *, private: bool = False, metrics: dict | None = None) -> str:
+        """Put a model folder into a repository "user/name" of the Hugging Face Hub; see `svebm_ext.models.hub.push`."""
+        return push(lambda folder: self.save_pretrained(folder, metrics), repository, private=private)
+
     @classmethod
-    def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> SVEBM:
-        """Model of a folder.
+    def from_pretrained(
+        cls, folder: str | Path, device: str | torch.device = "cpu", *, revision: str | None = None
+    ) -> SVEBM:
+        """Model of a folder, or of a repository "user/name" of the Hugging Face Hub; see `hub.model_folder`.
 
         Raises:
             ModelFolderError: missing or damaged file, wrong shapes, unknown keys, vocabulary of another size.
         """
-        content = read_folder(Path(folder))
+        folder = model_folder(folder, revision)
+        content = read_folder(folder)
         with uninitialised("cpu"):  # where the tensors are, whatever torch's default device is
             model = cls(content.config, content.vocabulary, content.label_names, content.writing)
         model.texts_sha256 = content.texts_sha256
         if model.vectors is not None:
-            model.vectors = SentenceVectors(
-                model.vectors.name, identity=content.encoder, model_folder=Path(folder), cache=Path(folder) / CACHE
-            )
+            model.vectors = SentenceVectors.of_folder(model.vectors.name, content.encoder, folder)
         model.networks.float()  # what torch's default type is does not matter to what a folder holds
-        load_parameters(model.networks, content.tensors, str(Path(folder) / WEIGHTS))
+        load_parameters(model.networks, content.tensors, str(folder / WEIGHTS))
         return model.eval().to(device)
 
     def description(self) -> dict:
@@ -387,11 +390,11 @@ class SVEBM(nn.Module):
 
     def card(self, metrics: dict | None = None) -> str:
         """MODEL_CARD.md: what the model is, what it was trained on, what was measured."""
-        n_parameters = sum(p.numel() for p in self.parameters())
-        return model_card(self.config, len(self.vocabulary), n_parameters, self.label_names, metrics)
+        n = sum(p.numel() for p in self.parameters())
+        return model_card(self.config, len(self.vocabulary), n, self.label_names, metrics)
 
     def _content(self) -> FolderContent:
+        encoder, tensors = None if self.vectors is None else self.vectors.identity, self.networks.state_dict()
         return FolderContent(
-            self.config, self.vocabulary, self.label_names, self.writing, self.texts_sha256, self.networks.state_dict(),
-            None if self.vectors is None else self.vectors.identity,
-        )  # fmt: skip
+            self.config, self.vocabulary, self.label_names, self.writing, self.texts_sha256, tensors, encoder
+        )

@@ -14,7 +14,7 @@ from svebm_ext.data.corpora import load_configured
 from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.evaluation.evaluate_model import evaluate_run
 from svebm_ext.models.consensus import consensus
-from svebm_ext.models.svebm import SEEDS_BETWEEN_SAMPLES
+from svebm_ext.models.responses import SEEDS_BETWEEN_SAMPLES
 from svebm_ext.training.checkpoint import load_checkpoint
 from svebm_ext.training.feeds import DialogFeed
 from svebm_ext.training.loop import LAST, Trainer
