@@ -1,6 +1,7 @@
 """What a call of `langevin` costs in Python: a problem of a few numbers, beside the kernel alone, planned and run."""
 
 import itertools
+import types
 
 import pytest
 import torch
@@ -14,19 +15,18 @@ from svebm_ext.ops.native_library import native_module
 def planned_again(call, monkeypatch):
     """A function without arguments that plans and runs what the kernel was asked for in a call."""
     asked = []
-    native_fields = native_call.native_fields
+    plan = native_module().plan_langevin_cpu
 
-    def noted(values):
-        asked.append(native_fields(values))
-        return asked[-1]
+    def noted(fields, n_threads):
+        asked.append(fields)
+        return plan(fields, n_threads)
 
-    monkeypatch.setattr(native_call, "native_fields", noted)
+    monkeypatch.setattr(native_call, "native_module", lambda: types.SimpleNamespace(plan_langevin_cpu=noted))
     call()
     monkeypatch.undo()
-    fields, kept = asked[-1]
-    plan = native_module().plan_langevin_cpu
+    fields = asked[-1]
     workspace = native_call.aligned(plan(fields, 1).workspace_bytes)
-    return lambda: (plan(fields, 1).run(workspace.data_ptr(), 0), kept)
+    return lambda: plan(fields, 1).run(workspace.data_ptr(), 0)
 
 
 @pytest.mark.parametrize("part", ["op", "kernel"])

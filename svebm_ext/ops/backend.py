@@ -111,8 +111,12 @@ def fall_back(op: str, device: torch.device, reason: str, requested: str | None 
 
 
 def _choice(requested: str | None) -> str:
-    choice = requested or _requested.get() or os.environ.get("SVEBM_BACKEND") or "auto"
-    return _checked(choice, "SVEBM_BACKEND or backend")
+    choice = requested or _requested.get()
+    if (
+        not choice and "SVEBM_BACKEND" in os.environ
+    ):  # asked first: `get` would raise and catch an error where it is not
+        choice = os.environ["SVEBM_BACKEND"]
+    return _checked(choice or "auto", "SVEBM_BACKEND or backend")
 
 
 @functools.cache

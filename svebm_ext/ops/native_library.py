@@ -21,7 +21,7 @@ from svebm_ext import __version__
 from svebm_ext.errors import BackendUnavailableError
 from svebm_ext.files import JsonObject
 
-ABI_VERSION = 7
+ABI_VERSION = 8
 """Version of the interface between these Python files and `_native`; csrc/common/version.h has the same number."""
 
 PACKAGE = Path(__file__).resolve().parent.parent

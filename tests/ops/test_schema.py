@@ -1,5 +1,6 @@
 """The declaration of an op's inputs, and what is derived from it: schema, order, fake kernel, fields of the binding."""
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import types
@@ -16,7 +17,7 @@ from svebm_ext.ops.backend import unavailable_reason
 from svebm_ext.ops.langevin import LANGEVIN, LANGEVIN_BANK, langevin
 from svebm_ext.ops.langevin.options import LangevinInputs
 from svebm_ext.ops.native_library import native_module
-from svebm_ext.ops.schema import Op, native_fields
+from svebm_ext.ops.schema import Op
 
 REASON = unavailable_reason("langevin", "cpu")
 needs_native = pytest.mark.skipif(bool(REASON), reason=REASON)
@@ -95,25 +96,59 @@ def test_a_mutated_field_is_declared_so():
     )
 
 
-def test_fields_of_a_binding_are_addresses_and_numbers():
-    strided = torch.arange(10.0)[::2]
-    fields, kept = native_fields({"a": torch.ones(2), "b": strided, "c": [torch.ones(1)] * 2, "d": None, "e": 3})
-    assert [tensor.data_ptr() for tensor in kept] == [fields["a"], fields["b"], *fields["c"]]
-    assert kept[1].is_contiguous() and torch.equal(kept[1], strided)
-    assert fields["d"] is None and fields["e"] == 3 and list(fields) == list("abcde")
+def fields_of_a_call(z, weights, biases):
+    from svebm_ext.ops.langevin import native
+
+    n_chains = z.shape[0]
+    inputs = LangevinInputs(z, torch.arange(n_chains), n_steps=1, step_size=0.1, seed=0, weights=weights, biases=biases)
+    return {**vars(inputs), **native._memory(inputs)._asdict(), **native._derived(inputs)}
+
+
+def run_fields(fields):
+    """Plan and run; the states that come out."""
+    plan = native_module().plan_langevin_cpu(fields, 1)
+    native_call.NativeCall(plan, torch.device("cpu"), fields).run()
+    return fields["z"]
+
+
+@needs_native
+def test_tensors_with_gaps_are_replaced_by_copies_that_the_dictionary_keeps():
+    generator = torch.Generator().manual_seed(0)
+    z, first, second = (torch.randn(size, generator=generator) for size in ((4, 3), (5, 3), (2, 5)))
+    biases = [torch.randn(5, generator=generator), torch.randn(2, generator=generator)]
+    expected = run_fields(fields_of_a_call(z, [first, second], biases))
+    views = [torch.stack([weight, weight], dim=-1)[..., 0] for weight in (first, second)]
+    given = list(views)
+    fields = fields_of_a_call(torch.stack([z, z], dim=-1)[..., 0], given, biases)
+    assert not fields["states"].is_contiguous() and not any(view.is_contiguous() for view in views)
+    assert torch.equal(run_fields(fields), expected)
+    assert fields["states"].is_contiguous() and torch.equal(fields["states"], z)
+    assert all(
+        copy.is_contiguous() and torch.equal(copy, view) for copy, view in zip(fields["weights"], views, strict=True)
+    )
+    assert given[0] is views[0] and given[1] is views[1] and fields["biases"] is biases  # lists are the caller's
+
+
+@needs_native
+def test_an_address_stands_for_an_array():
+    z, weights, biases = torch.ones(4, 3), [torch.ones(2, 3)], [torch.ones(2)]
+    expected = run_fields(fields_of_a_call(z, weights, biases))
+    fields = fields_of_a_call(z, weights, biases)
+    assert torch.equal(run_fields({**fields, "states": z.data_ptr(), "weights": [weights[0].data_ptr()]}), expected)
+
+
+@needs_native
+@pytest.mark.parametrize("wrong", [None, 0.5, "z"])
+def test_what_is_no_array_is_refused(wrong):
+    fields = fields_of_a_call(torch.ones(4, 3), [torch.ones(2, 3)], [torch.ones(2)])
+    with pytest.raises(AttributeError, match="is_contiguous"):
+        native_module().plan_langevin_cpu({**fields, "states": wrong}, 1)
 
 
 @needs_native
 def test_every_field_of_the_binding_is_one_that_the_call_has():
     """A field that the dictionary lacks is an error that names it, for each of the numbers and arrays."""
-    from svebm_ext.ops.langevin import native
-
-    z = torch.zeros(4, 3)
-    inputs = LangevinInputs(
-        z, torch.arange(4), n_steps=1, step_size=0.1, seed=0, weights=[torch.zeros(2, 3)], biases=[torch.zeros(2)]
-    )
-    memory = native._memory(inputs)
-    fields, _ = native_fields({**vars(inputs), **vars(memory), **native._derived(inputs)})
+    fields = fields_of_a_call(torch.zeros(4, 3), [torch.zeros(2, 3)], [torch.zeros(2)])
     assert native_module().plan_langevin_cpu(fields, 1).workspace_bytes > 0
     for name in ("states", "z", "chain_ids", "n_steps", "weights", "widths", "non_finite", "temperature", "fast"):
         with pytest.raises(KeyError, match=name):
@@ -160,20 +195,49 @@ def chains():
 
 
 @pytest.mark.parametrize("backend", [pytest.param("native", marks=needs_native), "reference"])
-def test_the_bits_are_the_same_with_the_dispatcher_and_without(backend, monkeypatch):
-    z, layers = chains()
-    options = {"n_steps": 3, "step_size": 0.1, "seed": 1, "backend": backend, "diagnostics": True}
-    direct = langevin(z, layers, **options)
-    monkeypatch.setattr("svebm_ext.ops.langevin.dispatched", lambda values: True)
-    through = langevin(z, layers, **options)
-    for name, value in through._asdict().items():
-        other = getattr(direct, name)
-        assert (value is None) == (other is None) and (value is None or torch.equal(value, other)), name
+@pytest.mark.parametrize("name", CALLS)
+def test_the_bits_are_the_same_with_the_dispatcher_and_without(name, backend, monkeypatch):
+    call = CALLS[name]
+    direct = call.run(call.tensors(0, torch.float32), backend)
+    for module in ("schema", "langevin"):
+        monkeypatch.setattr(f"svebm_ext.ops.{module}.watched", lambda: True)
+    through = call.run(call.tensors(0, torch.float32), backend)
+    assert through.keys() == direct.keys()
+    for key, value in through.items():
+        assert value.dtype == direct[key].dtype and torch.equal(value, direct[key]), key
+
+
+@pytest.mark.parametrize("backend", [pytest.param("native", marks=needs_native), "reference"])
+def test_a_number_whose_sign_is_yet_to_be_turned_is_read_right(backend):
+    """The imaginary part of a conjugate: its memory holds the number of the other sign."""
+    z, (layer,) = chains()
+    turned = torch.complex(torch.zeros(1), torch.tensor([0.7])).conj().imag
+    assert turned.is_neg() and turned.is_contiguous()
+    one_output = [(layer[0][:1], turned)]
+    options = {"n_steps": 2, "step_size": 0.1, "seed": 1, "backend": backend, "diagnostics": True}
+    expected = langevin(z, [(layer[0][:1], torch.tensor([-0.7]))], **options)
+    found = langevin(z, one_output, **options)
+    assert torch.equal(found.mean_energy, expected.mean_energy) and torch.equal(found.z, expected.z)
+
+
+@needs_native
+def test_threads_share_no_workspace():
+    """Small calls of several threads at a time, whose kernels run without the interpreter's lock."""
+    calls = [CALLS[name] for name in CALLS if name.startswith(("langevin-", "gru_decode"))]
+    expected = [call.run(call.tensors(0, torch.float32), "native") for call in calls]
+
+    def again(_):
+        return [call.run(call.tensors(0, torch.float32), "native") for call in calls]
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for found in pool.map(again, range(20)):
+            for results, right in zip(found, expected, strict=True):
+                assert all(torch.equal(results[key], value) for key, value in right.items())
 
 
 def test_the_dispatcher_sees_what_it_must():
     z, parameter = torch.zeros(3), torch.nn.Parameter(torch.zeros(2))
-    assert not dispatched([z, parameter, None, 3])
+    assert not dispatched([z, parameter])
     assert dispatched([torch.zeros(2, device="meta")])
     with torch._subclasses.FakeTensorMode() as mode:
         assert dispatched([])
@@ -218,7 +282,8 @@ def test_a_call_on_cuda_runs_what_was_planned(reason, monkeypatch):
     monkeypatch.setattr(native_call.torch, "empty", lambda n_bytes, dtype, device: memory[:n_bytes])
     numbers = torch.ones(4)
     call = native_call.plan_native("thing", torch.device("cuda", 3), {"numbers": numbers, "n": 4})
-    assert [plan.asked for plan in plans] == [({"numbers": numbers.data_ptr(), "n": 4}, 3)]
+    (asked,) = [plan.asked for plan in plans]
+    assert asked[0]["numbers"] is numbers and asked[0]["n"] == 4 and asked[1] == 3
     if reason:
         assert call == native_call.Unsupported(reason)
         return

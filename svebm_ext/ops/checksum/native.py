@@ -5,12 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from svebm_ext.ops.native_library import native_module
-from svebm_ext.ops.schema import native_fields
 from svebm_ext.ops.threads import kernel_threads
 
 
 def checksum(tensor: Tensor) -> int:
     """Of the bits of a contiguous tensor."""
     n_bytes = tensor.numel() * tensor.element_size()
-    fields, _kept = native_fields({"data": tensor, "n_bytes": n_bytes})
-    return int(native_module().checksum_cpu(fields, kernel_threads()))
+    return int(native_module().checksum_cpu({"data": tensor, "n_bytes": n_bytes}, kernel_threads()))

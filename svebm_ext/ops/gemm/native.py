@@ -28,7 +28,7 @@ def gemm(
         return
     a, b = one_stride(a), one_stride(b)
     # views: their numbers are found by the strides
-    fields = {
+    fields: dict[str, object] = {
         "a": a.data_ptr(),
         "a_row_stride": a.stride(0),
         "a_k_stride": a.stride(1),

@@ -13,7 +13,6 @@ from svebm_ext.ops.gru_decode.options import Decoded, GruDecodeInputs, GRUWeight
 from svebm_ext.ops.native_call import ALIGNMENT, NativeCall, Unsupported, aligned, plan_native
 from svebm_ext.ops.native_library import native_module
 from svebm_ext.ops.philox import Stream
-from svebm_ext.ops.schema import native_fields
 
 
 def unsupported_type(state: Tensor) -> str:
@@ -24,15 +23,13 @@ def unsupported_type(state: Tensor) -> str:
 def pack(weights: GRUWeights, precision: str) -> UInt8[Tensor, "bytes"]:
     """Weights in the order in which the CPU kernel reads them; good for any number of calls with the same weights."""
     packed = aligned(packed_bytes(weights, precision))
-    fields, _kept = native_fields({**_network(weights, precision), "packed": packed})
-    native_module().gru_decode_cpu_pack(fields)
+    native_module().gru_decode_cpu_pack({**_network(weights, precision), "packed": packed})
     return packed
 
 
 def packed_bytes(weights: GRUWeights, precision: str) -> int:
     """Size of what `pack` makes of these weights."""
-    fields, _kept = native_fields(_network(weights, precision))
-    return int(native_module().gru_decode_cpu_packed_bytes(fields))
+    return int(native_module().gru_decode_cpu_packed_bytes(_network(weights, precision)))
 
 
 def _network(weights: GRUWeights, precision: str) -> dict[str, object]:

@@ -9,7 +9,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svebm_ext.ops.arguments import Arguments, bf16_operands, derivatives_of_derivatives, is_transformed, shown
+from svebm_ext.ops.arguments import (
+    Arguments,
+    are_plain,
+    bf16_operands,
+    derivatives_of_derivatives,
+    is_transformed,
+    shown,
+)
 from svebm_ext.ops.backend import fall_back, resolve
 from svebm_ext.ops.gru_sequence import cuda, native, reference
 from svebm_ext.ops.gru_sequence.options import (
@@ -78,7 +85,9 @@ def gru_sequence(
     if chosen == "reference" or inputs.shape[0] == 0:
         return reference.gru_sequence(inputs, batch_sizes, initial, parameters)
     fast = bf16_operands(inputs.device)
-    return GRU_SEQUENCE.call(inputs, batch_sizes, initial, parameters, fast)[:2]
+    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in (inputs, initial, *parameters)):
+        return _GruSequence.apply(inputs, batch_sizes, initial, fast, *parameters)
+    return GRU_SEQUENCE.of(GruSequenceInputs(inputs, batch_sizes, initial, parameters, fast))[:2]
 
 
 def prefers_torch(inputs: Tensor, batch_sizes: Tensor, hidden: int, n_directions: int) -> bool:
@@ -112,6 +121,10 @@ def _check_types(inputs: object, batch_sizes: object, initial: object, parameter
     if isinstance(parameters, (str, bytes, Tensor)) or not isinstance(parameters, Iterable):
         CHECKS.fail("parameters", shown(parameters), "a list of W_i, W_h, b_i and b_h of one or two directions")
     parameters = list(parameters)
+    if are_plain(
+        [inputs, batch_sizes, *parameters] if initial is None else [inputs, batch_sizes, initial, *parameters]
+    ):
+        return parameters
     CHECKS.tensors(
         {
             "inputs": (inputs, "[n, I]"),
@@ -180,8 +193,26 @@ def _backward(ctx: Any, grad_states: Tensor | None, grad_final: Tensor | None, *
         gradients = reference.differentiable_gradients(x, batch_sizes, initial, parameters, grad_states, grad_final)
         return gradients[0], None, gradients[1], gradients[2:], None
     arguments = (x, batch_sizes, initial, parameters, gates, recurrent, before, ctx.fast)
-    of_inputs, of_initial, of_parameters = GRU_SEQUENCE_BACKWARD.call(grad_states, grad_final, *arguments)
+    given = GruSequenceBackwardInputs(grad_states, grad_final, *arguments)
+    of_inputs, of_initial, of_parameters = GRU_SEQUENCE_BACKWARD.of(given)
     return of_inputs, None, of_initial if ctx.has_initial else None, of_parameters, None
+
+
+class _GruSequence(torch.autograd.Function):
+    """The op with its gradient, sooner than the function that torch makes of the registered one for graphs."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, batch_sizes: Tensor, initial: Tensor | None, fast: bool, *parameters: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        output = GRU_SEQUENCE.of(GruSequenceInputs(x, batch_sizes, initial, list(parameters), fast))
+        _setup_context(ctx, (x, batch_sizes, initial, parameters, fast), output)
+        return output[0], output[1]
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
+        of_inputs, _, of_initial, of_parameters, _ = _backward(ctx, *upstream)
+        return of_inputs, None, of_initial, None, *of_parameters
 
 
 GRU_SEQUENCE = Op(

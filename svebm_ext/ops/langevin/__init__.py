@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svebm_ext.ops.arguments import dispatched, plain, shown
+from svebm_ext.ops.arguments import plain, shown, watched
 from svebm_ext.ops.backend import planned_or_none, resolve, use_backend
 from svebm_ext.ops.langevin import native, options, reference
 from svebm_ext.ops.langevin.options import CHECKS, LangevinInputs, LangevinOutputs, LangevinResult, Layers
@@ -62,19 +62,21 @@ def langevin(
         ConfigError: an argument has a wrong shape, type, device or value.
         BackendUnavailableError: `backend` is "native" and the native library cannot serve the call.
     """
-    given = {"labels": labels, "context_shift": context_shift, "chain_ids": chain_ids, "bank_indices": bank_indices}
-    layers, backend = options.check_types(z, layers, backend, **given)
+    weights, biases, all_plain = options.check_types(
+        z, layers, (seed, step_size, temper),
+        labels=labels, context_shift=context_shift, chain_ids=chain_ids, bank_indices=bank_indices,
+    )  # fmt: skip
     dynamics = options.checked_dynamics(
         n_steps, step_size, seed, first_step, reference_precision, noise_scale, temper, initial_temper, metropolis,
         diagnostics,
     )  # fmt: skip
     network = options.checked_network(
-        layers, activation, negative_slope, temperature, labels, context_shift, precision, backend
+        weights, biases, activation, negative_slope, temperature, labels, context_shift, precision, backend
     )
     if chain_ids is None:
         chain_ids = _ids(z) if bank_indices is None else bank_indices
     inputs = LangevinInputs(plain(z), chain_ids, **dynamics, **network, bank_indices=bank_indices)
-    return _through_torch(inputs) if dispatched(inputs.tensors()) else _run(inputs)
+    return _run(inputs) if all_plain and not watched() else _through_torch(inputs)
 
 
 def _through_torch(inputs: LangevinInputs) -> LangevinResult:
@@ -133,7 +135,7 @@ def langevin_autograd(
     Raises:
         ConfigError: an argument has a wrong shape, type, device or value.
     """
-    options.check_types(z, None, None, chain_ids=chain_ids)
+    options.check_types(z, None, chain_ids=chain_ids)
     if not callable(log_density):
         CHECKS.fail("log_density", shown(log_density), "a function of z [N, D] to [N]")
     dynamics = options.checked_dynamics(
@@ -150,7 +152,7 @@ def langevin_autograd(
 
 def _run(inputs: LangevinInputs) -> LangevinResult:
     """Choose the backend here, not in the public function, so that a compiled graph follows the choice too."""
-    inputs.check()
+    inputs.check_tensors()
     device, requested = inputs.states.device, inputs.backend or None
     if inputs.n_chains == 0:  # of which the reference gives empty results of the right shapes
         resolve("langevin", device, requested)
@@ -162,6 +164,7 @@ def _run(inputs: LangevinInputs) -> LangevinResult:
 
 
 def _compute(inputs: LangevinInputs) -> LangevinOutputs:
+    inputs.check_numbers()  # whoever calls `torch.ops.svebm.langevin` has not checked them
     result, states = _run(inputs), inputs.states
     return LangevinOutputs(*(states.new_empty(0) if numbers is None else numbers for numbers in result))
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from svebm_ext.ops.langevin.options import ACTIVATIONS, LangevinInputs, LangevinResult
-from svebm_ext.ops.native_call import NativeCall, Unsupported, plan_native
+from svebm_ext.ops.native_call import NativeCall, Unsupported, cleared_flag, plan_native
 from svebm_ext.ops.philox import Stream
+
+LANGEVIN_STREAM, METROPOLIS_STREAM = int(Stream.LANGEVIN), int(Stream.METROPOLIS)
 
 CHAIN_GROUP = 16
 """Chains whose sums a kernel writes together: kSvebmChainGroup of csrc/langevin/langevin.h."""
@@ -102,8 +104,7 @@ def _plan_rows(inputs: LangevinInputs) -> Planned | Unsupported:
     return planned if isinstance(planned, Unsupported) else _Rows(inputs, planned)
 
 
-@dataclass
-class _Memory:
+class _Memory(NamedTuple):
     """What the kernel writes, by the names of its structure's fields."""
 
     z: Tensor
@@ -132,8 +133,8 @@ class _Call(Planned):
 
 def _plan_call(inputs: LangevinInputs) -> _Call | Unsupported:
     memory = _memory(inputs)
-    values = {**vars(inputs), **vars(memory), **_derived(inputs)}
-    call = plan_native("langevin", inputs.states.device, values)
+    fields = {**vars(inputs), **memory._asdict(), **_derived(inputs)}
+    call = plan_native("langevin", inputs.states.device, fields)
     return call if isinstance(call, Unsupported) else _Call(inputs, call, memory)
 
 
@@ -146,8 +147,8 @@ def _planned(inputs: LangevinInputs) -> Planned:
 
 def _memory(inputs: LangevinInputs) -> _Memory:
     n_chains, device = inputs.n_chains, inputs.states.device
-    z = inputs.states.new_empty((n_chains, inputs.states.shape[1]))
-    non_finite = torch.zeros((), dtype=torch.int32, device=device)
+    z = inputs.states.new_empty(n_chains, inputs.states.shape[1])
+    non_finite = cleared_flag(device)
     partials = log_weights = None
     if inputs.diagnostics or inputs.metropolis:
         shape = (inputs.n_steps, -(-n_chains // CHAIN_GROUP), 3)
@@ -162,10 +163,10 @@ def _derived(inputs: LangevinInputs) -> dict[str, object]:
     device, step_sizes, temper = inputs.states.device, inputs.step_sizes, inputs.temper
     values: dict[str, object] = {
         "n_chains": inputs.n_chains,
-        "widths": [inputs.states.shape[1], *(offset.shape[0] for offset in inputs.biases)],
+        "widths": [inputs.states.shape[1], *[offset.shape[0] for offset in inputs.biases]],
         "activation": ACTIVATIONS.index(inputs.activation),
-        "stream": int(Stream.LANGEVIN),
-        "metropolis_stream": int(Stream.METROPOLIS),
+        "stream": LANGEVIN_STREAM,
+        "metropolis_stream": METROPOLIS_STREAM,
         "fast": inputs.precision == "fast" or _rounding_allowed(device),
     }
     if step_sizes is not None:

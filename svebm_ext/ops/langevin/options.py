@@ -1,7 +1,5 @@
 """What every backend of `langevin` is given and gives back, and the checks that are done once for all of them."""
 
-import functools
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn, TypedDict
@@ -10,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from svebm_ext.ops.arguments import LARGEST, TEMPERATURES, Arguments, plain, shown
+from svebm_ext.ops.arguments import LARGEST, TEMPERATURES, Arguments, are_plain, plain, shown
 from svebm_ext.ops.philox import signed_seed
 
 Layers = Sequence[tuple[Tensor, Tensor]]
@@ -98,6 +96,7 @@ class LangevinInputs:
         step_size: s of every step; not used with `step_sizes`, one per step [S].
         weights, biases: of each layer of the network, first to last.
         backend: the call's own choice; empty without one.
+        n_chains: N, which follows from the others.
     """
 
     states: Tensor
@@ -125,30 +124,29 @@ class LangevinInputs:
     backend: str = ""
     bank_indices: Tensor | None = None
 
-    @functools.cached_property
-    def n_chains(self) -> int:
-        """N."""
+    def __post_init__(self) -> None:
         chains = self.states if self.bank_indices is None else self.bank_indices
-        return chains.shape[0] if chains.dim() else 0
+        self.n_chains = chains.shape[0] if chains.dim() else 0
 
     @property
     def key(self) -> int | Tensor:
         """Philox key, 0 to 2^64 - 1, or an int64 scalar."""
         return self.seed % (1 << 64) if self.seed_tensor is None else self.seed_tensor
 
-    def tensors(self) -> list[Tensor | None]:
-        """All tensors of the call."""
-        own = [self.states, self.chain_ids, self.bank_indices, self.labels, self.context_shift]
-        return [*own, self.step_sizes, self.seed_tensor, self.temper, *self.weights, *self.biases]
-
     def list_of_step_sizes(self) -> list[float]:
         """s of each step as numbers; waits for the device where they are on one."""
         return [self.step_size] * self.n_steps if self.step_sizes is None else self.step_sizes.tolist()
 
-    def check(self) -> None:
-        """Check everything that the types do not say, the network included."""
-        check_state(self.states)
+    def check_numbers(self) -> None:
+        """Check numbers and words, each by itself, as `checked_dynamics` and `checked_network` do."""
+        check_steps(self.n_steps, self.first_step)
+        check_scales(self.reference_precision, self.noise_scale, self.initial_temper)
+        check_energy(self.activation, self.negative_slope, self.temperature, self.precision)
+
+    def check_tensors(self) -> None:
+        """Check tensors, and what must fit together, the network included."""
         n_chains = self.n_chains
+        check_state(self.states)
         check_dynamics(self)
         if self.bank_indices is not None:
             check_bank(self.states, self.bank_indices)
@@ -176,26 +174,47 @@ def fail(name: str, value: object, expected: str) -> NoReturn:
     CHECKS.fail(name, value, expected)
 
 
-def check_types(z: object, layers: object, backend: object, **tensors: object) -> tuple[Layers, str | None]:
-    """Check the Python types of the tensors of a call, those by name being optional; return layers and backend."""
+def check_types(
+    z: object, layers: object, numbers: Sequence[object] = (), **tensors: object
+) -> tuple[list[Tensor], list[Tensor], bool]:
+    """Check the Python types of the tensors of a call.
+
+    Args:
+        z, layers: as the arguments of `langevin`; layers None: there are none.
+        numbers: what may be a tensor, and is checked later.
+        **tensors: optional ones by name.
+
+    Returns:
+        Weights and biases of the layers, and whether all tensors are plain (`are_plain`).
+    """
+    weights, biases = _unpacked(layers)
+    optional = [tensor for tensor in tensors.values() if tensor is not None]
+    if are_plain([z, *weights, *biases, *optional, *[value for value in numbers if isinstance(value, Tensor)]]):
+        return weights, biases, True
     CHECKS.tensor("z", z, "[N, D] of float32 or float64")
     for name, tensor in tensors.items():
         if tensor is not None:
             CHECKS.tensor(name, tensor, "or None")
+    for index, pair in enumerate(zip(weights, biases, strict=True)):
+        for tensor in pair:
+            CHECKS.tensor(f"layers[{index}]", tensor, "weight [out, in] or bias [out]")
+    return weights, biases, False
+
+
+def _unpacked(layers: object) -> tuple[list[Tensor], list[Tensor]]:
+    """Weights and biases of pairs, whatever these hold."""
+    weights: list[Tensor] = []
+    biases: list[Tensor] = []
     if layers is None:
-        return [], CHECKS.backend(backend)
+        return weights, biases
     if isinstance(layers, (str, bytes, Tensor)) or not isinstance(layers, Iterable):
         fail("layers", shown(layers), LAYERS)
-    pairs = []
-    for index, pair in enumerate(layers):
-        name = f"layers[{index}]"
+    for pair in layers:
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            fail(name, shown(pair), "a pair (weight [out, in], bias [out])")
-        weight, offset = pair
-        CHECKS.tensor(name, weight, "weight [out, in] or bias [out]")
-        CHECKS.tensor(name, offset, "weight [out, in] or bias [out]")
-        pairs.append((weight, offset))
-    return pairs, CHECKS.backend(backend)
+            fail(f"layers[{len(weights)}]", shown(pair), "a pair (weight [out, in], bias [out])")
+        weights.append(pair[0])
+        biases.append(pair[1])
+    return weights, biases
 
 
 def check_storage(inputs: LangevinInputs) -> None:
@@ -217,6 +236,7 @@ def checked_dynamics(
     """Options of the dynamics as the op takes them, their Python types and ranges checked."""
     seed, step_size, temper = check_tensors_or_numbers(seed, step_size, temper)
     n_steps, first_step = check_steps(n_steps, first_step)
+    reference_precision, noise_scale, initial_temper = check_scales(reference_precision, noise_scale, initial_temper)
     return {
         "n_steps": n_steps,
         "step_size": 0.0 if isinstance(step_size, Tensor) else step_size,
@@ -224,30 +244,33 @@ def checked_dynamics(
         "step_sizes": step_size if isinstance(step_size, Tensor) else None,
         "seed_tensor": seed if isinstance(seed, Tensor) else None,
         "first_step": first_step,
-        "reference_precision": CHECKS.number("reference_precision", reference_precision, 0.0),
-        "noise_scale": CHECKS.number("noise_scale", noise_scale, 0.0),
+        "reference_precision": reference_precision,
+        "noise_scale": noise_scale,
         "temper": temper,
-        "initial_temper": CHECKS.number("initial_temper", initial_temper),
+        "initial_temper": initial_temper,
         "metropolis": CHECKS.flag("metropolis", metropolis),
         "diagnostics": CHECKS.flag("diagnostics", diagnostics),
     }
 
 
 def checked_network(
-    layers: Layers, activation: object, negative_slope: object, temperature: object, labels: Tensor | None,
-    context_shift: Tensor | None, precision: object, backend: str | None,
+    weights: list[Tensor], biases: list[Tensor], activation: object, negative_slope: object, temperature: object,
+    labels: Tensor | None, context_shift: Tensor | None, precision: object, backend: object,
 ) -> Network:  # fmt: skip
     """The network and its options as the op takes them, their Python types and ranges checked."""
+    activation, negative_slope, temperature, precision = check_energy(
+        activation, negative_slope, temperature, precision
+    )
     return {
-        "weights": [plain(weight) for weight, _ in layers],
-        "biases": [plain(offset) for _, offset in layers],
-        "activation": CHECKS.choice("activation", activation, ACTIVATIONS),
-        "negative_slope": CHECKS.number("negative_slope", negative_slope),
-        "temperature": CHECKS.number("temperature", temperature, *TEMPERATURES),
+        "weights": [plain(weight) for weight in weights],
+        "biases": [plain(offset) for offset in biases],
+        "activation": activation,
+        "negative_slope": negative_slope,
+        "temperature": temperature,
         "labels": labels,
         "context_shift": None if context_shift is None else plain(context_shift),
-        "precision": CHECKS.choice("precision", precision, PRECISIONS),
-        "backend": backend or "",
+        "precision": precision,
+        "backend": CHECKS.backend(backend) or "",
     }
 
 
@@ -269,12 +292,33 @@ def check_steps(n_steps: object, first_step: object) -> tuple[int, int]:
     return CHECKS.integer("n_steps", n_steps, 1, STEPS), CHECKS.integer("first_step", first_step, 0, STEPS - 1)
 
 
+def check_scales(
+    reference_precision: object, noise_scale: object, initial_temper: object
+) -> tuple[float, float, float]:
+    """Check what multiplies a part of a move."""
+    return (
+        CHECKS.number("reference_precision", reference_precision, 0.0),
+        CHECKS.number("noise_scale", noise_scale, 0.0),
+        CHECKS.number("initial_temper", initial_temper),
+    )
+
+
+def check_energy(
+    activation: object, negative_slope: object, temperature: object, precision: object
+) -> tuple[str, float, float, str]:
+    """Check the options of the energy, and how it is computed."""
+    return (
+        CHECKS.choice("activation", activation, ACTIVATIONS),
+        CHECKS.number("negative_slope", negative_slope),
+        CHECKS.number("temperature", temperature, *TEMPERATURES),
+        CHECKS.choice("precision", precision, PRECISIONS),
+    )
+
+
 def check_dynamics(inputs: LangevinInputs) -> None:
-    """Check the options of the dynamics; values on another device than the CPU are not read."""
+    """Check what of the dynamics must fit together; values on another device than the CPU are not read."""
     n_steps, s, device = inputs.n_steps, inputs.step_sizes, inputs.states.device
-    if n_steps < 1:
-        fail("n_steps", n_steps, "at least 1")
-    if inputs.first_step < 0 or inputs.first_step + n_steps > 1 << 32:
+    if inputs.first_step + n_steps > STEPS:
         fail("first_step", inputs.first_step, "0 <= first_step and first_step + n_steps <= 2^32")
     if s is not None:
         _check_per_step("step_size", s, n_steps, device)
@@ -287,13 +331,6 @@ def check_dynamics(inputs: LangevinInputs) -> None:
     if inputs.temper is not None:
         _check_per_step("temper", inputs.temper, n_steps, device)
         CHECKS.finite("temper", inputs.temper)
-    CHECKS.number("initial_temper", inputs.initial_temper)
-    CHECKS.number("reference_precision", inputs.reference_precision)
-    CHECKS.number("noise_scale", inputs.noise_scale)
-    if not 0 <= inputs.reference_precision < math.inf:
-        fail("reference_precision", inputs.reference_precision, "0 (uniform reference) or a positive number")
-    if not 0 <= inputs.noise_scale < math.inf:
-        fail("noise_scale", inputs.noise_scale, "0 (no noise) or a positive number")
     if inputs.metropolis and inputs.noise_scale != 1.0:
         fail("noise_scale", inputs.noise_scale, "1 with metropolis=True, whose acceptance rule assumes it")
     seed = inputs.seed_tensor
@@ -337,21 +374,14 @@ def check_bank(z: Tensor, bank_indices: Tensor) -> None:
 
 
 def check_network(inputs: LangevinInputs, n_chains: int) -> None:
-    """Check layers, labels, context shift and options of the energy against the states [*, D] of N chains."""
-    z, weights = inputs.states, inputs.weights
-    if inputs.activation not in ACTIVATIONS:
-        fail("activation", repr(inputs.activation), f"one of {', '.join(ACTIVATIONS)}")
-    if inputs.precision not in PRECISIONS:
-        fail("precision", repr(inputs.precision), f"one of {', '.join(PRECISIONS)}")
-    CHECKS.number("temperature", inputs.temperature, *TEMPERATURES)
-    CHECKS.number("negative_slope", inputs.negative_slope)
+    """Check layers, labels and context shift against the states [*, D] of N chains."""
+    z, weights, width = inputs.states, inputs.weights, inputs.states.shape[1]
     if not 1 <= len(weights) <= 3:
         fail("layers", f"a list of {len(weights)}", LAYERS)
-    width = z.shape[1]
     for index, (weight, offset) in enumerate(zip(weights, inputs.biases, strict=True)):
-        shape = weight.shape
-        if len(shape) != 2 or shape[1] != width or shape[0] < 1 or offset.shape != shape[:1]:
-            shapes = f"of shapes {tuple(shape)} and {tuple(offset.shape)}"
+        shape, of_offset = weight.shape, offset.shape
+        if len(shape) != 2 or shape[1] != width or shape[0] < 1 or len(of_offset) != 1 or of_offset[0] != shape[0]:
+            shapes = f"of shapes {tuple(shape)} and {tuple(of_offset)}"
             fail(f"layers[{index}]", shapes, f"weight [out, {width}] and bias [out]")
         width = shape[0]
     check_alike(weights, inputs.biases, z)
@@ -373,10 +403,10 @@ def check_network(inputs: LangevinInputs, n_chains: int) -> None:
 def check_alike(weights: Sequence[Tensor], biases: Sequence[Tensor], z: Tensor) -> None:
     """Check that layers have the type and device of the states."""
     dtype, device = z.dtype, z.device
-    for index, layer in enumerate(zip(weights, biases, strict=True)):
-        for tensor in layer:
-            if tensor.dtype != dtype or tensor.device != device:
-                _check_like(f"layers[{index}]", tensor, dtype, device)
+    for index, (weight, offset) in enumerate(zip(weights, biases, strict=True)):
+        if weight.dtype != dtype or offset.dtype != dtype or weight.device != device or offset.device != device:
+            _check_like(f"layers[{index}]", weight, dtype, device)
+            _check_like(f"layers[{index}]", offset, dtype, device)
 
 
 def _check_like(name: str, tensor: Tensor, dtype: torch.dtype, device: torch.device) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from svebm_ext.errors import ConfigError
 from svebm_ext.ops.arguments import (
     Arguments,
+    are_plain,
     autocasts,
     bf16_operands,
     derivatives_of_derivatives,
@@ -67,14 +68,8 @@ def token_loss(
         ConfigError: an argument has a wrong shape, type, device or value.
         BackendUnavailableError: `backend` is "native" and the native library cannot serve the call.
     """
-    CHECKS.tensors(
-        {
-            "hidden": (hidden, "float32 or float64 of shape [n, H]"),
-            "weight": (weight, "[V, H]"),
-            "targets": (targets, "torch.int64 of shape [n]"),
-            "bias": (bias, "[V], or None"),
-        }
-    )
+    if not are_plain((hidden, weight, targets) if bias is None else (hidden, weight, targets, bias)):
+        _check_types(hidden, weight, targets, bias)
     token_weight, backend = CHECKS.number("token_weight", token_weight), CHECKS.backend(backend)
     fast = hidden.dtype != torch.float64 and bf16_operands(hidden.device)
     if autocasts(hidden.device) and hidden.dtype in (torch.bfloat16, torch.float16):
@@ -87,13 +82,10 @@ def token_loss(
     if gradients and _fits_at_once(hidden, weight, backend):
         _check(hidden, weight, bias, targets)
         return reference.at_once(hidden, weight, targets, bias, fast=fast)
-    arguments = TOKEN_LOSS.arguments(
-        hidden=hidden, weight=weight, bias=bias, targets=targets, token_weight=token_weight, gradients=gradients,
-        fast=fast, backend=backend or "",
-    )  # fmt: skip
+    arguments = (hidden, weight, bias, targets, token_weight, gradients, fast, backend or "")
     if gradients and not torch.compiler.is_compiling():
         return _TokenLoss.apply(*arguments)
-    return TOKEN_LOSS.call(*arguments)[0]
+    return TOKEN_LOSS.of(TokenLossInputs(*arguments))[0]
 
 
 def _fits_at_once(hidden: Tensor, weight: Tensor, backend: str | None) -> bool:
@@ -112,7 +104,7 @@ class _TokenLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Tensor:
         hidden, weight, bias, targets, *options = arguments
-        loss, *gradients = TOKEN_LOSS.call(*arguments)
+        loss, *gradients = TOKEN_LOSS.of(TokenLossInputs(*arguments))
         ctx.options, ctx.has_bias = options, bias is not None
         # not among the saved tensors: handed on without a copy, they become the gradients themselves
         ctx.gradients = gradients
@@ -146,6 +138,17 @@ def _differentiable_gradients(
         return (reference.at_once(hidden, weight, targets, bias, fast=fast),)
 
     return gradients_with_derivatives(loss, [hidden, weight, bias], [upstream])
+
+
+def _check_types(hidden: object, weight: object, targets: object, bias: object) -> None:
+    CHECKS.tensors(
+        {
+            "hidden": (hidden, "float32 or float64 of shape [n, H]"),
+            "weight": (weight, "[V, H]"),
+            "targets": (targets, "torch.int64 of shape [n]"),
+            "bias": (bias, "[V], or None"),
+        }
+    )
 
 
 def _check(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, checks: Arguments = CHECKS) -> None:

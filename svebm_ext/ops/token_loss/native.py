@@ -46,7 +46,7 @@ def plan(
     }
     if n == 0:  # a sum over no tokens
         return Planned(None, (), {name: tensor.zero_() for name, tensor in results.items()})
-    values = {
+    fields: dict[str, object] = {
         **{name: tensor if tensor.numel() else None for name, tensor in results.items()},
         "hidden": hidden.data_ptr(),  # a view: its rows are found by their stride
         "hidden_stride": hidden.stride(0),
@@ -61,7 +61,7 @@ def plan(
         "v": V,
         "fast": fast,
     }
-    call = plan_native("token_loss", hidden.device, values)
+    call = plan_native("token_loss", hidden.device, fields)
     return call if isinstance(call, Unsupported) else Planned(call, (hidden, weight), results)
 
 
