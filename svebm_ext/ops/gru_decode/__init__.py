@@ -59,8 +59,7 @@ def gru_decode(
     Source: Cho et al. 2014 (GRU); Fan et al. 2018 (top-k); Holtzman et al. 2020 (top-p).
     """
     seed, weights, excluded = options.check_types(state, gate_bias, weights, ids, packed, seed, excluded)
-    of_weights = {f"weights.{name}": tensor for name, tensor in weights._asdict().items()}
-    CHECKS.with_storage(("state", state), {"gate_bias": gate_bias, **of_weights, "ids": ids, "seed": seed})
+    options.check_storage(state, gate_bias, weights, ids, seed)
     if packed is not None:
         options.check_packed(packed)
     words = options.checked_words(max_tokens, begin, end, pad, excluded)

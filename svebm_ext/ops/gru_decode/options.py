@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from svebm_ext.ops.arguments import TEMPERATURES, Arguments, shown
+from svebm_ext.ops.arguments import TEMPERATURES, Arguments, are_plain, shown
 from svebm_ext.ops.philox import signed_seed
 
 PRECISIONS = ("fp32", "fast")
@@ -74,6 +74,9 @@ class Choice:
     precision: str
 
 
+_CHOICES = tuple(field.name for field in dataclasses.fields(Choice))
+
+
 class DecodedOutputs(NamedTuple):
     """What the op returns: `Decoded`, with log probabilities of no numbers where that has None."""
 
@@ -125,7 +128,7 @@ class GruDecodeInputs:
     @functools.cached_property
     def choice(self) -> Choice:
         """How words are chosen."""
-        options = {field.name: getattr(self, field.name) for field in dataclasses.fields(Choice)}
+        options = {name: getattr(self, name) for name in _CHOICES}
         key = self.seed % (1 << 64) if self.seed_tensor is None else self.seed_tensor
         return Choice(**{**options, "excluded": list(self.excluded), "seed": key})
 
@@ -149,14 +152,8 @@ def check_types(
     state: object, gate_bias: object, weights: object, ids: object, packed: object, seed: object, excluded: object
 ) -> tuple[int | Tensor, GRUWeights, list[int]]:
     """Check the Python types of what is no plain number; return seed, weights and excluded words."""
-    CHECKS.tensors(
-        {
-            "state": (state, "[B, H] of float32 or float64"),
-            "gate_bias": (gate_bias, "[B, 3H]"),
-            "ids": (ids, "[B] of int64, or None"),
-            "packed": (packed, "what pack_gru returned, or None"),
-        }
-    )
+    if not are_plain([state, gate_bias, *[tensor for tensor in (ids, packed) if tensor is not None]]):
+        _check_states(state, gate_bias, ids, packed)
     if isinstance(excluded, (str, bytes)) or not isinstance(excluded, Iterable):
         fail("excluded", shown(excluded), "a list of words' numbers")
     if isinstance(excluded, Tensor):
@@ -168,6 +165,27 @@ def check_types(
         check_weights(weights),
         [CHECKS.integer("excluded", word, 0, MOST_TOKENS) for word in excluded],
     )
+
+
+def _check_states(state: object, gate_bias: object, ids: object, packed: object) -> None:
+    CHECKS.tensors(
+        {
+            "state": (state, "[B, H] of float32 or float64"),
+            "gate_bias": (gate_bias, "[B, 3H]"),
+            "ids": (ids, "[B] of int64, or None"),
+            "packed": (packed, "what pack_gru returned, or None"),
+        }
+    )
+
+
+def check_storage(
+    state: Tensor, gate_bias: Tensor, weights: GRUWeights, ids: Tensor | None, seed: int | Tensor
+) -> None:
+    """Check that the tensors of a call have storage where the states have."""
+    others = [gate_bias, *weights, ids, seed]
+    if any([isinstance(other, Tensor) and other.is_meta for other in others]):
+        of_weights = {f"weights.{name}": tensor for name, tensor in weights._asdict().items()}
+        CHECKS.with_storage(("state", state), {"gate_bias": gate_bias, **of_weights, "ids": ids, "seed": seed})
 
 
 def checked_words(
@@ -206,6 +224,8 @@ def check_weights(weights: object) -> GRUWeights:
     if not isinstance(weights, tuple) or len(weights) not in (4, 5):
         fail("weights", shown(weights), f"GRUWeights({', '.join(GRUWeights._fields)})")
     weights = GRUWeights(*weights)
+    if are_plain(weights if weights.output_bias is not None else weights[:4]):
+        return weights
     CHECKS.tensors(
         {
             f"weights.{name}": (tensor, "or None" if name == "output_bias" else "of the network")
