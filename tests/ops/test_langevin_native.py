@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from svebm_ext.errors import BackendUnavailableError, ConfigError
 from svebm_ext.ops import backend
-from svebm_ext.ops.langevin import LANGEVIN, LANGEVIN_BANK, langevin, native, options
+from svebm_ext.ops.langevin import LANGEVIN, LANGEVIN_BANK, langevin, native
+from svebm_ext.ops.langevin.options import LangevinInputs
 from svebm_ext.prior.network import ACTIVATIONS
 
 CPU = torch.device("cpu")
@@ -315,9 +316,7 @@ def test_a_seed_behind_a_tensor():
 def op_inputs(z, layers, **changes):
     weights, biases = [weight for weight, _ in layers], [bias for _, bias in layers]
     given = {"n_steps": 3, "step_size": 0.1, "seed": 7, "diagnostics": True, "backend": "native"}
-    return vars(
-        options.LangevinInputs(z, torch.arange(z.shape[0]), weights=weights, biases=biases, **{**given, **changes})
-    )
+    return vars(LangevinInputs(z, torch.arange(z.shape[0]), weights=weights, biases=biases, **{**given, **changes}))
 
 
 def test_opcheck():

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from svebm_ext.ops.arguments import plain, shown, watched
 from svebm_ext.ops.backend import planned_or_none, resolve, use_backend
-from svebm_ext.ops.langevin import native, options, reference
-from svebm_ext.ops.langevin.options import CHECKS, LangevinInputs, LangevinOutputs, LangevinResult, Layers
+from svebm_ext.ops.langevin import checks, native, reference
+from svebm_ext.ops.langevin.checks import CHECKS
+from svebm_ext.ops.langevin.options import LangevinInputs, LangevinOutputs, LangevinResult, Layers
 from svebm_ext.ops.schema import Op
 
 __all__ = ["LangevinResult", "langevin", "langevin_autograd"]
@@ -62,15 +63,14 @@ def langevin(
         ConfigError: an argument has a wrong shape, type, device or value.
         BackendUnavailableError: `backend` is "native" and the native library cannot serve the call.
     """
-    weights, biases, all_plain = options.check_types(
-        z, layers, (seed, step_size, temper),
-        labels=labels, context_shift=context_shift, chain_ids=chain_ids, bank_indices=bank_indices,
-    )  # fmt: skip
-    dynamics = options.checked_dynamics(
+    weights, biases, all_plain = checks.check_types(
+        z, layers, (seed, step_size, temper), labels=labels, context_shift=context_shift, chain_ids=chain_ids,
+        bank_indices=bank_indices)  # fmt: skip
+    dynamics = checks.checked_dynamics(
         n_steps, step_size, seed, first_step, reference_precision, noise_scale, temper, initial_temper, metropolis,
         diagnostics,
     )  # fmt: skip
-    network = options.checked_network(
+    network = checks.checked_network(
         weights, biases, activation, negative_slope, temperature, labels, context_shift, precision, backend
     )
     if chain_ids is None:
@@ -81,7 +81,7 @@ def langevin(
 
 def _through_torch(inputs: LangevinInputs) -> LangevinResult:
     """Call the op where torch must see it; where not, every tensor has storage."""
-    options.check_storage(inputs)
+    checks.check_storage(inputs)
     states, energy, norm, acceptance, log_weights, finite = (
         LANGEVIN if inputs.bank_indices is None else LANGEVIN_BANK
     ).of(inputs)
@@ -135,24 +135,24 @@ def langevin_autograd(
     Raises:
         ConfigError: an argument has a wrong shape, type, device or value.
     """
-    options.check_types(z, None, chain_ids=chain_ids)
+    checks.check_types(z, None, chain_ids=chain_ids)
     if not callable(log_density):
         CHECKS.fail("log_density", shown(log_density), "a function of z [N, D] to [N]")
-    dynamics = options.checked_dynamics(
+    dynamics = checks.checked_dynamics(
         n_steps, step_size, seed, first_step, reference_precision, noise_scale, temper, initial_temper, metropolis,
         diagnostics,
     )  # fmt: skip
     inputs = LangevinInputs(z, _ids(z) if chain_ids is None else chain_ids, **dynamics)
-    options.check_dynamics(inputs)
-    options.check_state(z)
-    options.check_ids(z, inputs.chain_ids, z.shape[0])
+    checks.check_dynamics(inputs)
+    checks.check_state(z)
+    checks.check_ids(z, inputs.chain_ids, z.shape[0])
     with torch.inference_mode(False), torch.no_grad():  # a tensor of inference mode has no gradient, a copy has one
         return reference.run_chains(z.detach().clone(), reference.autograd_target(log_density), inputs)
 
 
 def _run(inputs: LangevinInputs) -> LangevinResult:
     """Choose the backend here, not in the public function, so that a compiled graph follows the choice too."""
-    inputs.check_tensors()
+    checks.check_tensors(inputs)
     device, requested = inputs.states.device, inputs.backend or None
     if inputs.n_chains == 0:  # of which the reference gives empty results of the right shapes
         resolve("langevin", device, requested)
@@ -164,9 +164,15 @@ def _run(inputs: LangevinInputs) -> LangevinResult:
 
 
 def _compute(inputs: LangevinInputs) -> LangevinOutputs:
-    inputs.check_numbers()  # whoever calls `torch.ops.svebm.langevin` has not checked them
+    checks.check_numbers(inputs)  # whoever calls `torch.ops.svebm.langevin` has not checked them
     result, states = _run(inputs), inputs.states
     return LangevinOutputs(*(states.new_empty(0) if numbers is None else numbers for numbers in result))
+
+
+def _shapes(inputs: LangevinInputs) -> LangevinOutputs:
+    # a tensor without storage brings a call here whose others have theirs
+    checks.check_alike(inputs.weights, inputs.biases, inputs.states)
+    return inputs.shapes()
 
 
 LANGEVIN = Op(
@@ -174,7 +180,7 @@ LANGEVIN = Op(
     LangevinInputs,
     LangevinOutputs,
     compute=_compute,
-    shapes=LangevinInputs.shapes,
+    shapes=_shapes,
     without=("bank_indices",),
 )
 LANGEVIN_BANK = Op(
@@ -182,6 +188,6 @@ LANGEVIN_BANK = Op(
     LangevinInputs,
     LangevinOutputs,
     compute=_compute,
-    shapes=LangevinInputs.shapes,
+    shapes=_shapes,
     mutated=("states",),
 )

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from svebm_ext.ops.arguments import full_precision, shown
-from svebm_ext.ops.langevin.options import LangevinInputs, LangevinResult, fail
+from svebm_ext.ops.langevin.checks import fail
+from svebm_ext.ops.langevin.options import LangevinInputs, LangevinResult
 from svebm_ext.ops.philox import Stream, philox_normal, philox_uniform
 
 Target = Callable[[Tensor], tuple[Tensor | None, Tensor]]
