@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +34,8 @@ def cuda_graphs(module: nn.Module, sample: tuple[Tensor, ...]) -> Callable[..., 
     if quiet is not None:
         quiet(False)
     graphs = torch.cuda.make_graphed_callables(module, sample, allow_unused_input=True)
-    return cast(Callable[..., tuple[Tensor, Tensor]], graphs)  # of one module one callable
+    assert isinstance(graphs, nn.Module)  # the module itself, whose `forward` is another now
+    return graphs
 
 
 class LossGraph:
