@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch_warnings import JIT
 
 from svebm_ext.ops.philox import Stream, philox_normal, philox_uniform
 
@@ -68,7 +69,7 @@ def test_a_captured_graph_reads_its_seed_at_each_replay(native_device):
         assert torch.equal(captured, philox_normal(value, chains, **arguments))
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch 2.11 uses what it calls deprecated
+@JIT
 def test_opcheck_and_compile(native_device):
     chains = torch.arange(100, device=native_device)
     torch.library.opcheck(torch.ops.svebm.philox.default, (chains, 7, None, 6, 2, 3, 1, True, "native"))

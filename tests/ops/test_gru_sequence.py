@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.utils.rnn import pack_padded_sequence
+from torch_warnings import NO_LEAF
 
 import svebm_ext.ops.gru_sequence as op
 from svebm_ext.errors import BackendUnavailableError, ConfigError
@@ -181,6 +182,7 @@ def test_float64_has_no_native_kernel():
         gru_sequence(packed.data, packed.batch_sizes, initial[None], parameters_of(network))
 
 
+@NO_LEAF
 @needs_native
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_opcheck(bidirectional):

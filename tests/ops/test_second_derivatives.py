@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from op_calls import Numbers, whole
+from torch_warnings import JIT
 
 from svebm_ext.data.batching import EncodedSplit, collate
 from svebm_ext.data.corpus import Split
@@ -15,8 +16,6 @@ from svebm_ext.ops.token_loss import token_loss
 from svebm_ext.ops.token_loss.documents import document_loss
 
 REASON = unavailable_reason("token_loss", "cpu")
-# of torch's own decompositions, when they are first used
-JIT = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 BACKENDS = [pytest.param("native", marks=pytest.mark.skipif(bool(REASON), reason=REASON)), "reference"]
 TARGETS, SIZES = whole(3, 0, 8, 8, 1, 2), whole(3, 2, 1)
 WORDS, COUNTS, OFFSETS = whole(0, 3, 3, 8, 1), torch.tensor([1.0, 2.0, 1.0, 3.0, 1.0]), whole(0, 2, 2, 5)
