@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_docs import COMMANDS, PAGES, README, ROOT, documented_commands, parse_quietly, text_of
+from doc_pages import PAGES, README, ROOT, text_of
+from test_docs import COMMANDS, documented_commands, parse_quietly
 from tiny_runs import tiny_config, write_corpus
 
 from svebm_ext import presets, train
@@ -82,7 +83,7 @@ def small_sizes(code):
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != README], ids=lambda page: page.name)
 def test_python_blocks_run_in_order(page, small, capsys):
-    """README has a test of its own, with a trained model: `test_docs.test_python_in_the_readme_runs`."""
+    """README has a test of its own, with a trained model: `test_readme.test_python_in_the_readme_runs`."""
     blocks = blocks_of(text_of(page))
     names = {"__name__": "__main__"}
     for reason, code in blocks:

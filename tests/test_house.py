@@ -10,6 +10,9 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "svebm_ext").rglob("*.py"))
 #: Lines of a file, and of a function with its docstring, at most.
 FILE_LINES, FUNCTION_LINES = 400, 60
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+#: Lines of a file of tests at most.
+TEST_LINES = 450
 #: Lines of the package that may have a word: `Any` and `cast` where nothing can be said of a type, "found" where it is
 #: plain English and no name of a result.
 LINES_WITH = {r"\bAny\b": 120, r"cast\(": 5, r"\bfound\b": 50}
@@ -40,6 +43,11 @@ def test_few_lines_have_a_word_that_says_nothing(word):
 def test_no_file_is_longer_than_a_few_screens():
     lengths = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
     assert not {name: n for name, n in lengths.items() if n > FILE_LINES}
+
+
+def test_no_file_of_tests_is_much_longer():
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in TESTS}
+    assert len(lengths) > 100 and not {name: n for name, n in lengths.items() if n > TEST_LINES}
 
 
 def test_every_function_fits_on_a_screen():

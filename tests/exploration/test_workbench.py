@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from browser import chromium, needs_browser, opened
+from browser import needs_browser, opened
 from workbench import HOSTILE, TEXTS, TITLES, listed, made_up, name, order_by, saved, titles
 
 from svebm_ext.data.own_text import read_own_file
@@ -13,25 +13,6 @@ from svebm_ext.exploration.content import Sentence
 from svebm_ext.exploration.page import render
 
 pytestmark = [needs_browser, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def file(tmp_path):
-    path = tmp_path / "explore.html"
-    path.write_text(render(made_up()), encoding="utf-8")
-    return path
-
-
-@pytest.fixture
-def page(browser, file):
-    with opened(browser, file) as page:
-        yield page
 
 
 def test_first_screen_has_topics_with_sizes_names_and_texts(page):

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from browser import chromium, needs_browser, opened
+from browser import needs_browser, opened
 from workbench import HOSTILE, TEXTS, TITLES, made_up, name, saved, symbol, titles
 
 from svebm_ext.data import load_text
@@ -12,25 +12,6 @@ from svebm_ext.data.own_text import read_own_file
 from svebm_ext.exploration.page import render
 
 pytestmark = [needs_browser, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def file(tmp_path):
-    path = tmp_path / "explore.html"
-    path.write_text(render(made_up()), encoding="utf-8")
-    return path
-
-
-@pytest.fixture
-def page(browser, file):
-    with opened(browser, file) as page:
-        yield page
 
 
 def test_saved_files_are_what_was_decided_and_are_read_back(page, browser, file, tmp_path):
