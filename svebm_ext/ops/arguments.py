@@ -257,14 +257,6 @@ def watched() -> bool:
     return bool(_length_of_mode_stack()) or _profiler_enabled() or _tracing_state() is not None or is_transformed()
 
 
-def dispatched(tensors: Iterable[Tensor]) -> bool:
-    """Whether torch's dispatcher must see a call, of no gradient, with these tensors among its arguments.
-
-    Where it need not, a call without it is the same, 20 us shorter.
-    """
-    return watched() or not are_plain(tensors)
-
-
 def plain(tensor: Tensor) -> Tensor:
     """The tensor, without the history of its gradient where it has one."""
     return tensor.detach() if tensor.requires_grad else tensor

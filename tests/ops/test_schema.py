@@ -12,12 +12,14 @@ from op_calls import CALLS
 from torch import Tensor
 
 from svebm_ext.ops import native_call
-from svebm_ext.ops.arguments import dispatched
+from svebm_ext.ops.arguments import are_plain, watched
 from svebm_ext.ops.backend import unavailable_reason
 from svebm_ext.ops.langevin import LANGEVIN, LANGEVIN_BANK, langevin
 from svebm_ext.ops.langevin.options import LangevinInputs
 from svebm_ext.ops.native_library import native_module
 from svebm_ext.ops.schema import Op
+from svebm_ext.ops.token_loss import TOKEN_LOSS
+from svebm_ext.ops.token_loss.options import TokenLossInputs
 
 REASON = unavailable_reason("langevin", "cpu")
 needs_native = pytest.mark.skipif(bool(REASON), reason=REASON)
@@ -235,6 +237,10 @@ def test_threads_share_no_workspace():
                 assert all(torch.equal(results[key], value) for key, value in right.items())
 
 
+def dispatched(tensors):
+    return watched() or not are_plain(tensors)
+
+
 def test_the_dispatcher_sees_what_it_must():
     z, parameter = torch.zeros(3), torch.nn.Parameter(torch.zeros(2))
     assert not dispatched([z, parameter])
@@ -245,6 +251,22 @@ def test_the_dispatcher_sees_what_it_must():
     with torch.profiler.profile():
         assert dispatched([z])
     assert torch.func.vmap(lambda x: x + float(dispatched([])))(z).tolist() == [1.0] * 3
+
+
+def test_what_is_not_plain():
+    turned = torch.complex(torch.zeros(1), torch.ones(1)).conj().imag
+    assert are_plain([torch.zeros(2), torch.nn.Parameter(torch.zeros(2)), torch.arange(6).view(2, 3).t()])
+    for other in (None, 3, [torch.zeros(2)], torch.eye(2).to_sparse(), torch.zeros(2, device="meta"), turned):
+        assert not are_plain([torch.zeros(2), other])
+
+
+def test_a_gradient_goes_through_the_dispatcher():
+    """Of an op with a registered gradient; `gru_sequence` and `token_loss` record theirs themselves."""
+    weight = torch.zeros(2, 3, requires_grad=True)
+    inputs = TokenLossInputs(torch.ones(4, 3), weight, None, torch.zeros(4, dtype=torch.int64), 1.0, True, False, "")
+    assert TOKEN_LOSS.of(inputs)[0].grad_fn is not None
+    with torch.no_grad():
+        assert TOKEN_LOSS.of(inputs)[0].grad_fn is None
 
 
 def test_a_profiler_names_the_op():
