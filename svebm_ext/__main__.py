@@ -10,7 +10,7 @@ from svebm_ext.commands import run_command, show_version
 from svebm_ext.errors import ConfigError, nearest
 from svebm_ext.terminal import show
 
-COMMANDS = ("train", "evaluate", "generate", "classify", "explore", "experiments", "info")
+COMMANDS = ("train", "evaluate", "generate", "classify", "group", "explore", "experiments", "info")
 USAGE = f"svebm {{{','.join(COMMANDS)}}} ...   (svebm COMMAND --help tells the options; svebm --version)"
 
 

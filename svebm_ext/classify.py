@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from svebm_ext.data.text_streams import Row, TextStream
     from svebm_ext.models.answering import Answer, Answerer
     from svebm_ext.models.svebm import SVEBM
+    from svebm_ext.prior.groups import SymbolGroups
 
 #: Rows that are answered at a time, and where novelties are asked for: Ctrl-C waits for those under way.
 PART, PART_WITH_NOVELTY = 4096, 256
 #: Typical words of a symbol that stand beside an answer.
 WORDS = 3
+#: What there is to say of the group of a symbol.
+OF_GROUPS = ("group", "group_label", "group_probability")
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,8 @@ class Arguments:
     json: bool = False
     """One JSON object a line, with the number of the text's line, instead of tab-separated label, probability, text."""
     out: Path | None = None
-    """File to write all columns of the input to, with symbol, label and probability: .csv, .tsv, .jsonl or .parquet,
-    also with .gz behind it. It appears when it is complete."""
+    """File to write all columns of the input to, with symbol, label and probability (and those of its group): .csv,
+    .tsv, .jsonl or .parquet, also with .gz behind it. It appears when it is complete."""
     novelty: bool = False
     """Add the novelty of each text, -log p(x) in nats by 4 importance samples; about ten times as slow."""
     symbols: Path | None = None
@@ -132,22 +135,30 @@ def _with_file(arguments: Sequence[str]) -> list[str]:
     return [given[0], *given[2:]] if second == "-" else [given[0], "--file", *given[1:]]
 
 
-def printer(run: Path, options: Arguments) -> Callable[[Answered], None]:
+def address_of(groups: SymbolGroups | None) -> Callable[[int], int | str]:
+    """How a symbol is called: by its number, and of symbols in two levels by an address such as "3.2"."""
+    return (lambda symbol: symbol) if groups is None else groups.address
+
+
+def printer(run: Path, options: Arguments, groups: SymbolGroups | None) -> Callable[[Answered], None]:
     """What prints answers: lines with label or symbol, probability and text, or JSON."""
+    address = address_of(groups)
     words = words_beside(run)
     with_words = sys.stdout.isatty() if options.words is None else options.words
 
     def as_json(row: Row, one: Answer) -> str:
         record = {
-            "line": row.line, "text": row.text.strip(), "symbol": one.symbol, "label": one.label,
+            "line": row.line, "text": row.text.strip(), "symbol": address(one.symbol), "label": one.label,
             "probability": one.probability, "words": words.get(one.symbol, []),
         }  # fmt: skip
+        if groups is not None:
+            record |= dict(zip(OF_GROUPS, (one.group, one.group_label, one.group_probability), strict=True))
         if options.novelty:
             record["novelty"] = one.novelty
         return printable_json(json.dumps(record, ensure_ascii=False))
 
     def as_line(row: Row, one: Answer) -> str:
-        shown = [one.label or str(one.symbol), f"{one.probability:.4f}"]
+        shown = [one.label or str(address(one.symbol)), f"{one.probability:.4f}"]
         shown += [f"{one.novelty:.2f}"] if one.novelty is not None else []
         shown.append(" ".join(row.text.split()))
         typical = words.get(one.symbol, [])[:WORDS] if with_words and one.label is None else []
@@ -163,11 +174,13 @@ def printer(run: Path, options: Arguments) -> Callable[[Answered], None]:
     return show_part
 
 
-def added_columns(stream: TextStream, options: Arguments) -> dict[str, type]:
+def added_columns(stream: TextStream, options: Arguments, groups: SymbolGroups | None) -> dict[str, type]:
     """Names and types of the columns that are added to those of a file, whose own names stay."""
     from svebm_ext.data.row_files import added_names
 
     added: dict[str, type] = {"symbol": int, "label": str, "probability": float}
+    if groups is not None:
+        added = dict(zip(OF_GROUPS, (int, str, float), strict=True)) | added | {"symbol": str}
     if options.novelty:
         added["novelty"] = float
     names = added_names(stream.columns, list(added))
@@ -176,13 +189,17 @@ def added_columns(stream: TextStream, options: Arguments) -> dict[str, type]:
     return dict(zip(names, added.values(), strict=True))
 
 
-def writer(file: RowFile, options: Arguments) -> Callable[[Answered], None]:
+def writer(file: RowFile, options: Arguments, groups: SymbolGroups | None) -> Callable[[Answered], None]:
     """What writes answers behind the rows of a file."""
+    address = address_of(groups)
+    n_added = 3 + len(OF_GROUPS) * (groups is not None) + options.novelty
 
     def values(one: Answer | None) -> list[object]:
         if one is None:
-            return [None] * (4 if options.novelty else 3)
-        return [one.symbol, one.label, one.probability, *([one.novelty] if options.novelty else [])]
+            return [None] * n_added
+        of_group = [] if groups is None else [one.group, one.group_label, one.group_probability]
+        own = [address(one.symbol), one.label, one.probability]
+        return [*of_group, *own, *([one.novelty] if options.novelty else [])]
 
     def write_part(answered: Answered) -> None:
         file.write(answered.part.rows, [values(one) for one in answered.answers])
@@ -219,7 +236,7 @@ def answerer_of(model: SVEBM, run: Path, options: Arguments) -> Answerer:
     names = None
     if options.symbols is not None:
         check_unnamed(model)  # before the file is looked at: its symbols may be those of another model
-        names = SymbolNames.load(options.symbols, n_symbols)
+        names = SymbolNames.load(options.symbols, n_symbols, model.groups)
     answerer = Answerer(model, names)
     if not options.novelty:
         return answerer
@@ -244,12 +261,13 @@ def classify_stream(answerer: Answerer, stream: TextStream, run: Path, options: 
         texts = [row.text for row in rows if row.text]
         for note in notes_at_the_end(stream, len(texts), answerer.n_without_known_word(texts), options):
             say(note)
-    n_texts = n_unknown = 0
+    groups, n_texts, n_unknown = answerer.groups, 0, 0
     with contextlib.ExitStack() as stack:
         if options.out is None:
-            put = printer(run, options)
+            put = printer(run, options, groups)
         else:
-            put = writer(stack.enter_context(open_rows(options.out, stream, added_columns(stream, options))), options)
+            columns = added_columns(stream, options, groups)
+            put = writer(stack.enter_context(open_rows(options.out, stream, columns)), options, groups)
         tally = Tally("texts", enabled=options.out is not None or not sys.stdout.isatty())
         stack.callback(tally.close)
         parts = parts_of(rows, PART_WITH_NOVELTY if options.novelty else PART)

@@ -19,7 +19,8 @@ _HELP = ("--help", "-h")
 #: What options are called elsewhere: by `svebm_ext.TextModel`, and by people.
 _ALSO_CALLED = {
     "n-symbols": "model.n-categories", "symbols": "model.n-categories", "n-topics": "model.n-categories",
-    "n-clusters": "model.n-categories", "max-iter": "training.max-steps", "iterations": "training.max-steps",
+    "n-clusters": "model.n-categories", "groups": "model.n-groups", "max-iter": "training.max-steps",
+    "iterations": "training.max-steps",
     "epochs": "training.max-steps", "random-state": "seed", "output": "out", "output-dir": "out", "input": "data.train",
     "n-samples": "n",
 }  # fmt: skip

@@ -56,6 +56,8 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
     Args:
         n_symbols: symbols without labels; "auto" chooses by the stability of halves of the texts. With labels there
             are as many as classes.
+        n_groups: coarse groups of the symbols without labels; "auto": as many as they fall into, from ten symbols on; 1:
+            none.
         max_iter: iterations in which the networks learn, the prior alone learns after that; None: as many as the texts
             need.
         random_state: seed of everything that is random.
@@ -70,6 +72,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         model_: the trained `svebm_ext.SVEBM`.
         classes_: classes in the order of `predict_proba`'s columns; without labels the numbers of the symbols.
         labels_: without labels, the symbol of each text that it was fitted to.
+        groups_: group of each class of classes_, of symbols in two levels; None where they are in one.
         n_iter_: iterations that were asked for.
 
     Example:
@@ -81,6 +84,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         self,
         n_symbols: int | str = "auto",
         *,
+        n_groups: int | str = "auto",
         max_iter: int | None = None,
         random_state: int = 0,
         sentence_encoder: str | Path | None = None,
@@ -90,6 +94,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         verbose: bool = False,
     ) -> None:
         self.n_symbols = n_symbols
+        self.n_groups = n_groups
         self.max_iter = max_iter
         self.random_state = random_state
         self.sentence_encoder = sentence_encoder
@@ -150,9 +155,12 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         config = preset("lines" if labels is None else "lines-labelled")
         if not (self.n_symbols == "auto" or (isinstance(self.n_symbols, numbers.Integral) and self.n_symbols >= 1)):
             raise ConfigError(f"n_symbols: {self.n_symbols!r} given, expected 'auto' or a number of at least 1")
+        if not (self.n_groups == "auto" or (isinstance(self.n_groups, numbers.Integral) and self.n_groups >= 1)):
+            raise ConfigError(f"n_groups: {self.n_groups!r} given, expected 'auto' or a number of at least 1")
         if labels is None:
             k = 0 if self.n_symbols == "auto" else int(self.n_symbols)
-            config = replace(config, model=replace(config.model, n_categories=k))
+            n_groups = 0 if self.n_groups == "auto" else int(self.n_groups)
+            config = replace(config, model=replace(config.model, n_categories=k, n_groups=n_groups))
         train, labelled = folder / "texts.jsonl", None
         if labels is not None and all(label is not None for label in labels):
             _write(train, [{"text": text, "label": str(label)} for text, label in zip(texts, labels, strict=True)])
@@ -183,14 +191,50 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
 
     # Answers ----------------------------------------------------------------------------------------------------
 
-    def predict(self, X: Iterable[object]) -> np.ndarray:
-        """Most probable class of each text [N]; without labels the number of its symbol."""
-        columns = np.concatenate([part.argmax(-1).numpy() for part in self._probabilities(X)])
-        return self.classes_[columns]
+    def predict(self, X: Iterable[object], level: str = "symbol") -> np.ndarray:
+        """Most probable class of each text [N]; without labels the number of its symbol.
 
-    def predict_proba(self, X: Iterable[object]) -> np.ndarray:
-        """p(y|x) of each text [N, K] (Eq. 3), columns as `classes_`."""
-        return np.concatenate([part.numpy() for part in self._probabilities(X)])
+        Args:
+            X: N texts.
+            level: "symbol", or "group" for the number of the group that this is of.
+
+        Raises:
+            ConfigError: a group is asked for, and the symbols have none.
+        """
+        groups = self._groups_at(level)
+        columns = np.concatenate([part.argmax(-1).numpy() for part in self._probabilities(X)])
+        return self.classes_[columns] if groups is None else groups[columns]
+
+    def predict_proba(self, X: Iterable[object], level: str = "symbol") -> np.ndarray:
+        """p(y|x) of each text [N, K] (Eq. 3), columns as `classes_`; of groups p(c|x) [N, K1], the sums over symbols.
+
+        Arguments and errors as for `predict`.
+        """
+        groups = self._groups_at(level)
+        probabilities = np.concatenate([part.numpy() for part in self._probabilities(X)])
+        if groups is None:
+            return probabilities
+        return probabilities @ np.eye(groups.max() + 1)[groups]
+
+    @property
+    def groups_(self) -> np.ndarray | None:
+        """Group of each class of `classes_` [K], where symbols are in two levels."""
+        groups = self._fitted().groups
+        if groups is None:
+            return None
+        of = np.array(groups.of)
+        return of if self._columns is None else of[self._columns.numpy()]
+
+    def _groups_at(self, level: str) -> np.ndarray | None:
+        """Group of each class, where groups are asked for."""
+        if level == "symbol":
+            return None
+        if level != "group":
+            raise ConfigError(f"level: {level!r} given, expected 'symbol' or 'group'")
+        groups = self.groups_
+        if groups is None:
+            raise ConfigError("level: 'group' given, but the symbols of this model are in one level (n_groups)")
+        return groups
 
     def _probabilities(self, X: Iterable[object]) -> Iterator[torch.Tensor]:
         """p(y|x) of some texts after the other; beside them only these are in memory."""
@@ -236,6 +280,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         n: int = 1,
         *,
         symbol: object = None,
+        group: int | None = None,
         seed: int = 0,
         read_back: bool | None = None,
         **options: Unpack[Decoding],
@@ -245,16 +290,18 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         Args:
             n: how many.
             symbol: a class of `classes_`, such as the number of a symbol; None: of all.
+            group: the number of a group in place of that, of symbols in two levels.
             seed: of z and of sampled words.
             read_back: as of `SVEBM.generate`.
             options: as of `SVEBM.generate`: greedy, temperature, top_k, top_p.
 
         Raises:
-            ConfigError: no such class.
+            ConfigError: no such class or group.
         """
         if "label" in options:
             raise ConfigError("generate: no option 'label'; give a class of classes_ as symbol")
-        return self._fitted().generate(n, symbol=self._symbol(symbol), seed=seed, read_back=read_back, **options)
+        asked = self._symbol(symbol) if group is None else self._members(symbol, group)
+        return self._fitted().generate(n, symbol=asked, seed=seed, read_back=read_back, **options)
 
     def top_words(self, symbol: object, n: int = 10) -> list[str]:
         """Words that tell texts of a class from the others, most telling first, of the texts it was fitted to."""
@@ -289,6 +336,17 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
             hint = "" if meant is None else f"did you mean {meant}? "
             raise ConfigError(f"symbol: {symbol!r} given, {hint}expected one of {', '.join(shown)}")
         return columns[0]
+
+    def _members(self, symbol: object, group: object) -> tuple[int, ...]:
+        """Numbers of the model's symbols of a group."""
+        groups = self._fitted().groups
+        if symbol is not None:
+            raise ConfigError(f"group: {group!r} given with symbol {symbol!r}, expected one of them")
+        if groups is None:
+            raise ConfigError(f"group: {group!r} given, but the symbols of this model are in one level (n_groups)")
+        if not isinstance(group, numbers.Integral) or not 0 <= group < groups.n_groups:
+            raise ConfigError(f"group: {group!r} given, expected 0 .. {groups.n_groups - 1}")
+        return groups.members[int(group)]
 
     def _symbol(self, symbol: object) -> int | None:
         """Number of the model's symbol of a class."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svebm_ext.commands import LARGEST_SEED, MOST, check_numbers, load_model, parse_with_run, run_command
+from svebm_ext.errors import ConfigError
 from svebm_ext.terminal import show
 
 if TYPE_CHECKING:
+    from svebm_ext.models.of_symbol import Asked
     from svebm_ext.models.svebm import SVEBM
 
 
@@ -20,8 +23,11 @@ class Arguments:
 
     n: int = 10
     """Sentences (also -n)."""
-    symbol: int | None = None
-    """Symbol y to condition on, 0 .. K-1 (default: the marginal prior)."""
+    symbol: str | None = None
+    """Symbol y to condition on, 0 .. K-1, or its name (default: the marginal prior). Of symbols in two levels "3" is a
+    group and "3.2" one of its symbols."""
+    symbols: Path | None = None
+    """File of names of symbols and groups, as the page of `explore` saves it: --symbol takes a name of it."""
     label: str | None = None
     """Label to condition on, for a model that learnt from labels."""
     read_back: bool | None = None
@@ -39,16 +45,17 @@ class Arguments:
     """Device: cpu or cuda."""
 
 
-def symbol_of(model: SVEBM, options: Arguments) -> int | None:
-    """Symbol that the options ask for.
+def symbol_of(model: SVEBM, options: Arguments) -> Asked | None:
+    """Symbol, or symbols, that the options ask for.
 
     Raises:
-        ConfigError: a label that the model does not know.
+        ConfigError: a name or label that the model does not know.
+        DataError: a file of names of another form.
     """
-    from svebm_ext.errors import ConfigError, alternatives
+    from svebm_ext.errors import alternatives
 
     if options.label is None:
-        return options.symbol
+        return None if options.symbol is None else _named(model, options.symbol, options.symbols)
     if options.symbol is not None:
         raise ConfigError(f"symbol: {options.symbol} given with label {options.label!r}, expected one of them")
     if options.label not in model.label_names:
@@ -57,6 +64,30 @@ def symbol_of(model: SVEBM, options: Arguments) -> int | None:
         )
         raise ConfigError(f"label: the model does not know {options.label!r}; {known}")
     return model.label_names.index(options.label)
+
+
+def _named(model: SVEBM, symbol: str, file: Path | None) -> Asked:
+    """Symbols of a name, of a file or of the labels that were learnt; else the address as it was given."""
+    from svebm_ext.errors import alternatives
+    from svebm_ext.models.answering import check_unnamed
+    from svebm_ext.models.of_symbol import is_address
+    from svebm_ext.models.symbol_names import SymbolNames
+    from svebm_ext.models.symbols import check_symbols
+
+    known: dict[str, tuple[int, ...]] = {name: (k,) for k, name in enumerate(model.label_names)}
+    if file is not None:
+        n_symbols = check_symbols(model)
+        check_unnamed(model)
+        known = SymbolNames.load(file, n_symbols, model.groups).symbols_by_name()
+    if symbol in known:
+        return known[symbol]
+    if is_address(symbol):
+        return symbol
+    if known:
+        raise ConfigError(f"symbol: {symbol!r:.80} given, {alternatives(symbol, list(known), 'its names are')}")
+    raise ConfigError(
+        f"symbol: {symbol!r:.80} given, expected a number; names come from a file (--symbols symbols.json)"
+    )
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -68,6 +99,8 @@ def main(arguments: Sequence[str]) -> None:
         description="Generate sentences from a trained model.",
     )
     check_numbers(options, n=(1, MOST), seed=(0, LARGEST_SEED), top_k=(0, MOST))
+    if options.symbols is not None and options.symbol is None:
+        raise ConfigError("symbols: names of symbols given, but none is asked for; expected --symbol NAME beside it")
     model = load_model(run, options.device)
     limited = options.top_k != 0 or options.top_p != 1.0
     made = model.generate_words(

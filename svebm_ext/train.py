@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: As `svebm_ext.models.pretrained.CONFIG`, which needs torch to be read.
 CONFIG = "config.json"
+#: Numbers that may be left to the text.
+AUTOMATIC = ("--model.n-categories", "--model.n-groups")
 
 
 @dataclass(frozen=True)
@@ -120,12 +122,15 @@ def _positional(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
 
 
 def _with_numbers(arguments: Sequence[str]) -> list[str]:
-    """The arguments, "auto" as a number of symbols written as the 0 that it is in a configuration."""
-    option, given = "--model.n-categories", list(arguments)
+    """The arguments, "auto" as a number of symbols or groups written as the 0 that it is in a configuration."""
+    given = list(arguments)
     for index, argument in enumerate(given):
-        if argument == f"{option}=auto":
+        option, equals, value = argument.partition("=")
+        if option.replace("_", "-") not in AUTOMATIC:
+            continue
+        if equals and value == "auto":
             given[index] = f"{option}=0"
-        elif argument == option and given[index + 1 : index + 2] == ["auto"]:
+        elif not equals and given[index + 1 : index + 2] == ["auto"]:
             given[index + 1] = "0"
     return given
 

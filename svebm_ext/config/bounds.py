@@ -27,6 +27,7 @@ EXPECTED: dict[str, tuple[str, tuple[type, ...]]] = {
 LARGEST: dict[str, int] = {
     "model.latent_dim": WIDTH,
     "model.n_categories": 100_000,
+    "model.n_groups": 100_000,
     "model.n_variables": 1000,
     "model.n_classes": WIDTH,
     "model.prior_hidden": WIDTH,

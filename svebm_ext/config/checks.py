@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from svebm_ext.config.bounds import check_bounds
-from svebm_ext.config.families import check_chains, check_family, check_stages
+from svebm_ext.config.families import check_chains, check_family, check_groups, check_stages
 from svebm_ext.config.kinds import KindOptions, options_of
 from svebm_ext.config.labels import check_labels
 from svebm_ext.config.options import Config, has_subwords
@@ -25,6 +25,7 @@ def validate(config: Config) -> None:
     kind.check(config)
     check_schedules(config, kind)
     check_stages(config, kind)
+    check_groups(config, kind)
     check_labels(config, kind)
     check_chains(config, kind)
 

@@ -15,7 +15,7 @@ def check_family(config: Config) -> None:
     model, objective = config.model, config.objective
     if model.latent != "energy":
         one_mixture = model.latent == "mixture" and model.n_variables == 1
-        for name in ("mutual_information", "label_weight", "energy_penalty"):
+        for name in ("mutual_information", "group_information", "label_weight", "energy_penalty"):
             if getattr(objective, name) > 0 and not (one_mixture and name == "label_weight"):
                 raise ConfigError(f"objective.{name}: the {model.latent} latent family has no symbols; it must be 0")
     if model.latent == "mixture" and model.latent_dim % model.n_variables:
@@ -53,6 +53,29 @@ def check_stages(config: Config, kind: KindOptions) -> None:
         )
     if objective.regroup_at > 0 and objective.label_weight > 0:
         raise ConfigError("objective.regroup-at: symbols are classes where labels are learnt; set it to 0")
+
+
+def check_groups(config: Config, kind: KindOptions) -> None:
+    """Refuse groups of symbols that a run cannot have (ConfigError)."""
+    model, objective = config.model, config.objective
+    if model.n_groups != 1 and not (kind.has_groups and model.latent == "energy"):
+        raise ConfigError(
+            f"model.n-groups: {model.n_groups} given; groups need sentences or documents, and symbols (model.kind, "
+            "model.latent energy); expected 1"
+        )
+    if model.n_groups > model.n_categories > 0:
+        raise ConfigError(
+            f"model.n-groups: {model.n_groups} groups of {model.n_categories} symbols (model.n-categories) given, "
+            "expected no more groups than symbols"
+        )
+    if objective.group_information == 0:
+        return
+    if model.n_groups < 2:
+        raise ConfigError("objective.group-information: needs a number of groups from 2 on (model.n-groups)")
+    if objective.label_weight > 0 or objective.pseudo_label_weight > 0:
+        raise ConfigError(
+            "objective.group-information: labels or words decide here which symbols belong together; set it to 0"
+        )
 
 
 def check_chains(config: Config, kind: KindOptions) -> None:

@@ -22,6 +22,7 @@ class KindOptions:
         can_regroup: the symbols may be made anew in a run (`objective.regroup_at`).
         picks_chains: persistent chains are picked from a bank; else each example has its own.
         is_validated: a run measures itself on a validation split.
+        has_groups: symbols may be in two levels (`model.n_groups`).
     """
 
     name: str
@@ -31,6 +32,7 @@ class KindOptions:
     picks_chains = True
     is_validated = True
     is_generated = False
+    has_groups = False
 
     def check(self, config: Config) -> None:
         """Refuse options that this kind does not take.
@@ -61,7 +63,7 @@ class SentenceOptions(RecurrentOptions):
     """Sentences, each by itself."""
 
     name = "sentences"
-    has_second_stage = can_regroup = True
+    has_second_stage = can_regroup = has_groups = True
 
     def check(self, config: Config) -> None:
         """Refuse options that sentences do not take; see `KindOptions.check`."""
@@ -95,6 +97,7 @@ class SequenceOptions(RecurrentOptions):
     """Documents as sequences of words, with the networks of sentences."""
 
     name = "documents-gru"
+    has_groups = True
 
 
 class DialogOptions(RecurrentOptions):
@@ -123,7 +126,7 @@ class BagOptions(KindOptions):
     """Documents as bags of words."""
 
     name = "documents-bow"
-    is_bag = True
+    is_bag = has_groups = True
 
     def check(self, config: Config) -> None:
         """Refuse options that bags of words do not take; see `KindOptions.check`."""

@@ -37,6 +37,9 @@ class ModelConfig(ABC):
     n_categories: int = 20
     """K, number of symbols y of the energy family; 0 (or auto, on the command line): as many as the label has classes
     where it is learnt, else the number on which two halves of your own text agree best."""
+    n_groups: int = 1
+    """K1, coarse groups of these symbols, each with its fine symbols. 1: one level; 0 (or auto, on the command line):
+    as many as the symbols fall into, where there are ten symbols or more."""
     n_variables: int = 20
     """Discrete variables, or mixtures, of the families categorical, semi and mixture."""
     n_classes: int = 5

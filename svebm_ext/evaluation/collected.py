@@ -11,8 +11,8 @@ class Evaluation:
     """What is being collected: measures by documented key, reasons for missing ones, counts, warnings, texts.
 
     `summary` are the sentences that say what was found. `topics` are the symbols as entries of metrics.json, found on
-    the texts that `topics_of` names. `first` are texts that the report shows before the measures. `pages` are further
-    files of the run's folder, by name.
+    the texts that `topics_of` names, and `groups` those of symbols in two levels. `first` are texts that the report
+    shows before the measures. `pages` are further files of the run's folder, by name.
     """
 
     metrics: JsonObject = field(default_factory=dict)
@@ -22,6 +22,7 @@ class Evaluation:
     summary: list[str] = field(default_factory=list)
     topics: list[JsonObject] = field(default_factory=list)
     topics_of: str = ""
+    groups: list[JsonObject] = field(default_factory=list)
     first: dict[str, list[str]] = field(default_factory=dict)
     texts: dict[str, list[str]] = field(default_factory=dict)
     pages: dict[str, str] = field(default_factory=dict)

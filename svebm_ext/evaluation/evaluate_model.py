@@ -69,6 +69,7 @@ def evaluate_run(
         summary=evaluation.summary,
         topics=evaluation.topics,
         topics_of=evaluation.topics_of,
+        groups=evaluation.groups,
     )
     document = metrics_document(evaluation.metrics, context, evaluation.reasons)
     try:

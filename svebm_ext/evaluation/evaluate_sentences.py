@@ -13,8 +13,14 @@ from svebm_ext.data.coverage import MANY_UNKNOWN, text_bytes, unknown_note, unkn
 from svebm_ext.data.documents import kept_labels
 from svebm_ext.evaluation.evaluate_samples import measure_samples
 from svebm_ext.evaluation.evaluator import Evaluator
-from svebm_ext.evaluation.topic_text import SHOWN
-from svebm_ext.evaluation.topics import IN_REPORT, find_topics, topic_lines, topic_sentences
+from svebm_ext.evaluation.topic_text import SHOWN, group_lines
+from svebm_ext.evaluation.topics import (
+    IN_REPORT,
+    find_topic_groups,
+    find_topics,
+    topic_lines,
+    topic_sentences,
+)
 from svebm_ext.evaluation.verdict import accuracy_sentence, agreement_sentence
 from svebm_ext.judges.plain import evenly_spread, tfidf_kmeans, tfidf_logistic_regression
 from svebm_ext.latents.base import Posterior
@@ -175,7 +181,21 @@ class SentenceEvaluator(Evaluator):
             own = self.corpus.name == "lines" and len(ours) == 1
             theirs = metrics["adjusted_mutual_information_tfidf"][name]
             sentence = agreement_sentence(metrics["symbols_used"], None if own else name, value, theirs, len(test))
+            self._compare_groups(name, own)
             self.evaluation.summary.append(sentence)
+
+    def _compare_groups(self, label: str, own: bool) -> None:
+        """The same of groups of symbols, where these are in two levels."""
+        metrics, test, groups = self.evaluation.metrics, self.corpus.test, self.model.groups
+        if groups is None:
+            return
+        clusters = torch.tensor(tfidf_kmeans(self.corpus.train.sentences, test.sentences, groups.n_groups, self.seed))
+        plain = latent.cluster_agreement(clusters, test.labels[label], n_permutations=0).adjusted_mutual_information
+        metrics.setdefault("adjusted_mutual_information_groups_tfidf", {})[label] = plain
+        ours = metrics["adjusted_mutual_information_groups"][label]
+        n_groups = metrics["groups_used"]
+        sentence = agreement_sentence(n_groups, None if own else label, ours, plain, len(test), what="group")
+        self.evaluation.summary.append(sentence)
 
     def _plain_classifier(self, rows: Tensor) -> list[bool] | None:
         """Whether logistic regression classifies each of some test texts correctly; None where nothing is to learn."""
@@ -210,7 +230,7 @@ class SentenceEvaluator(Evaluator):
         else:
             rows = evenly_spread(range(len(train)), TOPIC_TEXTS)
             shown, answers, what = _chosen(train, rows), train_answers[list(rows)], "training"
-        topics = find_topics(self.model, shown, answers)
+        topics, groups = find_topics(self.model, shown, answers), find_topic_groups(self.model, shown, answers)
         kind = "class" if self.model.label_names else "topic"
         # All words, which `classify` shows; texts of those alone that are shown with texts.
         self.evaluation.topics = [
@@ -218,8 +238,13 @@ class SentenceEvaluator(Evaluator):
         ]
         self.evaluation.topics_of = f"{len(shown):,} {what} texts"
         if not self.evaluation.summary:
-            n = len(topics)
-            self.evaluation.summary.append(f"{n} {kind if n == 1 else _plural(kind)} in {self.evaluation.topics_of}.")
+            n, within = len(topics), f" in {len(groups)} groups" if groups else ""
+            found = f"{n} {kind if n == 1 else _plural(kind)}{within}"
+            self.evaluation.summary.append(f"{found} in {self.evaluation.topics_of}.")
+        self.evaluation.groups = [group.entry() for group in groups]
+        if groups:
+            heading = f"Groups of {_plural(kind)}, the largest first"
+            self.evaluation.first[heading] = group_lines(groups, topics)
         largest = topics[:IN_REPORT]
         self.evaluation.first[f"The largest {_plural(kind)} of {self.evaluation.topics_of}"] = topic_lines(largest)
         self.evaluation.first[f"Sentences of each {kind}"] = topic_sentences(

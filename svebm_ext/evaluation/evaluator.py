@@ -31,6 +31,7 @@ from svebm_ext.models.latent_variable import Batch
 from svebm_ext.models.proposal import PROPOSAL_EXAMPLES, tightest_proposal_scale
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.prior.annealing import estimate_log_z
+from svebm_ext.prior.groups import log_groups_of
 
 #: Largest distance of the two ends of log Z that is reported without a warning (nats).
 LOG_Z_GAP = 0.1
@@ -42,6 +43,14 @@ BOUND_SAMPLES = 50
 R_HAT = 1.05
 #: Smallest mean acceptance of annealed chains that is reported without a warning.
 ANNEALED_ACCEPTANCE = 0.4
+
+
+#: Keys of metrics.json for groups of symbols, and the attribute of `latent.ClusterAgreement` that each holds.
+GROUP_AGREEMENT = {
+    "homogeneity_groups": "homogeneity",
+    "homogeneity_groups_chance": "chance_homogeneity",
+    "adjusted_mutual_information_groups": "adjusted_mutual_information",
+}
 
 
 class Evaluator:
@@ -272,6 +281,7 @@ class Evaluator:
         metrics["marginal_entropy"] = sum(map(latent.marginal_entropy, variables))
         metrics["symbols_used"] = len(set(symbols.tolist()))
         labels = {name: values for name, values in self.corpus.test.labels.items() if any(values)}
+        self._group_measures(answers, labels)
         if len(variables) == 1:
             self.evaluation.warnings += symbol_warnings(symbols.tolist(), answers.shape[-1], metrics["mi"], labels)
         if not labels:
@@ -283,6 +293,19 @@ class Evaluator:
         }
         if len(variables) == 1:
             self._classification(answers[:, 0])
+
+    def _group_measures(self, answers: Tensor, labels: dict[str, list[str]]) -> None:
+        """The same of the groups of symbols, where these are in two levels."""
+        groups, metrics = self.model.groups, self.evaluation.metrics
+        if groups is None or self._log_categories is None:
+            return
+        of = torch.tensor(groups.of)[answers[:, 0].argmax(-1)]
+        metrics["mi_groups"] = latent.mutual_information(log_groups_of(self._log_categories[:, 0].double(), groups))
+        metrics["groups_used"] = len(set(of.tolist()))
+        scores = {name: latent.cluster_agreement(of, values) for name, values in labels.items()}
+        if scores:
+            for key, attribute in GROUP_AGREEMENT.items():
+                metrics[key] = {name: float(getattr(score, attribute)) for name, score in scores.items()}
 
     def _classification(self, log_symbol: Tensor) -> None:
         """Accuracy where the symbols were learnt as classes."""

@@ -31,6 +31,7 @@ class ReportContext:
         summary: what was found, in plain sentences; indented lines belong to the one before.
         topics: the symbols, as entries of metrics.json.
         topics_of: the texts that they were found on.
+        groups: of the symbols, as entries of metrics.json.
         first: lines to quote under a heading before the measures: what the symbols mean.
         texts: lines to quote under a heading after them, such as samples and reconstructions.
         commit: of the sources, see `svebm_ext.provenance.source_version`.
@@ -47,6 +48,7 @@ class ReportContext:
     summary: Sequence[str] = ()
     topics: Sequence[JsonMapping] = ()
     topics_of: str = ""
+    groups: Sequence[JsonMapping] = ()
     first: Mapping[str, Sequence[str]] = field(default_factory=dict)
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     commit: str = field(default_factory=source_version)
@@ -91,6 +93,8 @@ def metrics_document(
     }
     if context.topics:
         document["about"] |= {"topics_of": context.topics_of, "topics": [dict(topic) for topic in context.topics]}
+    if context.groups:
+        document["about"]["groups"] = [dict(group) for group in context.groups]
     return document
 
 
@@ -179,21 +183,30 @@ def read_document(path: Path) -> JsonObject:
         raise ModelFolderError(f"{path}: about.{(wrong or ['warnings'])[0]} is not as evaluate writes it")
     if not _are_topics(about.get("topics", [])) or not isinstance(about.get("topics_of", ""), str):
         raise ModelFolderError(f"{path}: about.topics is not as evaluate writes it")
+    if not _are_topics(about.get("groups", []), number="group"):
+        raise ModelFolderError(f"{path}: about.groups is not as evaluate writes it")
     if not isinstance(document.get("null_reasons", {}), dict):
         raise ModelFolderError(f"{path}: null_reasons is not as evaluate writes it, expected an object")
     return document
 
 
-def _are_topics(topics: object) -> bool:
-    """Whether something read is a list of topics: whole numbers of symbols, with words and texts."""
-    kinds: dict[str, type | tuple[type, ...]] = {"symbol": int, "share": (int, float), "words": list, "texts": list}
+def _are_topics(topics: object, number: str = "symbol") -> bool:
+    """Whether something read is a list of topics: whole numbers of symbols (or groups), with words and texts."""
+    kinds: dict[str, type | tuple[type, ...]] = {number: int, "share": (int, float), "words": list, "texts": list}
     return isinstance(topics, list) and all(
         isinstance(topic, dict)
         and all(isinstance(topic.get(name), kind) for name, kind in kinds.items())
         and isinstance(topic.get("label"), (str, type(None)))
+        and isinstance(topic.get("address", ""), str)
+        and all(type(symbol) is int for symbol in _listed(topic.get("symbols", [])))
         and all(isinstance(text, str) for text in (*topic["words"], *topic["texts"]))
         for topic in topics
     )
+
+
+def _listed(value: object) -> list[object]:
+    """A list as it is, anything else as a list of it."""
+    return value if isinstance(value, list) else [value]
 
 
 def _plain(name: str, value: object, reason: str, null_reasons: dict[str, str]) -> object:

@@ -15,7 +15,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "reconstruction": ("bleu", "reconstruction_exact", "kl", "active_units"),
     "symbols": (
         "mi", "symbols_used", "adjusted_mutual_information", "adjusted_mutual_information_tfidf", "homogeneity",
-        "homogeneity_chance", "accuracy", "accuracy_interval", "accuracy_tfidf",
+        "homogeneity_chance", "groups_used", "adjusted_mutual_information_groups",
+        "adjusted_mutual_information_groups_tfidf", "homogeneity_groups", "homogeneity_groups_chance", "accuracy",
+        "accuracy_interval", "accuracy_tfidf",
     ),
     "samples": (
         "grammar_accept", "wkl", "rppl", "response_bleu", "consensus_bleu", "modes_found", "share_at_modes",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from svebm_ext.config import has_subwords
@@ -17,8 +17,9 @@ from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.measures.words import characterising_words
 from svebm_ext.models.of_symbol import words_of_symbol
 from svebm_ext.models.svebm import SVEBM
+from svebm_ext.prior.groups import log_groups_of
 
-__all__ = ["Topic", "find_topics", "shortened", "topic_lines", "topic_sentences"]
+__all__ = ["Topic", "find_topic_groups", "find_topics", "shortened", "topic_lines", "topic_sentences"]
 
 #: Most topics in a report.
 IN_REPORT = 10
@@ -38,9 +39,42 @@ def find_topics(model: SVEBM, split: Split, answers: Float[Tensor, "B K"]) -> li
         answers: log p(y|x) of each.
     """
     certainty, symbols = answers.max(-1)
-    words = characterising_words(_words(model, split), symbols, answers.shape[1])
-    counts = symbols.bincount(minlength=answers.shape[1])
-    names, topics = model.label_names, []
+    groups = model.groups
+    topics = _topics(model, split, certainty, symbols, answers.shape[1])
+    names = model.label_names
+    return [
+        topic._replace(
+            name=names[topic.symbol] if topic.symbol < len(names) else "",
+            address="" if groups is None else groups.address(topic.symbol),
+        )
+        for topic in topics
+    ]
+
+
+def find_topic_groups(model: SVEBM, split: Split, answers: Float[Tensor, "B K"]) -> list[Topic]:
+    """The groups of these symbols as topics, largest first; none where symbols are in one level. A text's group is that
+    of its symbol; arguments as of `find_topics`."""
+    groups = model.groups
+    if groups is None:
+        return []
+    of = torch.tensor(groups.of)[answers.argmax(-1)]
+    certainty = log_groups_of(answers, groups)[torch.arange(len(of)), of]
+    topics = _topics(model, split, certainty, of, groups.n_groups)
+    return [topic._replace(symbols=groups.members[topic.symbol]) for topic in topics]
+
+
+def _topics(
+    model: SVEBM, split: Split, certainty: Float[Tensor, "B"], symbols: Int[Tensor, "B"], n_symbols: int
+) -> list[Topic]:
+    """Topics of the symbols (or groups) of texts, largest first, without names.
+
+    Args:
+        certainty: log probability of each text's symbol.
+        symbols: of each text, 0 .. n_symbols - 1.
+    """
+    words = characterising_words(_words(model, split), symbols, n_symbols)
+    counts = symbols.bincount(minlength=n_symbols)
+    topics = []
     for k in counts.argsort(descending=True, stable=True).tolist():
         if not counts[k]:
             break
@@ -51,7 +85,7 @@ def find_topics(model: SVEBM, split: Split, answers: Float[Tensor, "B K"]) -> li
         topics.append(
             Topic(
                 symbol=k,
-                name=names[k] if k < len(names) else "",
+                name="",
                 share=len(rows) / len(split),
                 words=typical[:WORDS],
                 texts=list(texts)[:CERTAIN_TEXTS],

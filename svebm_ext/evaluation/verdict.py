@@ -18,7 +18,13 @@ BETTER, EQUAL, WORSE = "The model is better here.", "Both are equally good here.
 
 
 def agreement_sentence(
-    n_topics: int, label: str | None, ours: float, plain: float | None, n_texts: int | None = None
+    n_topics: int,
+    label: str | None,
+    ours: float,
+    plain: float | None,
+    n_texts: int | None = None,
+    *,
+    what: str = "topic",
 ) -> str:
     """How well topics agree with labels, and whether k-means agrees better.
 
@@ -27,10 +33,11 @@ def agreement_sentence(
         label: name of the label; None where there is only one, the user's own.
         ours, plain: adjusted mutual information of the model and of k-means, if that was measured.
         n_texts: test texts that topics were counted on.
+        what: topic, or group of topics.
     """
     against = "your labels" if label is None else f"label {label!r}"
     counted = "" if n_texts is None else f" in {n_texts:,} test texts"
-    text = f"{_topics(n_topics)}{counted}; against {against} AMI {ours:.2f}"
+    text = f"{_counted(n_topics, what)}{counted}; against {against} AMI {ours:.2f}"
     if plain is None:
         return f"{text} (0 is chance, 1 is identity)."
     a, b = round(ours, 2), round(plain, 2)
@@ -97,5 +104,5 @@ def _largest_share(values: Sequence[str]) -> float:
     return max(Counter(values).values()) / len(values) if values else 0.0
 
 
-def _topics(n: int) -> str:
-    return f"{n} topic" if n == 1 else f"{n} topics"
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"

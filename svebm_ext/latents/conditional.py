@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jaxtyping import Float
 from torch import Tensor
 
@@ -59,7 +61,7 @@ class ConditionalEnergyLatent(EnergyLatent):
         """
         raise ConfigError("log_prior: the prior of dialogs depends on a context, and so does its log Z")
 
-    def sample_prior(self, n: int, *, seed: int, symbol: int | None = None) -> Float[Tensor, "n D"]:
+    def sample_prior(self, n: int, *, seed: int, symbol: int | Sequence[int] | None = None) -> Float[Tensor, "n D"]:
         """Not known without the context; see `sample_given`.
 
         Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from jaxtyping import Float
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from svebm_ext.latents.gaussian import GaussianLatent, GaussianPosterior
 from svebm_ext.prior.conditional import sample_prior
+from svebm_ext.prior.groups import SymbolGroups
 from svebm_ext.prior.network import EnergyMLP
 from svebm_ext.prior.symbols import energy_of, log_symbols_of
 
@@ -67,6 +69,8 @@ class EnergyLatent(GaussianLatent):
     """
 
     n_categories: int
+    #: Groups of the symbols; None where they are in one level.
+    groups: SymbolGroups | None = None
 
     def __init__(
         self,
@@ -92,8 +96,10 @@ class EnergyLatent(GaussianLatent):
         """F(z) + log N(z; 0, I), without the constant -log Z."""
         return self.prior.energy(z) + super().log_prior(z)
 
-    def sample_prior(self, n: int, *, seed: int, symbol: int | None = None) -> Float[Tensor, "n D"]:
+    def sample_prior(self, n: int, *, seed: int, symbol: int | Sequence[int] | None = None) -> Float[Tensor, "n D"]:
         """Langevin samples of p(z), or of p(z|y = symbol) proportional to exp(f_symbol(z)) p0(z).
+
+        Of several symbols it is the sum of theirs.
 
         Raises:
             ConfigError: the symbol is outside 0 .. K-1.

@@ -161,6 +161,22 @@ METRIC_DOCUMENTATION: dict[str, MetricDocumentation] = {
         "the same of k-means of TF-IDF vectors, as many clusters as the model has symbols: the plain way",
         "judges.plain",
     ),
+    "groups_used": MetricDocumentation("groups", "groups of symbols that some sentence's symbol is of", "prior.groups"),
+    "mi_groups": MetricDocumentation("nats", "I(z, c) of the groups c of symbols over the whole set", "Eq. 21"),
+    "homogeneity_groups": MetricDocumentation(
+        "0-1", "homogeneity of the groups of the symbols", "Rosenberg & Hirschberg 2007"
+    ),
+    "homogeneity_groups_chance": MetricDocumentation(
+        "0-1", "homogeneity of the same groups, permuted at random", "measures.latent"
+    ),
+    "adjusted_mutual_information_groups": MetricDocumentation(
+        "0-1", "mutual information of groups and labels, 0 at chance level", "Vinh et al. 2010"
+    ),
+    "adjusted_mutual_information_groups_tfidf": MetricDocumentation(
+        "0-1",
+        "the same of k-means of TF-IDF vectors, as many clusters as there are groups: the plain way",
+        "judges.plain",
+    ),
     "information_beyond_question_mark": MetricDocumentation(
         "nats", "I(symbol; label | whether the sentence has a ?): what symbols tell beyond it", "measures.latent"
     ),

@@ -15,12 +15,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import torch
+from torch import Tensor
 
 from svebm_ext.errors import ConfigError, SvebmError
 from svebm_ext.models.reading import chunk_of
 from svebm_ext.models.symbol_names import SymbolNames
-from svebm_ext.models.symbols import check_symbols, probabilities_of
+from svebm_ext.models.symbols import check_symbols, of_own_group, probabilities_of
 from svebm_ext.models.text_likelihood import annealed_log_z
+from svebm_ext.prior.groups import SymbolGroups
 
 if TYPE_CHECKING:
     from svebm_ext.models.svebm import SVEBM
@@ -34,12 +36,18 @@ MOST_THREADS = 8
 
 
 class Answer(NamedTuple):
-    """Symbol and label of a text, the probability of that label or symbol, and -log p(x) in nats, if asked for."""
+    """Symbol and label of a text, the probability of that label or symbol, and -log p(x) in nats, if asked for.
+
+    Of symbols in two levels, the symbol's group, the probability of that, and its name, if it has one.
+    """
 
     symbol: int
     label: str | None
     probability: float
     novelty: float | None = None
+    group: int | None = None
+    group_probability: float | None = None
+    group_label: str | None = None
 
 
 class Novelty(NamedTuple):
@@ -102,7 +110,24 @@ class Answerer:
                 proposal_scale=self._novelty.proposal_scale, first=start,
             ).tolist()  # fmt: skip
         answers = [Answer(s, label(s), p, n) for s, p, n in zip(symbols, probability.tolist(), novelty, strict=True)]
-        return answers, chunk.n_unknown
+        return self._with_groups(answers, probabilities, symbol), chunk.n_unknown
+
+    def _with_groups(self, answers: list[Answer], probabilities: Tensor, symbol: Tensor) -> list[Answer]:
+        """The answers with the groups of their symbols, where these have some."""
+        groups = self._model.groups
+        if groups is None:
+            return answers
+        own = of_own_group(probabilities, symbol, groups).tolist()
+        label = self._names.group_label if self._names is not None else lambda _: None
+        return [
+            one._replace(group=groups.of[one.symbol], group_probability=p, group_label=label(one.symbol))
+            for one, p in zip(answers, own, strict=True)
+        ]
+
+    @property
+    def groups(self) -> SymbolGroups | None:
+        """Groups of the model's symbols, where they are in two levels."""
+        return self._model.groups
 
     @property
     def n_threads(self) -> int:

@@ -1,4 +1,4 @@
-"""Sentences of a symbol that the model itself reads as sentences of that symbol.
+"""Sentences of a symbol, or of a group of them, that the model itself reads as sentences of it.
 
 z of p(z|y) decodes into a sentence x of p(x|z), but where z says little of x the sentence need not be of y. Of more
 sentences than are wanted, those are kept that are surely of y by the model's own p(y|x), which is p(y|z = mu(x)) times
@@ -7,13 +7,15 @@ what words say.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from svebm_ext.errors import ConfigError, nearest
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.decoders import Decoding
 from svebm_ext.models.symbols import symbol_probabilities
+from svebm_ext.ops.arguments import Arguments
 from svebm_ext.terminal import say
 
 if TYPE_CHECKING:
@@ -21,10 +23,17 @@ if TYPE_CHECKING:
 
     from svebm_ext.models.svebm import SVEBM
 
+#: What `symbol` of a call may be: its number, an address such as "3.2" ("3": a group, or a symbol of a model without
+#: groups), or numbers of several.
+Asked = int | str | Sequence[int]
+CALLS = Arguments("model")
+_ADDRESS = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 #: Rounds at most, and sentences of the first at least. Each draws twice as many as the one before: many chains cost
 #: little more than one. Seeds of rounds are far apart, so that users' seeds do not meet them.
 ROUNDS, LEAST_OF_ROUND = 4, 16
 SEEDS_BETWEEN_ROUNDS = 1 << 24
+#: Digits of a number of a symbol, at most.
+LONGEST_NUMBER = 18
 #: p(y|x) from which on the model is sure.
 SURE = 0.8
 
@@ -42,14 +51,47 @@ def check_decoding(options: Iterable[str]) -> None:
             )
 
 
+def is_address(text: str) -> bool:
+    """Whether a text is written as the number of a symbol or group, or as "3.2"; what is not may be a name."""
+    return _ADDRESS.fullmatch(text.strip()) is not None
+
+
+def symbols_asked(model: SVEBM, symbol: Asked) -> tuple[int, ...]:
+    """Numbers of the symbols that a call asks for.
+
+    Args:
+        model: of any family; of one without symbols, sampling says so.
+        symbol: see `Asked`.
+
+    Raises:
+        ConfigError: no such group or symbol, or no such address.
+    """
+    if isinstance(symbol, str) and model.groups is not None:
+        return model.groups.symbols_at(symbol.strip())
+    if isinstance(symbol, str):
+        if not is_address(symbol) or "." in symbol or len(symbol) > LONGEST_NUMBER:
+            hint = "; the symbols of this model have no groups" if "." in symbol else ""
+            raise ConfigError(f"symbol: {symbol!r:.40} given, expected the number of a symbol{hint}")
+        return (int(symbol),)
+    if isinstance(symbol, Sequence):
+        return tuple(CALLS.integer("symbol", one) for one in symbol)
+    return (CALLS.integer("symbol", symbol),)
+
+
 def words_of_symbol(
-    model: SVEBM, symbol: int, n: int, *, seed: int, read_back: bool | None = None, **options: Unpack[Decoding]
+    model: SVEBM,
+    symbol: int | Sequence[int],
+    n: int,
+    *,
+    seed: int,
+    read_back: bool | None = None,
+    **options: Unpack[Decoding],
 ) -> list[list[str]]:
-    """Words of n sentences of a symbol, z by Langevin from p(z|y = symbol).
+    """Words of n sentences of a symbol, or of any of several, z by Langevin from p(z|y = symbol).
 
     Args:
         model: of the energy latent family, of sentences.
-        symbol: y, 0 .. K-1.
+        symbol: y, 0 .. K-1; several: p(z) of all of them together.
         n: how many.
         seed: of z and of sampled words.
         read_back: keep sentences that the model reads as the symbol. Where ROUNDS do not yield n of which it is sure,
@@ -57,17 +99,21 @@ def words_of_symbol(
         options: as for `SVEBM.decode`.
     """
     latent = model.networks.latent
+    symbols = [symbol] if isinstance(symbol, int) else list(dict.fromkeys(symbol))
+    asked = symbols[0] if len(symbols) == 1 else symbols
     if read_back is None:
         read_back = model.networks.guide is not None and _can_read(model)
-    if not read_back or not isinstance(latent, EnergyLatent):
-        return model.decode_words(latent.sample_prior(n, seed=seed, symbol=symbol), seed=seed, **options)
+    if not isinstance(latent, EnergyLatent):
+        return model.decode_words(latent.sample_prior(n, seed=seed, symbol=symbols[0]), seed=seed, **options)
+    if not read_back:
+        return model.decode_words(latent.sample_prior(n, seed=seed, symbol=asked), seed=seed, **options)
     kept: list[list[str]] = []
     others: list[tuple[float, list[str]]] = []
     for number in range(ROUNDS):
         own_seed = (seed + number * SEEDS_BETWEEN_ROUNDS) % (1 << 64)
-        z = latent.sample_prior(max(n, LEAST_OF_ROUND) * 2**number, seed=own_seed, symbol=symbol)
+        z = latent.sample_prior(max(n, LEAST_OF_ROUND) * 2**number, seed=own_seed, symbol=asked)
         made = [words for words in model.decode_words(z, seed=own_seed, **options) if words]
-        read = symbol_probabilities(model, made, calibrated=False)[:, symbol]  # SURE is of these
+        read = symbol_probabilities(model, made, calibrated=False)[:, symbols].sum(-1)  # SURE is of these
         scored = list(zip(read.tolist(), made, strict=True))
         kept += [words for probability, words in scored if probability >= SURE]
         others += [(probability, words) for probability, words in scored if probability < SURE]

@@ -17,12 +17,15 @@ from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.files import JsonObject, read_json, write_json, write_whole
 from svebm_ext.models.networks import networks_of
 from svebm_ext.models.tensor_files import Form, form_of, read_tensors, uninitialised, write_tensors
+from svebm_ext.prior.groups import SymbolGroups
 
 CONFIG, WEIGHTS, VOCABULARY, METRICS, CARD = (
     "config.json", "model.safetensors", "vocab.json", "metrics.json", "MODEL_CARD.md",
 )  # fmt: skip
 #: Entry of config.json: a hash of the texts of one's own that the model was trained on.
 TEXTS = "texts_sha256"
+#: Entry of config.json: the group of each symbol, where they are in two levels.
+GROUPS = "groups"
 #: Entry of config.json: name, revision, hash and size of the frozen encoder that the model needs to read texts.
 ENCODER = "sentence_encoder"
 
@@ -39,6 +42,7 @@ class FolderContent:
         texts_sha256: hash of the texts of one's own that the model was trained on.
         tensors: of the networks, by name.
         encoder: the frozen encoder that it was trained with, where it has one.
+        groups: of the symbols, where they are in two levels.
     """
 
     config: Config
@@ -48,6 +52,7 @@ class FolderContent:
     texts_sha256: str | None
     tensors: dict[str, Tensor]
     encoder: EncoderIdentity | None = None
+    groups: SymbolGroups | None = None
 
     def description(self) -> JsonObject:
         """What config.json holds: the configuration and the names of the symbols."""
@@ -56,6 +61,8 @@ class FolderContent:
             content[TEXTS] = self.texts_sha256
         if self.encoder is not None:
             content[ENCODER] = self.encoder.to_dict()
+        if self.groups is not None:
+            content[GROUPS] = list(self.groups.of)
         return content
 
 
@@ -95,7 +102,8 @@ def read_folder(folder: Path) -> FolderContent:
     tensors, _ = read_tensors(folder / WEIGHTS, expected)
     writing = load_writing(folder, config.data, vocabulary)
     encoder = encoder_of(description, config, folder)
-    return FolderContent(config, vocabulary, names, writing, description.get(TEXTS), tensors, encoder)
+    groups = read_groups(description, config, folder)
+    return FolderContent(config, vocabulary, names, writing, description.get(TEXTS), tensors, encoder, groups)
 
 
 def encoder_of(description: JsonObject, config: Config, folder: Path) -> EncoderIdentity | None:
@@ -162,6 +170,25 @@ def label_names(description: JsonObject, config: Config, folder: Path) -> list[s
     if len(names) > most or len(set(names)) < len(names):
         raise ModelFolderError(f"{where}: label_names has {len(names)} names, expected at most {most}, all different")
     return names
+
+
+def read_groups(description: JsonObject, config: Config, folder: Path) -> SymbolGroups | None:
+    """Groups of the symbols of a folder; None where they are in one level.
+
+    Raises:
+        ModelFolderError: no list of a group for each symbol, numbered from 0, or a family without symbols.
+    """
+    given, model = description.get(GROUPS), config.model
+    if given is None:
+        return None
+    n_symbols = model.n_categories if model.latent == "energy" else 0
+    where = f"{folder / CONFIG}: {GROUPS}"
+    if not isinstance(given, list) or not all(type(group) is int for group in given) or len(given) != n_symbols:
+        raise ModelFolderError(f"{where}: expected a whole number for each of {n_symbols} symbols")
+    try:
+        return SymbolGroups(tuple(given))
+    except ConfigError as error:
+        raise ModelFolderError(f"{where}: {error}") from None
 
 
 def expected_tensors(config: Config, n_words: int, folder: Path) -> dict[str, Form]:

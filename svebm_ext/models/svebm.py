@@ -21,20 +21,22 @@ from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.data.writing import Writing
 from svebm_ext.errors import ConfigError
 from svebm_ext.kinds import EncodedTexts, kind_of
+from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.card import model_card
 from svebm_ext.models.cut import marked
 from svebm_ext.models.decoders import Decoding
 from svebm_ext.models.hub import model_folder, push
 from svebm_ext.models.latent_variable import Batch, LatentVariableModel
 from svebm_ext.models.networks import networks_of
-from svebm_ext.models.of_symbol import check_decoding, words_of_symbol
+from svebm_ext.models.of_symbol import Asked, check_decoding, symbols_asked, words_of_symbol
 from svebm_ext.models.pretrained import WEIGHTS, FolderContent, read_folder, write_folder
 from svebm_ext.models.reading import chunks_of
 from svebm_ext.models.responses import batches_of_contexts, words_of_responses
-from svebm_ext.models.symbols import Classification, classify, symbol_probabilities
+from svebm_ext.models.symbols import Classification, classify, groups_of, symbol_probabilities
 from svebm_ext.models.tensor_files import load_parameters, uninitialised
 from svebm_ext.models.text_likelihood import nll_of_texts
 from svebm_ext.ops.arguments import Arguments, shown
+from svebm_ext.prior.groups import SymbolGroups, log_groups_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -100,6 +102,19 @@ class SVEBM(nn.Module):
                 'products in 16 bits keep those and generate with precision="fast", or train under torch.autocast'
             )
         return dtype
+
+    @property
+    def groups(self) -> SymbolGroups | None:
+        """Groups of the symbols, where they are in two levels."""
+        latent = self.networks.latent
+        return latent.groups if isinstance(latent, EnergyLatent) else None
+
+    @groups.setter
+    def groups(self, groups: SymbolGroups | None) -> None:
+        if groups is not None and len(groups.of) != self.networks.energy_latent.n_categories:
+            n_symbols = self.networks.energy_latent.n_categories
+            raise ConfigError(f"groups: of {len(groups.of)} symbols given, expected {n_symbols}")
+        self.networks.energy_latent.groups = groups
 
     @property
     def max_words(self) -> int:
@@ -213,7 +228,7 @@ class SVEBM(nn.Module):
         self,
         n: int,
         *,
-        symbol: int | None = None,
+        symbol: Asked | None = None,
         read_back: bool | None = None,
         seed: int = 0,
         **options: Unpack[Decoding],
@@ -222,7 +237,8 @@ class SVEBM(nn.Module):
 
         Args:
             n: how many.
-            symbol: y, 0 .. K-1, or None for the marginal prior (Eq. 4).
+            symbol: y, 0 .. K-1, or None for the marginal prior (Eq. 4). As a text it is an address: "3" for all of
+                group 3 and "3.2" for a symbol of it, where the symbols have groups. Several numbers: any of them.
             read_back: of a symbol, keep sentences that the model itself reads as that symbol
                 (`svebm_ext.models.of_symbol`); None: where words guided the symbols.
             seed: of z and of sampled words.
@@ -237,7 +253,7 @@ class SVEBM(nn.Module):
         self,
         n: int,
         *,
-        symbol: int | None = None,
+        symbol: Asked | None = None,
         read_back: bool | None = None,
         seed: int = 0,
         **options: Unpack[Decoding],
@@ -246,11 +262,12 @@ class SVEBM(nn.Module):
         self.kind.check_texts()
         _ = self.dtype
         n, seed = CALLS.integer("n", n), CALLS.integer("seed", seed, 0, (1 << 64) - 1)
+        symbols = None if symbol is None else symbols_asked(self, symbol)
         if n < 1:
             raise ConfigError(f"n: {n} given, expected at least 1")
         check_decoding(options)
-        if symbol is not None:
-            return words_of_symbol(self, CALLS.integer("symbol", symbol), n, seed=seed, read_back=read_back, **options)
+        if symbols is not None:
+            return words_of_symbol(self, symbols, n, seed=seed, read_back=read_back, **options)
         return self.decode_words(self.networks.latent.sample_prior(n, seed=seed), seed=seed, **options)
 
     @torch.no_grad()
@@ -318,6 +335,15 @@ class SVEBM(nn.Module):
         """p(y | z = mu(x)) of each text (Eq. 3), times p(y | words of x)^tau where words guided the symbols."""
         return symbol_probabilities(self, texts)
 
+    def group_probabilities(self, texts: Texts) -> Float[Tensor, "B K1"]:
+        """p(c|x) of each text: the sum of `symbol_probabilities` over the symbols of each group.
+
+        Raises:
+            ConfigError: a model whose symbols have no groups, or that has none.
+        """
+        probabilities = symbol_probabilities(self, texts)
+        return log_groups_of(probabilities.log(), groups_of(self)).exp()
+
     def label_of(self, symbol: int) -> str | None:
         """Label that a symbol stands for, where the model learnt from labels."""
         return self.label_names[symbol] if symbol < len(self.label_names) else None
@@ -378,6 +404,8 @@ class SVEBM(nn.Module):
         with uninitialised("cpu"):  # where the tensors are, whatever torch's default device is
             model = cls(content.config, content.vocabulary, content.label_names, content.writing)
         model.texts_sha256 = content.texts_sha256
+        if content.groups is not None:
+            model.groups = content.groups
         if model.vectors is not None:
             model.vectors = SentenceVectors.of_folder(model.vectors.name, content.encoder, folder)
         model.networks.float()  # what torch's default type is does not matter to what a folder holds
@@ -396,5 +424,12 @@ class SVEBM(nn.Module):
     def _content(self) -> FolderContent:
         encoder, tensors = None if self.vectors is None else self.vectors.identity, self.networks.state_dict()
         return FolderContent(
-            self.config, self.vocabulary, self.label_names, self.writing, self.texts_sha256, tensors, encoder
+            self.config,
+            self.vocabulary,
+            self.label_names,
+            self.writing,
+            self.texts_sha256,
+            tensors,
+            encoder,
+            self.groups,
         )

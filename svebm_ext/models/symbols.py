@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from svebm_ext.data.texts import Texts
@@ -13,17 +13,32 @@ from svebm_ext.errors import ConfigError
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.latent_variable import Batch
 from svebm_ext.models.reading import Chunk, chunks_of
+from svebm_ext.prior.groups import SymbolGroups
 
 if TYPE_CHECKING:
     from svebm_ext.models.svebm import SVEBM
 
 
 class Classification(NamedTuple):
-    """Most probable symbol of a text, its label where the model learnt from labels, and its probability."""
+    """Most probable symbol of a text, its label where the model learnt from labels, and its probability.
+
+    Where the symbols have groups, its group as well, and the probability of that.
+    """
 
     symbol: int
     label: str | None
     probability: float
+    group: int | None = None
+    group_probability: float | None = None
+
+
+def of_own_group(
+    probabilities: Float[Tensor, "B K"], symbols: Int[Tensor, "B"], groups: SymbolGroups
+) -> Float[Tensor, "B"]:
+    """p(c|x) of the group of a symbol of each text."""
+    of = torch.tensor(groups.of, device=probabilities.device)
+    same = of == of[symbols][:, None]
+    return probabilities.masked_fill(~same, 0.0).sum(-1).clamp_max(1.0)
 
 
 @torch.no_grad()
@@ -52,6 +67,18 @@ def check_symbols(model: SVEBM) -> int:
     return latent.n_categories
 
 
+def groups_of(model: SVEBM) -> SymbolGroups:
+    """Groups of the symbols.
+
+    Raises:
+        ConfigError: they have none, or there are no symbols.
+    """
+    check_symbols(model)
+    if model.groups is None:
+        raise ConfigError("groups: the symbols of this model have none; svebm group RUN finds them")
+    return model.groups
+
+
 def symbol_probabilities(model: SVEBM, texts: Texts, *, calibrated: bool = True) -> Float[Tensor, "B K"]:
     """As `SVEBM.symbol_probabilities`.
 
@@ -74,6 +101,14 @@ def classify(model: SVEBM, texts: Texts) -> list[Classification]:
     check_symbols(model)
     answers: list[Classification] = []
     for chunk in chunks_of(model, texts):
-        probability, symbol = probabilities_of(model, chunk).max(-1)
-        answers += map(Classification, symbol.tolist(), map(model.label_of, symbol.tolist()), probability.tolist())
+        part, groups = probabilities_of(model, chunk), model.groups
+        probability, symbol = part.max(-1)
+        found = map(Classification, symbol.tolist(), map(model.label_of, symbol.tolist()), probability.tolist())
+        if groups is None:
+            answers += found
+            continue
+        own = of_own_group(part, symbol, groups).tolist()
+        answers += [
+            one._replace(group=groups.of[one.symbol], group_probability=p) for one, p in zip(found, own, strict=True)
+        ]
     return answers

@@ -2,6 +2,8 @@
 
     loss = NLL + w (KL(q||p0) - mean F(z+) + mean F(z-)) - lambda I(z, y) + eta CE(y, p(y | z = mu(x)))
 
+Where symbols are in two levels, y = (c, k), lambda_1 I(z, c) is taken off as well.
+
 With discrete variables or mixtures, w also weighs KL(q(c) || uniform) + I(c, x) and beta times the dispersion. A family
 that does not provide a term simply lacks it. Means are over the examples of all processes.
 """
@@ -48,7 +50,8 @@ class Averager:
 class LossTerms:
     """Terms of one iteration in nats, each this process's share of a mean.
 
-    What is not a mean over examples (`mutual_information`, `category_kl`, `category_information`) is the whole.
+    What is not a mean over examples (`mutual_information`, `group_information`, `category_kl`,
+    `category_information`) is the whole.
     """
 
     nll: Tensor
@@ -56,6 +59,7 @@ class LossTerms:
     energy_positive: Tensor | None = None
     energy_negative: Tensor | None = None
     mutual_information: Tensor | None = None
+    group_information: Tensor | None = None
     label: Tensor | None = None
     pseudo_label: Tensor | None = None
     energy_square: Tensor | None = None
@@ -111,6 +115,10 @@ def collect_terms(
             running_marginal=running_marginal,
             momentum=config.marginal_momentum,
         )
+    if "log_group" in terms:
+        collected.group_information, _ = mutual_information(
+            terms["log_group"], n_total=average.n_total, sum_over_processes=average.sum_over_processes
+        )
     if "log_categories" in terms:
         collected.category_kl, collected.category_information = category_divergence(
             terms["log_categories"], n_total=average.n_total, sum_over_processes=average.sum_over_processes
@@ -158,6 +166,9 @@ def total_loss(terms: LossTerms, weight: float | Tensor, config: ObjectiveConfig
     use_information = config.mutual_information > 0.0 and (weighted or config.mutual_information_always)
     if use_information and terms.mutual_information is not None:
         loss = loss - config.mutual_information * terms.mutual_information / world_size
+    use_groups = config.group_information > 0.0 and (weighted or config.mutual_information_always)
+    if use_groups and terms.group_information is not None:
+        loss = loss - config.group_information * terms.group_information / world_size
     if terms.bag_of_words is not None and weight < config.kl_weight:
         # It guides the warm-up only: later it would make z carry more than the bound is worth.
         loss = loss + config.bag_of_words * (1.0 - weight / config.kl_weight) * terms.bag_of_words

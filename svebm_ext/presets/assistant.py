@@ -49,8 +49,8 @@ LINES = replace(
     preset="lines",
     data=DataConfig(corpus="lines", max_tokens=0),
     model=replace(
-        _NETWORKS, n_categories=0, embedding_dim=0, encoder_hidden=0, decoder_hidden=0, embedding_dropout=-1.0,
-        output_dropout=-1.0,
+        _NETWORKS, n_categories=0, n_groups=0, embedding_dim=0, encoder_hidden=0, decoder_hidden=0,
+        embedding_dropout=-1.0, output_dropout=-1.0,
     ),
     objective=replace(ASSISTANT.objective, kl_weight=0.5),
     training=replace(ASSISTANT.training, max_steps=0, validate_every=0, patience=2),
@@ -59,6 +59,7 @@ LINES = replace(
 LINES_LABELLED = replace(
     LINES,
     preset="lines-labelled",
+    model=replace(LINES.model, n_groups=1),  # symbols are the classes
     objective=replace(LINES.objective, label_weight=1.0),
 )
 

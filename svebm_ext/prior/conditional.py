@@ -1,9 +1,12 @@
 """Samples of the finished prior: z of p(z), of p(z|y) given a symbol, of p(z|c) given a context.
 
-p(z|y = k) is proportional to exp(f_k(z)) p0(z), p(z|c) to exp(F(z, c)) p0(z). Both go together: f_k(z, c).
+p(z|y = k) is proportional to exp(f_k(z)) p0(z), p(z|c) to exp(F(z, c)) p0(z). Both go together: f_k(z, c). Of several
+symbols, such as those of a group, p(z) is proportional to the sum of their exp(f_k(z)) p0(z).
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -12,6 +15,7 @@ from torch import Tensor
 from svebm_ext.errors import ConfigError
 from svebm_ext.ops.langevin import langevin
 from svebm_ext.ops.philox import Stream, philox_normal
+from svebm_ext.prior.groups import only
 from svebm_ext.prior.network import EnergyMLP
 from svebm_ext.prior.step_sizes import sampling_steps
 
@@ -25,7 +29,7 @@ def sample_prior(
     *,
     seed: int,
     step_size: float,
-    symbol: int | None = None,
+    symbol: int | Sequence[int] | None = None,
     context_shift: Float[Tensor, "n H"] | None = None,
 ) -> Float[Tensor, "n D"]:
     """Sample by Langevin dynamics from N(0, I), with steps that become smaller (Eq. 7, 8).
@@ -35,7 +39,7 @@ def sample_prior(
         n: how many.
         seed: of the random numbers; sample i depends on the seed and i alone.
         step_size: s of training; see `sampling_steps`.
-        symbol: y of p(z|y), 0 .. K-1, or None for the marginal prior.
+        symbol: y of p(z|y), 0 .. K-1, several of which one may be it, or None for the marginal prior.
         context_shift: what the context of each sample adds to the first layer (`EnergyMLP.context_shift`), or None.
 
     Raises:
@@ -56,7 +60,7 @@ def sample_in_steps(
     step_size: float | Float[Tensor, " S"],
     n_steps: int,
     first_id: int = SAMPLE_IDS,
-    symbol: int | None = None,
+    symbol: int | Sequence[int] | None = None,
     context_shift: Float[Tensor, "n H"] | None = None,
 ) -> Float[Tensor, "n D"]:
     """Sample by S Langevin steps of given sizes from N(0, I); other arguments as in `sample_prior`.
@@ -66,14 +70,17 @@ def sample_in_steps(
         n_steps: S.
         first_id: of the samples, which address their random numbers.
     """
-    if symbol is not None and not 0 <= symbol < network.n_categories:
-        raise ConfigError(f"symbol: {symbol} is outside 0 .. {network.n_categories - 1}")
+    chosen = _checked(symbol, network.n_categories)
     ids = first_id + torch.arange(n, dtype=torch.int64, device=network.device)
     z = philox_normal(seed, ids, dim=network.latent_dim, stream=Stream.INITIAL)[0].to(network.dtype)
-    labels = None if symbol is None else torch.full((n,), symbol, dtype=torch.int64, device=z.device)
+    labels, layers = None, network.layers()
+    if chosen is not None and len(chosen) == 1:
+        labels = torch.full((n,), chosen[0], dtype=torch.int64, device=z.device)
+    elif chosen is not None:
+        layers = only(chosen, layers)
     return langevin(
         z,
-        network.layers(),
+        layers,
         n_steps=n_steps,
         step_size=step_size,
         seed=seed,
@@ -82,3 +89,20 @@ def sample_in_steps(
         chain_ids=ids,
         **network.langevin_options,
     ).z
+
+
+def _checked(symbol: int | Sequence[int] | None, n_symbols: int) -> list[int] | None:
+    """The symbols that are asked for, each once; None for all.
+
+    Raises:
+        ConfigError: one is outside 0 .. K-1, or none is given.
+    """
+    if symbol is None:
+        return None
+    chosen = sorted(set(symbol)) if isinstance(symbol, Sequence) else [symbol]
+    for one in chosen:
+        if not 0 <= one < n_symbols:
+            raise ConfigError(f"symbol: {one} is outside 0 .. {n_symbols - 1}")
+    if not chosen:
+        raise ConfigError("symbol: none given, expected at least one")
+    return chosen

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from svebm_ext.errors import DataError
 from svebm_ext.prior.conditional import sample_prior
+from svebm_ext.prior.groups import SymbolGroups
 from svebm_ext.prior.network import EnergyMLP
 from svebm_ext.prior.symbols import energy_of, log_symbols_of
 
@@ -37,23 +38,29 @@ class Clusters:
     variance: Float[Tensor, "D"]
 
     @classmethod
-    def fit(cls, means: Float[Tensor, "N D"], z: Float[Tensor, "N D"], n_clusters: int, seed: int) -> Clusters:
+    def fit(
+        cls,
+        means: Float[Tensor, "N D"],
+        z: Float[Tensor, "N D"],
+        n_clusters: int,
+        seed: int,
+        groups: SymbolGroups | None = None,
+    ) -> Clusters:
         """k-means of the means; weights and variance are those of the samples z.
 
-        Of fewer distinct means than clusters, some centres are alike.
+        Of fewer distinct means than clusters, some centres are alike. With groups, k-means finds as many as there are,
+        the largest for the group with most symbols, and within each of them its symbols.
 
         Source: scikit-learn's KMeans (k-means++ start).
         """
-        from sklearn.cluster import KMeans
-        from sklearn.exceptions import ConvergenceWarning
         from threadpoolctl import threadpool_limits
 
         # Sums of several threads end differently each time; a resumed run must not.
-        with threadpool_limits(1), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct means than clusters
-            clustering = KMeans(n_clusters, n_init=1, random_state=seed % 2**32).fit(means.double().cpu().numpy())
-        centres = torch.as_tensor(clustering.cluster_centers_).to(means)
-        members = torch.as_tensor(clustering.labels_, device=means.device).long()
+        with threadpool_limits(1):
+            if groups is None:
+                centres, members = _k_means(means, n_clusters, seed)
+            else:
+                centres, members = _k_means_in_groups(means, groups, seed)
         # One more each: no cluster is impossible.
         counts = torch.bincount(members, minlength=n_clusters).to(means) + 1.0
         variance = (z - centres[members]).square().mean(0) + 1e-4
@@ -63,6 +70,38 @@ class Clusters:
         """log p(k|z)."""
         distance = ((z.unsqueeze(-2) - self.centres).square() / self.variance).sum(-1)
         return (self.log_weights - 0.5 * distance).log_softmax(-1)
+
+
+def _k_means(means: Float[Tensor, "N D"], n_clusters: int, seed: int) -> tuple[Float[Tensor, "K D"], Int[Tensor, "N"]]:
+    """Centres, and the cluster of each mean. Of fewer means than clusters the last centres are that of all."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    n = min(n_clusters, len(means))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct means than clusters
+        clustering = KMeans(n, n_init=1, random_state=seed % 2**32).fit(means.double().cpu().numpy())
+    centres = torch.as_tensor(clustering.cluster_centers_).to(means)
+    members = torch.as_tensor(clustering.labels_, device=means.device).long()
+    return torch.cat((centres, means.mean(0).expand(n_clusters - n, -1))), members
+
+
+def _k_means_in_groups(
+    means: Float[Tensor, "N D"], groups: SymbolGroups, seed: int
+) -> tuple[Float[Tensor, "K D"], Int[Tensor, "N"]]:
+    """The same in two levels: clusters of a group's means are its symbols."""
+    coarse_centres, coarse = _k_means(means, groups.n_groups, seed)
+    by_size = coarse.bincount(minlength=groups.n_groups).argsort(descending=True, stable=True).tolist()
+    centres = means.new_empty(len(groups.of), means.shape[1])
+    members = torch.empty_like(coarse)
+    for group, number in zip(sorted(groups.members, key=len, reverse=True), by_size, strict=True):
+        symbols, rows = torch.tensor(group, device=means.device), (coarse == number).nonzero()[:, 0]
+        if len(rows) == 0:  # fewer distinct means than groups
+            centres[symbols] = coarse_centres[number]
+            continue
+        centres[symbols], own = _k_means(means[rows], len(group), seed)
+        members[rows] = symbols[own]
+    return centres, members
 
 
 def check_sentences(n_sentences: int, n_symbols: int) -> None:
@@ -96,6 +135,7 @@ def regroup(
     *,
     seed: int,
     step_size: float,
+    groups: SymbolGroups | None = None,
 ) -> None:
     """Fit p(y|z) of the prior to clusters of mu(x), with F(z) as it was, and let its Adam begin anew.
 
@@ -107,9 +147,10 @@ def regroup(
         optimiser: of the prior.
         seed: of the run.
         step_size: s of training, for those samples.
+        groups: of the symbols, where they are in two levels.
     """
     negatives = _negatives(network, encoded, bank, seed, step_size)
-    clusters = Clusters.fit(encoded.means, encoded.z, network.n_categories, seed)
+    clusters = Clusters.fit(encoded.means, encoded.z, network.n_categories, seed, groups)
     fit_to_clusters(network, clusters, encoded.z, negatives, encoded.context, seed=seed)
     # Moments alone at 0, with the step count kept, would make the first steps three times as large.
     for parameter in network.parameters():

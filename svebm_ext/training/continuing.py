@@ -16,7 +16,15 @@ from svebm_ext.models.svebm import SVEBM
 #: Options of data that belong to what networks have learnt.
 DATA = ("tokenization", "lowercase", "max_tokens", "vocabulary_size")
 #: Options of networks that may differ: of the prior, which is made anew, and those that are no part of the networks.
-FREE = ("n_categories", "prior_hidden", "prior_activation", "prior_scale", "init_range", "gumbel_temperature")
+FREE = (
+    "n_categories",
+    "n_groups",
+    "prior_hidden",
+    "prior_activation",
+    "prior_scale",
+    "init_range",
+    "gumbel_temperature",
+)
 #: Parts of the networks that are made anew.
 NEW = ("latent.prior.", "guide.")
 
@@ -45,7 +53,8 @@ def with_networks_of(config: Config, before: Config, run: Path) -> Config:
             "lines-labelled or assistant"
         )
     data = replace(config.data, **{name: getattr(before.data, name) for name in DATA})
-    return replace(config, model=replace(before.model, n_categories=config.model.n_categories), data=data)
+    model = replace(before.model, n_categories=config.model.n_categories, n_groups=config.model.n_groups)
+    return replace(config, model=model, data=data)
 
 
 def check_networks_of(config: Config, before: Config, run: Path) -> None:

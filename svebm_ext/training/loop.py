@@ -322,6 +322,7 @@ class Trainer:
             encoded,
             None if bank is None else bank.states,
             self.optimisers.groups["prior"].optimiser,
+            groups=latent.groups,
             seed=self.config.seed,
             step_size=latent.step_size,
         )

@@ -15,10 +15,12 @@ from svebm_ext.data.sentence_vectors import CACHE, SentenceVectors
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.data.writing import load_writing, save_writing
 from svebm_ext.errors import ConfigError
-from svebm_ext.files import JsonObject
+from svebm_ext.files import JsonObject, read_json
 from svebm_ext.kinds import kind_of
-from svebm_ext.models.pretrained import VOCABULARY, expected_tensors, read_encoder
+from svebm_ext.models.grouping import find_groups
+from svebm_ext.models.pretrained import CONFIG, VOCABULARY, expected_tensors, read_encoder, read_groups
 from svebm_ext.models.svebm import SVEBM
+from svebm_ext.prior.groups import SymbolGroups
 from svebm_ext.terminal import say
 from svebm_ext.training.callbacks import Callback
 from svebm_ext.training.checkpoint import check_networks
@@ -114,6 +116,7 @@ class TextRun(Run):
             n_taken = take_over(self.model.networks, self.start)
             self._say(f"begins with {n_taken:,} numbers of {self.start_folder}: words, encoder and generator")
         self.model.vectors = self.vectors
+        self._set_groups()
         if features is not None:
             features.copy_to(self.model.networks)
         self.feed.start(self.model.networks, self.config)
@@ -192,6 +195,15 @@ class TextRun(Run):
         self.config = replace(self.config, model=replace(self.config.model, n_categories=learnt.n_categories))
         return learnt
 
+    def _set_groups(self) -> None:
+        """Groups of the symbols that a run begins with: those of its folder, or even ones that it is to learn."""
+        description = read_json(self.out / CONFIG) if self.resume else {}
+        groups = read_groups(description, self.config, self.out)
+        if groups is None and self.config.objective.group_information > 0:
+            groups = SymbolGroups.even(self.config.model.n_categories, self.config.model.n_groups)
+        if groups is not None:
+            self.model.groups = groups
+
     def begin(self, trainer: Trainer) -> None:
         """Guesses of the symbols, where words guide them."""
         if is_guided(self.config):
@@ -226,8 +238,13 @@ class TextRun(Run):
         self.save()
 
     def save(self) -> None:
-        """Write the model folder."""
-        self.model.eval().save_pretrained(self.out)
+        """Write the model folder; of symbols in two levels with their groups."""
+        self.model.eval()
+        if self.config.model.n_groups != 1 and self.model.groups is None:
+            self.model.groups = find_groups(self.model, self.corpus.train, self.config.model.n_groups)
+        if self.model.groups is not None:
+            self._say(f"groups of symbols: {self.model.groups.n_groups} of {self.config.model.n_categories} symbols")
+        self.model.save_pretrained(self.out)
 
     def _say(self, text: str) -> None:
         """Tell something once, however many processes there are."""

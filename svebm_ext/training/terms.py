@@ -12,6 +12,7 @@ from svebm_ext.latents.base import Latent
 from svebm_ext.latents.energy import EnergyLatent, EnergyPosterior
 from svebm_ext.models.latent_variable import Forward, LatentVariableModel
 from svebm_ext.objectives.elbo import Averager, LossTerms, collect_terms
+from svebm_ext.prior.groups import log_groups_of
 from svebm_ext.prior.symbols import energy_of, log_symbols_of
 from svebm_ext.training.feeds import Share
 
@@ -48,6 +49,9 @@ def terms_of(
     if isinstance(posterior, EnergyPosterior):
         if joint and not objective.mutual_information_encoder:
             divergence["log_symbol"] = log_symbols_of(posterior.logits(z.detach()))
+        groups = model.energy_latent.groups
+        if joint and groups is not None and objective.group_information > 0.0:
+            divergence["log_group"] = log_groups_of(divergence["log_symbol"], groups)
         if z_negative is not None:
             negative = energy_of(posterior.logits(z_negative))
         classified = z if objective.label_at == "sample" else posterior.mean

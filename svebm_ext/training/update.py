@@ -135,6 +135,7 @@ def _outcome(loss: Tensor, terms: LossTerms, norm: Tensor, prior_norm: Tensor, r
         name: value
         for name, value in (
             ("mi", terms.mutual_information),
+            ("mi_groups", terms.group_information),
             ("category_kl", terms.category_kl),
             ("category_information", terms.category_information),
         )

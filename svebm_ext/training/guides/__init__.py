@@ -13,6 +13,7 @@ from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import DataError
 from svebm_ext.models.features import WordFeatures, evenly_spread
 from svebm_ext.models.latent_variable import LatentVariableModel
+from svebm_ext.prior.groups import SymbolGroups
 from svebm_ext.training.feeds import SentenceFeed
 from svebm_ext.training.guides.bags import MAX_SENTENCES, Guide, bags_of_split
 from svebm_ext.training.guides.labelled import find_classes
@@ -37,6 +38,8 @@ class LearntFeatures:
         networks.word_features.load_state_dict(self.features.state_dict())
         if self.guide is not None and networks.guide is not None:
             self.guide.copy_to(networks.guide)
+            if self.guide.groups is not None:
+                networks.energy_latent.groups = SymbolGroups(self.guide.groups)
 
 
 def is_guided(config: Config) -> bool:
@@ -86,7 +89,8 @@ def learn_features(
         group_by = config.objective.group_by
         if group_by == "auto" and not is_conversation(part, vocabulary):
             group_by = "topics"
-        guide = find_symbols(bags, n_symbols, seed=config.seed, group_by=group_by, say=say)
+        n_groups = config.model.n_groups
+        guide = find_symbols(bags, n_symbols, seed=config.seed, group_by=group_by, n_groups=n_groups, say=say)
     return LearntFeatures(features, n_symbols, guide)
 
 

@@ -54,13 +54,17 @@ class Bags:
 
 @dataclass(frozen=True)
 class Guide:
-    """log p(y|x) up to a constant: words @ scores + tfidf @ tfidf + features @ weight.T + bias; see `SymbolGuide`."""
+    """log p(y|x) up to a constant: words @ scores + tfidf @ tfidf + features @ weight.T + bias; see `SymbolGuide`.
+
+    `groups` has the group of each symbol, where it was found in two levels.
+    """
 
     scores: Array
     tfidf: Array
     weight: Array
     bias: Array
     reliability: float = 0.0
+    groups: tuple[int, ...] | None = None
 
     def log_probabilities(self, bags: Bags) -> Array:
         """log p(y|x) [N, K] of each sentence (float32)."""

@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from svebm_ext.models.grouping import LEAST_SYMBOLS
 from svebm_ext.training.guides.bags import (
     MAX_SENTENCES,
     Array,
@@ -32,7 +33,13 @@ from svebm_ext.training.guides.bags import (
 from svebm_ext.training.guides.merging import merged
 from svebm_ext.training.guides.neighbours import smoothed, unit_rows
 from svebm_ext.training.guides.parts import Finder, found_again, halves
-from svebm_ext.training.guides.wording import by_wording, is_worded, wording_by_part
+from svebm_ext.training.guides.wording import (
+    by_wording,
+    by_wording_and_topic,
+    choose_n_groups,
+    is_worded,
+    wording_by_part,
+)
 
 #: Starts of either kind, and rounds of EM of each.
 STARTS, EM_ROUNDS = 3, 15
@@ -101,6 +108,7 @@ def find_symbols(
     *,
     seed: int,
     group_by: Literal["auto", "topics", "wording"] = "topics",
+    n_groups: int = 1,
     say: Callable[[str], None] = lambda _: None,
 ) -> Guide:
     """Symbols of unlabelled sentences; see the module's description.
@@ -110,36 +118,37 @@ def find_symbols(
         n_symbols: K, at most as many as there are sentences.
         seed: of k-means and regressions.
         group_by: topics, or how sentences are worded (see `wording`), or what the text has of both.
+        n_groups: of symbols of wording, where these have two levels; 0: chosen. Topics are grouped when they are known.
         say: receives lines.
     """
     from threadpoolctl import threadpool_limits
 
     bags = bags.at_most(MAX_SENTENCES)
     with threadpool_limits(1):  # sums of several threads end differently each time; a resumed run must not
-        if group_by == "wording" or (
+        worded = group_by == "wording" or (
             group_by == "auto"
             and is_worded(bags, n_symbols, lambda part, start: _once(part, n_symbols, start), seed=seed, say=say)
-        ):
-            guide, by_part = by_wording(bags, n_symbols, seed), wording_by_part
+        )
+        if worded:
+            guide = _by_wording(bags, n_symbols, n_groups, seed, say)
         else:
-            guide, by_part = _by_topics(bags, n_symbols, seed), topics_by_part
-        share = _reliability(guide, bags, n_symbols, by_part, seed)
+            guide = _by_topics(bags, n_symbols, seed)
+        share = _reliability(guide, bags, n_symbols, worded, seed)
     used = len(set(guide.log_probabilities(bags).argmax(1).tolist()))
     again = f"; half of the text finds {share:.0%} of them again" if share else ""
     say(f"symbols of {len(bags):,} sentences by their words: {used} of {n_symbols} in use{again}")
     return replace(guide, reliability=share)
 
 
-def _reliability(
-    guide: Guide, bags: Bags, n_symbols: int, by_part: Callable[[Bags, list[list[Array]]], Finder], seed: int
-) -> float:
+def _reliability(guide: Guide, bags: Bags, n_symbols: int, worded: bool, seed: int) -> float:
     """Share of the sentences whose symbol halves of them find again; 0 where they are too few to tell."""
     bags = bags.at_most(PART_SENTENCES)
     if n_symbols < 2 or len(bags) < 4 * n_symbols:
         return 0.0
     pairs = list(halves(len(bags), PART_PAIRS, seed))
-    symbols = guide.log_probabilities(bags).argmax(1)
-    return found_again(symbols, n_symbols, by_part(bags, pairs), pairs, seed)
+    levels = 1 if guide.groups is None else max(guide.groups) + 1
+    find = wording_by_part(bags, levels) if worded else topics_by_part(bags, pairs)
+    return found_again(guide.log_probabilities(bags).argmax(1), n_symbols, find, pairs, seed)
 
 
 def topics_by_part(bags: Bags, pairs: Iterable[list[Array]]) -> Finder:
@@ -165,6 +174,16 @@ def topics_by_part(bags: Bags, pairs: Iterable[list[Array]]) -> Finder:
         return (bags.words @ word_scores(half.words, shares) + np.log(shares.mean(0) + 1e-6)).argmax(1)
 
     return by_words
+
+
+def _by_wording(bags: Bags, n_symbols: int, n_groups: int, seed: int, say: Callable[[str], None]) -> Guide:
+    """Symbols of wording, in two levels where that is asked for and the symbols are not few."""
+    if n_groups == 0:
+        few = n_symbols < LEAST_SYMBOLS
+        n_groups = 1 if few else choose_n_groups(bags, n_symbols, seed=seed, say=say)
+    if n_groups == 1:
+        return by_wording(bags, n_symbols, seed)
+    return by_wording_and_topic(bags, n_symbols, n_groups, seed)
 
 
 def _by_topics(bags: Bags, n_symbols: int, seed: int) -> Guide:

@@ -6,11 +6,13 @@ Without labels nobody can say which of both is wanted. What can be measured is w
 exist are found again in another part of it. That alone does not do: one frequent word, such as the "to" of headlines,
 makes a group that every part of the text has, and that nobody wants. Only a text of questions and of other sentences is
 asked whether it has groups of wording.
+
+In two levels, groups are of wording and the symbols of a group of topics: what is asked, and how it is asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -32,6 +34,10 @@ LEAST_SHARE = 0.15
 #: Singular vectors of TF-IDF that k-means sees, without which its solutions are many and poor; starts of it, of which
 #: the best counts.
 DIM, STARTS = 100, 3
+#: Numbers of groups to choose from, and pairs of halves for each.
+GROUP_NUMBERS, GROUP_PAIRS = (3, 4, 5, 7, 10, 14), 2
+#: Share of the sentences whose group by symbols in two levels is the one by wording, at least.
+SAME = 0.98
 #: Mean probability of the likeliest symbol, that the guide is as certain as the one of topics.
 CERTAINTY = 0.9
 
@@ -62,13 +68,99 @@ def by_wording(bags: Bags, n_symbols: int, seed: int) -> Guide:
     )
 
 
-def wording_by_part(bags: Bags, pairs: Iterable[list[Array]]) -> Finder:
-    """Finds symbols by wording in the halves of some pairs."""
+def wording_by_part(bags: Bags, n_groups: int) -> Finder:
+    """Finds symbols by wording in a part of the sentences, in two levels where there are several groups."""
 
     def find(part: Array, n_symbols: int, seed: int) -> Array:
-        return by_wording(bags[part], n_symbols, seed).log_probabilities(bags).argmax(1)
+        half = bags[part]
+        one_level = n_groups == 1
+        guide = (
+            by_wording(half, n_symbols, seed) if one_level else by_wording_and_topic(half, n_symbols, n_groups, seed)
+        )
+        numbers: Array = guide.log_probabilities(bags).argmax(1)
+        return numbers
 
     return find
+
+
+def by_wording_and_topic(bags: Bags, n_symbols: int, n_groups: int, seed: int) -> Guide:
+    """Symbols in two levels: groups by wording, and within each of them k-means of h(x), more symbols in a larger one.
+
+    log p(y|x) = log p(c|x) of `by_wording` times a factor, - s |h(x) - m_y|^2 / 2, up to a constant.
+
+    Args:
+        bags: of training sentences.
+        n_symbols: K, at most as many as there are sentences.
+        n_groups: K1.
+        seed: of k-means.
+    """
+    coarse = by_wording(bags, n_groups, seed)
+    told = coarse.log_probabilities(bags)
+    group = told.argmax(1)
+    sizes = np.bincount(group, minlength=n_groups)
+    groups = np.repeat(np.arange(n_groups), shares_of(n_symbols, sizes))
+    centres = np.zeros((n_symbols, bags.features.shape[1]), np.float32)
+    for c in np.flatnonzero(sizes):
+        own = np.flatnonzero(groups == c)
+        found = k_means(bags.features[group == c], len(own), seed, 1).cluster_centers_
+        centres[own] = found
+    bias = -0.5 * (centres**2).sum(1)
+    by_topic = bags.features @ centres.T + bias
+    within = np.where(groups[None] == group[:, None], by_topic, -np.inf)
+    sharpness = 1.0
+    while sharpness < 1e4 and np.exp(log_softmax(sharpness * within)).max(1).mean() < CERTAINTY:
+        sharpness *= 2.0
+    factor = 1.0
+    while factor < 1e3 and (groups[(factor * told[:, groups] + sharpness * by_topic).argmax(1)] == group).mean() < SAME:
+        factor *= 2.0
+    return Guide(
+        np.zeros((bags.tfidf.shape[1], n_symbols), np.float32),
+        np.ascontiguousarray(factor * coarse.tfidf[:, groups]),
+        sharpness * centres,
+        factor * coarse.bias[groups] + sharpness * bias,
+        groups=tuple(groups.tolist()),
+    )
+
+
+def shares_of(n: int, sizes: Array) -> Array:
+    """n things shared out in proportion to sizes, at least one to each and no more than its size (0 counts as 1).
+
+    Raises:
+        ValueError: there are more of them than all sizes together.
+    """
+    most = np.maximum(sizes, 1)
+    if not len(sizes) <= n <= most.sum():
+        raise ValueError(f"{n} things for sizes {sizes}")
+    shares = np.ones(len(sizes), int)
+    while shares.sum() < n:  # to whom one more is worth most (D'Hondt)
+        shares[np.where(shares < most, sizes / (shares + 1), -1.0).argmax()] += 1
+    return shares
+
+
+def choose_n_groups(bags: Bags, n_symbols: int, *, seed: int, say: Callable[[str], None]) -> int:
+    """The number of groups by wording that two halves of the text agree on best.
+
+    Args:
+        bags: of training sentences, of which SENTENCES, evenly spread, are looked at.
+        n_symbols: K; groups have two symbols on average, at least.
+        seed: of the halves.
+        say: receives the table.
+    """
+    bags = bags.at_most(SENTENCES)
+    told = {
+        n: agreement(bags, GROUP_PAIRS, lambda part, start, n=n: by_wording(part, n, start), seed)  # type: ignore[misc]
+        for n in GROUP_NUMBERS
+        if 2 * n <= n_symbols
+    }
+    if not told:
+        return 1
+    chosen = max(told, key=lambda n: (told[n], n))
+    table = "  ".join(f"{n}: {value:.2f}" for n, value in told.items())
+    say(
+        f"groups of symbols: {chosen}, on which halves of the text agree best ({table}); for another number set "
+        "--model.n-groups"
+    )
+    return chosen
 
 
 def is_conversation(text: EncodedSplit, vocabulary: Vocabulary) -> bool:

@@ -1,0 +1,103 @@
+"""`python -m svebm_ext.group RUN`: puts the symbols of a trained model into few groups, which its folder keeps."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from svebm_ext.commands import check_numbers, load_model, parse_with_run, run_command
+from svebm_ext.config import DataConfig, validate, with_absolute_paths
+from svebm_ext.errors import ConfigError
+from svebm_ext.terminal import say, show
+
+if TYPE_CHECKING:
+    from svebm_ext.prior.groups import SymbolGroups
+
+#: Groups that can be asked for.
+MOST_GROUPS = 100_000
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Options; the defaults of data are the run's own."""
+
+    data: DataConfig
+    n_groups: int = 0
+    """Groups, each with its fine symbols; 0 (or auto): as many as the symbols fall into. 1: takes groups away."""
+    device: str = "cpu"
+    """Device: cpu or cuda."""
+
+
+def default_arguments(run: str | None) -> Arguments:
+    """Options with the data of the run."""
+    if run is None:
+        return Arguments(DataConfig())
+    from svebm_ext.training.run import read_run_config
+
+    return Arguments(read_run_config(Path(run)).data)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Find groups by the training texts of a run, and write them into its config.json."""
+    given, options = parse_with_run(
+        Arguments,
+        _with_numbers(arguments),
+        command="group",
+        description="Put the symbols of a trained model into few groups; RUN/config.json keeps them.",
+        default=default_arguments,
+    )
+    check_numbers(options, n_groups=(0, MOST_GROUPS))
+    from svebm_ext.data.corpora import load_configured
+    from svebm_ext.files import write_json
+    from svebm_ext.models.grouping import LEAST_SYMBOLS, find_groups
+    from svebm_ext.models.pretrained import CONFIG
+    from svebm_ext.models.symbols import check_symbols
+
+    run, data = Path(given), with_absolute_paths(options.data)
+    model = load_model(run, options.device)
+    own, before = model.config, model.groups
+    n_symbols = check_symbols(model)
+    model.kind.check_texts()
+    model.config = dataclasses.replace(own, data=data)
+    validate(model.config)
+    if options.n_groups == 1:
+        model.groups = None
+    else:
+        corpus = load_configured(data, model.writing)
+        groups = find_groups(model, corpus.train, options.n_groups)
+        if groups is None:
+            raise ConfigError(
+                f"n-groups: auto looks for groups of {LEAST_SYMBOLS} symbols or more, and {run} has {n_symbols}; give "
+                "a number"
+            )
+        model.groups = groups
+    model.config = own
+    write_json(run / CONFIG, model.description())
+    show(_told(run, n_symbols, model.groups))
+    if model.groups != before:
+        say("symbols are called otherwise now: make the page of explore again")
+
+
+def _told(run: Path, n_symbols: int, groups: SymbolGroups | None) -> str:
+    if groups is None:
+        return f"{run}: {n_symbols} symbols in one level"
+    sizes = ", ".join(str(len(members)) for members in groups.members)
+    return f"{run}: {groups.n_groups} groups of {n_symbols} symbols ({sizes} in each)"
+
+
+def _with_numbers(arguments: Sequence[str]) -> list[str]:
+    """The arguments, "auto" as a number of groups written as 0."""
+    option, given = "--n-groups", list(arguments)
+    for index, argument in enumerate(given):
+        if argument.replace("_", "-") == f"{option}=auto":
+            given[index] = f"{option}=0"
+        elif argument.replace("_", "-") == option and given[index + 1 : index + 2] == ["auto"]:
+            given[index + 1] = "0"
+    return given
+
+
+if __name__ == "__main__":
+    run_command(main)
