@@ -56,8 +56,8 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
     Args:
         n_symbols: symbols without labels; "auto" chooses by the stability of halves of the texts. With labels there
             are as many as classes.
-        n_groups: coarse groups of the symbols without labels; "auto": as many as they fall into, from ten symbols on; 1:
-            none.
+        n_groups: coarse groups of the symbols without labels; "auto": as many as they fall into, from ten symbols on;
+            1: none.
         max_iter: iterations in which the networks learn, the prior alone learns after that; None: as many as the texts
             need.
         random_state: seed of everything that is random.
@@ -344,7 +344,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
             raise ConfigError(f"group: {group!r} given with symbol {symbol!r}, expected one of them")
         if groups is None:
             raise ConfigError(f"group: {group!r} given, but the symbols of this model are in one level (n_groups)")
-        if not isinstance(group, numbers.Integral) or not 0 <= group < groups.n_groups:
+        if not isinstance(group, numbers.Integral) or not 0 <= int(group) < groups.n_groups:
             raise ConfigError(f"group: {group!r} given, expected 0 .. {groups.n_groups - 1}")
         return groups.members[int(group)]
 

@@ -68,6 +68,7 @@ class Sentence(NamedTuple):
         split: its place in `SPLITS`.
         entropy: of the answer, in nats; 0 for a model without symbols.
         novelty: distance to the sentences that are most like it, in their mean distance.
+        of_group: probability of the symbol's group; that of the symbol where there are no groups.
     """
 
     text: str
@@ -77,6 +78,7 @@ class Sentence(NamedTuple):
     split: int = 0
     entropy: float = 0.0
     novelty: float = 0.0
+    of_group: float = 0.0
 
 
 class Example(NamedTuple):
@@ -111,6 +113,8 @@ class Symbol:
         generated: sentences from p(z|y), each with how often it came.
         topic_words: that characterise its sentences and say something by themselves: the name of a topic.
         texts: rows of the sentences that are most certain of it, all different.
+        group: it is of; -1 where symbols are in one level.
+        address: what it is called, "3.2"; "" for its number.
     """
 
     number: int
@@ -126,6 +130,21 @@ class Symbol:
     generated: Sequence[tuple[str, int]]
     topic_words: Sequence[str] = ()
     texts: Sequence[int] = ()
+    group: int = -1
+    address: str = ""
+
+    @property
+    def called(self) -> str:
+        """Its address, or its number."""
+        return self.address or str(self.number)
+
+
+class Group(NamedTuple):
+    """A group of symbols: its number, words that name it, and rows of the sentences that are most certain of it."""
+
+    number: int
+    words: Sequence[str]
+    texts: Sequence[int]
 
 
 class MapView(NamedTuple):
@@ -172,6 +191,8 @@ class Exploration:
         interpolations: between some of them.
         series: steps and values by key of metrics.jsonl.
         label_next: rows of sentences that are worth a label, the most useful first.
+        groups: of the symbols, by number; empty where they are in one level.
+        groups_kept: whether the model's folder has them, so that its commands know them; else they are of this page.
     """
 
     title: str
@@ -188,3 +209,5 @@ class Exploration:
     run: str = ""
     sizes: Sequence[SplitSize] = ()
     label_next: Sequence[int] = ()
+    groups: Sequence[Group] = ()
+    groups_kept: bool = True

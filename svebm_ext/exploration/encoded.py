@@ -15,6 +15,8 @@ from svebm_ext.errors import DataError
 from svebm_ext.exploration.content import SPLITS, Settings, SplitSize
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.svebm import SVEBM
+from svebm_ext.models.symbols import of_own_group
+from svebm_ext.prior.groups import SymbolGroups
 
 #: Characters of a text that the page keeps, and after which a text is cut in a list of examples.
 KEPT, LONGEST = 4000, 300
@@ -33,6 +35,7 @@ class Encoded:
         labels: one value a text by name of the label, "" where it has none.
         split: of each text, its place in `SPLITS`.
         sizes: how many of each split are looked at.
+        groups: of the symbols, where they are in two levels.
     """
 
     words: list[list[str]]
@@ -44,6 +47,7 @@ class Encoded:
     z: Tensor
     logits: Tensor | None
     answers: Tensor | None
+    groups: SymbolGroups | None = None
 
     @cached_property
     def symbol(self) -> Tensor:
@@ -51,6 +55,25 @@ class Encoded:
         if self.answers is None:
             return torch.full((len(self.words),), -1)
         return self.answers.argmax(-1)
+
+    @cached_property
+    def probability(self) -> Tensor:
+        """Probability of that symbol, [B]; 0 for a model without symbols."""
+        return torch.zeros(len(self.words)) if self.answers is None else self.answers.max(-1).values
+
+    @cached_property
+    def group(self) -> Tensor:
+        """Group of that symbol, [B]; -1 where there are none."""
+        if self.groups is None or self.answers is None:
+            return torch.full((len(self.words),), -1)
+        return torch.tensor(self.groups.of)[self.symbol.cpu()]
+
+    @cached_property
+    def of_group(self) -> Tensor:
+        """Probability of that group, [B]; of the symbol where there are none."""
+        if self.groups is None or self.answers is None:
+            return self.probability
+        return of_own_group(self.answers, self.symbol, self.groups)
 
     @cached_property
     def first(self) -> list[int]:
@@ -85,8 +108,8 @@ def chosen_rows(corpus: Corpus, settings: Settings) -> list[tuple[str, Split, li
 
 
 @torch.no_grad()
-def encode(model: SVEBM, corpus: Corpus, settings: Settings) -> Encoded:
-    """Posterior means and answers of the texts that the settings ask for.
+def encode(model: SVEBM, corpus: Corpus, settings: Settings, groups: SymbolGroups | None = None) -> Encoded:
+    """Posterior means and answers of the texts that the settings ask for; groups are those of the symbols.
 
     Raises:
         DataError: no text.
@@ -115,4 +138,5 @@ def encode(model: SVEBM, corpus: Corpus, settings: Settings) -> Encoded:
         z,
         latent.prior.logits(z).double().cpu() if isinstance(latent, EnergyLatent) else None,
         model.symbol_probabilities(words).double().cpu() if isinstance(latent, EnergyLatent) else None,
+        groups,
     )

@@ -10,13 +10,14 @@ function labelRows(nCertain) {
     const name = classOf(i);
     if (name && !rows.has(sentence.text)) rows.set(sentence.text, name);
   });
-  const left = new Map(nCertain ? shownTopics().filter((topic) => topic.name).map((topic) => [topic, nCertain]) : []);
+  const hasName = (topic) => topic.name || topic.className !== topic.title;
+  const left = new Map(nCertain ? shownTopics().filter(hasName).map((topic) => [topic, nCertain]) : []);
   if (left.size) {
     for (const i of orders.certain()) {
       const topic = topicOf(i);
       const { text } = sentences[i];
       if (!left.get(topic) || markOf(i) !== undefined || rows.has(text)) continue;
-      rows.set(text, topic.title);
+      rows.set(text, topic.className);
       left.set(topic, left.get(topic) - 1);
     }
   }
@@ -36,12 +37,16 @@ function labelsFile(rows) {
 
 function symbolsFile() {
   const chosen = {};
-  for (const { number: k } of symbols) {
-    const name = decisions.names.get(k);
+  const ofGroups = {};
+  for (const { number: k, id, group } of symbols) {
+    // Groups of this page alone mean nothing to a command: their names are those of their symbols.
+    const name = decisions.names.get(k) || (!data.groupsKept && decisions.groupNames.get(group));
     const hidden = decisions.hidden.has(k);
-    if (name || hidden) chosen[k] = hidden ? { name: name || "", hidden: true } : { name };
+    if (name || hidden) chosen[id] = hidden ? { name: name || "", hidden: true } : { name };
   }
-  return `${JSON.stringify({ format: 1, symbols: chosen }, null, 1)}\n`;
+  if (data.groupsKept) for (const [g, name] of decisions.groupNames) if (name) ofGroups[g] = { name };
+  const content = Object.keys(ofGroups).length ? { format: 1, groups: ofGroups, symbols: chosen } : { format: 1, symbols: chosen };
+  return `${JSON.stringify(content, null, 1)}\n`;
 }
 
 function save(name, text, type) {
@@ -68,7 +73,10 @@ function saveLabels() {
 function saveSymbols() {
   const text = symbolsFile();
   save("symbols.json", text, "application/json");
-  tell(`symbols.json: ${Object.keys(JSON.parse(text).symbols).length} symbols with a name, or hidden.`);
+  const { symbols: named, groups: ofGroups = {} } = JSON.parse(text);
+  const n = Object.keys(ofGroups).length;
+  const groupsToo = n ? `${n} ${n === 1 ? "group" : "groups"} with a name, ` : "";
+  tell(`symbols.json: ${groupsToo}${Object.keys(named).length} symbols with a name, or hidden.`);
 }
 
 // Fields of a line of tab-separated values; quotes as `labelsFile` writes them.
@@ -83,7 +91,7 @@ function loadLabels(text) {
   const rows = lines.map((line) => fieldsOf(line, quoted));
   const isHeader = rows.length && HEADERS.label.includes(rows[0][0].toLowerCase()) && HEADERS.text.includes(rows[0][1]);
   const known = new Map(sentences.map((sentence, i) => [sentence.text, i]));
-  const titles = new Map(classes().map(({ title, mark }) => [title, mark]));
+  const titles = new Map(classes().map(({ className, mark }) => [className, mark]));
   const marks = new Map(decisions.marks);
   const own = new Set(decisions.classes);
   let n = 0;
@@ -96,7 +104,7 @@ function loadLabels(text) {
       continue;
     }
     if (!titles.has(name)) own.add(name);
-    const right = topicOf(i) && topicOf(i).title === name && !topicOf(i).hidden;
+    const right = topicOf(i) && topicOf(i).className === name && !topicOf(i).hidden;
     marks.set(sentences[i].id, right ? "right" : titles.get(name) || `c:${name}`);
     n += 1;
   }
@@ -111,20 +119,28 @@ function loadSymbols(text) {
   }
   const names = new Map(decisions.names);
   const hidden = new Set(decisions.hidden);
+  const groupNames = new Map(decisions.groupNames);
   let n = 0;
   let unknown = 0;
-  for (const [k, entry] of Object.entries(parsed.symbols)) {
-    if (!knownSymbol(Number(k)) || !entry || typeof entry !== "object") {
+  for (const [g, entry] of Object.entries(parsed.groups || {})) {
+    if (data.groupsKept && groups[g] && entry && typeof entry.name === "string") {
+      groupNames.set(Number(g), clean(entry.name));
+      n += 1;
+    } else unknown += 1;
+  }
+  for (const [id, entry] of Object.entries(parsed.symbols)) {
+    const k = numberOf.has(id) ? numberOf.get(id) : Number(/^\d+$/.test(id) ? id : NaN);
+    if (!knownSymbol(k) || !entry || typeof entry !== "object") {
       unknown += 1;
       continue;
     }
-    if (typeof entry.name === "string") names.set(Number(k), clean(entry.name));
-    if (entry.hidden === true) hidden.add(Number(k));
-    else hidden.delete(Number(k));
+    if (typeof entry.name === "string") names.set(k, clean(entry.name));
+    if (entry.hidden === true) hidden.add(k);
+    else hidden.delete(k);
     n += 1;
   }
-  decide({ names, hidden }, "topics");
-  return `${number(n)} symbols loaded${unknown ? `; ${number(unknown)} are not of this model` : ""}`;
+  decide({ names, hidden, groupNames }, "topics");
+  return `${number(n)} ${groups.length ? "names" : "symbols"} loaded${unknown ? `; ${number(unknown)} are not of this model` : ""}`;
 }
 
 // Symbols before labels, whose classes may be their names.

@@ -17,6 +17,7 @@ from svebm_ext.evaluation.documents import top_words
 from svebm_ext.exploration.content import (
     Example,
     Exploration,
+    Group,
     Interpolation,
     LabelCount,
     MapView,
@@ -31,9 +32,12 @@ from svebm_ext.exploration.labelling import table_of, worth_a_label
 from svebm_ext.exploration.measured import Say, curves_of, measures_of
 from svebm_ext.exploration.projection import Projection, discriminants, principal_components
 from svebm_ext.exploration.topics import certain_texts, topic_words
+from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.measures.words import characterising_words
+from svebm_ext.models.grouping import find_groups
 from svebm_ext.models.svebm import SVEBM
+from svebm_ext.prior.groups import SymbolGroups
 
 #: Sentences that are shown for a symbol, in each list.
 EXAMPLES = 8
@@ -62,7 +66,8 @@ def gather(run: Path, model: SVEBM, corpus: Corpus, settings: Settings, say: Say
     """
     check(model, settings)
     timer = Timer(say)
-    encoded = encode(model, corpus, settings)
+    groups = groups_shown(model, corpus)
+    encoded = encode(model, corpus, settings, groups)
     timer.done(f"encoded {shown_of(encoded.sizes)}")
     reasons: dict[str, str] = {}
     symbols = symbols_of(model, encoded, settings, reasons)
@@ -91,7 +96,26 @@ def gather(run: Path, model: SVEBM, corpus: Corpus, settings: Settings, say: Say
         run=hash_of(model),
         sizes=encoded.sizes,
         label_next=label_next,
+        groups=groups_of_symbols(encoded),
+        groups_kept=model.groups is not None,
     )
+
+
+def groups_shown(model: SVEBM, corpus: Corpus) -> SymbolGroups | None:
+    """Groups of the symbols: those of the model; of one without them, where symbols are many and no classes, found."""
+    if model.groups is not None or model.label_names or not isinstance(model.networks.latent, EnergyLatent):
+        return model.groups
+    is_single = not isinstance(model.networks.latent, ConditionalEnergyLatent)
+    return find_groups(model, corpus.train) if is_single else None
+
+
+def groups_of_symbols(encoded: Encoded) -> list[Group]:
+    """What the page shows of each group; none where symbols are in one level."""
+    if encoded.groups is None:
+        return []
+    n = encoded.groups.n_groups
+    words, texts = topic_words(encoded, encoded.group, n), certain_texts(encoded, encoded.group, encoded.of_group, n)
+    return [Group(number, words[number], texts[number]) for number in range(n)]
 
 
 def check(model: SVEBM, settings: Settings) -> None:
@@ -119,7 +143,8 @@ def symbols_of(model: SVEBM, encoded: Encoded, settings: Settings, reasons: dict
     log_density = encoded.logits - 0.5 * encoded.z.double().cpu().square().sum(-1, keepdim=True)
     known = [[model.shown(word) for word in words if word in model.vocabulary] for words in encoded.words]
     words = characterising_words(known, encoded.symbol, n_symbols)
-    names, texts = topic_words(encoded, n_symbols), certain_texts(encoded, n_symbols)
+    names = topic_words(encoded, encoded.symbol, n_symbols)
+    texts = certain_texts(encoded, encoded.symbol, encoded.probability, n_symbols)
     drawn = generated(model, n_symbols, settings, reasons)
     typical_words: list[list[str]] = [[] for _ in range(n_symbols)]
     if not model.kind.is_ordered:
@@ -142,6 +167,8 @@ def symbols_of(model: SVEBM, encoded: Encoded, settings: Settings, reasons: dict
                 generated=drawn[k],
                 topic_words=names[k],
                 texts=texts[k],
+                group=-1 if encoded.groups is None else encoded.groups.of[k],
+                address="" if model.groups is None else model.groups.address(k),
             )
         )
     return sorted(symbols, key=lambda symbol: (-symbol.n_sentences, symbol.number))

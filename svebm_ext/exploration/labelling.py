@@ -83,16 +83,14 @@ def table_of(encoded: Encoded) -> tuple[list[Sentence], list[LabelField]]:
     ]
     numbers = [{value: i for i, value in enumerate(one.values)} for one in fields]
     n = len(encoded.texts)
-    probability, uncertain = torch.zeros(n), torch.zeros(n)
-    if encoded.answers is not None:
-        probability, uncertain = encoded.answers.max(-1).values, entropy(encoded.answers)
+    uncertain = torch.zeros(n) if encoded.answers is None else entropy(encoded.answers)
     columns = [[ids.get(v, -1) for v in encoded.labels[f.name]] for f, ids in zip(fields, numbers, strict=True)]
     labels = [list(own) for own in zip(*columns, strict=True)] if columns else [[] for _ in range(n)]
     rows = zip(
-        encoded.texts, encoded.symbol.tolist(), probability.tolist(), labels, encoded.split, uncertain.tolist(),
-        novelty(encoded).tolist(), strict=True,
+        encoded.texts, encoded.symbol.tolist(), encoded.probability.tolist(), labels, encoded.split, uncertain.tolist(),
+        novelty(encoded).tolist(), encoded.of_group.tolist(), strict=True,
     )  # fmt: skip
     return [
-        Sentence(text, k, round(p, 4), own, split, round(nats, 4), round(new, 3))
-        for text, k, p, own, split, nats, new in rows
+        Sentence(text, k, round(p, 4), own, split, round(nats, 4), round(new, 3), round(of_group, 4))
+        for text, k, p, own, split, nats, new, of_group in rows
     ], fields

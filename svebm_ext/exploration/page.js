@@ -6,6 +6,8 @@ function fillSelects() {
   at("filter").replaceChildren(option("", "all topics"));
   if (symbols.length) {
     group("topic", shownTopics().filter((topic) => topic.n).map((topic) => option(`t${topic.rank}`, topic.title)));
+    const open = [...decisions.opened].sort((a, b) => a - b);
+    if (open.length) group("open group", open.map((g) => option(`g${g}`, groupTitle(g))));
     if (hiddenTopics().length) at("filter").append(option("h", "hidden topics"));
   }
   data.fields.forEach((field, column) => {
@@ -68,6 +70,9 @@ for (const id of ["filter", "split", "marked", "order"]) at(id).addEventListener
 at("list").addEventListener("scroll", () => requestAnimationFrame(drawRows));
 at("merge").addEventListener("click", mergeChosen);
 at("undo").addEventListener("click", undo);
+at("levels").addEventListener("click", () => {
+  openGroups(groups.map((group) => group.number), decisions.opened.size < groups.length);
+});
 at("save-symbols").addEventListener("click", saveSymbols);
 at("save-labels").addEventListener("click", saveLabels);
 at("load").addEventListener("click", () => at("file").click());

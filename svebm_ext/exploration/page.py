@@ -56,6 +56,8 @@ def payload(content: Exploration) -> JsonObject:
         "symbols": [
             {
                 "number": s.number,
+                "id": s.called,
+                "group": s.group,
                 "name": s.name,
                 "n": s.n_sentences,
                 "words": list(s.topic_words),
@@ -63,6 +65,8 @@ def payload(content: Exploration) -> JsonObject:
             }
             for s in content.symbols
         ],
+        "groups": [one._asdict() for one in content.groups],
+        "groupsKept": content.groups_kept,
         "fields": [one._asdict() for one in content.fields],
         "sentences": [list(sentence) for sentence in content.sentences],
         "next": list(content.label_next),
@@ -105,14 +109,22 @@ def _lead(content: Exploration) -> str:
 
 def _heading(content: Exploration) -> str:
     """How many topics there are: symbols that some text has."""
-    n = sum(symbol.n_sentences > 0 for symbol in content.symbols)
-    return f"{n or 'No'} {'topic' if n == 1 else 'topics'}"
+    used = [symbol for symbol in content.symbols if symbol.n_sentences > 0]
+    topics = f"{len(used) or 'No'} {'topic' if len(used) == 1 else 'topics'}"
+    n_groups = len({symbol.group for symbol in used}) if content.groups else 0
+    return f"{n_groups} {'group' if n_groups == 1 else 'groups'} of {topics}" if n_groups else topics
 
 
 def _topics_note(content: Exploration) -> str:
     if not content.symbols:
         reason = escape(content.reasons.get("symbols", "the model has no symbols"))
         return f"{reason[:1].upper()}{reason[1:]}. Texts can be searched and given classes all the same."
+    if content.groups:
+        return (
+            "The model has sorted the texts into topics, and these into groups. Open a group to see its topics, and "
+            "close it where one name will do for all of them. Name what you recognise: what has one name becomes one, "
+            "and so does what you tick and merge. Names and marks stay in this browser until you save them."
+        )
     return (
         "The model has sorted the texts by itself. Name what you recognise; topics of one name become one, "
         "and so do those that you tick and merge. "
@@ -179,7 +191,7 @@ def _symbol(symbol: Symbol, rank: int, largest: float, content: Exploration) -> 
     certainty = f"{symbol.certainty:.2f}" if symbol.n_sentences else "–"
     return (
         f'<details class="symbol" id="symbol-{symbol.number}"><summary>'
-        f'<span class="badge" data-rank="{rank}">{symbol.number}</span><b class="name">{name}</b>'
+        f'<span class="badge" data-rank="{rank}">{escape(symbol.called)}</span><b class="name">{name}</b>'
         f'<span class="share" title="{symbol.n_sentences:,} sentences"><span><i style="width:{width:.1f}%"></i></span>'
         f"<em>{symbol.share:.1%}</em></span>"
         f'<span class="certainty" title="mean p(y | z = mu(x)) of its sentences">{certainty}</span>'
@@ -252,11 +264,11 @@ def _map_note(content: Exploration) -> str:
 def _interpolations(content: Exploration) -> str:
     if not content.interpolations:
         return _reason(content, "interpolations", "no pairs")
-    ranks = {symbol.number: rank for rank, symbol in enumerate(content.symbols)}
+    ranks = {symbol.number: (rank, symbol.called) for rank, symbol in enumerate(content.symbols)}
     return "".join(_walk(walk, ranks) for walk in content.interpolations)
 
 
-def _walk(walk: Interpolation, ranks: dict[int, int]) -> str:
+def _walk(walk: Interpolation, ranks: dict[int, tuple[int, str]]) -> str:
     rows = "".join(f"<li>{_step(step, ranks)}</li>" for step in walk.steps)
     return (
         f'<figure class="walk"><p class="end"><small>from</small> {escape(walk.start)}</p>'
@@ -264,10 +276,11 @@ def _walk(walk: Interpolation, ranks: dict[int, int]) -> str:
     )
 
 
-def _step(step: Step, ranks: dict[int, int]) -> str:
+def _step(step: Step, ranks: dict[int, tuple[int, str]]) -> str:
     text = escape(step.text) or "<i>nothing</i>"
     if step.symbol < 0:
         return text
-    certain = f"symbol {step.symbol}, p(y | z) = {step.probability:.2f}"
-    badge = f'<a class="badge" data-rank="{ranks.get(step.symbol, 0)}" href="#symbol-{step.symbol}" title="{certain}">'
-    return f"{badge}{step.symbol}</a><span>{text}</span>"
+    rank, called = ranks.get(step.symbol, (0, str(step.symbol)))
+    certain = f"symbol {escape(called)}, p(y | z) = {step.probability:.2f}"
+    badge = f'<a class="badge" data-rank="{rank}" href="#symbol-{step.symbol}" title="{certain}">'
+    return f"{badge}{escape(called)}</a><span>{text}</span>"

@@ -6,9 +6,11 @@ const at = (id) => document.getElementById(id);
 const number = (n) => n.toLocaleString("en");
 
 const symbols = data.symbols;
+const groups = data.groups;
 const rankOf = new Map(symbols.map((symbol, rank) => [symbol.number, rank]));
-const sentences = data.sentences.map(([text, symbol, probability, labels, split, entropy, novelty]) => ({
-  text, symbol, probability, labels, split, entropy, novelty, lower: text.toLowerCase(), id: idOf(text),
+const numberOf = new Map(symbols.map((symbol) => [symbol.id, symbol.number]));
+const sentences = data.sentences.map(([text, symbol, probability, labels, split, entropy, novelty, ofGroup]) => ({
+  text, symbol, probability, labels, split, entropy, novelty, ofGroup, lower: text.toLowerCase(), id: idOf(text),
 }));
 
 // What is looked at now. `shown`: rows of the list, in its order; `matches`: 1 for a text that the filters let pass.

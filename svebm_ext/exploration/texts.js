@@ -22,12 +22,13 @@ const MARKS = {
   "": "or not", none: "not yet", any: "in some way", right: "right", wrong: "wrong", other: "with a class",
 };
 
-// Values of the filter: "" (all but hidden topics), "h" (hidden ones), "t3" (topic of rank 3), "l0:2" (third value of the
-// first label).
+// Values of the filter: "" (all but hidden topics), "h" (hidden ones), "t3" (topic of rank 3), "g0" (all of group 0),
+// "l0:2" (third value of the first label).
 function topicFilter(value) {
   if (!value) return (i) => !topicOf(i) || !topicOf(i).hidden;
   if (value === "h") return (i) => Boolean(topicOf(i)) && topicOf(i).hidden;
   if (value[0] === "t") return (i) => Boolean(topicOf(i)) && topicOf(i).rank === Number(value.slice(1));
+  if (value[0] === "g") return (i) => topicOf(i) && symbols[rankOf.get(sentences[i].symbol)].group === Number(value.slice(1));
   const [column, label] = value.slice(1).split(":").map(Number);
   return (i) => sentences[i].labels[column] === label;
 }
@@ -76,10 +77,10 @@ function counted(n) {
 const rowHeight = () => (window.matchMedia("(max-width: 760px)").matches ? 78 : 62);
 
 function noteOf(i) {
-  const { probability, labels, split } = sentences[i];
+  const { probability, ofGroup, labels, split } = sentences[i];
   const parts = [];
   const topic = topicOf(i);
-  if (topic) parts.push(`${topic.title} ${probability.toFixed(2)}`);
+  if (topic) parts.push(`${topic.title} ${(groupOf(topic) >= 0 ? ofGroup : probability).toFixed(2)}`);
   data.fields.forEach((field, column) => {
     if (labels[column] >= 0) parts.push(`${field.name}: ${field.values[labels[column]]}`);
   });

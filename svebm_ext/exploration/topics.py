@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from svebm_ext.data.documents import content_words
 from svebm_ext.exploration.encoded import Encoded
@@ -27,26 +29,30 @@ def says_something(word: str) -> bool:
     return contraction["negated"] is None and next(content_words([[contraction["word"]]])) != []
 
 
-def topic_words(encoded: Encoded, n_symbols: int) -> list[list[str]]:
-    """Words that are characteristic of each symbol's texts and say something by themselves.
+def topic_words(encoded: Encoded, symbol: Int[Tensor, "B"], n_symbols: int) -> list[list[str]]:
+    """Words that are characteristic of the texts of each symbol (or group) and say something by themselves.
 
     Left out are stop words (scikit-learn's English list), their contractions, single characters, numbers, punctuation.
     """
-    typical = characterising_words(encoded.to_name, encoded.symbol, n_symbols, LOOKED_AT)
+    typical = characterising_words(encoded.to_name, symbol, n_symbols, LOOKED_AT)
     kept = content_words([word.word for word in words] for words in typical)
     return [list(filter(says_something, words))[:NAMING] for words in kept]
 
 
-def certain_texts(encoded: Encoded, n_symbols: int) -> list[list[int]]:
-    """Rows of the texts whose answer is most certain of each symbol, each text once; shorter ones first among equals.
+def certain_texts(
+    encoded: Encoded, symbol: Int[Tensor, "B"], probability: Float[Tensor, "B"], n_symbols: int
+) -> list[list[int]]:
+    """Rows of the texts whose answer is most certain of each symbol (or group), each text once.
 
-    What is 1 to six digits counts as equal: a reader gets more of a short text.
+    Shorter ones come first among equals. What is 1 to six digits counts as equal: a reader gets more of a short text.
+
+    Args:
+        encoded: B texts.
+        symbol: of each, 0 .. n_symbols - 1.
+        probability: of that.
+        n_symbols: K, or K1 of groups.
     """
-    if encoded.answers is None:
-        return [[] for _ in range(n_symbols)]
-    probability = encoded.answers.max(-1).values
     rows = torch.tensor(encoded.first, dtype=torch.long)
-    symbol = encoded.symbol.cpu()
     texts = []
     for k in range(n_symbols):
         own = rows[symbol[rows] == k].tolist()
