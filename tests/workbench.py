@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from svebm_ext.exploration.content import Exploration, LabelField, MapView, Sentence, SplitSize, Symbol
+from svebm_ext.exploration.content import Exploration, Group, LabelField, MapView, Sentence, SplitSize, Symbol
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"> & <b>bold</b>"
 TEXTS = [
@@ -41,6 +41,16 @@ def made_up(texts=TEXTS, own=SYMBOLS, **changes):
         run="run0", sizes=sizes, label_next=[6, 1, 4],
     )  # fmt: skip
     return replace(content, **changes)
+
+
+def in_groups(**changes):
+    """The same with symbols 3 and 7 in group 0, and 0 in group 1."""
+    places = {3: (0, "0.0"), 0: (1, "1.0"), 7: (0, "0.1")}
+    content = made_up()
+    symbols = [replace(s, group=places[s.number][0], address=places[s.number][1]) for s in content.symbols]
+    sentences = [row._replace(of_group=0.97) for row in content.sentences]
+    groups = [Group(0, ["cards", "times"], [0, 6, 1]), Group(1, ["trains"], [3, 5])]
+    return replace(content, symbols=symbols, sentences=sentences, groups=groups, **changes)
 
 
 def titles(page):

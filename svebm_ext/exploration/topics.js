@@ -164,7 +164,7 @@ function drawTopics() {
   shown.sort((a, b) => b.n - a.n || a.rank - b.rank);
   at("topic-list").replaceChildren(...cards(shown));
   at("levels").hidden = !groups.length;
-  at("levels").textContent = decisions.opened.size < groups.length ? "Open all groups" : "Close all groups";
+  at("levels").textContent = decisions.opened.size < groups.length ? "Open groups" : "Close groups";
   at("hidden-list").replaceChildren(...hidden.map(topicCard));
   at("hidden-topics").hidden = !hidden.length;
   at("hidden-count").textContent = `${hidden.length} hidden`;
