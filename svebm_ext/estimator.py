@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import numbers
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,9 +23,10 @@ from svebm_ext.data.class_labels import (
     each_checked_text,
     listed_labels,
     listed_texts,
+    written,
 )
 from svebm_ext.errors import ConfigError, DataError, ModelFolderError, nearest
-from svebm_ext.files import read_json, write_json, write_whole
+from svebm_ext.files import read_json, write_json
 from svebm_ext.models.hub import ESTIMATOR, model_folder, push
 from svebm_ext.models.reading import chunks_of
 from svebm_ext.models.svebm import SVEBM
@@ -153,24 +153,14 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
     def _config(self, texts: list[str], labels: list[object] | None, folder: Path) -> Config:
         """Configuration of the run, whose files are written to a folder."""
         config = preset("lines" if labels is None else "lines-labelled")
-        if not (self.n_symbols == "auto" or (isinstance(self.n_symbols, numbers.Integral) and self.n_symbols >= 1)):
-            raise ConfigError(f"n_symbols: {self.n_symbols!r} given, expected 'auto' or a number of at least 1")
-        if not (self.n_groups == "auto" or (isinstance(self.n_groups, numbers.Integral) and self.n_groups >= 1)):
-            raise ConfigError(f"n_groups: {self.n_groups!r} given, expected 'auto' or a number of at least 1")
+        for name, n in (("n_symbols", self.n_symbols), ("n_groups", self.n_groups)):
+            if not (n == "auto" or (isinstance(n, numbers.Integral) and int(n) >= 1)):
+                raise ConfigError(f"{name}: {n!r} given, expected 'auto' or a number of at least 1")
         if labels is None:
             k = 0 if self.n_symbols == "auto" else int(self.n_symbols)
             n_groups = 0 if self.n_groups == "auto" else int(self.n_groups)
             config = replace(config, model=replace(config.model, n_categories=k, n_groups=n_groups))
-        train, labelled = folder / "texts.jsonl", None
-        if labels is not None and all(label is not None for label in labels):
-            _write(train, [{"text": text, "label": str(label)} for text, label in zip(texts, labels, strict=True)])
-        elif labels is not None:
-            pairs = list(zip(texts, labels, strict=True))
-            labelled = folder / "labelled.jsonl"
-            _write(labelled, [{"text": text, "label": str(label)} for text, label in pairs if label is not None])
-            _write(train, [{"text": text} for text, label in pairs if label is None])
-        else:
-            _write(train, [{"text": text} for text in texts])
+        train, labelled = written(folder, texts, labels)
         training = replace(config.training, device=self.device, sample_every=0)
         if self.max_iter is not None:
             training = replace(training, max_steps=int(self.max_iter))
@@ -183,9 +173,9 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
 
     def _order(self) -> None:
         """Put classes into the order that scikit-learn has them in, where they can be sorted."""
-        order = np.argsort(self.classes_, kind="stable") if self.classes_.dtype != object else np.arange(
-            len(self.classes_)
-        )  # fmt: skip
+        order = np.arange(len(self.classes_))
+        if self.classes_.dtype != object:
+            order = np.argsort(self.classes_, kind="stable")
         self._columns = torch.as_tensor(order.copy())
         self.classes_ = self.classes_[order]
 
@@ -212,29 +202,22 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         """
         groups = self._groups_at(level)
         probabilities = np.concatenate([part.numpy() for part in self._probabilities(X)])
-        if groups is None:
-            return probabilities
-        return probabilities @ np.eye(groups.max() + 1)[groups]
+        return probabilities if groups is None else probabilities @ np.eye(groups.max() + 1)[groups]
 
     @property
     def groups_(self) -> np.ndarray | None:
         """Group of each class of `classes_` [K], where symbols are in two levels."""
         groups = self._fitted().groups
-        if groups is None:
-            return None
-        of = np.array(groups.of)
-        return of if self._columns is None else of[self._columns.numpy()]
+        of = None if groups is None else np.array(groups.of)
+        return of if of is None or self._columns is None else of[self._columns.numpy()]
 
     def _groups_at(self, level: str) -> np.ndarray | None:
         """Group of each class, where groups are asked for."""
-        if level == "symbol":
-            return None
-        if level != "group":
+        if level not in ("symbol", "group"):
             raise ConfigError(f"level: {level!r} given, expected 'symbol' or 'group'")
-        groups = self.groups_
-        if groups is None:
+        if level == "group" and self.groups_ is None:
             raise ConfigError("level: 'group' given, but the symbols of this model are in one level (n_groups)")
-        return groups
+        return self.groups_ if level == "group" else None
 
     def _probabilities(self, X: Iterable[object]) -> Iterator[torch.Tensor]:
         """p(y|x) of some texts after the other; beside them only these are in memory."""
@@ -300,7 +283,9 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         """
         if "label" in options:
             raise ConfigError("generate: no option 'label'; give a class of classes_ as symbol")
-        asked = self._symbol(symbol) if group is None else self._members(symbol, group)
+        if symbol is not None and group is not None:
+            raise ConfigError(f"group: {group!r} given with symbol {symbol!r}, expected one of them")
+        asked = self._symbol(symbol) if group is None else self._members(group)
         return self._fitted().generate(n, symbol=asked, seed=seed, read_back=read_back, **options)
 
     def top_words(self, symbol: object, n: int = 10) -> list[str]:
@@ -337,15 +322,12 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
             raise ConfigError(f"symbol: {symbol!r} given, {hint}expected one of {', '.join(shown)}")
         return columns[0]
 
-    def _members(self, symbol: object, group: object) -> tuple[int, ...]:
+    def _members(self, group: int) -> tuple[int, ...]:
         """Numbers of the model's symbols of a group."""
+        self._groups_at("group")
         groups = self._fitted().groups
-        if symbol is not None:
-            raise ConfigError(f"group: {group!r} given with symbol {symbol!r}, expected one of them")
-        if groups is None:
-            raise ConfigError(f"group: {group!r} given, but the symbols of this model are in one level (n_groups)")
-        if not isinstance(group, numbers.Integral) or not 0 <= int(group) < groups.n_groups:
-            raise ConfigError(f"group: {group!r} given, expected 0 .. {groups.n_groups - 1}")
+        if groups is None or not isinstance(group, numbers.Integral) or not 0 <= int(group) < groups.n_groups:
+            raise ConfigError(f"group: {group!r} given, expected 0 .. {groups.n_groups - 1 if groups else 0}")
         return groups.members[int(group)]
 
     def _symbol(self, symbol: object) -> int | None:
@@ -393,10 +375,8 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         content = read_json(path) if path.exists() else {}
         classes: list[object] = [*model.label_names] or [*range(model.config.model.n_categories)]
         try:
-            parameters = dict(content.get("parameters", {}))
-            names, columns = content.get("classes", classes), content.get("columns")
-            log_z = content.get("log_z")
-            estimator = cls(**parameters)
+            names, columns, log_z = content.get("classes", classes), content.get("columns"), content.get("log_z")
+            estimator = cls(**dict(content.get("parameters", {})))
             valid = len(names) == len(classes) and (columns is None or sorted(columns) == list(range(len(classes))))
         except (AttributeError, TypeError, ValueError) as error:
             raise ModelFolderError(f"{path}: damaged ({error})") from error
@@ -424,7 +404,3 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         tags.target_tags.required = False
         tags.no_validation = True
         return tags
-
-
-def _write(path: Path, records: Sequence[Mapping[str, str]]) -> None:
-    write_whole(path, "".join(json.dumps(record) + "\n" for record in records))

@@ -16,7 +16,7 @@ import pytest
 from doc_pages import PAGES, ROOT, anchors, between_marks, code_blocks, pages, text_of, without_code
 
 import svebm_ext
-from svebm_ext import classify, evaluate, experiments, explore, generate, train
+from svebm_ext import classify, evaluate, experiments, explore, generate, group, train
 from svebm_ext.config import Config
 from svebm_ext.measures.documentation import CORE_METRICS, METRIC_DOCUMENTATION
 from svebm_ext.presets import PRESETS
@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "generate": generate,
     "classify": classify,
+    "group": group,
     "explore": explore,
     "experiments": experiments,
 }

@@ -115,7 +115,7 @@ class ObjectiveConfig:
     """lambda, weight of I(z, y) (Eq. 21). 0 is SVEBM, above 0 SVEBM-IB."""
     group_information: float = 0.0
     """lambda_1, weight of I(z; c) of groups c that are learnt with the networks (model.n-groups, as many symbols in
-    each). 0: groups are found when the symbols are known."""
+    each). 0: symbols are put into groups when they are known."""
     mutual_information_always: bool = True
     """Keep the mutual information term in phases with w = 0."""
     mutual_information_encoder: bool = True

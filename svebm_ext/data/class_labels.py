@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from svebm_ext.errors import DataError
+from svebm_ext.files import write_whole
 
 
 def each_checked_text(X: Iterable[object]) -> Iterator[str]:
@@ -93,3 +96,30 @@ def class_array(classes: Sequence[object]) -> np.ndarray:
     return (
         np.array(classes) if len(kinds) == 1 and kinds <= {str, int, float, bool} else np.array(classes, dtype=object)
     )
+
+
+def written(folder: Path, texts: Sequence[str], labels: Sequence[object] | None) -> tuple[Path, Path | None]:
+    """Texts and labels as files of a folder, which a training reads.
+
+    Args:
+        folder: where they are written.
+        texts: N texts.
+        labels: None, or N labels, None for a text without one.
+
+    Returns:
+        The file of all texts; or of those without a label, and the file of the others.
+    """
+    train, labelled = folder / "texts.jsonl", folder / "labelled.jsonl"
+    pairs = [(text, None) for text in texts] if labels is None else list(zip(texts, labels, strict=True))
+    known = [{"text": text, "label": str(label)} for text, label in pairs if label is not None]
+    others = [{"text": text} for text, label in pairs if label is None]
+    if labels is None or not others:
+        _write(train, others or known)
+        return train, None
+    _write(train, others)
+    _write(labelled, known)
+    return train, labelled
+
+
+def _write(path: Path, records: Iterable[Mapping[str, str]]) -> None:
+    write_whole(path, "".join(json.dumps(record) + "\n" for record in records))

@@ -239,8 +239,8 @@ class SentenceEvaluator(Evaluator):
         self.evaluation.topics_of = f"{len(shown):,} {what} texts"
         if not self.evaluation.summary:
             n, within = len(topics), f" in {len(groups)} groups" if groups else ""
-            found = f"{n} {kind if n == 1 else _plural(kind)}{within}"
-            self.evaluation.summary.append(f"{found} in {self.evaluation.topics_of}.")
+            counted = f"{n} {kind if n == 1 else _plural(kind)}{within}"
+            self.evaluation.summary.append(f"{counted} in {self.evaluation.topics_of}.")
         self.evaluation.groups = [group.entry() for group in groups]
         if groups:
             heading = f"Groups of {_plural(kind)}, the largest first"

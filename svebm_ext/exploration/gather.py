@@ -102,7 +102,7 @@ def gather(run: Path, model: SVEBM, corpus: Corpus, settings: Settings, say: Say
 
 
 def groups_shown(model: SVEBM, corpus: Corpus) -> SymbolGroups | None:
-    """Groups of the symbols: those of the model; of one without them, where symbols are many and no classes, found."""
+    """Groups of the symbols: those of the model; where it has none and symbols are many and no classes, new ones."""
     if model.groups is not None or model.label_names or not isinstance(model.networks.latent, EnergyLatent):
         return model.groups
     is_single = not isinstance(model.networks.latent, ConditionalEnergyLatent)

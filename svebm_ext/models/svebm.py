@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from svebm_ext.config import Config
 from svebm_ext.data.batching import SentenceBatch
@@ -21,7 +21,7 @@ from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.data.writing import Writing
 from svebm_ext.errors import ConfigError
 from svebm_ext.kinds import EncodedTexts, kind_of
-from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.models.answers import Answering
 from svebm_ext.models.card import model_card
 from svebm_ext.models.cut import marked
 from svebm_ext.models.decoders import Decoding
@@ -32,11 +32,9 @@ from svebm_ext.models.of_symbol import Asked, check_decoding, symbols_asked, wor
 from svebm_ext.models.pretrained import WEIGHTS, FolderContent, read_folder, write_folder
 from svebm_ext.models.reading import chunks_of
 from svebm_ext.models.responses import batches_of_contexts, words_of_responses
-from svebm_ext.models.symbols import Classification, classify, groups_of, symbol_probabilities
 from svebm_ext.models.tensor_files import load_parameters, uninitialised
 from svebm_ext.models.text_likelihood import nll_of_texts
 from svebm_ext.ops.arguments import Arguments, shown
-from svebm_ext.prior.groups import SymbolGroups, log_groups_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -46,7 +44,7 @@ CALLS = Arguments("model")
 GENERATED = 256
 
 
-class SVEBM(nn.Module):
+class SVEBM(Answering):
     """Text model with a continuous vector z and a symbol y (Pang & Wu, ICML 2021).
 
     The baselines are the same class with another latent family (`config.model.latent`).
@@ -102,19 +100,6 @@ class SVEBM(nn.Module):
                 'products in 16 bits keep those and generate with precision="fast", or train under torch.autocast'
             )
         return dtype
-
-    @property
-    def groups(self) -> SymbolGroups | None:
-        """Groups of the symbols, where they are in two levels."""
-        latent = self.networks.latent
-        return latent.groups if isinstance(latent, EnergyLatent) else None
-
-    @groups.setter
-    def groups(self, groups: SymbolGroups | None) -> None:
-        if groups is not None and len(groups.of) != self.networks.energy_latent.n_categories:
-            n_symbols = self.networks.energy_latent.n_categories
-            raise ConfigError(f"groups: of {len(groups.of)} symbols given, expected {n_symbols}")
-        self.networks.energy_latent.groups = groups
 
     @property
     def max_words(self) -> int:
@@ -329,28 +314,7 @@ class SVEBM(nn.Module):
         weights = torch.linspace(0, 1, n, dtype=z.dtype, device=z.device)[:, None]
         return self.decode((1 - weights) * z[0] + weights * z[1])
 
-    # Symbols and likelihood -------------------------------------------------------------------------------------
-
-    def symbol_probabilities(self, texts: Texts) -> Float[Tensor, "B K"]:
-        """p(y | z = mu(x)) of each text (Eq. 3), times p(y | words of x)^tau where words guided the symbols."""
-        return symbol_probabilities(self, texts)
-
-    def group_probabilities(self, texts: Texts) -> Float[Tensor, "B K1"]:
-        """p(c|x) of each text: the sum of `symbol_probabilities` over the symbols of each group.
-
-        Raises:
-            ConfigError: a model whose symbols have no groups, or that has none.
-        """
-        probabilities = symbol_probabilities(self, texts)
-        return log_groups_of(probabilities.log(), groups_of(self)).exp()
-
-    def label_of(self, symbol: int) -> str | None:
-        """Label that a symbol stands for, where the model learnt from labels."""
-        return self.label_names[symbol] if symbol < len(self.label_names) else None
-
-    def classify(self, texts: Texts) -> list[Classification]:
-        """Most probable symbol of each text, with its label where the model learnt from labels."""
-        return classify(self, texts)
+    # Likelihood -------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def nll(

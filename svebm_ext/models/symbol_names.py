@@ -96,12 +96,12 @@ class SymbolNames:
 
     def symbols_by_name(self) -> dict[str, tuple[int, ...]]:
         """Symbols of each name: those that have it, and all of a group that has it."""
-        found: dict[str, set[int]] = {}
+        known: dict[str, set[int]] = {}
         for symbol, name in enumerate(self.names):
             for own in {name, self.group_label(symbol)} - {"", None}:
                 if symbol not in self.hidden and own is not None:
-                    found.setdefault(own, set()).add(symbol)
-        return {name: tuple(sorted(symbols)) for name, symbols in found.items()}
+                    known.setdefault(own, set()).add(symbol)
+        return {name: tuple(sorted(symbols)) for name, symbols in known.items()}
 
     def classes(self) -> list[int]:
         """Class of each symbol, numbered by first appearance."""

@@ -103,12 +103,12 @@ def classify(model: SVEBM, texts: Texts) -> list[Classification]:
     for chunk in chunks_of(model, texts):
         part, groups = probabilities_of(model, chunk), model.groups
         probability, symbol = part.max(-1)
-        found = map(Classification, symbol.tolist(), map(model.label_of, symbol.tolist()), probability.tolist())
+        told = map(Classification, symbol.tolist(), map(model.label_of, symbol.tolist()), probability.tolist())
         if groups is None:
-            answers += found
+            answers += told
             continue
         own = of_own_group(part, symbol, groups).tolist()
         answers += [
-            one._replace(group=groups.of[one.symbol], group_probability=p) for one, p in zip(found, own, strict=True)
+            one._replace(group=groups.of[one.symbol], group_probability=p) for one, p in zip(told, own, strict=True)
         ]
     return answers

@@ -74,18 +74,18 @@ class SymbolGroups:
         Raises:
             ConfigError: no such group or symbol, or two that it may mean.
         """
-        found = _ADDRESS.fullmatch(address)
-        if found is None:
+        parts = _ADDRESS.fullmatch(address)
+        if parts is None:
             raise ConfigError(
                 f"symbol: {address!r:.40} given, expected a group such as 3, or a symbol of it such as 3.2"
             )
-        group = int(found[1])
+        group = int(parts[1])
         if group >= self.n_groups:
             raise ConfigError(f"symbol: {address} given, but the groups of symbols are 0 .. {self.n_groups - 1}")
         members = self.members[group]
-        if found[2] is None:
+        if parts[2] is None:
             return members
-        meant = [symbol for symbol in members if _is_same(self.address(symbol).partition(".")[2], found[2])]
+        meant = [symbol for symbol in members if _is_same(self.address(symbol).partition(".")[2], parts[2])]
         if len(meant) != 1:
             names = [self.address(symbol) for symbol in meant or members]
             shown = [*names[:12], "..."] if len(names) > 12 else names

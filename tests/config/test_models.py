@@ -46,7 +46,7 @@ EARLIER = json.loads("""{
  "batch_norm": true, "class_words": false, "class_words_start": "zero", "points_hidden": 200, "points_std": 1.0
 }""")
 #: Options that are newer than those files.
-NEWER = {"sentence_encoder": None, "sentence_encoder_dim": 0}
+NEWER = {"sentence_encoder": None, "sentence_encoder_dim": 0, "n_groups": 1}
 EVERY = EARLIER | NEWER
 #: A preset of each class.
 PRESET = {
@@ -89,7 +89,7 @@ def test_the_classes_have_the_options_and_defaults_that_one_had():
         if name not in ("kind", "encoder"):
             assert json.loads(json.dumps(getattr(cls(), name))) == EVERY[name], (cls, name)
     assert {cls.__name__: len(options(cls)) for cls in MODELS} == {
-        "SentenceModel": 24, "DialogModel": 24, "BagModel": 19, "SequenceModel": 21, "PointModel": 12,
+        "SentenceModel": 25, "DialogModel": 25, "BagModel": 20, "SequenceModel": 22, "PointModel": 13,
     }  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def test_saved_files_are_what_was_decided_and_are_read_back(page, browser, file,
     with opened(browser, file) as other:  # another profile knows nothing of it
         assert other.inner_text("#topic-count") == "3 topics"
         other.set_input_files("#file", [labels, symbols])
-        other.wait_for_function("document.getElementById('told').textContent")
+        other.wait_for_selector("#told:not(:empty)")
         assert "4 labels loaded" in other.inner_text("#told") and "3 symbols loaded" in other.inner_text("#told")
         assert other.inner_text("#topic-count") == "1 topic, 1 hidden"
         assert saved(other, "#save-labels", tmp_path / "again").read_text() == labels.read_text()
@@ -82,7 +82,7 @@ def test_any_text_and_class_is_read_by_train_as_it_stands(browser, tmp_path, tex
         page.evaluate("localStorage.clear()")
         page.reload()
         page.set_input_files("#file", path)
-        page.wait_for_function("document.getElementById('told').textContent")
+        page.wait_for_selector("#told:not(:empty)")
         assert "3 labels loaded." in page.inner_text("#told")
     (tmp_path / "train.txt").write_text("\n".join(f"word {i}" for i in range(30)), encoding="utf-8")
     corpus = load_text(tmp_path / "train.txt", labelled=path)
@@ -134,7 +134,7 @@ def test_a_wrong_symbols_file_is_refused(page, tmp_path, damaged):
     path = tmp_path / "symbols.json"
     path.write_text(damaged)
     page.set_input_files("#file", path)
-    page.wait_for_function("document.getElementById('told').textContent")
+    page.wait_for_selector("#told:not(:empty)")
     assert "symbols.json: not read" in page.inner_text("#told") and titles(page) == list(TITLES.values())
 
 
@@ -142,6 +142,6 @@ def test_symbols_of_another_model_and_unknown_texts_are_counted(page, tmp_path):
     (tmp_path / "s.json").write_text('{"format": 1, "symbols": {"3": {"name": "a"}, "99": {"name": "b"}, "0": null}}')
     (tmp_path / "l.tsv").write_text("label\ttext\na\twhere is my card\nb\tnowhere\nno tab\n")
     page.set_input_files("#file", [tmp_path / "l.tsv", tmp_path / "s.json"])
-    page.wait_for_function("document.getElementById('told').textContent")
+    page.wait_for_selector("#told:not(:empty)")
     told = page.inner_text("#told")
     assert "1 symbols loaded; 2 are not of this model" in told and "1 labels loaded; 2 lines are of no text" in told

@@ -100,7 +100,7 @@ def test_names_of_both_levels_are_kept_saved_and_read_back(page, browser, file, 
     assert titles(page) == ["lost cards", "trains", "post"]
     with opened(browser, file) as other:
         other.set_input_files("#file", [path])
-        other.wait_for_function("document.getElementById('told').textContent")
+        other.wait_for_selector("#told:not(:empty)")
         assert "2 names loaded" in other.inner_text("#told")
         assert titles(other) == ["lost cards", "trains", "post"]
         assert json.loads(saved(other, "#save-symbols", tmp_path / "again").read_text()) == written

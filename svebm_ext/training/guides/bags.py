@@ -56,7 +56,7 @@ class Bags:
 class Guide:
     """log p(y|x) up to a constant: words @ scores + tfidf @ tfidf + features @ weight.T + bias; see `SymbolGuide`.
 
-    `groups` has the group of each symbol, where it was found in two levels.
+    `groups` has the group of each symbol, where they are in two levels.
     """
 
     scores: Array

@@ -102,8 +102,7 @@ def by_wording_and_topic(bags: Bags, n_symbols: int, n_groups: int, seed: int) -
     centres = np.zeros((n_symbols, bags.features.shape[1]), np.float32)
     for c in np.flatnonzero(sizes):
         own = np.flatnonzero(groups == c)
-        found = k_means(bags.features[group == c], len(own), seed, 1).cluster_centers_
-        centres[own] = found
+        centres[own] = k_means(bags.features[group == c], len(own), seed, 1).cluster_centers_
     bias = -0.5 * (centres**2).sum(1)
     by_topic = bags.features @ centres.T + bias
     within = np.where(groups[None] == group[:, None], by_topic, -np.inf)
