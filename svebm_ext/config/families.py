@@ -58,10 +58,10 @@ def check_stages(config: Config, kind: KindOptions) -> None:
 def check_groups(config: Config, kind: KindOptions) -> None:
     """Refuse groups of symbols that a run cannot have (ConfigError)."""
     model, objective = config.model, config.objective
-    if model.n_groups != 1 and not (kind.has_groups and model.latent == "energy"):
+    if model.n_groups > 1 and not (kind.has_groups and model.latent == "energy"):
         raise ConfigError(
             f"model.n-groups: {model.n_groups} given; groups need sentences or documents, and symbols (model.kind, "
-            "model.latent energy); expected 1"
+            "model.latent energy); expected 1, or 0"
         )
     if model.n_groups > model.n_categories > 0:
         raise ConfigError(

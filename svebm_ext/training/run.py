@@ -17,6 +17,7 @@ from svebm_ext.data.writing import load_writing, save_writing
 from svebm_ext.errors import ConfigError
 from svebm_ext.files import JsonObject, read_json
 from svebm_ext.kinds import kind_of
+from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.grouping import find_groups
 from svebm_ext.models.pretrained import CONFIG, VOCABULARY, expected_tensors, read_encoder, read_groups
 from svebm_ext.models.svebm import SVEBM
@@ -240,7 +241,8 @@ class TextRun(Run):
     def save(self) -> None:
         """Write the model folder; of symbols in two levels with their groups."""
         self.model.eval()
-        if self.config.model.n_groups != 1 and self.model.groups is None:
+        has_symbols = self.model.kind.options.has_groups and isinstance(self.model.networks.latent, EnergyLatent)
+        if has_symbols and self.config.model.n_groups != 1 and self.model.groups is None:
             self.model.groups = find_groups(self.model, self.corpus.train, self.config.model.n_groups)
         if self.model.groups is not None:
             self._say(f"groups of symbols: {self.model.groups.n_groups} of {self.config.model.n_categories} symbols")

@@ -110,6 +110,22 @@ def test_points_and_dialogs_have_no_groups(kind):
         validate(dataclasses.replace(config, model=dataclasses.replace(config.model, n_groups=3)))
 
 
+@pytest.mark.parametrize("latent", ["gaussian", "none"])
+def test_a_number_that_is_left_open_is_none_where_there_are_no_symbols(tmp_path, latent):
+    objective = {"mutual_information": 0.0}
+    config = tiny_config(write_corpus(tmp_path), model={"n_groups": 0, "latent": latent}, objective=objective)
+    model, _ = train(config, tmp_path / "run")
+    assert model.groups is None and "groups" not in json.loads((tmp_path / "run/config.json").read_text())
+
+
+@pytest.mark.parametrize(("n_symbols", "asked", "found"), [(6, 0, None), (6, 3, 3), (12, 1, None)])
+def test_symbols_are_put_into_groups_at_the_end_of_a_run(tmp_path, n_symbols, asked, found):
+    config = tiny_config(write_corpus(tmp_path), model={"n_groups": asked, "n_categories": n_symbols})
+    model, _ = train(config, tmp_path / "run")
+    assert (None if model.groups is None else model.groups.n_groups) == found
+    assert SVEBM.from_pretrained(tmp_path / "run").groups == model.groups
+
+
 def hierarchy(n=720, seed=0):
     """Sentences of three topics with four themes each, of words of the topic and of the theme; and both of each."""
     rng = random.Random(seed)
