@@ -47,7 +47,7 @@ class Arguments:
     """File to write all columns of the input to, with symbol, label and probability (and those of its group): .csv,
     .tsv, .jsonl or .parquet, also with .gz behind it. It appears when it is complete."""
     novelty: bool = False
-    """Add the novelty of each text, -log p(x) in nats by 4 importance samples; about ten times as slow."""
+    """Add the novelty of each text, high where it is unlike the texts of the training; about ten times as slow."""
     symbols: Path | None = None
     """File of names of symbols, as the page of `explore` saves it; symbols of one name are one class."""
     words: bool | None = None
@@ -228,7 +228,8 @@ def answerer_of(model: SVEBM, run: Path, options: Arguments) -> Answerer:
         DataError: a file of names of another form.
     """
     from svebm_ext.evaluation.report import METRICS, read_document
-    from svebm_ext.models.answering import Answerer, check_unnamed, novelty_of
+    from svebm_ext.models.answering import Answerer, check_unnamed
+    from svebm_ext.models.novelty import estimate_of
     from svebm_ext.models.symbol_names import SymbolNames
     from svebm_ext.models.symbols import check_symbols
 
@@ -241,7 +242,7 @@ def answerer_of(model: SVEBM, run: Path, options: Arguments) -> Answerer:
     if not options.novelty:
         return answerer
     metrics = read_document(run / METRICS) if (run / METRICS).exists() else {}
-    return Answerer(model, names, novelty_of(model, metrics))
+    return Answerer(model, names, estimate_of(model, metrics))
 
 
 def classify_stream(answerer: Answerer, stream: TextStream, run: Path, options: Arguments) -> int:

@@ -6,7 +6,7 @@ import contextlib
 import io
 import numbers
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,12 +23,15 @@ from svebm_ext.data.class_labels import (
     each_checked_text,
     listed_labels,
     listed_texts,
+    place_of,
     written,
 )
-from svebm_ext.errors import ConfigError, DataError, ModelFolderError, nearest
+from svebm_ext.errors import ConfigError, DataError, ModelFolderError
 from svebm_ext.files import read_json, write_json
+from svebm_ext.models.answering import Answerer
 from svebm_ext.models.hub import ESTIMATOR, model_folder, push
-from svebm_ext.models.reading import chunks_of
+from svebm_ext.models.novelty import Novelty
+from svebm_ext.models.reading import CHUNK, chunks_of
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.models.symbols import probabilities_of
 from svebm_ext.models.text_likelihood import annealed_log_z
@@ -79,6 +82,8 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         >>> topics = TextModel(n_symbols=20).fit(texts)  # doctest: +SKIP
         >>> topics.predict(["play some jazz"]), topics.generate(3, symbol=7)  # doctest: +SKIP
     """
+
+    _texts: list[str] | None = None
 
     def __init__(
         self,
@@ -147,8 +152,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
 
     def fit_predict(self, X: Iterable[object], y: object = None) -> np.ndarray:
         """`fit`, then `predict` of the same texts."""
-        texts = listed_texts(X)
-        return self.fit(texts, y).predict(texts)
+        return self.fit(texts := listed_texts(X), y).predict(texts)
 
     def _config(self, texts: list[str], labels: list[object] | None, folder: Path) -> Config:
         """Configuration of the run, whose files are written to a folder."""
@@ -234,6 +238,12 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         """log p(x) of each text in nats [N], by 100 importance samples; a higher one is less of a surprise."""
         return -self._fitted().nll(each_checked_text(X), log_z=self.log_z(), seed=0).cpu().numpy()
 
+    def novelty(self, X: Iterable[object]) -> np.ndarray:
+        """How unlike the texts of the training each text is, in nats [N] (see `svebm_ext.models.novelty`)."""
+        answer, texts = Answerer(self._fitted(), novelty=Novelty(self.log_z())), listed_texts(X)
+        parts = (answer(texts[i : i + CHUNK], i)[0] for i in range(0, len(texts), CHUNK))
+        return np.array([one.novelty for part in parts for one in part])
+
     def score(self, X: Iterable[object], y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """With y: accuracy of a model of labels; adjusted mutual information of symbols with y otherwise.
 
@@ -285,7 +295,7 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
             raise ConfigError("generate: no option 'label'; give a class of classes_ as symbol")
         if symbol is not None and group is not None:
             raise ConfigError(f"group: {group!r} given with symbol {symbol!r}, expected one of them")
-        asked = self._symbol(symbol) if group is None else self._members(group)
+        asked = self._members(group) if group is not None else None if symbol is None else self._symbol(symbol)
         return self._fitted().generate(n, symbol=asked, seed=seed, read_back=read_back, **options)
 
     def top_words(self, symbol: object, n: int = 10) -> list[str]:
@@ -293,34 +303,22 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         from svebm_ext.data.tokenize import tokenize
         from svebm_ext.measures.words import characterising_words
 
-        texts, column = self._known_texts("top_words"), self._column(symbol)
-        groups = torch.as_tensor(self.predict_proba(texts)).argmax(-1)
-        words = characterising_words(list(map(tokenize, texts)), groups, len(self.classes_), 4 * n)[column]
+        texts, column = self._known_texts("top_words"), place_of(symbol, self.classes_.tolist())
+        told = torch.as_tensor(self.predict_proba(texts)).argmax(-1)
+        words = characterising_words(list(map(tokenize, texts)), told, len(self.classes_), 4 * n)[column]
         return [one.word for one in words if any(map(str.isalnum, one.word))][:n]
 
     def examples(self, symbol: object, n: int = 5) -> list[str]:
         """Texts that it was fitted to which are most surely of a class, each once."""
         texts = self._known_texts("examples")
-        probability = self.predict_proba(texts)[:, self._column(symbol)]
+        probability = self.predict_proba(texts)[:, place_of(symbol, self.classes_.tolist())]
         order = np.argsort(-probability, kind="stable")
         return list(dict.fromkeys(texts[i] for i in order))[:n]
 
     def _known_texts(self, what: str) -> list[str]:
-        texts: list[str] | None = getattr(self, "_texts", None)
-        if self._fitted() is not None and texts is None:
+        if self._fitted() is not None and self._texts is None:
             raise ConfigError(f"{what}: a loaded model does not keep the texts that it was fitted to")
-        assert texts is not None
-        return texts[:MOST_EXAMPLES]
-
-    def _column(self, symbol: object) -> int:
-        columns = [i for i, name in enumerate(self.classes_.tolist()) if name == symbol]
-        if not columns:
-            names = [repr(name) for name in self.classes_.tolist()]
-            shown = [*names[:20], "..."] if len(names) > 20 else names
-            meant = nearest(repr(symbol), names) if isinstance(symbol, str) else None
-            hint = "" if meant is None else f"did you mean {meant}? "
-            raise ConfigError(f"symbol: {symbol!r} given, {hint}expected one of {', '.join(shown)}")
-        return columns[0]
+        return (self._texts or [])[:MOST_EXAMPLES]
 
     def _members(self, group: int) -> tuple[int, ...]:
         """Numbers of the model's symbols of a group."""
@@ -330,11 +328,9 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
             raise ConfigError(f"group: {group!r} given, expected 0 .. {groups.n_groups - 1 if groups else 0}")
         return groups.members[int(group)]
 
-    def _symbol(self, symbol: object) -> int | None:
+    def _symbol(self, symbol: object) -> int:
         """Number of the model's symbol of a class."""
-        if symbol is None:
-            return None
-        column = self._column(symbol)
+        column = place_of(symbol, self.classes_.tolist())
         return column if self._columns is None else int(self._columns[column])
 
     # Folders ----------------------------------------------------------------------------------------------------
@@ -342,9 +338,8 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
     def save(self, folder: str | Path) -> None:
         """Write a model folder, which every command reads, with what `load` needs beside it."""
         self._fitted().save_pretrained(folder)
-        parameters = {name: value for name, value in self.get_params().items() if name != "folder"}
-        if self.sentence_encoder is not None:
-            parameters["sentence_encoder"] = str(self.sentence_encoder)
+        given = {name: value for name, value in self.get_params().items() if name != "folder"}
+        parameters = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
         content = {
             "parameters": parameters,
             "classes": self.classes_.tolist(),
@@ -383,7 +378,6 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         if not valid or not (log_z is None or isinstance(log_z, (int, float))):
             raise ModelFolderError(f"{path}: its classes are not those of the model")
         estimator.model_, estimator.classes_, estimator._log_z = model, class_array(names), log_z
-        estimator._texts = None  # type: ignore[assignment]
         estimator.n_iter_ = model.config.training.max_steps
         estimator._columns = None if columns is None else torch.as_tensor(columns)
         return estimator

@@ -90,6 +90,13 @@ def test_log_likelihood_is_that_of_the_model(topics):
     assert topics.score_samples(["dinner dinner sees cow cow field"])[0] < topics.score_samples(NEW).min()
 
 
+def test_strange_texts_are_novel_whatever_their_length(topics):
+    known, strange = topics.novelty(TEXTS), topics.novelty(["parliament votes again", "parliament dinner field we cow"])
+    assert strange.min() > np.quantile(known, 0.95)
+    several = topics.novelty(text for text in TEXTS[:3])
+    np.testing.assert_allclose(several, known[:3], atol=1e-4)
+
+
 def test_what_symbols_say(topics):
     animals, food = topics.predict(NEW)
     assert {"sees", "field"} <= set(topics.top_words(animals)) and {"cook", "dinner"} <= set(topics.top_words(food))

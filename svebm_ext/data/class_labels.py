@@ -9,8 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from svebm_ext.errors import DataError
+from svebm_ext.errors import ConfigError, DataError, nearest
 from svebm_ext.files import write_whole
+
+#: Classes that an error lists.
+SHOWN = 20
 
 
 def each_checked_text(X: Iterable[object]) -> Iterator[str]:
@@ -123,3 +126,19 @@ def written(folder: Path, texts: Sequence[str], labels: Sequence[object] | None)
 
 def _write(path: Path, records: Iterable[Mapping[str, str]]) -> None:
     write_whole(path, "".join(json.dumps(record) + "\n" for record in records))
+
+
+def place_of(name: object, classes: Sequence[object]) -> int:
+    """Place of a class among others.
+
+    Raises:
+        ConfigError: it is none of them.
+    """
+    places = [i for i, one in enumerate(classes) if one == name]
+    if not places:
+        names = list(map(repr, classes))
+        shown = [*names[:SHOWN], "..."] if len(names) > SHOWN else names
+        meant = nearest(repr(name), names) if isinstance(name, str) else None
+        hint = "" if meant is None else f"did you mean {meant}? "
+        raise ConfigError(f"symbol: {name!r} given, {hint}expected one of {', '.join(shown)}")
+    return places[0]

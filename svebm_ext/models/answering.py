@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from svebm_ext.errors import ConfigError, SvebmError
+from svebm_ext.models.novelty import Novelty, novelty
 from svebm_ext.models.reading import chunk_of
 from svebm_ext.models.symbol_names import SymbolNames
 from svebm_ext.models.symbols import check_symbols, of_own_group, probabilities_of
-from svebm_ext.models.text_likelihood import annealed_log_z
 from svebm_ext.prior.groups import SymbolGroups
 
 if TYPE_CHECKING:
@@ -29,14 +29,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
-#: Importance samples of a novelty. With 100 a million texts take hours; the order of texts is nearly that of 4.
-NOVELTY_SAMPLES = 4
 #: Threads of answers at most; reading and writing, which Python does on one at a time, keeps up with no more.
 MOST_THREADS = 8
 
 
 class Answer(NamedTuple):
-    """Symbol and label of a text, the probability of that label or symbol, and -log p(x) in nats, if asked for.
+    """Symbol and label of a text, the probability of that label or symbol, and its novelty in nats, if asked for.
 
     Of symbols in two levels, the symbol's group, the probability of that, and its name, if it has one.
     """
@@ -48,13 +46,6 @@ class Answer(NamedTuple):
     group: int | None = None
     group_probability: float | None = None
     group_label: str | None = None
-
-
-class Novelty(NamedTuple):
-    """How -log p(x) is estimated: log Z, and the factor on the standard deviations of q(z|x)."""
-
-    log_z: float
-    proposal_scale: float = 1.0
 
 
 def check_unnamed(model: SVEBM) -> None:
@@ -72,7 +63,7 @@ class Answerer:
     Args:
         model: with symbols.
         names: of the symbols; None takes the labels that the model learnt.
-        novelty: how it is estimated; None leaves it out.
+        novelty: how -log p(x) in it is estimated; None leaves it out.
 
     Raises:
         ConfigError: a model without symbols, names for a model that learnt labels, or no likelihood to tell novelty.
@@ -103,13 +94,10 @@ class Answerer:
         probability, symbol = most_probable(probabilities)
         symbols = symbol.tolist()
         label = self._names.label if self._names is not None else self._model.label_of
-        novelty: Sequence[float | None] = [None] * len(texts)
+        novelties: Sequence[float | None] = [None] * len(texts)
         if self._novelty is not None:
-            novelty = self._model.nll(
-                texts, n_samples=NOVELTY_SAMPLES, log_z=self._novelty.log_z,
-                proposal_scale=self._novelty.proposal_scale, first=start,
-            ).tolist()  # fmt: skip
-        answers = [Answer(s, label(s), p, n) for s, p, n in zip(symbols, probability.tolist(), novelty, strict=True)]
+            novelties = novelty(self._model, texts, chunk, probabilities, self._novelty, start).tolist()
+        answers = [Answer(s, label(s), p, n) for s, p, n in zip(symbols, probability.tolist(), novelties, strict=True)]
         return self._with_groups(answers, probabilities, symbol), chunk.n_unknown
 
     def _with_groups(self, answers: list[Answer], probabilities: Tensor, symbol: Tensor) -> list[Answer]:
@@ -142,19 +130,6 @@ class Answerer:
 def _most_probable(probabilities: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     probability, symbol = probabilities.max(-1)
     return probability, symbol
-
-
-def novelty_of(model: SVEBM, metrics: dict[str, object]) -> Novelty:
-    """How the novelty of texts is estimated.
-
-    Args:
-        model: with a prior.
-        metrics: what an evaluation has measured; without `log_z_upper` log Z is annealed, as `TextModel.log_z` does.
-    """
-    log_z, scale = metrics.get("log_z_upper"), metrics.get("nll_proposal_scale")
-    if not isinstance(log_z, float):
-        log_z = annealed_log_z(model)
-    return Novelty(log_z, scale if isinstance(scale, float) else 1.0)
 
 
 def in_threads(work: Callable[[T], R], items: Iterable[T], n_threads: int) -> Generator[R, None, None]:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 
 import pytest
 import torch
@@ -106,19 +107,31 @@ def test_options_that_do_not_go_together_are_refused_first(run, tmp_path):
         assert raised.value.filename == str(out)
 
 
-def test_novelty_is_the_bound_of_the_model(run, tmp_path, capsys, short):
-    from svebm_ext.models.answering import NOVELTY_SAMPLES, novelty_of
+def novelties(model, texts, log_z):
+    """Novelties in float64, one text after the other, from what each has of it by itself."""
+    nll = model.nll(texts, n_samples=4, log_z=log_z)
+    values = []
+    for text, surprise in zip(texts, nll.tolist(), strict=True):
+        words = text.lower().split()[: model.max_words]
+        n_unknown = sum(not model.vocabulary.knows(word) for word in words)
+        p = model.symbol_probabilities([text])[0].double()
+        entropy = -float((p * p.clamp(min=1e-300).log()).sum())
+        values.append((surprise + n_unknown * math.log(len(model.vocabulary))) / (len(words) + 1) + 2.0 * entropy)
+    return torch.tensor(values)
 
-    texts = sentences(120)
+
+def test_novelty_is_surprise_a_token_and_entropy_of_the_symbol(run, tmp_path, capsys, short):
+    from svebm_ext.models.novelty import estimate_of
+
+    texts = [*sentences(118), "the xyzzy sees the moon", "plugh plugh"]
     write_as("lines", tmp_path / "mine.txt", texts)
     printed(run, capsys, tmp_path / "mine.txt", "--out", tmp_path / "o.jsonl", "--novelty")
     rows = read_back(tmp_path / "o.jsonl")
     assert list(rows[0]) == ["text", "symbol", "label", "probability", "novelty"]
     model = SVEBM.from_pretrained(run)
-    log_z = novelty_of(model, {}).log_z
-    expected = model.nll(texts, n_samples=NOVELTY_SAMPLES, log_z=log_z)
+    expected = novelties(model, texts, estimate_of(model, {}).log_z)
     assert [row["novelty"] for row in rows] == pytest.approx(expected.tolist(), abs=1e-3)
-    assert novelty_of(model, {"log_z_upper": 3.0, "nll_proposal_scale": 1.4}) == (3.0, 1.4)
+    assert estimate_of(model, {"log_z_upper": 3.0, "nll_proposal_scale": 1.4}) == (3.0, 1.4)
     records = [json.loads(line) for line in printed(run, capsys, tmp_path / "mine.txt", "--json", "--novelty")[0]]
     assert [record["novelty"] for record in records] == pytest.approx(expected.tolist(), abs=1e-3)
     lines = printed(run, capsys, tmp_path / "mine.txt", "--novelty")[0]

@@ -129,10 +129,7 @@ def find_symbols(
             group_by == "auto"
             and is_worded(bags, n_symbols, lambda part, start: _once(part, n_symbols, start), seed=seed, say=say)
         )
-        if worded:
-            guide = _by_wording(bags, n_symbols, n_groups, seed, say)
-        else:
-            guide = _by_topics(bags, n_symbols, seed)
+        guide = _by_wording(bags, n_symbols, n_groups, seed, say) if worded else _by_topics(bags, n_symbols, seed)
         share = _reliability(guide, bags, n_symbols, worded, seed)
     used = len(set(guide.log_probabilities(bags).argmax(1).tolist()))
     again = f"; half of the text finds {share:.0%} of them again" if share else ""
