@@ -68,7 +68,7 @@ def profiles(model: SVEBM, split: Split) -> tuple[Float[Tensor, "K"], Float[Tens
     square, total, n = torch.zeros(()).double(), torch.zeros(()).double(), 0
     for first in range(0, len(rows), AT_A_TIME):
         chunk = Chunk(0, model.encode_split(_part(split, rows[first : first + AT_A_TIME])), 0)
-        answers = probabilities_of(model, chunk).double().cpu()
+        answers = probabilities_of(model, chunk, calibrated=False).double().cpu()
         features = _features(model, chunk.texts) if _has_features(model) else None
         if features is None:
             features = chunk.in_order(model.device, model.networks.encode).double().cpu()
