@@ -257,7 +257,7 @@ def test_group_writes_groups_into_a_folder_and_takes_them_away(trained, tmp_path
     assert 2 <= SVEBM.from_pretrained(run).groups.n_groups <= 5
     assert printed(capsys, group, run, "--n-groups=1") == [f"{run}: 12 symbols in one level"]
     assert json.loads((run / "config.json").read_text()) == json.loads(before)
-    with pytest.raises(ConfigError, match="n-groups: 13 given, but the model has 12 symbols"):
+    with pytest.raises(ConfigError, match="n-groups: 13 given, expected no more groups than the 12 symbols"):
         group.main([str(run), "--n-groups", "13"])
     with pytest.raises(ConfigError, match="n-groups: -1 given"):
         group.main([str(run), "--n-groups", "-1"])

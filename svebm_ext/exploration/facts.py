@@ -44,6 +44,8 @@ def facts(model: SVEBM, corpus: Corpus, sizes: Sequence[SplitSize], settings: Se
     described = f"{config.model.latent}, D = {latent.latent_dim}"
     if isinstance(latent, EnergyLatent):
         described += f", K = {latent.n_categories}"
+    if model.groups is not None:
+        described += f" in {model.groups.n_groups} groups"
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
     return [
         ("preset", config.preset),

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 MOST_TEXTS, AT_A_TIME = 10_000, 2048
 #: Symbols from which on a model has groups without being asked for a number of them.
 LEAST_SYMBOLS = 10
-#: The number of groups is looked for between the square root of the number of symbols divided and multiplied by this.
+#: The number of groups is looked for from the square root of the number of symbols to so many times it: fewer leave one
+#: group that has half of the texts.
 RANGE = 1.5
 
 
@@ -51,12 +52,17 @@ def find_groups(model: SVEBM, split: Split, n_groups: int = 0) -> SymbolGroups |
         ConfigError: a model without symbols, or with fewer than groups are asked for.
     """
     n_symbols = check_symbols(model)
-    if n_groups > n_symbols:
-        raise ConfigError(f"n-groups: {n_groups} given, but the model has {n_symbols} symbols")
+    check_number(n_groups, n_symbols)
     if n_groups == 1 or (n_groups == 0 and n_symbols < LEAST_SYMBOLS):
         return None
     weights, means = profiles(model, split)
     return joined(weights, means, n_groups)
+
+
+def check_number(n_groups: int, n_symbols: int) -> None:
+    """Refuse more groups than symbols (ConfigError)."""
+    if n_groups > n_symbols:
+        raise ConfigError(f"n-groups: {n_groups} given, expected no more groups than the {n_symbols} symbols")
 
 
 @torch.no_grad()
@@ -130,7 +136,7 @@ def number_of_groups(losses: Sequence[float]) -> int:
         losses: scatter that each join adds, from the first of K-1 joins to the last.
     """
     n_symbols = len(losses) + 1
-    least, most = math.ceil(math.sqrt(n_symbols) / RANGE), math.floor(math.sqrt(n_symbols) * RANGE)
+    least, most = round(math.sqrt(n_symbols)), math.floor(math.sqrt(n_symbols) * RANGE)
     candidates = range(max(2, least), min(most, n_symbols - 2) + 1)
     # losses[K - n] joins n groups to n - 1, losses[K - n - 1] joined n + 1 to n.
     steps = {n: losses[n_symbols - n] / max(losses[n_symbols - n - 1], 1e-12) for n in candidates}

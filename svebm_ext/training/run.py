@@ -18,7 +18,7 @@ from svebm_ext.errors import ConfigError
 from svebm_ext.files import JsonObject, read_json
 from svebm_ext.kinds import kind_of
 from svebm_ext.latents.energy import EnergyLatent
-from svebm_ext.models.grouping import find_groups
+from svebm_ext.models.grouping import check_number, find_groups
 from svebm_ext.models.pretrained import CONFIG, VOCABULARY, expected_tensors, read_encoder, read_groups
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.prior.groups import SymbolGroups
@@ -198,6 +198,7 @@ class TextRun(Run):
 
     def _set_groups(self) -> None:
         """Groups of the symbols that a run begins with: those of its folder, or even ones that it is to learn."""
+        check_number(self.config.model.n_groups, max(1, self.config.model.n_categories))
         description = read_json(self.out / CONFIG) if self.resume else {}
         groups = read_groups(description, self.config, self.out)
         if groups is None and self.config.objective.group_information > 0:

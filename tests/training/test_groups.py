@@ -126,6 +126,18 @@ def test_symbols_are_put_into_groups_at_the_end_of_a_run(tmp_path, n_symbols, as
     assert SVEBM.from_pretrained(tmp_path / "run").groups == model.groups
 
 
+@pytest.mark.parametrize("group_by", ["topics", "wording"])
+def test_more_groups_than_a_text_has_symbols_are_refused_before_the_training(tmp_path, group_by):
+    path = write_corpus(tmp_path, n=90)
+    config = with_changes(
+        preset("lines"),
+        {"data": {"train": path}, "model": {"n_groups": 30}, "objective": {"group_by": group_by}},
+    )
+    with pytest.raises(ConfigError, match="n-groups: 30 given, expected no more groups than the"):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run/checkpoints").exists()
+
+
 def hierarchy(n=720, seed=0):
     """Sentences of three topics with four themes each, of words of the topic and of the theme; and both of each."""
     rng = random.Random(seed)

@@ -12,6 +12,7 @@ from svebm_ext.config import Config
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import DataError
 from svebm_ext.models.features import WordFeatures, evenly_spread
+from svebm_ext.models.grouping import check_number
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.prior.groups import SymbolGroups
 from svebm_ext.training.feeds import SentenceFeed
@@ -90,6 +91,7 @@ def learn_features(
         if group_by == "auto" and not is_conversation(part, vocabulary):
             group_by = "topics"
         n_groups = config.model.n_groups
+        check_number(n_groups, n_symbols)
         guide = find_symbols(bags, n_symbols, seed=config.seed, group_by=group_by, n_groups=n_groups, say=say)
     return LearntFeatures(features, n_symbols, guide)
 
