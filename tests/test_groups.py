@@ -209,7 +209,8 @@ def test_a_folder_without_groups_is_answered_as_before(runs, tmp_path, capsys):
     assert [row["probability"] for row in rows] == [row["probability"] for row in grouped]
     printed(capsys, classify, runs / "flat", runs / "texts.txt", "--out", tmp_path / "o.csv")
     assert (tmp_path / "o.csv").read_text().splitlines()[0] == "text,symbol,label,probability"
-    assert SVEBM.from_pretrained(runs / "flat").classify(TEXTS[:1])[0].group is None
+    symbol, label, probability = SVEBM.from_pretrained(runs / "flat").classify(TEXTS[:1])[0]
+    assert (symbol, label) == (rows[0]["symbol"], None) and probability == pytest.approx(rows[0]["probability"])
 
 
 def test_rows_without_a_text_have_no_group(runs, tmp_path, capsys):

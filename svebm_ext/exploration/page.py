@@ -68,7 +68,7 @@ def payload(content: Exploration) -> JsonObject:
         "groups": [one._asdict() for one in content.groups],
         "groupsKept": content.groups_kept,
         "fields": [one._asdict() for one in content.fields],
-        "sentences": [list(sentence) for sentence in content.sentences],
+        "sentences": [list(sentence if content.groups else sentence[:-1]) for sentence in content.sentences],
         "next": list(content.label_next),
         "views": [view._asdict() for view in content.views],
     }

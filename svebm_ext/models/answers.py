@@ -11,7 +11,13 @@ from torch import Tensor, nn
 from svebm_ext.data.texts import Texts
 from svebm_ext.errors import ConfigError
 from svebm_ext.latents.energy import EnergyLatent
-from svebm_ext.models.symbols import Classification, classify, groups_of, symbol_probabilities
+from svebm_ext.models.symbols import (
+    Classification,
+    GroupedClassification,
+    classify,
+    groups_of,
+    symbol_probabilities,
+)
 from svebm_ext.prior.groups import SymbolGroups, log_groups_of
 
 if TYPE_CHECKING:
@@ -54,6 +60,6 @@ class Answering(nn.Module):
         """Label that a symbol stands for, where the model learnt from labels."""
         return self.label_names[symbol] if symbol < len(self.label_names) else None
 
-    def classify(self, texts: Texts) -> list[Classification]:
+    def classify(self, texts: Texts) -> list[Classification | GroupedClassification]:
         """Most probable symbol of each text, with its group, and its label where the model learnt from labels."""
         return classify(self, texts)  # type: ignore[arg-type]

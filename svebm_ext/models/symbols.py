@@ -20,16 +20,21 @@ if TYPE_CHECKING:
 
 
 class Classification(NamedTuple):
-    """Most probable symbol of a text, its label where the model learnt from labels, and its probability.
-
-    Where the symbols have groups, its group as well, and the probability of that.
-    """
+    """Most probable symbol of a text, its label where the model learnt from labels, and its probability."""
 
     symbol: int
     label: str | None
     probability: float
-    group: int | None = None
-    group_probability: float | None = None
+
+
+class GroupedClassification(NamedTuple):
+    """The same where symbols have groups: with the symbol's group, and the probability of that."""
+
+    symbol: int
+    label: str | None
+    probability: float
+    group: int
+    group_probability: float
 
 
 def of_own_group(
@@ -96,10 +101,10 @@ def symbol_probabilities(model: SVEBM, texts: Texts, *, calibrated: bool = True)
     return torch.cat(parts) if parts else none
 
 
-def classify(model: SVEBM, texts: Texts) -> list[Classification]:
+def classify(model: SVEBM, texts: Texts) -> list[Classification | GroupedClassification]:
     """As `SVEBM.classify`; errors as those of `symbol_probabilities`."""
     check_symbols(model)
-    answers: list[Classification] = []
+    answers: list[Classification | GroupedClassification] = []
     for chunk in chunks_of(model, texts):
         part, groups = probabilities_of(model, chunk), model.groups
         probability, symbol = part.max(-1)
@@ -108,7 +113,5 @@ def classify(model: SVEBM, texts: Texts) -> list[Classification]:
             answers += told
             continue
         own = of_own_group(part, symbol, groups).tolist()
-        answers += [
-            one._replace(group=groups.of[one.symbol], group_probability=p) for one, p in zip(told, own, strict=True)
-        ]
+        answers += [GroupedClassification(*one, groups.of[one.symbol], p) for one, p in zip(told, own, strict=True)]
     return answers

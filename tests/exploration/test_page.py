@@ -86,9 +86,10 @@ def test_data_of_the_script():
     data = data_of(render(content))
     assert data["sentences"] == [[HOSTILE, 3, 0.5, [0], 2, 0.7, 1.5], ["plain", 3, 1.0, [-1], 2, 0.0, 0.0]]
     assert data["symbols"] == [
-        {"number": 3, "name": HOSTILE, "n": 2, "words": [HOSTILE, "plain"], "texts": [1, 0]},
-        {"number": 0, "name": "", "n": 0, "words": [HOSTILE, "plain"], "texts": [1, 0]},
+        {"number": 3, "id": "3", "group": -1, "name": HOSTILE, "n": 2, "words": [HOSTILE, "plain"], "texts": [1, 0]},
+        {"number": 0, "id": "0", "group": -1, "name": "", "n": 0, "words": [HOSTILE, "plain"], "texts": [1, 0]},
     ]
+    assert data["groups"] == []
     assert data["sizes"] == [["test", 2, 5]] and data["next"] == [1, 0] and data["run"] == "0123"
     assert data["fields"] == [{"name": HOSTILE, "values": [HOSTILE]}]
     assert data["views"][0]["points"] == [[0.0, 1.0], [2.0, 3.0]] and data["views"][0]["prior"] == [[0.5, 0.5]]

@@ -1,14 +1,17 @@
 """Names of topics, texts that stand for them, and which texts are worth a look, against what can be counted by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from svebm_ext.exploration.content import SplitSize
 from svebm_ext.exploration.encoded import Encoded
+from svebm_ext.exploration.gather import groups_of_symbols
 from svebm_ext.exploration.labelling import entropy, novelty, spread, table_of, worth_a_label
 from svebm_ext.exploration.topics import certain_texts, says_something, topic_words
+from svebm_ext.prior.groups import SymbolGroups
 
 
 def encoded(texts, answers, z=None):
@@ -33,14 +36,26 @@ def test_words_that_say_nothing_by_themselves(word):
 def test_names_are_typical_words_without_stop_words_and_marks():
     cards, trains = "the card , i 'm lost 12 !", "the train , he was late ?"
     own = encoded([cards] * 20 + [trains] * 20, [[0.9, 0.1]] * 20 + [[0.2, 0.8]] * 20)
-    first, second = topic_words(own, 2)
+    first, second = topic_words(own, own.symbol, 2)
     assert sorted(first) == ["card", "lost"] and sorted(second) == ["late", "train"]
 
 
 def test_texts_of_a_topic_are_its_most_certain_different_ones_shorter_first():
     texts = ["a long text here", "short", "b", "short", "of the other"]
     own = encoded(texts, [[0.9, 0.1], [0.9, 0.1], [0.95, 0.05], [0.9, 0.1], [0.3, 0.7]])
-    assert certain_texts(own, 3) == [[2, 1, 0], [4], []]
+    assert certain_texts(own, own.symbol, own.probability, 3) == [[2, 1, 0], [4], []]
+
+
+def test_groups_have_the_words_and_texts_of_all_their_symbols():
+    texts = ["the card is lost"] * 90 + ["the pin is lost"] * 90 + ["a late train"] * 90
+    answers = [[0.6, 0.3, 0.1]] * 90 + [[0.25, 0.7, 0.05]] * 90 + [[0.1, 0.1, 0.8]] * 90
+    own = replace(encoded(texts, answers), groups=SymbolGroups((0, 0, 1)))
+    assert own.group.tolist() == [0] * 180 + [1] * 90
+    assert own.of_group.tolist() == pytest.approx([0.9] * 90 + [0.95] * 90 + [0.8] * 90)
+    cards, trains = groups_of_symbols(own)
+    assert {"lost", "card", "pin"} == set(cards.words) and set(trains.words) == {"late", "train"}
+    assert (cards.texts, trains.texts) == ([90, 0], [180])  # the most certain of the group first
+    assert groups_of_symbols(encoded(texts, answers)) == []
 
 
 def test_entropy_is_that_of_the_answer():
