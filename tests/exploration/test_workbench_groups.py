@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from browser import chromium, needs_browser, opened
+from browser import needs_browser, opened
 from workbench import TEXTS, TITLES, in_groups, listed, name, saved, titles
 
 from svebm_ext.data.own_text import read_own_file
@@ -16,23 +16,11 @@ pytestmark = [needs_browser, pytest.mark.slow]
 GROUPS = SymbolGroups((1, 1, 1, 0, 1, 1, 1, 0))
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
-
-
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "explore.html"
     path.write_text(render(in_groups()), encoding="utf-8")
     return path
-
-
-@pytest.fixture
-def page(browser, file):
-    with opened(browser, file) as page:
-        yield page
 
 
 def sizes(page):
