@@ -25,7 +25,12 @@ const MARKS = {
 // Values of the filter: "" (all but hidden topics), "h" (hidden ones), "t3" (topic of rank 3), "g0" (all of group 0),
 // "l0:2" (third value of the first label).
 function topicFilter(value) {
-  if (!value) return (i) => !topicOf(i) || !topicOf(i).hidden;
+  if (!value) {
+    return (i) => {
+      const topic = topicOf(i);
+      return !topic || !topic.hidden;
+    };
+  }
   if (value === "h") return (i) => Boolean(topicOf(i)) && topicOf(i).hidden;
   if (value[0] === "t") return (i) => Boolean(topicOf(i)) && topicOf(i).rank === Number(value.slice(1));
   if (value[0] === "g") return (i) => topicOf(i) && symbols[rankOf.get(sentences[i].symbol)].group === Number(value.slice(1));
