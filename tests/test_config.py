@@ -61,6 +61,8 @@ def test_unknown_preset_lists_the_known():
         ("chains", {"n_chains": 10}, r"10 chains are fewer than the 64 that are picked"),
         ("chains", {"n_chains": 200, "per_iteration": 300}, r"200 chains are fewer than the 300 that are picked"),
         ("chains", {"per_iteration": -1}, r"chains.per-iteration: -1"),
+        ("chains", {"metropolis": True, "mode": "short_run"}, r"chains\.metropolis: given for short runs"),
+        ("chains", {"metropolis": True, "final_step_size": 0.01}, r"final-step-size: 0\.01 .*chains\.metropolis"),
         ("model", {"embedding_dim": 100}, r"tied"),
         ("model", {"embedding_dropout": 1.0}, r"embedding-dropout"),
         ("model", {"prior_hidden": ()}, r"prior-hidden"),

@@ -63,6 +63,16 @@ def check_chains(config: Config, kind: KindOptions) -> None:
     if chains.restart_from == "posterior" and (chains.mode == "short_run" or not kind.picks_chains):
         what = "short-run chains have" if chains.mode == "short_run" else "a dialog's own chain has"
         raise ConfigError(f"chains.restart-from: posterior given; {what} no part in it, expected reference")
+    if chains.metropolis and chains.mode == "short_run":
+        raise ConfigError(
+            "chains.metropolis: given for short runs, whose step size is fixed; expected persistent chains, or "
+            "--chains.no-metropolis"
+        )
+    if chains.metropolis and chains.final_step_size > 0:
+        raise ConfigError(
+            f"chains.final-step-size: {chains.final_step_size} given, but the sizes of chains.metropolis follow their "
+            "acceptance; expected 0"
+        )
     if chains.n_chains * config.model.latent_dim > LARGEST_BANK:
         raise ConfigError(
             f"chains.n-chains: {chains.n_chains:,} chains of {config.model.latent_dim:,} numbers (model.latent-dim) "

@@ -155,9 +155,9 @@ class PointOptions(KindOptions):
         """Refuse options that points do not take; see `KindOptions.check`."""
         super().check(config)
         model = config.model
-        if model.latent not in ("energy", "gaussian", "deterministic"):
+        if model.latent not in ("energy", "gaussian", "mixture", "deterministic"):
             raise ConfigError(
-                f"model.latent: {model.latent!r} is for sentences; points take energy, gaussian, deterministic"
+                f"model.latent: {model.latent!r} is for sentences; points take energy, gaussian, mixture, deterministic"
             )
 
 

@@ -86,6 +86,9 @@ class ChainConfig:
     final_step_size: float = 0.0
     """s of the last of an iteration's steps, to which it falls geometrically from `step_size`; 0: all have that. Large
     steps go far but blur a sharp density, small ones after them take the blur back."""
+    metropolis: bool = False
+    """Accept or reject each step of persistent chains (Metropolis-adjusted Langevin), so that they sample p(z) itself,
+    however sharp F is; s then starts at `step_size` and follows the share of accepted steps."""
     restart_fraction: float = 0.02
     """Share of the chosen persistent chains that start again at each iteration."""
     restart_from: Literal["reference", "posterior"] = "reference"

@@ -12,8 +12,9 @@ from svebm_ext.config import Config
 from svebm_ext.data.synthetic import PointBatch, log_density, mode_log_densities, sample_points
 from svebm_ext.evaluation.collected import Evaluation
 from svebm_ext.evaluation.evaluator import LOG_Z_GAP, R_HAT
+from svebm_ext.latents.base import Latent
 from svebm_ext.latents.energy import EnergyLatent
-from svebm_ext.latents.gaussian import GaussianLatent
+from svebm_ext.latents.gaussian import GaussianPosterior
 from svebm_ext.measures import latent
 from svebm_ext.measures.two_sample import maximum_mean_discrepancy, modes_found_by_density, two_sample_test
 from svebm_ext.models import likelihood
@@ -23,13 +24,14 @@ from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.proposal import PROPOSAL_EXAMPLES, tightest_proposal_scale
 from svebm_ext.ops.philox import Stream, philox_normal
 from svebm_ext.prior.annealing import estimate_log_z
-from svebm_ext.prior.conditional import sample_in_steps
+from svebm_ext.prior.conditional import STEPS_A_ROUND, sample_adjusted
+from svebm_ext.prior.jumps import N_PROPOSALS
 from svebm_ext.randomness import Draw
 
 #: Points of each set that two-sample distances are computed of; their time grows with the square.
 TWO_SAMPLE_POINTS = 1000
-#: Langevin steps from N(0, I) to a sample of the prior.
-PRIOR_STEPS = 1000
+#: Rounds of moves from N(0, I) to a sample of the prior.
+PRIOR_ROUNDS = 50
 #: Largest -log p(x) of a generated point under the known density (nats).
 MAX_TRUE_NLL = 100.0
 #: "Step" of the test points, beyond that of any training batch.
@@ -60,15 +62,15 @@ class PointSamples:
         return {"true_x": self.test.points, **{name: getattr(self, name) for name in names}}
 
 
-def sample_prior(family: GaussianLatent, n: int, *, seed: int) -> Float[Tensor, "n D"]:
-    """Draw z of the prior: N(0, I), or PRIOR_STEPS Langevin steps that start there (Eq. 7).
+def sample_prior(family: Latent, n: int, *, seed: int) -> Float[Tensor, "n D"]:
+    """Samples of the prior: exact ones, or, of an energy, PRIOR_ROUNDS rounds of `sample_adjusted`.
 
-    The modes of a plane's prior lie far apart and chains seldom cross between them, so that more steps are taken than
-    where samples are only to be read.
+    The modes of a plane's prior lie far apart, and Langevin steps seldom cross between them. Samples of the density
+    that the NLL is of are adjusted ones, which proposals from N(0, I) carry from mode to mode.
     """
     if not isinstance(family, EnergyLatent):
         return family.sample_prior(n, seed=seed)
-    return sample_in_steps(family.prior, n, seed=seed, n_steps=PRIOR_STEPS, step_size=family.step_size, first_id=0)
+    return sample_adjusted(family.prior, n, seed=seed, step_size=family.step_size, n_rounds=PRIOR_ROUNDS, first_id=0)
 
 
 class PointEvaluator:
@@ -81,7 +83,6 @@ class PointEvaluator:
     """
 
     def __init__(self, model: LatentVariableModel, config: Config, *, seed: int = 0) -> None:
-        assert isinstance(model.latent, GaussianLatent)
         assert isinstance(model.decoder, PointDecoder)
         self.model, self.config, self.seed, self.n = model.eval(), config, seed, config.evaluation.frequency_samples
         self.family, self.decoder = model.latent, model.decoder
@@ -164,26 +165,34 @@ class PointEvaluator:
         drawn = wide if scale == 1.0 else importance_samples(self.model, batch, M, seed=self.seed)
         log_z = self.evaluation.metrics["log_z_upper"]
         posterior = self.family.posterior(self.model.encoder(batch))
+        if isinstance(posterior, GaussianPosterior):
+            kl = float(latent.kl_to_standard_normal(*posterior.moments).mean())
+        else:  # to the family's own prior, by its samples
+            kl = float((drawn.log_posterior - drawn.log_prior).mean())
         self.evaluation.metrics.update(
             nll=-float(likelihood.importance_weighted_log_likelihood(*wide[:3], log_z).mean()),
             nll_proposal_scale=scale,
             elbo=float(likelihood.evidence_lower_bound(*drawn[:3], log_z).mean()),
             reconstruction_nll=-float(drawn.log_likelihood.mean()),
-            kl=float(latent.kl_to_standard_normal(*posterior.moments).mean()),
+            kl=kl,
             nll_ess=float(likelihood.effective_sample_size(wide.log_weights).median()),
             true_entropy=-float(log_density(self.name, batch.points).mean()),
         )
         self.evaluation.counts["NLL points"], self.evaluation.counts["NLL importance samples"] = batch.n_points, M
 
     def symbols(self, test: PointBatch) -> None:
-        """I(z, y) at z = mu(x), and the symbols against the modes that the test points were drawn from."""
-        means, metrics = self.model.encode(test), self.evaluation.metrics
-        metrics["active_units"] = latent.active_units(means)
-        if not isinstance(self.family, EnergyLatent):
+        """I(z, y) at z = mu(x), and the symbols against the modes that the test points were drawn from.
+
+        A symbol of a mixture is its component, of which I(x, c) is measured.
+        """
+        posterior, metrics = self.model.posterior(test), self.evaluation.metrics
+        metrics["active_units"] = latent.active_units(posterior.mean)
+        log_categories = posterior.log_categories
+        if log_categories is None or self.family.n_categories is None:
             for key in ("mi", "homogeneity"):
                 self.evaluation.reasons[key] = f"the {self.config.model.latent} latent family has no symbols"
             return
-        log_symbol = self.family.prior.log_posterior_symbol(means).cpu()
+        log_symbol = log_categories[:, 0].cpu()
         symbols = log_symbol.argmax(-1)
         agreement = latent.cluster_agreement(symbols, [str(label) for label in test.labels.tolist()])
         metrics.update(
@@ -214,7 +223,8 @@ class PointEvaluator:
         )
         self.evaluation.counts["generated points"], self.evaluation.counts["two-sample points, each"] = self.n, n
         if isinstance(self.family, EnergyLatent):
-            self.evaluation.counts["Langevin steps of a generated point"] = PRIOR_STEPS
+            self.evaluation.counts["Langevin steps of a generated point"] = PRIOR_ROUNDS * STEPS_A_ROUND
+            self.evaluation.counts["proposals from N(0, I), of it"] = PRIOR_ROUNDS * N_PROPOSALS
 
 
 def true_nll(name: str, points: Float[Tensor, "n 2"]) -> float:

@@ -114,7 +114,7 @@ def _row(
     }
 
 
-def _nested(values: Mapping[str, float | None]) -> JsonObject:
+def _nested(values: Mapping[str, int | float | None]) -> JsonObject:
     """Numbers by key, see `Measure.key`, as metrics.json has them."""
     document: JsonObject = {}
     for key, value in values.items():
@@ -237,7 +237,8 @@ def render(
     """
     lines = [f"# {title}", "", *_markdown(table_cells(rows, measures)), ""]
     seeds = " Mean and standard deviation over training seeds." if _several_seeds(rows) else ""
-    lines += [f"Left of each pair ours, right the paper's.{seeds}", ""]
+    sides = "Left of each pair ours, right the paper's." if any(measure.published for measure in measures) else ""
+    lines += [f"{sides}{seeds}".strip(), ""] if sides or seeds else []
     lines += [text for note in notes for text in (note, "")]
     lines += [f"![]({picture})\n" for picture in pictures]
     for label, reason in results.failures.items():

@@ -32,7 +32,7 @@ class Points(Kind):
             raise ConfigError(f"model.kind: {config.model.kind} is not trained here; expected points")
         if config.model.latent == "deterministic":
             raise ConfigError(
-                "model.latent: an autoencoder of points has no prior to draw; expected energy or gaussian"
+                "model.latent: an autoencoder of points has no prior to draw; expected energy, gaussian or mixture"
             )
         if config.model.latent_dim != 2:
             raise ConfigError(

@@ -7,6 +7,7 @@
 | (4), (5) | p(z) = exp(F(z)) p0(z) / Z, F = logsumexp_k f_k | `symbols` |
 | (4) | log Z, of the prior and of each context's | `annealing`, on a `population` of chains by a `schedule` |
 | (7), (8) | Langevin steps and the gradient of log p(z) | `svebm_ext.ops.langevin`; their sizes s: `step_sizes` |
+| – | moves from mode to mode that leave p(z) as it is | `jumps` |
 | (9) | Langevin steps of p(z given x), through the generator | `posterior` |
 | (11) | E_q[grad F(z+)] - E_p[grad F(z-)] | z-: `negatives`, from a `chain_bank` (Algorithm 1) or `short_run`s |
 | (11) alone | the prior of a finished model learns by itself | `second_stage`, which may begin at `mixture_start` |

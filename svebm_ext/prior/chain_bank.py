@@ -17,6 +17,8 @@ from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.ops.langevin import langevin
 from svebm_ext.ops.langevin.options import Layers
 from svebm_ext.ops.philox import Stream, philox_normal, philox_uniform
+from svebm_ext.prior.jumps import N_PROPOSALS, jumped
+from svebm_ext.prior.step_sizes import LARGEST_STEP, SMALLEST_STEP, adapted_step_size
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -43,6 +45,7 @@ class ChainBank:
         n_steps: S, Langevin steps an iteration.
         step_size: s, one number or one per step [S].
         restart_fraction: probability with which each chosen chain starts again from p0, in [0, 1].
+        metropolis: moves are accepted or rejected, and s, which is one number then, follows their acceptance.
         device: where the bank is.
         dtype: of the states.
 
@@ -59,6 +62,7 @@ class ChainBank:
         n_steps: int = 40,
         step_size: float | Float[Tensor, " S"] = 0.125,
         restart_fraction: float = 0.0,
+        metropolis: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -67,6 +71,8 @@ class ChainBank:
         _check_fraction(restart_fraction)
         self.seed, self.n_steps, self.step_size = seed, n_steps, step_size
         self.restart_fraction = restart_fraction
+        #: Whether moves are accepted or rejected.
+        self.metropolis = metropolis
         self._ids = torch.arange(n_chains, device=device)
         self.states: Float[Tensor, "L D"] = self._from_reference(self._ids, latent_dim, step=0).to(dtype)
         #: Langevin steps taken so far. A step of the noise is never used twice, also where S changes on the way.
@@ -102,6 +108,7 @@ class ChainBank:
         restart_fraction: float | None = None,
         chosen: Int[Tensor, " m"] | None = None,
         starts: Float[Tensor, "B D"] | None = None,
+        energy: Callable[[Tensor], Tensor] | None = None,
         rank: int = 0,
         world_size: int = 1,
         gather: Gather | None = None,
@@ -116,9 +123,10 @@ class ChainBank:
             n_steps: S, in place of the bank's own for this iteration.
             step_size: likewise.
             restart_fraction: likewise.
-            chosen: these chains instead of a random choice: chains that belong to examples, since their prior depends
-                on a context.
+            chosen: these chains instead of a random choice: those of examples, on whose context the prior depends.
             starts: states of which chains that start again take one, chain i of this process row i mod B; default p0.
+            energy: F of states [.., m, D] of this process's chains. Where it is given, a chain that is to start again
+                at p0 only proposes to, so that p(z) is left as it is (`jumps`).
             rank: of this process.
             world_size: how many processes there are.
             gather: rows of this process -> rows of all, row i of process r at i * world_size + r.
@@ -135,22 +143,28 @@ class ChainBank:
         _check_fraction(fraction)
         chosen = self.select(step, m) if chosen is None else chosen
         own = chosen[rank::world_size]
-        if fraction > 0.0:
-            self._restart(own, step, fraction, starts)
+        self._start_again(own, step, fraction, starts, energy)
+        options.setdefault("metropolis", self.metropolis)
         moved = langevin(
             self.states, layers, bank_indices=own, n_steps=steps, seed=self.seed, first_step=self.noise_step,
             step_size=self.step_size if step_size is None else step_size, **options,
         )  # fmt: skip
         self.acceptance = None if moved.acceptance is None else float(moved.acceptance.mean())
         z = gathered(moved.z, world_size, gather)
+        if self.metropolis and m > 0:
+            self._adapt(len(own), world_size, gather)
         if world_size > 1:
             self.states[chosen] = z
         self.noise_step += steps
         return z
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Everything that a resumed run needs beside (seed, iteration): a copy of the states, and the noise's step."""
-        return {"states": self.states.clone(), "noise_step": torch.tensor(self.noise_step)}
+        """Everything that a resumed run needs beside (seed, iteration): a copy of the states, the noise's step, and the
+        size of steps where it moves."""
+        state = {"states": self.states.clone(), "noise_step": torch.tensor(self.noise_step)}
+        if self.metropolis:
+            state["step_size"] = torch.tensor(float(self.step_size), dtype=torch.float64)
+        return state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Take up a saved state.
@@ -160,6 +174,8 @@ class ChainBank:
         """
         held = {name: (tuple(value.shape), value.dtype) for name, value in state.items()}
         expected = {"states": (tuple(self.states.shape), self.states.dtype), "noise_step": ((), torch.int64)}
+        if self.metropolis:
+            expected["step_size"] = ((), torch.float64)
         if held != expected:
             raise ModelFolderError(f"chains: saved state is {held!s:.200}; expected {expected}")
         if not bool(state["states"].isfinite().all()):
@@ -167,8 +183,35 @@ class ChainBank:
         noise_step = int(state["noise_step"])
         if not 0 <= noise_step <= LAST_STEP:
             raise ModelFolderError(f"chains: saved noise_step is {noise_step}; expected 0 to {LAST_STEP}")
+        if self.metropolis:
+            step_size = float(state["step_size"])
+            if not SMALLEST_STEP <= step_size <= LARGEST_STEP:
+                limits = f"{SMALLEST_STEP} to {LARGEST_STEP}"
+                raise ModelFolderError(f"chains: saved step_size is {step_size}; expected {limits}")
+            self.step_size = step_size
         self.states = self.states.clone().copy_(state["states"])
         self.noise_step = noise_step
+
+    def _adapt(self, n_own: int, world_size: int, gather: Gather | None) -> None:
+        """Let s follow the acceptance of the last moves; all processes have one size, and it follows all chains."""
+        accepted = (self.acceptance or 0.0) * n_own if n_own > 0 else 0.0
+        counts = torch.tensor([[accepted, n_own]], dtype=torch.float64, device=self.states.device)
+        total = gathered(counts, world_size, gather).sum(0)
+        self.step_size = adapted_step_size(float(self.step_size), float(total[0] / total[1]))
+
+    def _start_again(
+        self,
+        own: Int[Tensor, " own"],
+        step: int,
+        fraction: float,
+        starts: Float[Tensor, "B D"] | None,
+        energy: Callable[[Tensor], Tensor] | None,
+    ) -> None:
+        """Let each of the chains start again, or propose to, with probability `fraction`."""
+        if fraction > 0.0 and energy is not None and starts is None:
+            self._jump(own, step, fraction, energy)
+        elif fraction > 0.0:
+            self._restart(own, step, fraction, starts)
 
     def _restart(
         self, own: Int[Tensor, " own"], step: int, fraction: float, starts: Float[Tensor, "B D"] | None
@@ -181,6 +224,17 @@ class ChainBank:
             starts = self._from_reference(own, z.shape[1], step=step + 1)
         fresh = starts[torch.arange(len(own), device=z.device) % len(starts)].to(z.dtype)
         self.states[own] = torch.where(restarts[:, None], fresh, z)
+
+    def _jump(self, own: Int[Tensor, " own"], step: int, fraction: float, energy: Callable[[Tensor], Tensor]) -> None:
+        """Let each of the chains propose, with probability `fraction`, to start again at p0."""
+        z = self.states[own]
+        proposals = self._from_reference(own, N_PROPOSALS * z.shape[1], step=step + 1).to(z.dtype)
+        proposals = proposals.view(len(own), N_PROPOSALS, z.shape[1])
+        # The first two numbers of a chain choose it, and decide on its restart.
+        uniforms = philox_uniform(self.seed, own, dim=2 + N_PROPOSALS, first_step=step, stream=Stream.SELECTION)[0]
+        energies = energy(torch.cat((z[None], proposals.transpose(0, 1)))).T
+        after = jumped(z, energies[:, 0], proposals, energies[:, 1:], uniforms[:, 2:])
+        self.states[own] = torch.where(uniforms[:, 1:2] < fraction, after, z)
 
     def _uniforms(self, step: int) -> Tensor:
         """Return [L, 2]: one number to choose by, one to restart by."""

@@ -11,12 +11,15 @@ from torch import Tensor
 
 from svebm_ext.errors import ConfigError
 from svebm_ext.ops.langevin import langevin
-from svebm_ext.ops.philox import Stream, philox_normal
+from svebm_ext.ops.philox import Stream, philox_normal, philox_uniform
+from svebm_ext.prior.jumps import N_PROPOSALS, jumped
 from svebm_ext.prior.network import EnergyMLP
-from svebm_ext.prior.step_sizes import sampling_steps
+from svebm_ext.prior.step_sizes import adapted_step_size, sampling_steps
 
 #: Ids of these samples begin here, far from those of training, so that equal seeds share no random numbers.
 SAMPLE_IDS = 1 << 40
+#: Adjusted Langevin steps between the proposals that lead from mode to mode.
+STEPS_A_ROUND = 20
 
 
 def sample_prior(
@@ -82,3 +85,38 @@ def sample_in_steps(
         chain_ids=ids,
         **network.langevin_options,
     ).z
+
+
+@torch.no_grad()
+def sample_adjusted(
+    network: EnergyMLP, n: int, *, seed: int, step_size: float, n_rounds: int, first_id: int = SAMPLE_IDS
+) -> Float[Tensor, "n D"]:
+    """Sample p(z) itself, where a plane's modes lie apart: by moves that leave it as it is, from N(0, I) on.
+
+    A round has N_PROPOSALS proposals from p0 (`jumps`) and STEPS_A_ROUND Metropolis-adjusted Langevin steps. Their size
+    follows their acceptance in the first half of the rounds, and is held in the second.
+
+    Args:
+        network: f, of few dimensions: in many, no proposal from p0 is ever accepted.
+        n: how many.
+        seed: of the random numbers.
+        step_size: s of the first round.
+        n_rounds: of each sample.
+        first_id: of the samples, which address their random numbers.
+    """
+    ids = first_id + torch.arange(n, dtype=torch.int64, device=network.device)
+    D, size = network.latent_dim, step_size
+    z = philox_normal(seed, ids, dim=D, stream=Stream.INITIAL)[0].to(network.dtype)
+    for number in range(n_rounds):
+        proposals = philox_normal(seed, ids, dim=N_PROPOSALS * D, first_step=number + 1, stream=Stream.INITIAL)[0]
+        proposals = proposals.to(z.dtype).view(n, N_PROPOSALS, D)
+        uniforms = philox_uniform(seed, ids, dim=N_PROPOSALS, first_step=number, stream=Stream.SELECTION)[0]
+        z = jumped(z, network.energy(z), proposals, network.energy(proposals), uniforms)
+        moved = langevin(
+            z, network.layers(), n_steps=STEPS_A_ROUND, step_size=size, seed=seed, chain_ids=ids, metropolis=True,
+            first_step=number * STEPS_A_ROUND, **network.langevin_options,
+        )  # fmt: skip
+        z = moved.z
+        if number < n_rounds // 2 and moved.acceptance is not None:
+            size = adapted_step_size(size, float(moved.acceptance.mean()))
+    return z

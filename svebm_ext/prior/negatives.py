@@ -93,9 +93,15 @@ class NegativeSource(ABC):
         self.sampler.load_state_dict(state)
 
     def _advance(self, step: int, m: int, **options: Any) -> Tensor:
+        if self.bank is not None and self.bank.metropolis:
+            options["energy"] = functools.partial(self._energy, shift=options.get("context_shift"))
         return self.sampler.advance(
             self._network.layers(), step, m, precision=self._precision, **self._network.langevin_options, **options
         )
+
+    def _energy(self, z: Float[Tensor, "P m D"], shift: Float[Tensor, "m H"] | None) -> Float[Tensor, "P m"]:
+        """F of several states of each chain."""
+        return self._network.energy(z, None if shift is None else shift.expand(len(z), *shift.shape))
 
 
 class FromPrior(NegativeSource):
@@ -209,6 +215,7 @@ def make_sampler(
             n_steps=config.n_steps,
             step_size=step_size,
             restart_fraction=config.restart_fraction,
+            metropolis=config.metropolis,
             device=device,
         )
     if config.mode == "short_run":

@@ -162,6 +162,9 @@ def load_densities(run: Path) -> PlaneDensities:
 
 def model_name(config: Config) -> str:
     """Name of a configuration's model in the paper."""
+    if config.model.latent == "mixture":
+        name = "GM-VAE" if config.objective.dispersion == 1.0 else "DGM-VAE"
+        return name if config.objective.category_information else f"{name} + I"
     if config.model.latent != "energy":
         return "VAE"
     return "SVEBM-IB" if config.objective.mutual_information > 0 else "SVEBM"
@@ -180,9 +183,9 @@ def note(document: JsonObject) -> str:
             f"modes {text('modes_found')}, at modes {text('share_at_modes')}",
             f"energy distance {text('energy_distance')}",
             f"p-value {text('energy_distance_p_value')}, MMD {text('mmd')}",
+            f"NLL {text('nll')}, entropy {text('true_entropy')}",
             f"-log true p: {text('true_nll')}",
-            f"entropy: {text('true_entropy')}",
-            f"NLL {text('nll')}, I(z, y) {text('mi')}",
+            f"I(z, y) {text('mi')}",
             f"homogeneity {text('homogeneity')}",
         )
     )

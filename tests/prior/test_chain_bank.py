@@ -150,3 +150,79 @@ def test_options_out_of_range_are_named(layers):
 
 def test_a_batch_of_no_chains(layers):
     assert ChainBank(5, 3, seed=1).advance(layers, 0, 0).shape == (0, 3)
+
+
+def sharp():
+    """exp(-20 |z|) N(z; 0, 1) of one dimension: |z| has the mean 0.0498, and steps of .05 are far too large for it."""
+    network = EnergyMLP(1, 1, (2,), "leaky_relu")
+    first, second = network.linears
+    with torch.no_grad():
+        first.weight.copy_(torch.tensor([[1.0], [-1.0]]))
+        second.weight.fill_(-20.0 / 0.8)  # slopes 1 and -.2 of both units add up to .8 |z|
+        first.bias.zero_(), second.bias.zero_()
+    return network
+
+
+def test_adjusted_chains_sample_a_sharp_prior_and_their_steps_follow_it():
+    axis = torch.linspace(0.0, 4.0, 400_001, dtype=torch.float64)
+    expected = float((-20.0 * axis - axis.square() / 2).softmax(0) @ axis)
+    found = {}
+    for metropolis in (False, True):
+        network, bank = sharp(), ChainBank(1500, 1, seed=3, n_steps=10, step_size=0.05, metropolis=metropolis)
+        for step in range(120):
+            z = bank.advance(network.layers(), step, 1500, **network.langevin_options)
+        found[metropolis] = float(z.abs().mean())
+        assert (bank.step_size == 0.05) != metropolis
+    assert found[True] == pytest.approx(expected, rel=4 / math.sqrt(1500))  # |z| has a deviation of about its mean
+    assert found[False] > 3 * expected
+    assert bank.step_size < 0.01 and bank.acceptance == pytest.approx(0.574, abs=0.05)
+
+
+def test_steps_of_adjusted_chains_are_taken_up(layers):
+    def new():
+        return ChainBank(16, 3, seed=9, n_steps=3, step_size=0.3, metropolis=True)
+
+    whole, first, resumed = new(), new(), new()
+    for step in range(6):
+        whole.advance(layers, step, 5)
+    for step in range(3):
+        first.advance(layers, step, 5)
+    assert first.step_size != 0.3
+    resumed.load_state_dict(first.state_dict())
+    assert resumed.step_size == first.step_size
+    for step in range(3, 6):
+        resumed.advance(layers, step, 5)
+    assert torch.equal(resumed.states, whole.states) and resumed.step_size == whole.step_size
+    for state in (
+        ChainBank(16, 3, seed=9).state_dict(),
+        whole.state_dict() | {"step_size": torch.tensor(9.0).double()},
+    ):
+        with pytest.raises(ModelFolderError, match=r"step_size"):
+            new().load_state_dict(state)
+
+
+def test_processes_share_the_size_of_adjusted_steps(layers):
+    """It follows the acceptance of all chains, also where the processes have not equally many."""
+
+    def new():
+        return ChainBank(9, 3, seed=4, n_steps=3, step_size=0.3, metropolis=True)
+
+    single = new()
+    expected = single.advance(layers, 0, 7)
+    counts = {}
+    for rank in range(2):  # first, what each process has to tell
+
+        def tell(x, rank=rank):
+            if x.shape[1] == 2:
+                counts[rank] = x
+            return expected if x.shape[1] == 3 else x
+
+        new().advance(layers, 0, 7, rank=rank, world_size=2, gather=tell)
+    assert [float(counts[rank][0, 1]) for rank in range(2)] == [4.0, 3.0]
+    for rank in range(2):
+        bank = new()
+        bank.advance(
+            layers, 0, 7, rank=rank, world_size=2,
+            gather=lambda x: expected if x.shape[1] == 3 else torch.cat((counts[0], counts[1])),
+        )  # fmt: skip
+        assert bank.step_size == pytest.approx(single.step_size, rel=1e-6) and bank.step_size != 0.3

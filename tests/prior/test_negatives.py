@@ -94,6 +94,27 @@ def test_from_the_bank(network, per_iteration, m):
     assert int((negatives.bank.states != before).any(1).sum()) == m
 
 
+def test_adjusted_chains_propose_to_start_again(network):
+    """The bank is told the prior's F, so that a restart leaves p(z) as it is; chains of contexts F of each context."""
+    negatives = source(network, metropolis=True, restart_fraction=1.0)
+    same = make_sampler(replace(CHAINS, metropolis=True, restart_fraction=1.0), 3, seed=5)
+    expected = same.advance(network.layers(), 3, 3, energy=network.energy, **network.langevin_options)
+    assert torch.equal(negatives.at(3, 3, EXAMPLES), expected)
+    assert negatives.bank.step_size == same.step_size != CHAINS.step_size
+
+
+def test_adjusted_chains_of_contexts(conditional):
+    negatives = source(conditional, metropolis=True, restart_fraction=1.0)
+    context = torch.randn(3, 2, generator=torch.Generator().manual_seed(1))
+    shift = conditional.context_shift(context).detach()
+    same = make_sampler(replace(CHAINS, metropolis=True, restart_fraction=1.0, n_chains=20), 3, seed=5)
+    expected = same.advance(
+        conditional.layers(), 3, 3, chosen=EXAMPLES, context_shift=shift,
+        energy=lambda z: conditional.energy(z, shift.expand(len(z), 3, 8)), **conditional.langevin_options,
+    )  # fmt: skip
+    assert torch.equal(negatives.at(3, 3, EXAMPLES)(Passed(torch.zeros(3, 3), context)), expected)
+
+
 def test_from_short_runs(network):
     negatives = source(network, mode="short_run")
     ids = 3 * RUN_STRIDE + torch.arange(3)

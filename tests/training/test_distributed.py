@@ -97,8 +97,9 @@ def together(arguments, world_size):
             "optimiser": {"prior_learning_rate": 0.05, "prior_clip": 0.0},
         },
         {"objective": {"schedule": "linear", "zero_fraction": 0.0, "ramp_fraction": 0.3, "bag_of_words": 1.0}},
+        {"chains": {"metropolis": True}},
     ],
-    ids=["dropout", "alternating-labels", "regrouping", "cyclical", "bag-of-words"],
+    ids=["dropout", "alternating-labels", "regrouping", "cyclical", "bag-of-words", "metropolis"],
 )
 def test_two_processes_equal_one(tmp_path, changes):
     labelled = changes.get("objective", {}).get("label_weight", 0) > 0

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from svebm_ext.data.synthetic import MODES, log_density, sample_points
 from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.evaluation.evaluate_points import MAX_TRUE_NLL, TEST_STEP, PointEvaluator, sample_prior, true_nll
 from svebm_ext.experiments import figure2 as figure2_experiment
+from svebm_ext.experiments.rows import read_rows
 from svebm_ext.models.networks import build_networks
 from svebm_ext.models.tensor_files import read_tensors
 from svebm_ext.presets import preset
@@ -103,7 +105,9 @@ def test_evaluating_again_gives_the_same_numbers(run, undrawn):
     assert other["about"]["seed"] == 1 and other["about"]["sample_counts"]["test points"] == 200
 
 
-@pytest.mark.parametrize("changes", [{}, {"chains": {"mode": "short_run"}}], ids=["persistent", "short-run"])
+@pytest.mark.parametrize(
+    "changes", [{}, {"chains": {"mode": "short_run", "metropolis": False}}], ids=["persistent", "short-run"]
+)
 def test_resumed_run_equals_uninterrupted_run(tmp_path, monkeypatch, changes):
     config = tiny("pinwheel", **changes)
     train_points(config, tmp_path / "whole", evaluate=False)
@@ -216,6 +220,47 @@ def test_gaussian_prior_has_no_symbols(tmp_path, undrawn):
     assert "no symbols" in document["null_reasons"]["homogeneity"]
 
 
+def test_mixture_of_points(tmp_path, undrawn):
+    """DGM-VAE + I: components are symbols, samples are exact, the likelihood is that of numerical integration."""
+    config = preset("gaussians8-dgm-vae-i")
+    sizes = tiny(evaluation={"importance_samples": 1000, "max_sentences": 20})
+    model_options = replace(config.model, points_hidden=16)
+    config = replace(config, model=model_options, training=sizes.training, evaluation=sizes.evaluation)
+    document = train_points(config, tmp_path / "run")
+    assert model_name(config) == "DGM-VAE + I"
+    assert document["log_z_upper"] == 0.0
+    assert 0.0 <= document["mi"] <= math.log(8) and 1 <= document["symbols_used"] <= 8
+    _, model = load_points(tmp_path / "run")
+    with torch.no_grad():
+        model.latent.vector.to_log_variance.bias.add_(2.0)  # a wide q(z|x), so that the importance weights are tame
+        model.decoder.std = 8.0
+        evaluator = PointEvaluator(model, config)
+        test = evaluator.samples().test
+        evaluator.normaliser()
+        evaluator.likelihoods(test)
+        axis = torch.linspace(-8, 8, 321)
+        grid = torch.cartesian_prod(axis, axis)
+        log_prior = model.latent.log_prior(grid).double() + 2 * math.log(16 / 320)
+        assert float(log_prior.logsumexp(0)) == pytest.approx(0.0, abs=1e-3)  # a density
+        error = (test.points[:20, None] - model.decoder.network(grid)) / 8.0
+    log_likelihood = -0.5 * error.double().square().sum(-1) - math.log(2 * math.pi * 64.0)
+    exact = -float(torch.logsumexp(log_likelihood + log_prior, 1).mean())
+    assert evaluator.evaluation.metrics["nll"] == pytest.approx(exact, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("objective", "name"),
+    [
+        ({"dispersion": 1.0, "category_information": True}, "GM-VAE"),
+        ({"dispersion": 1.0, "category_information": False}, "GM-VAE + I"),
+        ({"dispersion": 0.2, "category_information": True}, "DGM-VAE"),
+    ],
+)
+def test_mixtures_have_the_names_of_the_paper(objective, name):
+    config = preset("pinwheel-dgm-vae-i")
+    assert model_name(replace(config, objective=replace(config.objective, **objective))) == name
+
+
 def test_errors_say_what_to_do(run, tmp_path):
     out, _ = run
     with pytest.raises(ConfigError, match="already holds a run"):
@@ -258,32 +303,39 @@ def test_damaged_folders_are_refused(run, tmp_path):
 
 
 def test_figure2_experiment(tmp_path, monkeypatch, undrawn):
-    """Four rows, one picture, one table; rows that are done are not done again."""
+    """Six rows, one picture, one table; rows that are done are not done again."""
     sized = figure2_experiment._sized
 
     def tiny_rows(config, budget):
         small = tiny(config.data.corpus)
-        return replace(sized(config, budget), **{s: getattr(small, s) for s in ("model", "training", "evaluation")})
+        model = replace(config.model, prior_hidden=(16,), points_hidden=16)
+        changed = {section: getattr(small, section) for section in ("chains", "training", "evaluation")}
+        return replace(sized(config, budget), model=model, **changed)
 
     monkeypatch.setattr(figure2_experiment, "_sized", tiny_rows)
     command = ["figure2", "--out", str(tmp_path), "--budget", "smoke", "--device", "cpu"]
     experiments.main(command)
     assert (tmp_path / "figure2.png").read_bytes().startswith(b"\x89PNG")
     table = (tmp_path / "figure2.md").read_text()
-    names = ["gaussians8-svebm", "gaussians8-svebm-ib", "pinwheel-svebm", "pinwheel-svebm-ib"]
-    assert "| measure | " + " | ".join(names) + " | unit |" in table
+    names = [f"{name}-{system}" for name in ("gaussians8", "pinwheel") for system in ("dgm-vae-i", "svebm", "svebm-ib")]
+    assert [name for name in re.findall(r"^\| (\S+) \| \d", table, re.MULTILINE) if name in names][:6] == names
     folders = [tmp_path / f"{name}-seed0" for name in names]
     document = json.loads((folders[0] / "metrics.json").read_text())
-    assert f"| nll | {document['nll']:.4g} |" in table
+    gap = document["nll"] - document["true_entropy"]
+    assert f"| {document['nll']:.3f} | {gap:.3f} |" in table
+    lines = read_rows(tmp_path)
+    assert [line["row"] for line in lines] == names and lines[0]["measures"] == document
     times = [(folder / LAST).stat().st_mtime_ns for folder in folders]
-    (folders[3] / "metrics.json").unlink()  # as if the last row had been killed while it was measured
+    (folders[5] / "metrics.json").unlink()  # as if the last row had been killed while it was measured
     experiments.main(command)
     assert times == [(folder / LAST).stat().st_mtime_ns for folder in folders]
     assert (tmp_path / "figure2.md").read_text() == table
     with pytest.raises(ConfigError, match="another configuration"):
         experiments.main([*command, "--budget", "paper"])
-    experiments.main([*command, "--seed", "1", "--rows", names[3]])
-    assert f"| {names[3]}, seed 0 | {names[3]}, seed 1 |" in (tmp_path / "figure2.md").read_text()
+    experiments.main([*command, "--seed", "1", "--rows", names[5]])
+    documents = [json.loads((tmp_path / f"{names[5]}-seed{seed}/metrics.json").read_text()) for seed in (0, 1)]
+    values = ", ".join(f"{document['energy_distance_p_value']:.2f}" for document in documents)
+    assert f"| {names[5]} | {values} |" in (tmp_path / "figure2.md").read_text()
     with pytest.raises(ConfigError, match="'figure9' given"):
         experiments.main(["figure9"])
 
@@ -292,14 +344,22 @@ def test_rows_are_the_presets_and_paper_is_the_released_setting():
     figure2_rows = figure2_experiment.figure2_rows
     assert figure2_rows("cpu")["pinwheel-svebm-ib"] == preset("pinwheel")
     for row, config in figure2_rows("cpu").items():
-        assert (config.objective.mutual_information == 0.0) == row.endswith("-svebm")
+        assert (config.objective.mutual_information > 0.0) == row.endswith("-svebm-ib")
+        assert (config.model.latent == "mixture") == row.endswith("-dgm-vae-i")
+        assert config == preset(row.removesuffix("-svebm-ib"))
+    for name in MODES:  # SVEBM is SVEBM-IB without the mutual information, and nothing else
+        with_ib, without = preset(name), preset(f"{name}-svebm")
+        objective = replace(with_ib.objective, mutual_information=0.0)
+        assert without == replace(with_ib, preset=f"{name}-svebm", objective=objective)
 
     rows = figure2_rows("paper")
     eight, pinwheel = rows["gaussians8-svebm-ib"], rows["pinwheel-svebm-ib"]
-    assert rows["gaussians8-svebm"] == replace(eight, objective=replace(eight.objective, mutual_information=0.0))
+    objective = replace(eight.objective, mutual_information=0.0)
+    assert rows["gaussians8-svebm"] == replace(eight, preset="gaussians8-svebm", objective=objective)
     for config, n_categories, n_iterations in ((eight, 8, 25_000), (pinwheel, 5, 12_000)):
         assert config.model.n_categories == n_categories and config.training.max_steps == n_iterations
         assert (config.chains.n_steps, config.chains.step_size, config.training.batch_size) == (100, 0.08, 500)
+        assert not config.chains.metropolis
         assert (config.optimiser.learning_rate, config.optimiser.prior_learning_rate) == (1e-3, 1e-4)
         assert config.optimiser.clip == config.optimiser.prior_clip == 0.0
         assert config.objective.mutual_information == 15.0
