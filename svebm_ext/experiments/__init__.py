@@ -19,6 +19,7 @@ from svebm_ext.config import validate
 from svebm_ext.errors import ConfigError, Interrupted, SvebmError, alternatives
 from svebm_ext.experiments.ablation import ABLATION
 from svebm_ext.experiments.agnews import AGNEWS
+from svebm_ext.experiments.assistant import ASSISTANT
 from svebm_ext.experiments.figure2 import FIGURE2
 from svebm_ext.experiments.own_text import OWN_TEXT
 from svebm_ext.experiments.rows import (
@@ -47,6 +48,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "table6-yelp": YELP,
     "table8-agnews": AGNEWS,
     "figure2": FIGURE2,
+    "assistant": ASSISTANT,
     "own-text": OWN_TEXT,
 }
 #: Names that experiments had before 0.2.0; they go on working.

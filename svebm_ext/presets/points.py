@@ -23,8 +23,8 @@ from svebm_ext.presets.schemes import Preset
 # that. Sized here for two CPU cores: two narrow hidden layers cost as much as one wide one and carve deeper valleys
 # between modes. Chains are persistent and Metropolis-adjusted, and every one of them proposes to start again at N(0, I)
 # whenever it is moved: with steps of one size F learns to make blurred chains look like the data, and exp(F) p0 itself
-# is another density; without proposals modes have the weights that their chains began with. The prior learns three
-# times faster than the networks: with a third of that it still lags behind the encoder in the end. The penalty keeps F
+# is another density; without proposals modes have the weights that their chains began with. The prior learns ten
+# times faster than the networks: with a tenth of that it still lags behind the encoder in the end. The penalty keeps F
 # near 0 at the data, where a symbol that lost its mode can come back: without it two modes often share one symbol.
 # Observation noise .5 against a mode's std of 1.41 (8 Gaussians), and .25 against .8 and 2.4 (pinwheel): z has to carry
 # the shape of a mode, and noise of generated points does not hide it.
@@ -32,10 +32,10 @@ GAUSSIANS8 = Config(
     preset="gaussians8",
     data=DataConfig(corpus="gaussians8"),
     model=PointModel(latent_dim=2, n_categories=8, prior_hidden=(64, 64), prior_scale=0.1, points_std=0.5),
-    chains=ChainConfig(n_chains=1000, n_steps=20, step_size=0.04, metropolis=True, restart_fraction=1.0),
+    chains=ChainConfig(n_chains=1000, n_steps=15, step_size=0.04, metropolis=True, restart_fraction=1.0),
     objective=ObjectiveConfig(mutual_information=15.0, energy_penalty=0.01),
-    optimiser=OptimiserConfig(prior_learning_rate=3e-3, clip=0.0, prior_clip=0.0, schedule="cosine"),
-    training=TrainingConfig(batch_size=200, max_steps=4000),
+    optimiser=OptimiserConfig(prior_learning_rate=1e-2, clip=0.0, prior_clip=0.0, schedule="cosine"),
+    training=TrainingConfig(batch_size=300, max_steps=4000),
     # As many points are tested on, and generated, as frequency_samples says.
     evaluation=EvaluationConfig(importance_samples=100, frequency_samples=4000),
 )
