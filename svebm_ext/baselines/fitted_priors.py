@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 #: Numbers of Gaussians that are tried.
 COMPONENTS = (10, 20, 30, 50)
-#: Added to the diagonal of every covariance.
-RIDGE = 1e-4
+#: Added to the diagonal of every covariance; iterations of EM at most.
+RIDGE, ITERATIONS = 1e-4, 100
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def fit_gaussians(z: Float[Tensor, "N D"], n_components: int, *, seed: int = 0) 
     """Gaussians with full covariances, fitted by EM from k-means; one of them is the maximum-likelihood Gaussian."""
     from sklearn.mixture import GaussianMixture
 
-    mixture = GaussianMixture(n_components, reg_covar=RIDGE, random_state=seed, max_iter=200)
+    mixture = GaussianMixture(n_components, reg_covar=RIDGE, random_state=seed, max_iter=ITERATIONS)
     return FittedPrior(mixture.fit(z.detach().cpu().double().numpy()))
 
 

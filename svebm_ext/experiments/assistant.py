@@ -22,6 +22,7 @@ from svebm_ext.experiments.table import Measure, report_row
 from svebm_ext.files import JsonMapping, JsonObject, read_json, write_json
 from svebm_ext.latents.gaussian import GaussianPosterior
 from svebm_ext.measures.agreement import agreement_with_labels
+from svebm_ext.models.features import evenly_spread
 from svebm_ext.models.importance import importance_samples
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.presets import preset
@@ -83,14 +84,16 @@ class ControlSettings:
 
     Attributes:
         components: numbers of Gaussians that the mixture is chosen from.
+        sentences: of the training split, evenly spread, that priors and clusters are fitted to.
         seed: of z, EM and k-means.
     """
 
     components: tuple[int, ...] = COMPONENTS
+    sentences: int = 20_000
     seed: int = 0
 
 
-SETTINGS: dict[Budget, ControlSettings] = {"smoke": ControlSettings((2, 3)), "cpu": ControlSettings()}
+SETTINGS: dict[Budget, ControlSettings] = {"smoke": ControlSettings((2, 3), 500), "cpu": ControlSettings()}
 
 
 def make_row(name: str, budget: Budget) -> Row:
@@ -159,7 +162,9 @@ def control_document(model: SVEBM, corpus: Corpus, settings: ControlSettings, sc
     `components` of the mixture; `k_means`, the measures of as many clusters as the model has symbols; `settings`.
     """
     seed = settings.seed
-    train, valid, test = (_encoded(model, split) for split in (corpus.train, corpus.valid, corpus.test))
+    chosen = evenly_spread(len(corpus.train), settings.sentences).tolist()
+    few = Split([corpus.train.sentences[row] for row in chosen], {})
+    train, valid, test = (_encoded(model, split) for split in (few, corpus.valid, corpus.test))
     z, z_valid = (posterior.rsample(Draw(seed, 0), torch.arange(len(posterior.mean))) for posterior in (train, valid))
     mixture = fit_mixture(z, z_valid, settings.components, seed=seed)
     priors = {"gaussian": fit_gaussians(z, 1, seed=seed), "mixture": mixture}
