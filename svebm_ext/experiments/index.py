@@ -15,6 +15,7 @@ from pathlib import Path
 
 from svebm_ext.commands import run_command
 from svebm_ext.experiments import agnews, smd, table1, table2, yelp
+from svebm_ext.experiments.index_of_reports import assistant_lines, figure2_lines
 from svebm_ext.experiments.own_text_data import TITLES
 from svebm_ext.experiments.own_text_report import CLASSIFIERS, METHODS, PLAIN, PLAIN_CLASSIFIERS
 from svebm_ext.experiments.table import REPORT, REPORT_JSON, Measure, by_name, value_of
@@ -331,10 +332,12 @@ def index(results: Path) -> str:
     lines += [
         "† The paper's figure is of another quantity ([docs/math.md](../docs/math.md)).",
         "",
-        "Figure 2 is in [figure2](figure2/figure2.md). Tables 4 and 5 are [table4](table3-smd/table4.md) and "
-        "[table5](table3-smd/table5.md), Table 7 is [examples](table6-yelp/examples.md). One setting at a time on Penn "
-        "Treebank is in [ablation](table1-ptb/ablation/report.md).",
+        "Tables 4 and 5 are [table4](table3-smd/table4.md) and [table5](table3-smd/table5.md), Table 7 is "
+        "[examples](table6-yelp/examples.md). One setting at a time on Penn Treebank is in "
+        "[ablation](table1-ptb/ablation/report.md).",
         "",
+        *figure2_lines(results),
+        *assistant_lines(results),
         "## Text of one's own",
         "",
         "[All rows](own-text/report.md). AMI is agreement of symbols with classes that the model was not shown.",
