@@ -16,6 +16,7 @@ from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.evaluation.evaluate_points import MAX_TRUE_NLL, TEST_STEP, PointEvaluator, sample_prior, true_nll
 from svebm_ext.experiments import figure2 as figure2_experiment
 from svebm_ext.experiments.rows import read_rows
+from svebm_ext.measures.two_sample import two_sample_test
 from svebm_ext.models.networks import build_networks
 from svebm_ext.models.tensor_files import read_tensors
 from svebm_ext.presets import preset
@@ -323,6 +324,11 @@ def test_figure2_experiment(tmp_path, monkeypatch, undrawn):
     document = json.loads((folders[0] / "metrics.json").read_text())
     gap = document["nll"] - document["true_entropy"]
     assert f"| {document['nll']:.3f} | {gap:.3f} |" in table
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert [len(row["energy_distance_p_of_parts"]) for row in report] == [1] * 6  # of 300 points
+    densities = load_densities(folders[0])
+    tested = two_sample_test(*map(torch.from_numpy, (densities.prior_x, densities.true_x)), seed=0)
+    assert report[0]["energy_distance_p_mean"] == tested.p_value
     lines = read_rows(tmp_path)
     assert [line["row"] for line in lines] == names and lines[0]["measures"] == document
     times = [(folder / LAST).stat().st_mtime_ns for folder in folders]
@@ -335,7 +341,7 @@ def test_figure2_experiment(tmp_path, monkeypatch, undrawn):
     experiments.main([*command, "--seed", "1", "--rows", names[5]])
     documents = [json.loads((tmp_path / f"{names[5]}-seed{seed}/metrics.json").read_text()) for seed in (0, 1)]
     values = ", ".join(f"{document['energy_distance_p_value']:.2f}" for document in documents)
-    assert f"| {names[5]} | {values} |" in (tmp_path / "figure2.md").read_text()
+    assert f"| {names[5]} | {values} | " in (tmp_path / "figure2.md").read_text()
     with pytest.raises(ConfigError, match="'figure9' given"):
         experiments.main(["figure9"])
 
