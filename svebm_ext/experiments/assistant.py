@@ -233,6 +233,7 @@ def report_rows(results: Results) -> list[JsonObject]:
         row["control"] = (
             {} if control is None else {k: v for k, v in control.items() if k not in ("k_means", "settings")}
         )
+        _explain_missing_symbols(row)
         for measure in PRIORS[:4]:
             if table.value_of(row, measure.key) is None:
                 row["null_reasons"][measure.key] = "no prior was fitted to z of it yet"
@@ -241,6 +242,13 @@ def report_rows(results: Results) -> list[JsonObject]:
             clustered.append(_of_clusters(row, control["k_means"]))
     place = max((number + 1 for number, row in enumerate(rows) if row["row"] == "vae"), default=0)
     return [*rows[:place], *clustered, *rows[place:]]
+
+
+def _explain_missing_symbols(row: JsonObject) -> None:
+    """Where a family has no symbols, each of their measures is missing for the reason that I(z, y) is."""
+    if "mi" in row["null_reasons"]:
+        for measure in MEASURES[5:]:
+            row["null_reasons"][measure.key] = row["null_reasons"]["mi"]
 
 
 def _of_clusters(row: JsonMapping, k_means: JsonMapping) -> JsonObject:
