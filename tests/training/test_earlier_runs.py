@@ -24,6 +24,10 @@ from svebm_ext.training.run import read_run_config, train
 EARLIER = Path(__file__).resolve().parent.parent / "earlier_runs"
 KINDS = ("sentences", "dialogs", "points")
 CLOCK = ("seconds", "tokens_per_second")
+#: Measures of generated points: they were sampled by unadjusted steps of one size, and are samples of the density now.
+OF_ANOTHER_SAMPLER = (
+    "modes_found", "share_at_modes", "energy_distance", "energy_distance_p_value", "mmd", "true_nll",
+)  # fmt: skip
 CONTEXTS = [["<driver> where is the moon ?"], []]
 
 
@@ -62,6 +66,9 @@ def test_it_measures_and_writes_what_it_did(folder, kind):
     expected = json.loads((folder / kind / "seen.json").read_text())
     document, model = measured(folder / kind / "whole")
     for name, value in expected["metrics"].items():
+        if kind == "points" and name in OF_ANOTHER_SAMPLER:
+            assert document[name] == pytest.approx(value, rel=0.02, abs=0.02), name  # an energy that is nearly flat
+            continue
         assert document[name] == pytest.approx(value, rel=1e-4, abs=1e-5), name
     if kind == "sentences":
         assert model.generate(5, seed=3) == expected["texts"]
