@@ -57,8 +57,9 @@ MIXTURE_POWER, REGRESSION_POWER = 0.5, 0.5
 #: With a pretrained encoder: starts, rounds after the vote, and the exponent of the mixture.
 ENCODER_STARTS, ENCODER_ROUNDS_AFTER, ENCODER_MIXTURE_POWER = 6, 2, 0.1
 #: Sentences by which it is measured how many symbols half of them finds again, pairs of halves, and rounds of EM there.
-#: Of few sentences, where chance weighs most, each half looks in two ways.
+#: Of few sentences, where chance weighs most, each half looks in two ways, and so it does for what is told of symbols.
 PART_SENTENCES, PART_PAIRS, PART_ROUNDS, FEW_SENTENCES = 6000, 2, 10, 1000
+PART_STARTS, SEEDS_BETWEEN_STARTS = 2, 101
 #: Factor on h(x) in the regression, dropout on it, and its Adam: iterations, batch, step size, decay.
 SCALE, DROPOUT, ITERATIONS, BATCH, RATE, DECAY = 4.0, 0.5, 200, 1024, 0.02, 1e-3
 
@@ -144,12 +145,18 @@ def _reliability(guide: Guide, bags: Bags, n_symbols: int, worded: bool, seed: i
         return 0.0
     pairs = list(halves(len(bags), PART_PAIRS, seed))
     levels = 1 if guide.groups is None else max(guide.groups) + 1
-    find = wording_by_part(bags, levels) if worded else topics_by_part(bags, pairs)
+    find = wording_by_part(bags, levels) if worded else topics_by_part(bags, pairs, PART_STARTS)
     return found_again(guide.log_probabilities(bags).argmax(1), n_symbols, find, pairs, seed)
 
 
-def topics_by_part(bags: Bags, pairs: Iterable[list[Array]]) -> Finder:
-    """Finds topics by the halves of some pairs, for less than `find_symbols`."""
+def topics_by_part(bags: Bags, pairs: Iterable[list[Array]], n_starts: int = 0) -> Finder:
+    """Finds topics by the halves of some pairs, for less than `find_symbols`.
+
+    Args:
+        bags: of all sentences.
+        pairs: of halves.
+        n_starts: of either kind, of which the likeliest counts; 0: k-means alone, but of few sentences one of either.
+    """
     if bags.has_vectors:
         # The neighbours in each half, which are the costly part, are looked for once.
         means = {id(half): smoothed(bags.features[half]) for pair in pairs for half in pair}
@@ -163,8 +170,13 @@ def topics_by_part(bags: Bags, pairs: Iterable[list[Array]]) -> Finder:
 
     def by_words(part: Array, n_symbols: int, seed: int) -> Array:
         half = bags[part]
-        if len(bags) <= FEW_SENTENCES:
-            starts = (start_of_topics(half, n_symbols, seed, merge=merge) for merge in (False, True))
+        n = max(n_starts, 1) if len(bags) <= FEW_SENTENCES else n_starts
+        if n > 0:
+            starts = (
+                start_of_topics(half, n_symbols, seed + SEEDS_BETWEEN_STARTS * start, merge=merge)
+                for merge in (False, True)
+                for start in range(n)
+            )
             shares = max(starts, key=lambda start: start[1])[0]
         else:
             shares, _ = expectation_maximisation(half.words, clusters(half.features, n_symbols, seed), PART_ROUNDS)
