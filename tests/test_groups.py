@@ -99,8 +99,9 @@ def test_sentences_of_a_group_are_read_back_by_the_sum_over_its_symbols(runs, mo
     made = model.generate_words(5, symbol="0", seed=3, read_back=True, greedy=False)
     drawn = []
     monkeypatch.setattr(type(model), "decode_words", lambda self, z, **rest: drawn.append(z) or [["the"]] * len(z))
-    monkeypatch.setattr(type(model), "symbol_probabilities", lambda self, texts: torch.tensor(
-        [[0.45, 0.05, 0.45, 0.03, 0.02]]).expand(len(texts), -1))  # fmt: skip
+    read = torch.tensor([[0.45, 0.05, 0.45, 0.03, 0.02]])
+    reader = "svebm_ext.models.of_symbol.symbol_probabilities"
+    monkeypatch.setattr(reader, lambda model, texts, calibrated: read.expand(len(texts), -1))
     model.generate_words(5, symbol="0", seed=3, read_back=True)
     assert len(drawn) == 1 and len(made) == 5  # of 0.9 together the model is sure; of neither alone
     model.generate_words(5, symbol="0.1", seed=3, read_back=True)
@@ -227,7 +228,8 @@ def test_a_group_has_the_name_that_it_was_given(runs, tmp_path, capsys):
     }))  # fmt: skip
     lines = printed(capsys, classify, runs / "grouped", runs / "texts.txt", "--json", "--symbols", file)
     labels = {row["symbol"]: (row["label"], row["group_label"]) for row in map(json.loads, lines)}
-    assert labels == {"0.1": ("card lost", "cards"), "1.0": (None, None), "2.0": (None, None)}
+    assert len(labels) >= 3 and labels.pop("0.1") == ("card lost", "cards")
+    assert set(labels.values()) == {(None, None)} and not any(symbol.startswith("0.") for symbol in labels)
     file.write_text(json.dumps({"format": 1, "groups": {"0": {"name": "cards"}}, "symbols": {}}))
     lines = printed(capsys, classify, runs / "grouped", runs / "texts.txt", "--json", "--symbols", file)
     labels = {row["symbol"]: (row["label"], row["group_label"]) for row in map(json.loads, lines)}

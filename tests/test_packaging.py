@@ -71,7 +71,7 @@ def test_every_extra_is_used_by_some_code():
         r"^(\w+) = \[", PROJECT.partition("[project.optional-dependencies]")[2].partition("\n[")[0], re.M
     )
     modules = {"plots": "matplotlib", "tensorboard": "tensorboard", "subwords": "tokenizers", "arrow": "pyarrow"}
-    modules |= {"encoders": "sentence_transformers"}
+    modules |= {"encoders": "sentence_transformers", "hub": "huggingface_hub"}
     assert set(extras) == {*modules, "test", "docs", "dev"}
     sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "svebm_ext").rglob("*.py"))
     for extra, module in modules.items():

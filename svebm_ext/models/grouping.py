@@ -67,7 +67,7 @@ def check_number(n_groups: int, n_symbols: int) -> None:
 
 @torch.no_grad()
 def profiles(model: SVEBM, split: Split) -> tuple[Float[Tensor, "K"], Float[Tensor, "K F"]]:
-    """Weight of each symbol, the sum of p(y|x) as it was learnt, and the mean of the texts' features by these weights."""
+    """Weight of each symbol, the sum of p(y|x) as it was learnt, and the mean of features by these weights."""
     rows = [row for row, words in enumerate(split.sentences) if words]
     rows = rows[:: max(1, math.ceil(len(rows) / MOST_TEXTS))]
     weights, sums = torch.zeros(()).double(), torch.zeros(()).double()
