@@ -6,7 +6,7 @@ import dataclasses
 import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -241,6 +241,20 @@ def _value_as_meant(value: object) -> object:
     if isinstance(value, Path):
         return expanded("None" if str(value) == NONE else str(value))
     return "None" if value == NONE else value
+
+
+def with_numbers(arguments: Sequence[str], options: Collection[str]) -> list[str]:
+    """The arguments, "auto" of some options written as the 0 that it is in a configuration."""
+    given = list(arguments)
+    for index, argument in enumerate(given):
+        option, equals, value = argument.partition("=")
+        if option.replace("_", "-") not in options:
+            continue
+        if equals and value == "auto":
+            given[index] = f"{option}=0"
+        elif not equals and given[index + 1 : index + 2] == ["auto"]:
+            given[index + 1] = "0"
+    return given
 
 
 def expanded(path: str) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from svebm_ext.commands import check_numbers, load_model, parse_with_run, run_command
+from svebm_ext.commands import check_numbers, load_model, parse_with_run, run_command, with_numbers
 from svebm_ext.config import DataConfig, validate, with_absolute_paths
 from svebm_ext.errors import ConfigError
 from svebm_ext.terminal import say, show
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> None:
     """Find groups by the training texts of a run, and write them into its config.json."""
     given, options = parse_with_run(
         Arguments,
-        _with_numbers(arguments),
+        with_numbers(arguments, ("--n-groups",)),
         command="group",
         description="Put the symbols of a trained model into few groups; RUN/config.json keeps them.",
         default=default_arguments,
@@ -86,17 +86,6 @@ def _told(run: Path, n_symbols: int, groups: SymbolGroups | None) -> str:
         return f"{run}: {n_symbols} symbols in one level"
     sizes = ", ".join(str(len(members)) for members in groups.members)
     return f"{run}: {groups.n_groups} groups of {n_symbols} symbols ({sizes} in each)"
-
-
-def _with_numbers(arguments: Sequence[str]) -> list[str]:
-    """The arguments, "auto" as a number of groups written as 0."""
-    option, given = "--n-groups", list(arguments)
-    for index, argument in enumerate(given):
-        if argument.replace("_", "-") == f"{option}=auto":
-            given[index] = f"{option}=0"
-        elif argument.replace("_", "-") == option and given[index + 1 : index + 2] == ["auto"]:
-            given[index + 1] = "0"
-    return given
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from svebm_ext.commands import describe, expanded, parse, run_command
+from svebm_ext.commands import describe, expanded, parse, run_command, with_numbers
 from svebm_ext.config import KIND_NAMES, AnyModel, Config, of_kind, validate, with_absolute_paths
 from svebm_ext.errors import ConfigError, Interrupted, RunStoppedError, SvebmError
 from svebm_ext.presets import PRESETS, is_preset, preset
@@ -70,7 +70,7 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Config, Arguments]:
     presets = "\n".join(f"  {key}: {text}" for key, (text, _) in PRESETS.items())
     options = parse(
         Arguments,
-        _with_numbers(rest),
+        with_numbers(rest, AUTOMATIC),
         default=default,
         prog="python -m svebm_ext.train [PRESET] [FILE]",
         description=f"Train a latent-space energy-based model of text.\n\nFILE: your own text.\n\nPresets:\n{presets}",
@@ -119,20 +119,6 @@ def _positional(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     if named is not None:
         raise ConfigError(f"--data.train: {named} given, and {words[1]} after the preset; expected one file")
     return words[0], ["--data.train", words[1], *rest]
-
-
-def _with_numbers(arguments: Sequence[str]) -> list[str]:
-    """The arguments, "auto" as a number of symbols or groups written as the 0 that it is in a configuration."""
-    given = list(arguments)
-    for index, argument in enumerate(given):
-        option, equals, value = argument.partition("=")
-        if option.replace("_", "-") not in AUTOMATIC:
-            continue
-        if equals and value == "auto":
-            given[index] = f"{option}=0"
-        elif not equals and given[index + 1 : index + 2] == ["auto"]:
-            given[index + 1] = "0"
-    return given
 
 
 def _is_file_name(word: str) -> bool:
