@@ -137,7 +137,10 @@ def _with_file(arguments: Sequence[str]) -> list[str]:
 
 def address_of(groups: SymbolGroups | None) -> Callable[[int], int | str]:
     """How a symbol is called: by its number, and of symbols in two levels by an address such as "3.2"."""
-    return (lambda symbol: symbol) if groups is None else groups.address
+    if groups is None:
+        return lambda symbol: symbol
+    addresses = [groups.address(symbol) for symbol in range(len(groups.of))]  # once, not for each of a million texts
+    return addresses.__getitem__
 
 
 def printer(run: Path, options: Arguments, groups: SymbolGroups | None) -> Callable[[Answered], None]:

@@ -96,7 +96,7 @@ class Answerer:
         label = self._names.label if self._names is not None else self._model.label_of
         novelties: Sequence[float | None] = [None] * len(texts)
         if self._novelty is not None:
-            novelties = novelty(self._model, texts, chunk, probabilities, self._novelty, start).tolist()
+            novelties = novelty(self._model, chunk, probabilities, self._novelty, start).tolist()
         answers = [Answer(s, label(s), p, n) for s, p, n in zip(symbols, probability.tolist(), novelties, strict=True)]
         return self._with_groups(answers, probabilities, symbol), chunk.n_unknown
 

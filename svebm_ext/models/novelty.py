@@ -10,7 +10,7 @@ A word that the model does not know is one of many: it counts as one of as many 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -21,7 +21,7 @@ from svebm_ext.data.batching import SentenceBatch
 from svebm_ext.data.documents import DocumentBatch
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.models.reading import Chunk
-from svebm_ext.models.text_likelihood import annealed_log_z
+from svebm_ext.models.text_likelihood import annealed_log_z, nll_of_batches
 
 if TYPE_CHECKING:
     from svebm_ext.models.svebm import SVEBM
@@ -53,27 +53,23 @@ def estimate_of(model: SVEBM, metrics: dict[str, object]) -> Novelty:
     return Novelty(log_z, scale if isinstance(scale, float) else 1.0)
 
 
+@torch.no_grad()
 def novelty(
-    model: SVEBM,
-    texts: Sequence[str],
-    chunk: Chunk,
-    probabilities: Float[Tensor, "B K"],
-    estimate: Novelty,
-    start: int,
+    model: SVEBM, chunk: Chunk, probabilities: Float[Tensor, "B K"], estimate: Novelty, start: int
 ) -> Float[Tensor, "B"]:
     """(-log p(x) + n_unknown log V) / n_tokens + ENTROPY_WEIGHT H(y|x) of each text, in nats (float64).
 
     Args:
         model: with a prior and symbols.
-        texts: B texts.
-        chunk: of these texts, from 0.
+        chunk: of B texts.
         probabilities: p(y|x) of them.
         estimate: of -log p(x).
         start: number of the first text, which addresses the random numbers.
     """
-    nll = model.nll(
-        texts, n_samples=NOVELTY_SAMPLES, log_z=estimate.log_z, proposal_scale=estimate.proposal_scale, first=start
+    of_batch = nll_of_batches(
+        model, n_samples=NOVELTY_SAMPLES, log_z=estimate.log_z, proposal_scale=estimate.proposal_scale
     )
+    nll = replace(chunk, start=start).in_order(model.device, of_batch)
     n_tokens, n_unknown = chunk.in_order(model.device, _token_counts).double().unbind(1)
     surprise = (nll + n_unknown * math.log(len(model.vocabulary))) / n_tokens.clamp(min=1.0)
     entropy = torch.special.entr(probabilities.double()).sum(-1)

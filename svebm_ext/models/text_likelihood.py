@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -28,6 +29,15 @@ def nll_of_texts(
     model: SVEBM, texts: Texts, *, n_samples: int, log_z: float | None, proposal_scale: float, seed: int, first: int
 ) -> Float[Tensor, "B"]:
     """As `SVEBM.nll`, for a model; arguments and errors are those."""
+    of_batch = nll_of_batches(model, n_samples=n_samples, log_z=log_z, proposal_scale=proposal_scale, seed=seed)
+    nll = model.of_each(texts, of_batch, CALLS.integer("first", first, 0, 1 << 40))
+    return torch.empty(0, dtype=torch.float64, device=model.device) if nll is None else nll
+
+
+def nll_of_batches(
+    model: SVEBM, *, n_samples: int, log_z: float | None, proposal_scale: float, seed: int = 0
+) -> Callable[[SentenceBatch | DocumentBatch], Float[Tensor, "B"]]:
+    """Gives -log p(x) of a batch's rows, whose indices address the noise; arguments and errors as `SVEBM.nll`."""
     if not model.networks.latent.has_prior:
         raise ConfigError("nll: an autoencoder has no likelihood")
     if log_z is None:
@@ -44,8 +54,7 @@ def nll_of_texts(
             weights.log_likelihood, weights.log_prior, weights.log_posterior, log_z
         ).double()
 
-    nll = model.of_each(texts, of_batch, CALLS.integer("first", first, 0, 1 << 40))
-    return torch.empty(0, dtype=torch.float64, device=model.device) if nll is None else nll
+    return of_batch
 
 
 def annealed_log_z(model: SVEBM) -> float:
