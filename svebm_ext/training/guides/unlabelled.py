@@ -3,8 +3,9 @@
 k-means of h(x), at once or of many small clusters that are merged, and a mixture of multinomials over words by
 expectation-maximisation from there (Nigam et al. 2000); of several starts the likeliest are kept, whichever kind they
 are of. In rounds of teaching a softmax regression of h(x) and that mixture correct each other: each alone makes
-mistakes that the other one does not. Several such solutions then vote: sentences are clustered anew by what all of them
-say (Strehl & Ghosh, Cluster Ensembles, JMLR 3, 2002), and taught once more.
+mistakes that the other one does not. Few symbols are those of the likeliest mixture that crossing the starts leads to
+(`crossing`). Of many symbols each start has others wrong, and several solutions vote: sentences are clustered anew by
+what all of them say (Strehl & Ghosh, Cluster Ensembles, JMLR 3, 2002), and taught once more.
 
 Where a pretrained encoder has a part in h(x), the starts are k-means of h(x) smoothed over nearest neighbours
 (`neighbours`), and the words count for less: of many symbols they know less than the encoder.
@@ -30,6 +31,7 @@ from svebm_ext.training.guides.bags import (
     log_softmax,
     word_scores,
 )
+from svebm_ext.training.guides.crossing import likeliest
 from svebm_ext.training.guides.merging import merged
 from svebm_ext.training.guides.neighbours import smoothed, unit_rows
 from svebm_ext.training.guides.parts import Finder, found_again, halves
@@ -43,9 +45,9 @@ from svebm_ext.training.guides.wording import (
 
 #: Starts of either kind, and rounds of EM of each.
 STARTS, EM_ROUNDS = 3, 15
-#: The likeliest starts of all vote: so many where there are few symbols, of which a poor start has all wrong, and so
-#: many where there are more than MANY_SYMBOLS, of which each start has others wrong.
-FEW_VOTERS, MANY_VOTERS, MANY_SYMBOLS = 2, 4, 30
+#: Where there are more symbols than MANY_SYMBOLS, so many of the likeliest starts vote; with a pretrained encoder they
+#: do so where there are fewer as well.
+MANY_SYMBOLS, MANY_VOTERS, FEW_VOTERS = 30, 4, 2
 #: Clusters that are merged: so many for each symbol, and at least so many; sentences that k-means makes them of.
 FINE_PER_SYMBOL, LEAST_FINE, FINE_SENTENCES = 2, 100, 6000
 #: Rounds of teaching before and after the vote, and of EM in each of these.
@@ -196,20 +198,23 @@ def _by_wording(bags: Bags, n_symbols: int, n_groups: int, seed: int, say: Calla
 
 
 def _by_topics(bags: Bags, n_symbols: int, seed: int) -> Guide:
-    """The vote of several starts."""
-    n_voters = FEW_VOTERS if n_symbols <= MANY_SYMBOLS else MANY_VOTERS
+    """The best of several starts, or their vote."""
+    few = n_symbols <= MANY_SYMBOLS
     if bags.has_vectors:
         means = smoothed(bags.features)
         groups = [k_means(means, n_symbols, seed + start, 1) for start in range(ENCODER_STARTS)]
-        narrowest = sorted(groups, key=lambda one: one.inertia_)[:n_voters]
+        narrowest = sorted(groups, key=lambda one: one.inertia_)[: FEW_VOTERS if few else MANY_VOTERS]
         return _vote(bags, [np.eye(n_symbols, dtype=np.float32)[one.labels_] for one in narrowest], seed)
     starts = [
         start_of_topics(bags, n_symbols, seed + start, merge=merge)
         for merge in (False, True)
         for start in range(STARTS)
     ]
-    likeliest = sorted(starts, key=lambda start: -start[1])[:n_voters]
-    return _vote(bags, [shares for shares, _ in likeliest], seed)
+    if few:
+        symbols = likeliest(bags, starts).argmax(1)
+        return _taught(bags, np.eye(n_symbols, dtype=np.float32)[symbols], ROUNDS_AFTER, seed + STARTS)
+    voters = sorted(starts, key=lambda start: -start[1])[:MANY_VOTERS]
+    return _vote(bags, [shares for shares, _ in voters], seed)
 
 
 def _vote(bags: Bags, starts: list[Array], seed: int) -> Guide:
