@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .token_lists import Numbers
-from .tokenize import normalise, tokenize
+from .tokenize import is_unspaced, normalise, tokenize
 
 #: What may stand between two tokens: nothing, a space, the two no-break spaces, the ideographic space.
 GAPS = ("", " ", "\u00a0", "\u202f", "\u3000")
 #: Tokens after which a sentence begins.
 ENDS = frozenset(".!?…")
 #: Kinds of tokens that are words; any other token is a kind of its own.
-WORD, LETTER, NUMBER = "w", "l", "n"
+WORD, LETTER, NUMBER, CHARACTER = "w", "l", "n", "c"
 
 Pair: TypeAlias = tuple[str, str]
 _Mask: TypeAlias = NDArray[np.bool_]
@@ -34,6 +34,8 @@ def kind_of(token: str) -> str:
     """Class of a word, or the token itself, which is punctuation."""
     if token[0].isdigit():
         return NUMBER
+    if is_unspaced(token):
+        return CHARACTER
     return token if not is_word(token) else WORD if len(token) > 1 else LETTER
 
 
@@ -142,12 +144,13 @@ class Spelling:
         A kind is a class of words, or a punctuation mark, followed by "2" at its second, fourth, ... place in a text.
 
         Returns:
-            How often each gap stands between two kinds, and between two tokens of kinds that are not both words.
+            How often each gap stands between two kinds, and between two tokens of kinds that are not both words with
+            spaces between them.
         """
-        names = [WORD, LETTER, NUMBER, *self._tokens]
+        names = [WORD, LETTER, NUMBER, CHARACTER, *self._tokens]
         words = np.array([is_word(token) for token in self._tokens], dtype=np.bool_)
         kind = np.array(
-            [names.index(kind_of(token)) if is_word(token) else 3 + i for i, token in enumerate(self._tokens)],
+            [names.index(kind_of(token)) if is_word(token) else 4 + i for i, token in enumerate(self._tokens)],
             dtype=np.int32,
         )
         own_kinds = 2 * kind[self._words] + self._repeated(words)
@@ -161,7 +164,8 @@ class Spelling:
         for (first, second, gap), count in _counted(own_kinds[at], own_kinds[at + 1], between):
             of_kinds[(kind_name(first), kind_name(second)), GAPS[gap]] += count
         of_tokens: Counter[tuple[tuple[Pair, Pair], str]] = Counter()
-        at = at[~(words[self._words[at]] & words[self._words[at + 1]])]
+        spaced = words & (kind != names.index(CHARACTER))
+        at = at[~(spaced[self._words[at]] & spaced[self._words[at + 1]])]
         columns = (self._words[at], self._words[at + 1], own_kinds[at], own_kinds[at + 1], self._gaps[at + 1])
         for (first, second, first_kind, second_kind, gap), count in _counted(*columns):
             tokens = self._tokens[first], self._tokens[second]

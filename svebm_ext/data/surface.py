@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ..errors import DataError
-from .spelling import ENDS, GAPS, LETTER, NUMBER, WORD, Pair, Spelling, is_word, kind_of
+from .spelling import CHARACTER, ENDS, GAPS, LETTER, NUMBER, WORD, Pair, Spelling, is_word, kind_of
 from .token_lists import lengths_of
 from .tokenize import lower
 
@@ -256,7 +256,7 @@ def _kinds(tokens: Sequence[str]) -> list[str]:
 
 
 def _is_word(kind: str) -> bool:
-    return kind in (WORD, LETTER, NUMBER)
+    return kind in (WORD, LETTER, NUMBER, CHARACTER)
 
 
 def _beginnings(tokens: Sequence[str]) -> list[str]:
@@ -284,6 +284,8 @@ def _gap_of_kinds(spacing: Mapping[Pair, str], kinds: Pair) -> str:
         after = "" if first[0] in _OPENING or unicodedata.category(first[0]) in ("Ps", "Pi") else " "
     if before is None and not _is_word(second):
         before = "" if second[0] in _CLOSING or unicodedata.category(second[0]) in ("Pe", "Pf") else " "
+    if first == second == CHARACTER:
+        return ""
     return "" if "" in (after, before) and not (_is_word(first) and _is_word(second)) else " "
 
 

@@ -17,14 +17,20 @@ _TOKEN = re.compile(r"<\w+>|\d+(?:[.,:]\d+)*(?!\w)|\w+(?:['’-]\w+)*|\.\.+|--+|
 _BREAK = "\u200b"
 #: Zero-width joiner and non-joiner: parts of a word between its letters.
 _JOINERS = "\u200c\u200d"
+#: Scripts whose words have no spaces between them.
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+#: Vowels of Thai and Lao that are written before their consonant, and behind it; signs that join two consonants.
+_VOWELS_BEFORE, _VOWELS_BEHIND = "\u0e40-\u0e44\u0ec0-\u0ec4", "\u0e30\u0e32\u0e33\u0e45\u0eb0\u0eb2\u0eb3"
+_STACKERS = "\u17d2\u1039"
 
 
 def tokenize(text: str, tokenization: Tokenization = "words", lowercase: bool = True) -> list[str]:
     """Tokens of `text`, in order.
 
-    A word is a run of letters, digits, their marks, and joiners between them, of any script. An emoji is one token
-    with its modifiers. Other format characters (soft hyphens, byte-order marks, marks of direction) are left out, and
-    so are marks that belong to no character.
+    A word is a run of letters, digits, their marks, and joiners between them. Of scripts without spaces between words
+    (Chinese characters, hiragana, Thai, Lao, Khmer, Burmese) each character is a token, with its vowels and marks. An
+    emoji is one token with its modifiers. Other format characters (soft hyphens, byte-order marks, marks of direction)
+    are left out, and so are marks that belong to no character.
 
     Args:
         text: any text; it is brought to Unicode normal form C first.
@@ -64,6 +70,11 @@ def lower(text: str) -> str:
     return unicodedata.normalize("NFC", text.replace("İ", "i").lower())
 
 
+def is_unspaced(token: str) -> bool:
+    """Whether a token is a character of a script without spaces between words."""
+    return not token[0].isascii() and _patterns().unspaced.match(token) is not None
+
+
 def is_blank(text: str) -> bool:
     """Whether nothing of `text` could be a token: white space, format characters and lone marks alone."""
     return not text.strip() if text.isascii() else _patterns().visible.search(text) is None
@@ -75,8 +86,14 @@ class _Patterns:
     def __init__(self) -> None:
         import regex
 
-        letter = r"[\p{L}\p{N}_]"
-        word = rf"{letter}(?:[{_JOINERS}]*[\p{{L}}\p{{N}}_\p{{M}}])*"
+        letter = rf"[[\p{{L}}\p{{N}}_]--[{_UNSPACED}]]"
+        part = rf"[[\p{{L}}\p{{N}}_\p{{M}}]--[[{_UNSPACED}]--\p{{M}}]]"
+        word = rf"{letter}(?:[{_JOINERS}]*{part})*"
+        alone = rf"[[{_UNSPACED}]&&[\p{{L}}\p{{N}}]]"
+        character = (
+            rf"[{_VOWELS_BEFORE}]?{alone}(?:[{_STACKERS}]{alone})*"
+            rf"(?:[{_JOINERS}]*[\p{{M}}{_VOWELS_BEHIND}])*"
+        )
         flag = "[\U0001f1e6-\U0001f1ff]"
         picture = r"[\p{Extended_Pictographic}\p{Emoji_Presentation}][\p{M}\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]*"
         # Not \X, which would join a letter to an emoji before it where a mark of the letter's script comes first.
@@ -84,9 +101,11 @@ class _Patterns:
         # The separators U+001C to U+001F are white space to Python, and so to the vocabulary.
         other = r"[^\s\x1c-\x1f\p{M}\p{Cf}]\p{M}*"
         self.token = regex.compile(
-            rf"{emoji}|<{word}>|\d+(?:[.,:]\d+)*(?![\p{{L}}\p{{N}}_\p{{M}}]|[{_JOINERS}]+[\p{{L}}\p{{N}}_\p{{M}}])"
-            rf"|{word}(?:['’-]{word})*|\.\.+|--+|{other}"
+            rf"{emoji}|<{word}>|\d+(?:[.,:]\d+)*(?!{part}|[{_JOINERS}]+{part})|{character}"
+            rf"|{word}(?:['’-]{word})*|\.\.+|--+|{other}",
+            regex.V1,
         )
+        self.unspaced = regex.compile(alone, regex.V1)
         self.visible = regex.compile(r"[^\s\x1c-\x1f\p{M}\p{Cf}]")
         # Tags (U+E0020 to U+E007F) spell the flags of regions.
         self.format = regex.compile(rf"(?![{_JOINERS}\U000e0020-\U000e007f])\p{{Cf}}")

@@ -115,6 +115,22 @@ def test_scripts_and_unknown_words():
     assert surface.to_text(["<unk>", "है", "?"]) == "<unk> है?"
 
 
+def test_scripts_without_spaces_between_words():
+    texts = [
+        "请问iPhone手机多少钱？",
+        "我的手机丢了，怎么办？",
+        "3月5日的火车票可以退吗，谢谢",
+        "ラーメンを食べる。",
+        "วันนี้ฝนจะตกไหม ช่วยเปิดเพลงหน่อย",
+        "พรุ่งนี้ฝนจะตกไหม ช่วยปิดไฟหน่อย",
+        "it is 20 degrees in Paris",
+    ]
+    surface = learn(texts)
+    assert [again(surface, text) for text in texts] == texts
+    assert surface.to_text(tokenize("火车多少钱？")) == "火车多少钱？"
+    assert Surface().to_text(["手", "机"]) == "手机"  # nothing learnt
+
+
 def test_without_text_the_usual_rules_hold():
     surface = learn([])
     assert surface.to_text(tokenize("no, (yes) [ok]; is it: $5 or 6%?")) == "no, (yes) [ok]; is it: $5 or 6%?"

@@ -18,7 +18,7 @@ from svebm_ext.data.tokenize import is_blank, tokenize
         ("the 3rd <unk> N", "the 3rd <unk> n"),
         ("e\u0301te\u0301", "été"),
         ("  tabs\tand\u3000wide spaces ", "tabs and wide spaces"),
-        ("我喜欢", "我喜欢"),
+        ("我喜欢", "我 喜 欢"),
         ("", ""),
     ],
 )
@@ -39,7 +39,25 @@ WALES = "🏴" + "".join(chr(0xE0000 + ord(letter)) for letter in "gbwls") + "\U
 MARATHI = "क्\u200dष र\u200d्य"  # joiners before a letter, and before a mark
 
 
-@pytest.mark.parametrize("text", [HINDI, ARABIC, THAI, PERSIAN, MARATHI])
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("iPhone手机3点、3月5日。", "iphone 手 机 3 点 、 3 月 5 日 。"),
+        ("a手b 3g网 naïve的", "a 手 b 3g 网 naïve 的"),
+        ("今日はラーメンを食べる", "今 日 は ラーメン を 食 べ る"),
+        ("서울 날씨가 어때", "서울 날씨가 어때"),  # Korean has spaces
+        (THAI, "วั น นี้ ฝ น จะ ต ก ไห ม ช่ ว ย เปิ ด เพ ล ง ห น่ อ ย"),
+        ("ຂ້ອຍຢູ່ລາວ", "ຂ້ ອ ຍ ຢູ່ ລາ ວ"),
+        ("ខ្ញុំស្រឡាញ់", "ខ្ញុំ ស្រ ឡា ញ់"),
+        ("မြန်မာ", "မြ န် မာ"),
+    ],
+)
+def test_scripts_without_spaces_between_words(text, tokens):
+    assert tokenize(text) == tokens.split()
+    assert tokenize(text, "whitespace") == text.lower().split()
+
+
+@pytest.mark.parametrize("text", [HINDI, ARABIC, PERSIAN, MARATHI])
 @pytest.mark.parametrize("tokenization", ["words", "whitespace"])
 def test_marks_and_joiners_stay_in_their_words(text, tokenization):
     assert tokenize(text, tokenization) == unicodedata.normalize("NFC", text).split()
@@ -84,7 +102,7 @@ def kept(text):
 #: Letters and what can stand between them, in every order.
 UNSEEN = ["\u200b", "\u200c", "\u200d", "\ufeff", "\u00ad"]
 pieces = st.lists(
-    st.sampled_from([*"ae1İ.'-!<> ", *"कष्ााَّวนี้", *UNSEEN, "\u0301", "\ufe0f", *"👍🏽👩🇩🇪"]),
+    st.sampled_from([*"ae1İ.'-!<> ", *"कष्ााَّวนี้เะ手は", *UNSEEN, "\u0301", "\ufe0f", *"👍🏽👩🇩🇪"]),
 ).map("".join)
 #: Characters that this Python knows: another version of Unicode may know more, and call them marks.
 any_text = st.text(st.characters(exclude_categories=["Cn", "Co", "Cs"])) | pieces

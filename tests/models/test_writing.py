@@ -124,9 +124,9 @@ def test_evaluation_reads_with_the_subwords_of_the_run(runs, monkeypatch, capsys
 
 
 def test_many_unknown_words_are_told(tmp_path, capsys):
-    """Long words without spaces that hardly come again, as in Thai."""
-    lines = [f"ฝนจะตกไหม{chr(0xE01 + i // 7)}{chr(0xE01 + i % 7)} ครับ" for i in range(60)]
-    path = tmp_path / "thai.txt"
+    """Long words that hardly come again, as the compounds of Finnish."""
+    lines = [f"sadevaroitus{chr(97 + i // 7)}{chr(97 + i % 7)} kiitos" for i in range(60)]
+    path = tmp_path / "finnish.txt"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     model, corpus = train(config_of(path, "words"), tmp_path / "run")
     note = "50.0% of the words of the test text are unknown"
