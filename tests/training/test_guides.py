@@ -10,6 +10,7 @@ from svebm_ext.data import EncodedSplit, Split, Vocabulary, load_text
 from svebm_ext.data.documents import choose_labelled
 from svebm_ext.models.features import WordFeatures
 from svebm_ext.models.guide import SymbolGuide
+from svebm_ext.training.guides import labelled
 from svebm_ext.training.guides.bags import (
     Bags,
     Guide,
@@ -168,6 +169,29 @@ def test_few_labels_find_the_classes(text, n):
         torch.equal(guesses[known].argmax(1), torch.from_numpy(labels[known])) and (guesses[known].max(1)[0] == 1).all()
     )
     torch.testing.assert_close(guesses.sum(1), torch.ones(len(bags)))
+
+
+def test_the_only_label_of_a_class_is_learnt_from_and_never_held_out(text, monkeypatch):
+    """The others tell how many answers are right, as they do without that class."""
+    _, bags, _, split = text
+    labels, said, seen = few_labels(split, 5), [], []
+    single = np.flatnonzero(labels == 2)
+    labels[single[1:]] = -1
+    taught = labelled._Learner.taught
+    monkeypatch.setattr(
+        labelled._Learner, "taught", lambda self, known, view: seen.append(known) or taught(self, known, view)
+    )
+    guide = find_classes(bags, labels, 3, seed=0, say=said.append)
+    assert len(seen) > 5 and all(single[0] in known for known in seen)
+    assert 0.6 < guide.reliability <= 1.0 and "% right in cross-validation" in said[0]
+
+
+def test_each_class_is_spread_over_the_folds():
+    labels = np.repeat([0, 1, 2, 3], [4, 4, 2, 9])
+    parts = list(labelled._folds(np.arange(19), labels, 5, seed=0))
+    assert sorted(np.concatenate([held for _, held in parts]).tolist()) == list(range(19))
+    for kept, held in parts:
+        assert set(labels[kept]) == {0, 1, 2, 3} and not set(kept) & set(held)
 
 
 def test_two_classes_and_all_labels(text):

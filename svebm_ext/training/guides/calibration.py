@@ -45,13 +45,18 @@ def calibrate(networks: LatentVariableModel, feed: SentenceFeed, config: Config,
         return
     networks.eval()
     guide.log_temperature.zero_()
-    share, rows, what = float(guide.reliability), _evenly(torch.arange(len(feed.valid))), "expected to be"
+    share, rows = float(guide.reliability), _evenly(torch.arange(len(feed.valid)))
+    why = "half of the text finds so many of the symbols again; nothing tells whether they are right"
     answers = _answers(networks, feed.valid, rows)
     if config.objective.label_weight > 0:
+        why = "so many are right in cross-validation"
         labelled = (feed.valid.labels[rows] >= 0).nonzero()[:, 0]
         if len(labelled) >= LEAST_LABELLED:
             answers, truth = answers[labelled], feed.valid.labels[rows[labelled]]
-            share, what = float((answers.argmax(1) == truth).double().mean()), ""
+            share = float((answers.argmax(1) == truth).double().mean())
+            why = f"so many of {len(truth):,} held-out labels are right"
+        elif share == 0.0:
+            say("answers: no class has two labels, so nothing tells how many are right; probabilities are too high")
     if share == 0.0:
         return
     if len(answers) < LEAST_TEXTS:
@@ -63,10 +68,8 @@ def calibrate(networks: LatentVariableModel, feed: SentenceFeed, config: Config,
     before = float(answers.exp().amax(1).mean())
     guide.log_temperature.fill_(log_temperature(answers, share))
     after = float((answers / guide.log_temperature.double().exp()).softmax(1).amax(1).mean())
-    say(
-        f"answers: {share:.0%} are {what + ' ' if what else ''}right, as certain as {before:.0%} on average; by "
-        f"temperature {float(guide.log_temperature.exp()):.2g} {after:.0%}"
-    )
+    temperature = float(guide.log_temperature.exp())
+    say(f"answers: mean probability {after:.0%} by temperature {temperature:.2g}, {before:.0%} without: {why}")
 
 
 def log_temperature(log_probabilities: Float[Tensor, "N K"], share: float) -> float:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -132,27 +132,39 @@ class _Learner:
 
 
 def _best_setting(learner: _Learner, known: Array) -> tuple[tuple[str, float], float]:
-    """View and exponent with the most labelled sentences right when they are held out, and that share."""
-    bags, labels, n_classes = learner.bags, learner.labels, learner.n_classes
-    smallest = int(np.bincount(labels[known], minlength=n_classes).min())
-    if smallest < 2:
-        return (learner.views[0], USUAL_EXPONENT), float("nan")
-    from sklearn.model_selection import StratifiedKFold
+    """View and exponent with the most labelled sentences right when they are held out, and that share.
 
-    folds = StratifiedKFold(min(N_FOLDS, smallest), shuffle=True, random_state=learner.seed % 2**32)
+    The only sentence of a class is never held out.
+    """
+    bags, labels, n_classes = learner.bags, learner.labels, learner.n_classes
+    counts = np.bincount(labels[known], minlength=n_classes)
+    single, several = known[counts[labels[known]] == 1], known[counts[labels[known]] > 1]
+    if not len(several):
+        return (learner.views[0], USUAL_EXPONENT), float("nan")
     right = {(view, exponent): 0 for view in learner.views for exponent in EXPONENTS}
     n_held = 0
-    for kept, held in folds.split(known, labels[known]):
+    for kept, held in _folds(several, labels, min(N_FOLDS, int(counts.max())), learner.seed):
         for view in learner.views:
-            for exponent, guide in learner.taught(known[kept], view).items():
-                predicted = guide.log_probabilities(bags[known[held]]).argmax(1)
-                right[view, exponent] += int((predicted == labels[known[held]]).sum())
+            for exponent, guide in learner.taught(np.sort(np.concatenate((kept, single))), view).items():
+                predicted = guide.log_probabilities(bags[held]).argmax(1)
+                right[view, exponent] += int((predicted == labels[held]).sum())
         n_held += len(held)
         if n_held >= ENOUGH_HELD_OUT:
             break
     order = {setting: number for number, setting in enumerate(right)}
     best = max(right, key=lambda setting: (right[setting], -abs(setting[1] - USUAL_EXPONENT), -order[setting]))
     return best, right[best] / n_held
+
+
+def _folds(known: Array, labels: Array, n_folds: int, seed: int) -> Iterator[tuple[Array, Array]]:
+    """Sentences that are kept and held out, in turn; each class is spread over as many folds as it can be."""
+    from sklearn.model_selection import StratifiedKFold
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        parts = list(StratifiedKFold(n_folds, shuffle=True, random_state=seed % 2**32).split(known, labels[known]))
+    for kept, held in parts:
+        yield known[kept], known[held]
 
 
 def _inputs(bags: Bags, view: str) -> Array:
