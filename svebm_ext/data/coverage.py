@@ -11,6 +11,8 @@ from .vocabulary import Vocabulary
 
 #: Share of unknown words from which on subwords are advised.
 MANY_UNKNOWN = 0.1
+#: ... and from which on a model can say next to nothing of new text.
+MOST_UNKNOWN = 0.5
 
 
 def unknown_share(sentences: Iterable[Sequence[str]], vocabulary: Vocabulary) -> float:
@@ -25,7 +27,8 @@ def unknown_note(share: float, data: DataConfig) -> str:
     note = f"{share:.1%} of the words of the test text are unknown: too rare in the training text, or not in it"
     if share <= MANY_UNKNOWN or data.corpus != "lines" or has_subwords(data):
         return note
-    return f"{note}; subwords know every text: --data.tokenization bpe"
+    little = ", so that the model can say next to nothing of new text" if share >= MOST_UNKNOWN else ""
+    return f"{note}{little}; subwords know every text: --data.tokenization bpe"
 
 
 def text_bytes(split: Split, max_words: int) -> list[int]:

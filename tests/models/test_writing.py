@@ -134,7 +134,16 @@ def test_many_unknown_words_are_told(tmp_path, capsys):
     assert note in told and f"{len(model.vocabulary)} words," in told
     document = evaluate_run(tmp_path / "run", model, corpus, say=lambda text: None)
     assert document["unknown_share"] == 0.5
-    assert any(note in warning and "tokenization bpe" in warning for warning in document["about"]["warnings"])
+    advice = "next to nothing of new text; subwords know every text: --data.tokenization bpe"
+    assert any(note in warning and advice in warning for warning in document["about"]["warnings"])
+
+
+def test_texts_that_are_all_the_same_are_refused(tmp_path):
+    path = tmp_path / "same.txt"
+    path.write_text("no comment\n" * 50, encoding="utf-8")
+    with pytest.raises(DataError, match=r"data\.train: all 40 training texts have the same words"):
+        train(config_of(path, "words"), tmp_path / "run")
+    assert not list(tmp_path.glob("run*/*.safetensors"))
 
 
 def test_damaged_files_are_refused(run, tmp_path):

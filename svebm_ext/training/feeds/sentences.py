@@ -9,9 +9,15 @@ from svebm_ext.data.coverage import unknown_note, unknown_share
 from svebm_ext.data.dialogs import DialogSplit
 from svebm_ext.data.subwords import Subwords
 from svebm_ext.data.vocabulary import Vocabulary
-from svebm_ext.errors import ConfigError
+from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.training.feeds.base import Feed, TextFeed
 from svebm_ext.training.runtime import Runtime
+
+
+def all_the_same(split: EncodedSplit) -> bool:
+    """Whether all sentences have the same tokens in the same order."""
+    first = split.targets[: int(split.offsets[1])]
+    return bool((split.lengths == len(first)).all()) and bool((split.targets.view(-1, len(first)) == first).all())
 
 
 class SentenceFeed(TextFeed):
@@ -19,6 +25,7 @@ class SentenceFeed(TextFeed):
 
     Raises:
         ConfigError: the label is unknown, or an epoch's smallest batch has fewer sentences than there are processes.
+        DataError: all sentences are the same.
     """
 
     train: EncodedSplit
@@ -31,7 +38,11 @@ class SentenceFeed(TextFeed):
         return feed
 
     def check_examples(self, config: Config, runtime: Runtime) -> None:
-        """Refuse batches that are too small for the processes (ConfigError)."""
+        """Refuse texts that are all the same (DataError), and batches too small for the processes (ConfigError)."""
+        if len(self.train) > 1 and all_the_same(self.train):
+            raise DataError(
+                f"data.train: all {len(self.train):,} training texts have the same words; expected texts that differ"
+            )
         smallest = len(self.train) % config.training.batch_size or config.training.batch_size
         if smallest < runtime.world_size:
             raise ConfigError(

@@ -133,8 +133,8 @@ def find_symbols(
             and is_worded(bags, n_symbols, lambda part, start: _once(part, n_symbols, start), seed=seed, say=say)
         )
         guide = _by_wording(bags, n_symbols, n_groups, seed, say) if worded else _by_topics(bags, n_symbols, seed)
-        share = _reliability(guide, bags, n_symbols, worded, seed)
-    used = len(set(guide.log_probabilities(bags).argmax(1).tolist()))
+        used = len(set(guide.log_probabilities(bags).argmax(1).tolist()))
+        share = _reliability(guide, bags, n_symbols, worded, seed) if used > 1 else 0.0
     again = f"; half of the text finds {share:.0%} of them again" if share else ""
     say(f"symbols of {len(bags):,} sentences by their words: {used} of {n_symbols} in use{again}")
     return replace(guide, reliability=share)
