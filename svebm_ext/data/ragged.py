@@ -5,7 +5,7 @@ Files are read and not mapped: what is looked at once leaves nothing in the memo
 
 from __future__ import annotations
 
-import os
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -57,7 +57,7 @@ class Ragged:
         if last - first > SPARE * max(1, int(lengths.sum())):
             with open(self.path, "rb", buffering=0) as file:
                 places = zip(starts.tolist(), ends.tolist(), strict=True)
-                parts = [_read(file.fileno(), self.kind, start, end, self.path) for start, end in places]
+                parts = [_read(file, self.kind, start, end) for start, end in places]
             return np.concatenate(parts), lengths
         span = _from_file(self.path, self.kind, first, last)
         if last - first == lengths.sum() and bool((starts[1:] == ends[:-1]).all()):
@@ -79,10 +79,7 @@ class Ragged:
         before = max(0, low - 1)
         if high - before > SPARE * len(numbers) + AT_A_TIME:
             with open(self.ends_path, "rb", buffering=0) as file:
-                read = [
-                    _read(file.fileno(), np.dtype(np.int64), max(0, i - 1), i + 1, self.ends_path)
-                    for i in numbers.tolist()
-                ]
+                read = [_read(file, np.dtype(np.int64), max(0, i - 1), i + 1) for i in numbers.tolist()]
             ends = np.array([pair[-1] for pair in read])
             return np.array([pair[0] if len(pair) == 2 else 0 for pair in read]), ends
         all_ends = _from_file(self.ends_path, np.dtype(np.int64), before, high)
@@ -97,10 +94,11 @@ def _from_file(path: Path, kind: np.dtype[np.generic], first: int, last: int) ->
     return numbers
 
 
-def _read(descriptor: int, kind: np.dtype[np.generic], first: int, last: int, path: Path) -> np.ndarray:
-    content = os.pread(descriptor, (last - first) * kind.itemsize, first * kind.itemsize)
+def _read(file: io.FileIO, kind: np.dtype[np.generic], first: int, last: int) -> np.ndarray:
+    file.seek(first * kind.itemsize)
+    content = file.read((last - first) * kind.itemsize)
     if len(content) != (last - first) * kind.itemsize:
-        raise _changed(path)
+        raise _changed(Path(str(file.name)))
     return np.frombuffer(content, kind)
 
 

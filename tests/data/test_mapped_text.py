@@ -236,6 +236,47 @@ def test_a_killed_encoding_is_taken_up_at_its_last_block(tokenization, tmp_path,
         assert (cache / file).read_bytes() == (whole / file).read_bytes(), file
 
 
+class Killed(Exception):
+    """An encoding ends here, as by a kill."""
+
+
+@pytest.mark.parametrize("at", [1, 3, 5, "end"])
+def test_an_encoding_that_forgets_words_goes_on_as_if_it_had_not_stopped(at, tmp_path, monkeypatch):
+    monkeypatch.setattr("svebm_ext.data.word_numbers.LEAST_KNOWN", 500)
+    rng = random.Random(0)
+    path = tmp_path / "own.txt"
+    lines = [" ".join([*rng.choices(WORDS, k=4), f"rare{i // 2}", f"now{i // 600}"]) for i in range(3600)]
+    path.write_text("\n".join(lines) + "\n")
+    commit, n_read, tokenize = encoding.GrowingFiles.commit, [], encoding._Block.words_of
+
+    def stop(self, note):
+        commit(self, note)
+        if note["n"] == 700 * at:
+            raise Killed
+
+    def count(self, given, words, source):
+        return tokenize(self, given, lambda text: n_read.append(text) or words(text), source)
+
+    with monkeypatch.context() as patched:
+        if at == "end":
+            patched.setattr(encoding, "sync_folder", lambda _: None)
+            patched.setattr(encoding.os, "rename", lambda *_: (_ for _ in ()).throw(Killed))
+        else:
+            patched.setattr(encoding.GrowingFiles, "commit", stop)
+        with pytest.raises(Killed):
+            load_text(path, memory_map="always", cache=tmp_path / "cache", vocabulary_size=100)
+    monkeypatch.setattr(encoding._Block, "words_of", count)
+    load_text(path, memory_map="always", cache=tmp_path / "cache", vocabulary_size=100)
+    assert len(n_read) == (0 if at == "end" else 3600 - 700 * at)  # what was encoded is not encoded again
+    load_text(path, memory_map="always", cache=tmp_path / "whole", vocabulary_size=100)
+    (first,), (second,) = ((tmp_path / name).glob(f"*/{encoding.ABOUT}") for name in ("cache", "whole"))
+    names = sorted(file.name for file in first.parent.iterdir())
+    assert encoding.RENUMBERED in names
+    assert names == sorted(file.name for file in second.parent.iterdir())
+    for name in names:
+        assert (first.parent / name).read_bytes() == (second.parent / name).read_bytes(), name
+
+
 def _lines_done(cache):
     for state in cache.glob(f"*.partial/{encoding.STATE}"):
         try:
