@@ -127,13 +127,17 @@ def encode(source: Source, folder: Path, kept: Kept, *, what: str, say: Callable
     """
     partial = folder.with_name(folder.name + ".partial")
     encoding = _Encoding(partial, kept)
-    tally = Tally(f"lines encoded of {Path(what).name}"[:50])
+    tally, begun, before = Tally(f"lines encoded of {Path(what).name}"[:50]), encoding.n, None
     try:
-        if encoding.n:
-            say(f"{what}: encoding goes on after {encoding.n:,} lines")
+        if begun:
+            say(f"{what}: encoding goes on after {begun:,} lines")
         texts = source.texts(encoding.place)
         while encoding.add_block(texts, source):
-            tally.update(encoding.n, source.share)
+            share = source.share
+            if share is not None:  # of what was left at the beginning
+                before = share * begun / encoding.n if before is None else before
+                share = (share - before) / (1.0 - before) if before < 1.0 else None
+            tally.update(encoding.n - begun, share)
         written = encoding.finish()
     except DataError:  # the text is at fault, and will be another one when it is mended
         encoding.files.close()
