@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svebm_ext.commands import describe, expanded, parse, run_command, with_numbers
-from svebm_ext.config import KIND_NAMES, AnyModel, Config, of_kind, validate, with_absolute_paths
+from svebm_ext.config import (
+    KIND_NAMES,
+    LIST_MARK,
+    SEPARATOR,
+    AnyModel,
+    Config,
+    is_pattern,
+    of_kind,
+    validate,
+    with_absolute_paths,
+)
 from svebm_ext.errors import ConfigError, Interrupted, RunStoppedError, SvebmError
 from svebm_ext.presets import PRESETS, is_preset, preset
 from svebm_ext.terminal import say, show
@@ -111,14 +121,19 @@ def _positional(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
         words.append(rest.pop(0))
     if words and not is_preset(words[0]) and _is_file_name(words[0]):
         words.insert(0, "lines")
-    if len(words) > 2:
-        raise ConfigError(f"{words[2]!r}: expected a preset, one file and options; a further file is an option's value")
     if len(words) < 2:
         return (words[0] if words else None), rest
-    named = _value_of("--data.train", rest)
+    files, named = words[1:], _value_of("--data.train", rest)
     if named is not None:
-        raise ConfigError(f"--data.train: {named} given, and {words[1]} after the preset; expected one file")
-    return words[0], ["--data.train", words[1], *rest]
+        raise ConfigError(f"--data.train: {named} given, and {files[0]} after the preset; expected one of both")
+    if len(files) > 1:
+        other = next((file for file in files if SEPARATOR in file or not _is_file_name(file)), None)
+        if other is not None:
+            raise ConfigError(
+                f"{other!r}: expected a preset, files and options; no such file is there, or its name has a comma, so "
+                "that it goes into a list of files (@LIST)"
+            )
+    return words[0], ["--data.train", SEPARATOR.join(files), *rest]
 
 
 def _is_file_name(word: str) -> bool:
@@ -126,7 +141,8 @@ def _is_file_name(word: str) -> bool:
     from svebm_ext.data.containers import text_ending
     from svebm_ext.data.formats import KNOWN_ENDINGS
 
-    return word == "-" or "/" in word or os.sep in word or text_ending(word) in KNOWN_ENDINGS or Path(word).exists()
+    looks = "/" in word or os.sep in word or word.startswith(LIST_MARK) or is_pattern(word)
+    return word == "-" or looks or text_ending(word) in KNOWN_ENDINGS or Path(word).exists()
 
 
 def _value_of(option: str, arguments: Sequence[str]) -> str | None:

@@ -246,7 +246,7 @@ def test_a_file_after_the_preset_is_the_training_text(tmp_path, monkeypatch):
     assert train.parse_arguments(labelled)[0].preset == "lines-labelled"
     assert train.parse_arguments(labelled)[0].data.labelled == tmp_path / "labelled.tsv"
     for words, message in (
-        (["lines", "mine.csv", "other.csv"], "'other.csv': expected a preset, one file and options"),
+        (["lines", "mine.csv", "other"], "'other': expected a preset, files and options"),
         (["mine.csv", "--data.train", "other.csv"], "other.csv given, and mine.csv after the preset"),
         (["ptb", "mine.csv"], "data.train: files of your own go with preset lines, not with ptb"),
         (["ptb", "--data.text-column", "a"], "data.text-column: files of your own go with preset lines"),

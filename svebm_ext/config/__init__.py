@@ -26,17 +26,21 @@ from svebm_ext.config.options import (
     CorpusName,
     DataConfig,
     EvaluationConfig,
+    MemoryMap,
     ObjectiveConfig,
     OptimiserConfig,
     TrainingConfig,
     asked_iterations,
     has_subwords,
 )
+from svebm_ext.config.paths import LIST_MARK, SEPARATOR, is_pattern, split_paths
 from svebm_ext.config.plain import from_dict, to_dict, with_absolute_paths
 
 __all__ = [
     "FORMER_CORPORA",
     "KIND_NAMES",
+    "LIST_MARK",
+    "SEPARATOR",
     "AnyModel",
     "BagModel",
     "ChainConfig",
@@ -48,6 +52,7 @@ __all__ = [
     "EvaluationConfig",
     "KindOptions",
     "LatentName",
+    "MemoryMap",
     "ModelConfig",
     "ObjectiveConfig",
     "OptimiserConfig",
@@ -60,10 +65,12 @@ __all__ = [
     "check_bounds",
     "from_dict",
     "has_subwords",
+    "is_pattern",
     "kinds_with",
     "lacking",
     "of_kind",
     "options_of",
+    "split_paths",
     "to_dict",
     "validate",
     "validate_built",

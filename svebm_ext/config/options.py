@@ -21,6 +21,9 @@ FORMER_CORPORA: dict[str, CorpusName] = {
 }
 """Other names of corpora, which go on working: those that saved configurations have, and those of the presets."""
 
+MemoryMap = Literal["auto", "always", "never"]
+"""Whether text of the user's own is encoded into files and mapped, in place of being held in memory."""
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -32,7 +35,8 @@ class DataConfig:
     """Folder with the released corpora (root/ptb/ptb.train.txt and so on, plain or .gz)."""
     train: Path | None = None
     """Your own text, for corpus "lines": a file (lines, CSV, TSV, JSON, fastText, Parquet; compressed or not), a folder
-    of .txt documents, or "-" for standard input."""
+    of .txt documents, or "-" for standard input. Several files: "a.txt,b.txt", "part-*.txt.gz" in quotes, or
+    "@shards.txt", a file with a path a line."""
     valid: Path | None = None
     """Your own validation text; split off the training file by seed when absent."""
     test: Path | None = None
@@ -66,6 +70,11 @@ class DataConfig:
     """Bags of words: leave out scikit-learn's English stop words, single characters and punctuation."""
     seed: int = 0
     """Seed of generated corpora and of splits, apart from the training seed."""
+    memory_map: MemoryMap = "auto"
+    """Your own text without labels: encode it once into files, which training reads as it needs them, in place of
+    holding all of it in memory. The results are the same. "auto": from 64 MiB of text on."""
+    cache: Path | None = None
+    """Folder of text that was encoded for `memory_map` (default: SVEBM_CACHE, or the user's folder of caches)."""
 
 
 @dataclass(frozen=True)

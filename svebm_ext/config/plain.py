@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, overload
 from svebm_ext.config.bounds import check_value, shown
 from svebm_ext.config.models import MODELS, AnyModel, KindName, lacking, model_class
 from svebm_ext.config.options import FORMER_CORPORA, Config, DataConfig
+from svebm_ext.config.paths import absolute_paths
 from svebm_ext.errors import ConfigError, alternatives
 
 from ..files import JsonObject
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Section = TypeVar("Section")
+#: Options of data that name files of the user's own text.
+OF_TEXT = ("train", "valid", "test", "labelled")
 #: Items of a list, and unknown options that are named, at most.
 MOST_ITEMS = 16
 #: Options that a kind lacks and that were refused when every model had the options of all kinds, unless at the default.
@@ -93,8 +96,8 @@ def with_absolute_paths(data: DataConfig) -> DataConfig:
     changed: JsonObject = {}
     for option in dataclasses.fields(data):
         value = getattr(data, option.name)
-        if isinstance(value, Path) and str(value) != "-":  # standard input
-            changed[option.name] = value.expanduser().absolute()
+        if isinstance(value, Path):
+            changed[option.name] = absolute_paths(value) if option.name in OF_TEXT else value.expanduser().absolute()
     return dataclasses.replace(data, **changed)
 
 

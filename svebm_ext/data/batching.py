@@ -7,16 +7,18 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64, Shaped
+from jaxtyping import Float32, Int, Int64, Shaped
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from ..errors import DataError, alternatives
 from .corpus import Split
-from .token_lists import ids_of, lengths_of
+from .token_lists import flat_ids_of
 from .vocabulary import Vocabulary
 
 _Batch = TypeVar("_Batch", bound="SentenceBatch")
+#: Numbers of a tensor that are hashed at a time.
+_HASHED = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class EncodedSplit:
     """A split as ids: one flat tensor of all targets, so that a batch is cut out by indexing alone.
 
     Args:
-        targets: words and END of every sentence, one sentence after the other.
+        targets: words and END of every sentence, one sentence after the other; int32 where a file of them is mapped
+            into memory, else int64.
         offsets: sentence i is targets[offsets[i] : offsets[i + 1]].
         labels: class of each sentence, -1 where it has none.
         classes: names of the classes.
@@ -33,7 +36,7 @@ class EncodedSplit:
         vectors: of each sentence by a frozen encoder, where there is one.
     """
 
-    targets: Int64[Tensor, " n"]
+    targets: Int[Tensor, " n"]
     offsets: Int64[Tensor, " B_plus_1"]
     labels: Int64[Tensor, " B"]
     classes: tuple[str, ...] = ()
@@ -61,18 +64,14 @@ class EncodedSplit:
         """
         if max_tokens < 2:
             raise DataError(f"max_tokens must be at least 2 (BEGIN and END), not {max_tokens}")
-        kept = max_tokens - 2
-        lengths = lengths_of(split.sentences)
-        words = ids_of(split.sentences, vocabulary.encode)
-        words = words[_places(lengths) < kept]
-        ends = np.concatenate(([0], np.cumsum(np.minimum(lengths, kept))))
+        targets, offsets, n_cut = flat_ids_of(split.sentences, vocabulary.encode, max_tokens - 2, vocabulary.END)
         labels, names = encode_labels(split, label, classes)
         return cls(
-            targets=torch.from_numpy(np.insert(words, ends[1:], vocabulary.END)),
-            offsets=torch.from_numpy(ends + np.arange(len(ends))),
+            targets=torch.from_numpy(targets),
+            offsets=torch.from_numpy(offsets),
             labels=labels,
             classes=names,
-            n_truncated=int((lengths > kept).sum()),
+            n_truncated=n_cut,
             max_tokens=max_tokens,
             vectors=split.vectors,
         )
@@ -87,7 +86,7 @@ class EncodedSplit:
 
     def fingerprint(self) -> str:
         """Hash of the ids, of where sentences begin, and of their labels."""
-        return fingerprint_of(self.targets, self.offsets, self.labels)
+        return fingerprint_of(self.targets, self.offsets, self.labels, kind=torch.int64)
 
     def words(self, index: int) -> list[int]:
         """Ids of the words of sentence `index`, without END."""
@@ -99,7 +98,9 @@ class EncodedSplit:
         ends = torch.cat((lengths.new_zeros(1), lengths.cumsum(0)))
         where = torch.arange(int(ends[-1])) + (starts - ends[:-1]).repeat_interleave(lengths)
         vectors = None if self.vectors is None else self.vectors[rows]
-        return replace(self, targets=self.targets[where], offsets=ends, labels=self.labels[rows], vectors=vectors)
+        return replace(
+            self, targets=self.targets[where].long(), offsets=ends, labels=self.labels[rows], vectors=vectors
+        )
 
     def followed_by(self, others: "EncodedSplit") -> "EncodedSplit":
         """This split and then the sentences of another one, encoded in the same way."""
@@ -114,6 +115,11 @@ class EncodedSplit:
             n_truncated=self.n_truncated + others.n_truncated,
             vectors=vectors,
         )
+
+    def part_of_both(self, others: "EncodedSplit", rows: Int64[Tensor, " B"]) -> "EncodedSplit":
+        """`followed_by(others).part(rows)` of ascending rows; nothing else of both is copied."""
+        is_own = rows < len(self)
+        return self.part(rows[is_own]).followed_by(others.part(rows[~is_own] - len(self)))
 
     def collate(self, indices: Int64[Tensor, " B"] | Sequence[int]) -> "SentenceBatch":
         """The sentences `indices` as one packed batch, rows sorted by decreasing length.
@@ -132,9 +138,9 @@ class EncodedSplit:
         running = torch.arange(longest).unsqueeze(1) < lengths
         positions, rows = running.nonzero(as_tuple=True)
         where = starts[rows] + positions
-        targets = self.targets[where]
+        targets = self.targets[where].long()
         # The token before a sentence's first target is the END of another sentence: BEGIN stands there instead.
-        inputs = self.targets[(where - 1).clamp_(min=0)].masked_fill_(positions == 0, Vocabulary.BEGIN)
+        inputs = self.targets[(where - 1).clamp_(min=0)].long().masked_fill_(positions == 0, Vocabulary.BEGIN)
         return SentenceBatch(
             inputs=inputs,
             targets=targets,
@@ -148,16 +154,17 @@ class EncodedSplit:
         )
 
 
-def _places(lengths: Int64[np.ndarray, " B"]) -> Int64[np.ndarray, " n"]:
-    """Place of each word in its sentence, from 0, of sentences one after the other."""
-    return np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+def fingerprint_of(*tensors: Tensor, kind: torch.dtype | None = None) -> str:
+    """Hash of the numbers of some tensors, in 16 hexadecimal digits.
 
-
-def fingerprint_of(*tensors: Tensor) -> str:
-    """Hash of the numbers of some tensors, in 16 hexadecimal digits."""
+    Args:
+        tensors: to be hashed one after the other.
+        kind: type that the numbers are hashed as; their own by default.
+    """
     digest = hashlib.sha256()
     for tensor in tensors:
-        digest.update(tensor.numpy().tobytes())
+        for part in tensor.reshape(-1).split(_HASHED):
+            digest.update(part.to(kind or part.dtype).contiguous().numpy())
     return digest.hexdigest()[:16]
 
 

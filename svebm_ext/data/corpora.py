@@ -118,4 +118,6 @@ def load_configured(config: DataConfig, writing: Writing | None = None) -> Corpu
         seed=config.seed,
         vocabulary_size=config.vocabulary_size,
         writing=writing,
+        memory_map=config.memory_map,
+        cache=config.cache,
     )

@@ -34,7 +34,7 @@ class Split:
     sentences: Sequence[list[str]]
     labels: dict[str, list[str]] = field(default_factory=dict)
     dialogs: list[int] | None = None
-    texts: list[str] | None = field(default=None, kw_only=True)
+    texts: Sequence[str] | None = field(default=None, kw_only=True)
     vectors: "Tensor | None" = field(default=None, kw_only=True, compare=False)
 
     def __post_init__(self) -> None:

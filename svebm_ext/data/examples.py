@@ -15,6 +15,7 @@ from .encodings import check_characters, decode, split_lines
 from .formats import Format, read_fasttext, recognise_format
 from .python_data import python_table
 from .records import read_json_lines, read_json_text, read_parquet
+from .shards import files_of, name_of_files
 from .tables import ABSENT, Choice, Table, choose_columns, is_missing
 from .tokenize import is_blank, normalise
 
@@ -59,6 +60,7 @@ class Examples:
         n_skipped: empty lines left out.
         notes: what a user should know, each with the name of the file.
         is_table: whether the file has columns.
+        parts: those of each file, where there are several.
     """
 
     name: str
@@ -69,19 +71,24 @@ class Examples:
     n_skipped: int = 0
     notes: list[str] = field(default_factory=list)
     is_table: bool = False
+    parts: Sequence["Examples"] = ()
 
     def where(self, index: int) -> str:
         """Example `index` as messages name it."""
+        for part in self.parts:
+            if index < len(part.texts):
+                return part.where(index)
+            index -= len(part.texts)
         return self.place.format(name=self.name, row=self.rows[index])
 
 
 def read_examples(
     data: object, reading: Reading | None = None, *, label_path: PathLike | None = None, name: str = "texts"
 ) -> Examples:
-    """Texts and labels of a file, a folder, standard input ("-"), or of data in memory.
+    """Texts and labels of a file, several, a folder, standard input ("-"), or of data in memory.
 
     Args:
-        data: a path, or what `python_table` takes.
+        data: a path (see `files_of` for several files), or what `python_table` takes.
         reading: how; by default everything is recognised.
         label_path: file with the label of each line, for format lines.
         name: what messages call data in memory.
@@ -90,6 +97,11 @@ def read_examples(
         DataError: names file, line and what is expected.
     """
     reading = reading or Reading()
+    if isinstance(data, (str, os.PathLike)):
+        files = files_of(data)
+        if len(files) > 1:
+            return _of_files(files, reading, label_path)
+        data = files[0]
     notes: list[str] = []
     if not isinstance(data, (str, os.PathLike)):
         examples = _of_table(python_table(data, name), reading, notes)
@@ -101,6 +113,23 @@ def read_examples(
         raise DataError(f"{label_path}: a file of labels goes with format lines, but {examples.name} has columns")
     examples.notes = notes
     return without_empty(examples, reading.empty_lines)
+
+
+def _of_files(files: Sequence[Path], reading: Reading, label_path: PathLike | None) -> Examples:
+    """Those of several files, one after the other."""
+    if label_path is not None:
+        raise DataError(f"{label_path}: a file of labels goes with one file of text, not with {len(files)}")
+    parts = [read_examples(file, reading) for file in files]
+    return Examples(
+        name_of_files(files),
+        [text for part in parts for text in part.texts],
+        [label for part in parts for label in part.labels],
+        range(sum(len(part.texts) for part in parts)),
+        n_skipped=sum(part.n_skipped for part in parts),
+        notes=list(dict.fromkeys(note for part in parts for note in part.notes)),
+        is_table=any(part.is_table for part in parts),
+        parts=parts,
+    )
 
 
 def _of_folder(folder: Path, reading: Reading, notes: list[str]) -> Examples:

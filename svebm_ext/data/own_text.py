@@ -4,17 +4,21 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import get_args
 
 import numpy as np
 
+from ..config import MemoryMap
 from ..errors import ConfigError, DataError, alternatives
 from .containers import STANDARD_INPUT, PathLike
 from .corpus import Corpus, Split
 from .examples import EmptyLines, Examples, Reading, read_examples
 from .formats import FORMATS, Format, recognise_format
-from .splitting import holdout, holdout_order, one_of_each
+from .mapped_lists import UnreadTexts, n_repeated
+from .mapped_text import MappedText, Mapping, map_text, subword_lists
+from .splitting import held_out, holdout, one_of_each
 from .token_lists import TokenLists, chosen, lengths_of
 from .writing import OwnTokenization, Writing, read_words, with_writing
 
@@ -43,6 +47,8 @@ def load_text(
     seed: int = 0,
     vocabulary_size: int = 10_000,
     writing: Writing | None = None,
+    memory_map: MemoryMap = "auto",
+    cache: PathLike | None = None,
 ) -> Corpus:
     """Read text of the user's own.
 
@@ -50,9 +56,9 @@ def load_text(
     labelled sentences as large a share of each class is held out as possible, and never the last one of a class.
 
     Args:
-        train: a path (docs/data.md has the formats; "-" is standard input, a folder is read as documents), or texts
-            in memory: a list of strings, of (text, label) pairs or of dictionaries, a pandas or polars DataFrame or
-            Series, a `datasets.Dataset`.
+        train: a path (docs/data.md has the formats; "-" is standard input, a folder is read as documents; see
+            `files_of` for several files), or texts in memory: a list of strings, of (text, label) pairs or of
+            dictionaries, a pandas or polars DataFrame or Series, a `datasets.Dataset`.
         valid: the same, to validate.
         test: the same, to test.
         labelled: the same, every example with a label, added to the training sentences. All of them stay there where
@@ -68,24 +74,83 @@ def load_text(
         seed: of the split.
         vocabulary_size: subwords at most.
         writing: what a model has learnt of the same text, in place of learning it again; see `with_writing`.
+        memory_map, cache: whether files without labels are encoded into a folder; see `Mapping`.
 
     Raises:
         DataError: a file that cannot be read as its format; the message names file and line.
         ConfigError: an option out of range, or standard input asked for twice.
     """
+    reading = _reading(format, empty_lines, text_column, label_column, has_labelled=labelled is not None)
+    data = {"train": train, "valid": valid, "test": test, "labelled": labelled}
+    notes: list[str] = []
+    words = (tokenization, lowercase)
+    name, splits = _splits(data, labels, reading, words, Mapping(memory_map, cache, vocabulary_size), notes)
+    notes.extend(differing_in_case(splits.values()))
+    kept = _add_labelled(splits, notes)
+    corpus = _complete(name, splits, list(dict.fromkeys(notes)), seed, kept)
+    return with_writing(corpus, tokenization, vocabulary_size, writing)
+
+
+def _splits(
+    data: dict[str, object],
+    labels: Sequence[PathLike | None],
+    reading: Reading,
+    words: tuple[OwnTokenization, bool],
+    mapping: Mapping,
+    notes: list[str],
+) -> tuple[str, dict[str, Split]]:
+    """Name of the training text, and the splits of all that is given; `words` are tokenization and lower case."""
+    mapped = _mapped(data, labels, reading, words, mapping)
+    read = _read({name: None if name in mapped else given for name, given in data.items()}, labels, reading, notes)
+    _refuse_columns_of_lines([*mapped.values(), *read.values()], reading.text_column, reading.label_column)
+    splits = {name: _mapped_split(text, notes) for name, text in mapped.items()}
+    for name, examples in read.items():
+        splits[name] = _split(examples, *words, reading.empty_lines, notes)
+    return mapped["train"].name if "train" in mapped else read["train"].name, splits
+
+
+def _reading(
+    format: Format, empty_lines: EmptyLines, text_column: str | None, label_column: str | None, *, has_labelled: bool
+) -> Reading:
+    """How files are read (ConfigError: a format or a way that there is not)."""
     if format not in FORMATS:
         raise ConfigError(f"data.format: {format!r}, {alternatives(format, FORMATS)}")
     if empty_lines not in get_args(EmptyLines):
         raise ConfigError(f"data.empty-lines: {empty_lines!r}, expected error or skip")
-    data = {"train": train, "valid": valid, "test": test, "labelled": labelled}
-    reading = Reading(format, empty_lines, text_column, label_column, "wanted" if labelled is None else "optional")
-    notes: list[str] = []
-    read = _read(data, labels, reading, notes)
-    splits = {name: _split(examples, tokenization, lowercase, empty_lines, notes) for name, examples in read.items()}
-    notes.extend(differing_in_case(splits.values()))
-    kept = _add_labelled(splits, notes)
-    corpus = _complete(read["train"].name, splits, list(dict.fromkeys(notes)), seed, kept)
-    return with_writing(corpus, tokenization, vocabulary_size, writing)
+    return Reading(format, empty_lines, text_column, label_column, "optional" if has_labelled else "wanted")
+
+
+def _mapped(
+    data: dict[str, object],
+    labels: Sequence[PathLike | None],
+    reading: Reading,
+    words: tuple[OwnTokenization, bool],
+    mapping: Mapping,
+) -> dict[str, MappedText]:
+    """What is mapped of all that is given: files without labels, where no labels stand beside them."""
+    has_labels = data["labelled"] is not None or any(path is not None for path in labels)
+    if has_labels and mapping.mode == "always":
+        raise ConfigError("data.memory-map: always given, but text with labels is read in memory; expected auto")
+    mapped: dict[str, MappedText] = {}
+    for name in () if has_labels else ("train", "valid", "test"):
+        given = data[name]
+        if isinstance(given, (str, os.PathLike)):
+            text = map_text(given, reading, *words, mapping)
+            if text is not None:
+                mapped[name] = text
+        elif given is not None and mapping.mode == "always":
+            raise ConfigError(f"memory_map: always given, but {name} is data in memory; expected the path of a file")
+    return mapped
+
+
+def _mapped_split(text: MappedText, notes: list[str]) -> Split:
+    """The texts of a mapped text, with their words where these have been read."""
+    if text.n_skipped:
+        notes.append(f"{text.name}: {text.n_skipped} empty lines left out")
+    notes.extend(text.notes)
+    texts, sentences = text.encoded.texts, text.encoded.sentences
+    assert texts is not None
+    return Split(sentences or UnreadTexts(texts, partial(subword_lists, text)), texts=texts)
 
 
 def _read(
@@ -101,7 +166,6 @@ def _read(
     if data["labelled"] is not None:
         strict = Reading(reading.format, "error", reading.text_column, reading.label_column)
         read["labelled"] = _with_labels(read_examples(data["labelled"], strict, name="labelled"), notes)
-    _refuse_columns_of_lines(read.values(), reading.text_column, reading.label_column)
     return read
 
 
@@ -127,7 +191,7 @@ def _add_labelled(splits: dict[str, Split], notes: list[str]) -> np.ndarray:
     splits["train"] = Split(
         TokenLists.of(chain(splits["train"].sentences, examples.sentences)),
         {LABEL: values},
-        texts=(splits["train"].texts or []) + (examples.texts or []),
+        texts=[*(splits["train"].texts or ()), *(examples.texts or ())],
     )
     return kept
 
@@ -201,8 +265,9 @@ def _first_of_each(labels: list[str]) -> np.ndarray:
     return np.unique(labels, return_index=True)[1]
 
 
-def _refuse_columns_of_lines(given: Iterable[Examples], text_column: str | None, label_column: str | None) -> None:
-    given = list(given)
+def _refuse_columns_of_lines(
+    given: Sequence[Examples | MappedText], text_column: str | None, label_column: str | None
+) -> None:
     for option, column in (("text-column", text_column), ("label-column", label_column)):
         if column is not None and not any(examples.is_table for examples in given):
             raise DataError(f"{given[0].name}: has no columns, but data.{option} {column!r} is asked for")
@@ -255,20 +320,19 @@ def _complete(name: str, splits: dict[str, Split], notes: list[str], seed: int, 
     if missing:
         kept = _with_every_class(train, kept, len(missing), seed, notes)
     n_held_out = max(1, round(len(train) / 10))
-    held_out: dict[str, Split] = {}
+    held: dict[str, Split] = {}
     for number, part in enumerate(missing, 1):
         n_others = len(missing) - number  # to be held out after this one
         n = min(n_held_out, len(train) - max(1, len(kept)) - n_others)
-        left = np.sort(holdout_order(len(train), seed, kept, train.labels.get(LABEL))[n:])
-        train, held_out[part] = holdout(train, n, seed, kept, train.labels.get(LABEL))
-        kept = np.searchsorted(left, kept)  # where they stand now
+        left = np.cumsum(~held_out(len(train), n, seed, kept, train.labels.get(LABEL))) - 1 if len(kept) else kept
+        train, held[part] = holdout(train, n, seed, kept, train.labels.get(LABEL))
+        kept = left[kept]  # where they stand now
         purpose = "test" if part == "test" else "validate"
-        notes.append(f"{len(held_out[part])} sentences of the training file held out to {purpose}")
-    valid, test = (splits[part] if part in splits else held_out[part] for part in ("valid", "test"))
-    tested = Counter(map(tuple, test.sentences))  # the smaller part
-    n_repeated = sum(tested.pop(sentence, 0) for sentence in map(tuple, train.sentences))
-    if n_repeated:
-        notes.append(f"{n_repeated} of {len(test)} test sentences also occur in the training split")
+        notes.append(f"{len(held[part])} sentences of the training file held out to {purpose}")
+    valid, test = (splits[part] if part in splits else held[part] for part in ("valid", "test"))
+    n_both = n_repeated(train.sentences, test.sentences)
+    if n_both:
+        notes.append(f"{n_both} of {len(test)} test sentences also occur in the training split")
     train, valid, test = _same_labels(train, valid, test)
     return Corpus("lines", train, valid, test, notes=tuple(notes))
 

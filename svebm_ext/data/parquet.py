@@ -59,8 +59,10 @@ def open_parquet(source: ByteStream, head: bytes, reading: Reading, *, is_comple
     names = list(first.schema.names)
     columns = [with_class_names(first.column(i).to_pylist(), classes.get(n)) for i, n in enumerate(names)]
     table = Table(name, list(columns), names, range(1, first.num_rows + 1), PLACE)
-    choice = choose_columns(table, reading.text_column, labels="unused")
-    stream = TextStream(name, "parquet", source, is_complete, PLACE, names, notes, is_table=True)
+    choice = choose_columns(table, reading.text_column, reading.label_column, labels=reading.labels)
+    stream = TextStream(
+        name, "parquet", source, is_complete, PLACE, names, notes, is_table=True, has_labels=choice.label is not None
+    )
     if choice.note and not is_complete:
         stream.notes.append(f"{name}: {choice.note}")
     stream.schema = first.schema

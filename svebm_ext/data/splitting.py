@@ -6,7 +6,11 @@ import numpy as np
 
 from ..errors import DataError
 from .corpus import Split
+from .mapped_lists import chosen_texts
 from .token_lists import chosen
+
+#: Random words that are drawn at a time.
+_DRAWN = 1 << 20
 
 
 def subset(split: Split, indices: np.ndarray) -> Split:
@@ -14,7 +18,7 @@ def subset(split: Split, indices: np.ndarray) -> Split:
     return Split(
         chosen(split.sentences, indices),
         {name: [values[i] for i in indices] for name, values in split.labels.items()},
-        texts=None if split.texts is None else [split.texts[i] for i in indices],
+        texts=None if split.texts is None else chosen_texts(split.texts, indices),
     )
 
 
@@ -32,8 +36,30 @@ def holdout(
     """
     if not 0 < n_held_out < len(split) or n_held_out > len(split) - (0 if kept is None else len(kept)):
         raise DataError(f"cannot hold out {n_held_out} of {len(split)} sentences")
-    order = holdout_order(len(split), seed, kept, labels)
-    return subset(split, np.sort(order[n_held_out:])), subset(split, np.sort(order[:n_held_out]))
+    held = held_out(len(split), n_held_out, seed, kept, labels)
+    return subset(split, np.flatnonzero(~held)), subset(split, np.flatnonzero(held))
+
+
+def held_out(
+    size: int, n: int, seed: int, kept: np.ndarray | None = None, labels: Sequence[str] | None = None
+) -> np.ndarray:
+    """Whether each of `size` sentences is one of the n that are held out: the first n of `holdout_order`."""
+    held = np.zeros(size, dtype=np.bool_)
+    if labels is not None or (kept is not None and len(kept)):
+        held[holdout_order(size, seed, kept, labels)[:n]] = True
+        return held
+    check_seed(seed)
+    words = np.random.Philox(key=seed).random_raw(size)
+    words.partition(n - 1)  # in place: the order of ten million sentences would take three times the memory
+    largest = words[n - 1]
+    del words
+    random, last = np.random.Philox(key=seed), []
+    for first in range(0, size, _DRAWN):
+        some = random.random_raw(min(_DRAWN, size - first))
+        held[first : first + _DRAWN] = some < largest
+        last.append(first + np.flatnonzero(some == largest))
+    held[np.concatenate(last)[: n - int(held.sum())]] = True
+    return held
 
 
 def holdout_order(
@@ -81,6 +107,11 @@ def shuffled(size: int, seed: int) -> np.ndarray:
     Raises:
         DataError: the seed is outside 0 .. 2^64 - 1.
     """
+    check_seed(seed)
+    return np.argsort(np.random.Philox(key=seed).random_raw(size), kind="stable")
+
+
+def check_seed(seed: int) -> None:
+    """Refuse (DataError) what is no seed."""
     if not 0 <= seed < 2**64:
         raise DataError(f"seed must be in 0 .. 2^64 - 1, not {seed}")
-    return np.argsort(np.random.Philox(key=seed).random_raw(size), kind="stable")

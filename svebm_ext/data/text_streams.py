@@ -73,6 +73,7 @@ class TextStream:
         n_returns: lines with a carriage return inside.
         is_table: whether it has columns.
         schema: types of the columns of a Parquet file.
+        has_labels: whether rows have labels, of a `Reading` that wants them.
     """
 
     name: str
@@ -88,6 +89,7 @@ class TextStream:
     n_returns: int = 0
     is_table: bool = False
     schema: object = None
+    has_labels: bool = False
 
     def __iter__(self) -> Iterator[Row]:
         """Rows; those without a text have an empty one, and lines without anything are left out and counted.
@@ -124,7 +126,8 @@ def open_texts(path: PathLike, reading: Reading) -> Iterator[TextStream]:
 
     Args:
         path: of the file; what it holds is recognised as `read_examples` does.
-        reading: its format and text column. Labels are not read, and rows without a text are given.
+        reading: its format and text column. Labels are not read, and rows without a text are given. Where it wants
+            labels, the stream tells whether there are some.
 
     Raises:
         DataError: as `read_examples`, of what the beginning shows; in a file that is no longer, of all of it.
@@ -184,7 +187,8 @@ def _of_beginning(
     if not is_whole and (stream.form == "json" or (recognised == "lines" and _may_be_json(lines))):
         return _of_beginning(path, source, head + source.rest(), reading, is_complete=False, is_whole=True)
     if stream.form in ("lines", "fasttext"):
-        stream.columns = ["label", "text"] if stream.form == "fasttext" else ["text"]
+        stream.has_labels = stream.form == "fasttext"
+        stream.columns = ["label", "text"] if stream.has_labels else ["text"]
         stream.rows = _plain_rows(stream, blocks)
     elif stream.form in ("tsv", "csv"):
         layout = layout_of(text, "\t" if stream.form == "tsv" else None)
@@ -231,7 +235,7 @@ def _choose_delimited(
 ) -> None:
     """Rows of CSV or TSV, with columns chosen by those of the first `n_lines` lines."""
     first = list(_until(rows, n_lines))
-    asked = [c for c in (reading.text_column,) if c is not None and not c.isdecimal()]
+    asked = [c for c in (reading.text_column, reading.label_column) if c is not None and not c.isdecimal()]
     table, header = table_of(stream.name, first, layout.delimiter, asked)
     text = _chosen(stream, table, reading)
     width, names = header.width, header.names
@@ -284,8 +288,8 @@ def _chosen(stream: TextStream, table: Table, reading: Reading) -> int:
     """Column of the text, told in a note."""
     if not table.rows:
         raise DataError(f"{table.name}: no text in {len(table.empty)} lines")
-    choice = choose_columns(table, reading.text_column, labels="unused")
-    stream.is_table = True
+    choice = choose_columns(table, reading.text_column, reading.label_column, labels=reading.labels)
+    stream.is_table, stream.has_labels = True, choice.label is not None
     if choice.note and not stream.is_complete:
         stream.notes.append(f"{table.name}: {choice.note}")
     return choice.text

@@ -6,10 +6,10 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, pairwise
-from typing import overload
+from typing import NamedTuple, Protocol, overload, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int32, Int64
+from jaxtyping import Int, Int32, Int64
 
 
 class Numbers(dict[str, int]):
@@ -18,6 +18,20 @@ class Numbers(dict[str, int]):
     def __missing__(self, token: str) -> int:
         self[token] = number = len(self)
         return number
+
+
+class FlatIds(NamedTuple):
+    """Ids of lists of tokens, one list after the other, each with an end.
+
+    Args:
+        ids: int64, or int32 where they are mapped into memory from a file.
+        offsets: list i is ids[offsets[i] : offsets[i + 1]].
+        n_cut: lists that were cut.
+    """
+
+    ids: Int[np.ndarray, " n"]
+    offsets: Int64[np.ndarray, " B_plus_1"]
+    n_cut: int
 
 
 class TokenLists(Sequence[list[str]]):
@@ -106,6 +120,10 @@ class TokenLists(Sequence[list[str]]):
         ids = np.array(encode(self._tokens), dtype=np.int64)
         return np.concatenate([ids[:0], *(ids[some._together()] for some in self._in_parts())])
 
+    def flat_ids(self, encode: Callable[[Sequence[str]], list[int]], n_kept: int, end: int) -> FlatIds:
+        """Ids of the first `n_kept` tokens of each list and an end; arguments are those of `flat_ids_of`."""
+        return _cut(self.ids(encode), self.lengths, n_kept, end)
+
     def counts(self) -> Counter[str]:
         """How often each token occurs."""
         counts = np.zeros(len(self._tokens), dtype=np.int64)
@@ -118,9 +136,14 @@ class TokenLists(Sequence[list[str]]):
 _LISTS = 10_000
 
 
+@runtime_checkable
+class _HasParts(Protocol):
+    def part(self, indices: Sequence[int] | Int64[np.ndarray, " b"]) -> Sequence[list[str]]: ...
+
+
 def chosen(lists: Sequence[list[str]], indices: Sequence[int] | Int64[np.ndarray, " b"]) -> Sequence[list[str]]:
     """The lists `indices`, in their order."""
-    if isinstance(lists, TokenLists):
+    if isinstance(lists, _HasParts):
         return lists.part(indices)
     return [lists[i] for i in indices]
 
@@ -130,6 +153,38 @@ def lengths_of(lists: Sequence[Sequence[str]]) -> Int64[np.ndarray, " B"]:
     if isinstance(lists, TokenLists):
         return lists.lengths
     return np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
+
+
+def flat_ids_of(
+    lists: Sequence[Sequence[str]], encode: Callable[[Iterable[str]], list[int]], n_kept: int, end: int
+) -> FlatIds:
+    """Ids of the first tokens of each list and an end.
+
+    Args:
+        lists: of tokens.
+        encode: ids of tokens.
+        n_kept: tokens of a list at most.
+        end: id that follows each list.
+    """
+    if isinstance(lists, TokenLists):
+        return lists.flat_ids(encode, n_kept, end)
+    ids = np.array(encode(chain.from_iterable(lists)), dtype=np.int64)
+    return _cut(ids, lengths_of(lists), n_kept, end)
+
+
+def _cut(ids: Int64[np.ndarray, " n"], lengths: Int64[np.ndarray, " B"], n_kept: int, end: int) -> FlatIds:
+    ends = np.cumsum(np.minimum(lengths, n_kept) + 1)
+    offsets = np.concatenate((np.zeros(1, dtype=np.int64), ends))
+    return FlatIds(flattened(ids, lengths, n_kept, end), offsets, int((lengths > n_kept).sum()))
+
+
+def flattened(
+    ids: Int[np.ndarray, " n"], lengths: Int64[np.ndarray, " B"], n_kept: int, end: int
+) -> Int[np.ndarray, " m"]:
+    """Ids of lists, each of its `lengths`, without those beyond `n_kept` of a list and with an end behind each."""
+    places = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    ends = np.cumsum(np.minimum(lengths, n_kept))
+    return np.insert(ids[places < n_kept], ends, end)
 
 
 def ids_of(lists: Sequence[Sequence[str]], encode: Callable[[Iterable[str]], list[int]]) -> Int64[np.ndarray, " n"]:

@@ -12,6 +12,7 @@ from ..config import DataConfig, has_subwords
 from ..errors import DataError, ModelFolderError
 from ..files import read_json, write_whole
 from .corpus import Corpus, Split
+from .mapped_lists import UnreadTexts
 from .subwords import Subwords
 from .surface import Surface
 from .token_lists import TokenLists
@@ -59,6 +60,8 @@ def with_writing(
     subwords = writing if isinstance(writing, Subwords) else Subwords.learn(train.texts, max_size)
 
     def encoded(split: Split) -> Split:
+        if isinstance(split.sentences, UnreadTexts):
+            return replace(split, sentences=split.sentences.subwords(subwords))
         return replace(split, sentences=TokenLists.of(subwords.words(text) for text in split.texts or ()))
 
     return replace(

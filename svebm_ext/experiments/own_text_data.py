@@ -182,7 +182,7 @@ def one_line(text: str) -> str:
 class Texts:
     """Texts of a file as they are written, as words of the package, and their labels."""
 
-    written: list[str]
+    written: Sequence[str]
     words: Sequence[list[str]]
     labels: list[str]
 

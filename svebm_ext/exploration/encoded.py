@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from svebm_ext.config import has_subwords
 from svebm_ext.data.corpus import Corpus, Split
+from svebm_ext.data.token_lists import lengths_of
 from svebm_ext.data.tokenize import tokenize
 from svebm_ext.errors import DataError
 from svebm_ext.exploration.content import SPLITS, Settings, SplitSize
@@ -97,14 +99,21 @@ def chosen_rows(corpus: Corpus, settings: Settings) -> list[tuple[str, Split, li
     """
     names = [name for name in SPLITS if settings.split in ("all", name)]
     splits = {name: getattr(corpus, name) for name in names}
-    rows = [(name, i) for name, split in splits.items() for i, words in enumerate(split.sentences) if words]
-    if not rows:
+    filled = {name: np.flatnonzero(lengths_of(split.sentences)) for name, split in splits.items()}
+    n = sum(map(len, filled.values()))
+    if not n:
         what = "corpus" if settings.split == "all" else f"{settings.split} split"
         raise DataError(f"split: the {what} has no sentence to look at")
-    if 0 < settings.max_sentences < len(rows):
-        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(settings.seed))
-        rows = [rows[i] for i in order[: settings.max_sentences].sort().values.tolist()]
-    return [(name, splits[name], [i for own, i in rows if own == name]) for name in names]
+    order = np.arange(n)
+    if 0 < settings.max_sentences < n:
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(settings.seed)).numpy()
+        order = np.sort(order[: settings.max_sentences])
+    chosen, before = [], 0
+    for name in names:
+        own = order[(order >= before) & (order < before + len(filled[name]))] - before
+        chosen.append((name, splits[name], filled[name][own].tolist()))
+        before += len(filled[name])
+    return chosen
 
 
 @torch.no_grad()

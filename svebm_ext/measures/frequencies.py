@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from svebm_ext.data.token_lists import counts_of
 from svebm_ext.errors import DataError
 
 
@@ -37,7 +38,7 @@ def word_frequency_divergence(samples: Iterable[Sequence[str]], training: Iterab
     Source: the measure of word frequencies in Table 1 of the paper.
     """
     sample_counts = Counter(word for sentence in samples for word in sentence)
-    training_counts = Counter(word for sentence in training for word in sentence)
+    training_counts = counts_of(training)
     if not training_counts:
         raise DataError("word frequencies: the training set has no words")
     known = {word: count for word, count in sample_counts.items() if word in training_counts}

@@ -13,12 +13,14 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from svebm_ext.data.batching import EncodedSplit
 from svebm_ext.data.corpus import Split
+from svebm_ext.data.token_lists import lengths_of
 from svebm_ext.errors import ConfigError
 from svebm_ext.models.encoders import FeatureEncoder
 from svebm_ext.models.reading import Chunk
@@ -68,8 +70,8 @@ def check_number(n_groups: int, n_symbols: int) -> None:
 @torch.no_grad()
 def profiles(model: SVEBM, split: Split) -> tuple[Float[Tensor, "K"], Float[Tensor, "K F"]]:
     """Weight of each symbol, the sum of p(y|x) as it was learnt, and the mean of features by these weights."""
-    rows = [row for row, words in enumerate(split.sentences) if words]
-    rows = rows[:: max(1, math.ceil(len(rows) / MOST_TEXTS))]
+    filled = np.flatnonzero(lengths_of(split.sentences))
+    rows = filled[:: max(1, math.ceil(len(filled) / MOST_TEXTS))].tolist()
     weights, sums = torch.zeros(()).double(), torch.zeros(()).double()
     square, total, n = torch.zeros(()).double(), torch.zeros(()).double(), 0
     for first in range(0, len(rows), AT_A_TIME):

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from svebm_ext import __version__
+from svebm_ext.config import SEPARATOR, split_paths
 from svebm_ext.data.writing import SURFACE, TOKENIZER
 from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.files import JsonObject, read_json, write_json, write_whole
@@ -23,7 +24,7 @@ ESTIMATOR = "estimator.json"
 #: Files of a model, which are all that is fetched.
 FILES = (CONFIG, WEIGHTS, VOCABULARY, METRICS, CARD, SURFACE, TOKENIZER, ESTIMATOR)
 #: Options that are paths of the machine that a model was trained on.
-PATHS = ("root", "train", "valid", "test", "labelled")
+PATHS = ("root", "train", "valid", "test", "labelled", "cache")
 #: What a repository's README.md begins with, for the hub's pages.
 FRONT_MATTER = "---\nlibrary_name: svebm_ext\ntags:\n- svebm_ext\n- energy-based-model\n- text-generation\n---\n\n"
 
@@ -100,11 +101,16 @@ def _prepare(folder: Path, repository: str) -> None:
 def without_paths(description: JsonObject) -> JsonObject:
     """Content of config.json, names of files in place of paths."""
     config = description["config"]
-    data = {key: Path(value).name if key in PATHS and value else value for key, value in config["data"].items()}
+    data = {key: _names(value) if key in PATHS and value else value for key, value in config["data"].items()}
     model = dict(config["model"])
     if model.get("sentence_encoder"):
         model["sentence_encoder"] = Path(model["sentence_encoder"]).name
     return {**description, "config": {**config, "data": data, "model": model}}
+
+
+def _names(paths: str) -> str:
+    """Names of files without the folders that they are in."""
+    return SEPARATOR.join(Path(path).name for path in split_paths(paths))
 
 
 def _package(what: str) -> ModuleType:

@@ -22,7 +22,10 @@ FIXED = {
 #: Weights that stay 0, or above 0: networks or labels belong to them.
 SWITCHES = {"objective": ("label_weight", "pseudo_label_weight", "bag_of_words", "marginal_momentum", "regroup_at")}
 #: Options that say where a run is made, not what it is, and are not worth a line.
-PLACE = ("data.root", "data.train", "data.valid", "data.test", "data.labelled", "training.device")
+PLACE = (
+    "data.root", "data.train", "data.valid", "data.test", "data.labelled", "data.memory_map", "data.cache",
+    "training.device",
+)  # fmt: skip
 
 
 def check_unchanged(before: Config, now: Config, out: Path) -> str | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar
 
+import numpy as np
+
 from svebm_ext.config import Config, RecurrentModel
 from svebm_ext.data.corpus import Corpus
 from svebm_ext.data.token_lists import lengths_of
@@ -28,15 +30,15 @@ DROPOUT_WORDS, DROPOUTS = (20_000, 500_000), (0.4, 0.1)
 def fit_to_corpus(config: Config, corpus: Corpus) -> Config:
     """The configuration with the sizes that it leaves open (0; dropout below 0) chosen for the corpus."""
     model, data, training = config.model, config.data, config.training
-    lengths = sorted(lengths_of(corpus.train.sentences).tolist())
-    n_words = sum(lengths)
+    lengths = np.sort(lengths_of(corpus.train.sentences))
+    n_words = int(lengths.sum())
     if data.max_tokens == 0:
-        longest = lengths[min(len(lengths) - 1, int(UNCUT_SHARE * len(lengths)))] + 2
+        longest = int(lengths[min(len(lengths) - 1, int(UNCUT_SHARE * len(lengths)))]) + 2
         data = replace(data, max_tokens=min(max(longest, SHORTEST), LONGEST))
     if isinstance(model, RecurrentModel):
         model = _fit_networks(model, n_words)
     if training.max_steps == 0:
-        kept = sum(min(length, data.max_tokens - 2) + 1 for length in lengths)
+        kept = int(np.minimum(lengths, data.max_tokens - 2).sum()) + len(lengths)
         mean = kept / len(lengths)
         words = min(max(PASSES * kept, LEAST_WORDS), MOST_WORDS)
         steps = min(max(int(words / (mean * training.batch_size)), LEAST_STEPS), MOST_STEPS)

@@ -209,4 +209,7 @@ def test_paths_become_names_of_files(saved):
     told = without_paths(description)
     assert told["config"]["data"]["train"] == Path(description["config"]["data"]["train"]).name
     assert told["config"]["data"] | {"train": None} == description["config"]["data"] | {"train": None}
+    description["config"]["data"] |= {"train": "/home/me/a.txt,/home/me/b-*.txt", "cache": "/home/me/cache"}
+    told = without_paths(description)
+    assert (told["config"]["data"]["train"], told["config"]["data"]["cache"]) == ("a.txt,b-*.txt", "cache")
     assert {"config.json", "model.safetensors", "vocab.json"} < set(FILES)

@@ -6,8 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 
-from torch import Tensor
-
 from svebm_ext.config import Config
 from svebm_ext.data.corpus import Corpus
 from svebm_ext.data.documents import kept_labels
@@ -15,7 +13,7 @@ from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.kinds import EncodedTexts, kind_of
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.training.feeds.labels import class_ids, training_label
-from svebm_ext.training.feeds.share import LabelledOrder, Share, share_out, with_guesses
+from svebm_ext.training.feeds.share import Guesses, LabelledOrder, Share, share_out, with_guesses
 from svebm_ext.training.runtime import Runtime
 from svebm_ext.training.validation import Validator
 
@@ -78,7 +76,8 @@ class TextFeed(Feed):
         self._order = LabelledOrder(self.train.lengths, self.train.labels, config, window=self.window)
         self._bound, self._runtime = config.objective.labelled_bound, runtime
         #: Probabilities [N, K] of the symbols of each training example, where something guides them.
-        self.guesses: Tensor | None = None
+        self.guesses: Guesses | None = None
+        self._fingerprint: str | None = None
 
     def check_processes(self, runtime: Runtime) -> None:
         """Refuse more processes than the kind can be trained in (ConfigError)."""
@@ -102,7 +101,9 @@ class TextFeed(Feed):
 
     def fingerprint(self) -> str:
         """Hash of the encoded training data: a run resumes on the same data or not at all."""
-        return self.train.fingerprint()
+        if self._fingerprint is None:  # each checkpoint has it
+            self._fingerprint = self.train.fingerprint()
+        return self._fingerprint
 
     def start(self, networks: LatentVariableModel, config: Config) -> None:
         """Put what the training split tells by itself into fresh networks; here nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -30,6 +31,13 @@ class Share:
     n_guessed: int = 0
 
 
+@runtime_checkable
+class Guesses(Protocol):
+    """Guessed class probabilities [N, K] of the training examples, by their rows: a tensor, or made when asked for."""
+
+    def __getitem__(self, rows: Tensor, /) -> Tensor: ...
+
+
 class LabelledOrder:
     """Which examples make up each iteration, labelled ones apart from the others where they have a batch size.
 
@@ -43,22 +51,23 @@ class LabelledOrder:
 
     def __init__(self, lengths: Tensor, labels: Tensor, config: Config, *, window: int = 100) -> None:
         size, seed = config.training.labelled_batch_size, config.seed
-        labelled, everything = (labels >= 0).nonzero()[:, 0], torch.arange(len(labels))
-        others = (labels < 0).nonzero()[:, 0]
+        labelled = (labels >= 0).nonzero()[:, 0]
         self._labelled = labelled if size > 0 and len(labelled) > 0 else None
-        apart = self._labelled is not None and config.objective.labelled_bound and len(others) > 0
-        self._others = others if apart else everything
-        self.main = BatchOrder(lengths[self._others], config.training.batch_size, seed, window=window)
+        apart = self._labelled is not None and config.objective.labelled_bound and len(labelled) < len(labels)
+        self._others = (labels < 0).nonzero()[:, 0] if apart else None  # None: all examples
+        own = lengths if self._others is None else lengths[self._others]
+        self.main = BatchOrder(own, config.training.batch_size, seed, window=window)
         if self._labelled is not None:
             self._own = BatchOrder(lengths[labelled], size, seed, window=window)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor | None]:
         """Indices of the batch of iteration `step`, and of its labelled batch if there is one."""
-        chosen = self._others[self.main.batch(step)]
+        chosen = self.main.batch(step)
+        chosen = chosen if self._others is None else self._others[chosen]
         return chosen, None if self._labelled is None else self._labelled[self._own.batch(step)]
 
 
-def with_guesses(share: Share, guesses: Tensor, n_guessed: int) -> Share:
+def with_guesses(share: Share, guesses: Guesses, n_guessed: int) -> Share:
     """The share with the guesses [N, K] of its examples, of which `n_guessed` of all processes have some."""
     indices = share.batch.indices
     return replace(share, guesses=guesses[indices.cpu()].to(indices.device), n_guessed=n_guessed)

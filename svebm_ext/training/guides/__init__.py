@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from svebm_ext.config import Config
+from svebm_ext.data.batching import EncodedSplit
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import DataError
+from svebm_ext.models.features import MAX_SENTENCES as MOST_READ
 from svebm_ext.models.features import WordFeatures, evenly_spread
 from svebm_ext.models.grouping import check_number
 from svebm_ext.models.latent_variable import LatentVariableModel
@@ -24,6 +27,8 @@ from svebm_ext.training.guides.wording import is_conversation
 
 #: Labelled sentences that classes are found from, at most.
 MAX_LABELLED = 50_000
+#: Guesses of all training sentences that are held in memory: as many numbers at most.
+MOST_GUESSES = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -69,10 +74,11 @@ def learn_features(
     Raises:
         DataError: more symbols than sentences.
     """
-    text = feed.train.followed_by(replace(feed.valid, labels=torch.full_like(feed.valid.labels, -1)))
+    train, valid = feed.train, replace(feed.valid, labels=torch.full_like(feed.valid.labels, -1))
     features = WordFeatures(len(vocabulary), config.model.pretrained_dim) if known is None else known
     if known is None:
-        features.fit(text, seed=config.seed)
+        rows = evenly_spread(len(train) + len(valid), MOST_READ)
+        features.fit(train.part_of_both(valid, rows), seed=config.seed)
     n_symbols = config.model.n_categories
     if not is_guided(config):
         return LearntFeatures(features, n_symbols, None)
@@ -81,7 +87,7 @@ def learn_features(
             f"model.n-categories: {n_symbols} symbols for {len(feed.train)} training sentences; expected at most "
             "one for each"
         )
-    part = text.part(_looked_at(text.labels))
+    part = train.part_of_both(valid, _looked_at(torch.cat((train.labels, valid.labels))))
     bags = bags_of_split(part, features)
     if config.objective.label_weight > 0:
         guide = find_classes(bags, part.labels.numpy(), len(feed.label_names), seed=config.seed, say=say)
@@ -111,8 +117,7 @@ def guide_by_all_labels(
     if not is_guided(config) or config.objective.label_weight == 0 or not held_out:
         return
     assert networks.guide is not None
-    text = feed.train.followed_by(feed.valid)
-    part = text.part(_looked_at(text.labels))
+    part = feed.train.part_of_both(feed.valid, _looked_at(torch.cat((feed.train.labels, feed.valid.labels))))
     say("classes by words, once more with the held-out labels")
     bags = bags_of_split(part, networks.word_features)
     find_classes(bags, part.labels.numpy(), len(feed.label_names), seed=config.seed, say=say).copy_to(networks.guide)
@@ -126,12 +131,33 @@ def _looked_at(labels: Tensor) -> Tensor:
 
 
 def guide_symbols(networks: LatentVariableModel, feed: SentenceFeed) -> None:
-    """Give a feed the guide's answers for its training sentences, read off the networks, which keep it."""
+    """Give a feed the guide's answers for its training sentences, read off the networks, which keep it.
+
+    Where these would be more than MOST_GUESSES numbers, they are computed for each batch as it comes.
+    """
     assert networks.guide is not None
-    guide = Guide.of(networks.guide)
-    guesses = []
-    for rows in torch.arange(len(feed.train)).split(MAX_SENTENCES):  # features of all at once would fill the memory
-        part = feed.train.part(rows)
-        bags = bags_of_split(part, networks.word_features)
-        guesses.append(guide.guesses(bags, part.labels, len(guide.bias)))
-    feed.guesses = torch.cat(guesses)
+    guesses = BatchGuesses(networks.word_features, Guide.of(networks.guide), feed.train)
+    n = len(feed.train)
+    feed.guesses = guesses if n * len(guesses.guide.bias) > MOST_GUESSES else guesses[torch.arange(n)]
+
+
+@dataclass(frozen=True)
+class BatchGuesses:
+    """Guesses [N, K] of the symbols of a split, computed for the rows that are asked for.
+
+    Args:
+        features: of words.
+        guide: that tells.
+        split: of N sentences.
+    """
+
+    features: WordFeatures
+    guide: Guide
+    split: EncodedSplit
+
+    def __getitem__(self, rows: Int64[Tensor, "B"]) -> Float[Tensor, "B K"]:
+        guesses = [torch.zeros(0, len(self.guide.bias))]
+        for some in rows.split(MAX_SENTENCES):  # features of all at once would fill the memory
+            part = self.split.part(some)
+            guesses.append(self.guide.guesses(bags_of_split(part, self.features), part.labels, len(self.guide.bias)))
+        return torch.cat(guesses)
