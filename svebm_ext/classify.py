@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from svebm_ext.models.answering import Answer, Answerer
     from svebm_ext.models.svebm import SVEBM
     from svebm_ext.prior.groups import SymbolGroups
+    from svebm_ext.processes import Processes
+    from svebm_ext.training.runtime import Runtime
 
 #: Rows that are answered at a time, and where novelties are asked for: Ctrl-C waits for those under way.
 PART, PART_WITH_NOVELTY = 4096, 256
@@ -248,7 +250,49 @@ def answerer_of(model: SVEBM, run: Path, options: Arguments) -> Answerer:
     return Answerer(model, names, estimate_of(model, metrics))
 
 
-def classify_stream(answerer: Answerer, stream: TextStream, run: Path, options: Arguments) -> int:
+def shared_answers(
+    answerer: Answerer, stream: TextStream, parts: Iterable[Part], processes: Processes
+) -> Generator[Answered, None, None]:
+    """Answers to all parts in their order, on the main process; each other process answers every W-th part for it.
+
+    Raises:
+        DataError: of a text or of the file, when all before it are answered.
+    """
+    import contextlib
+
+    from svebm_ext.errors import SvebmError
+    from svebm_ext.models.answering import in_threads
+
+    def work(numbered: tuple[int, Part]) -> Answered | Part:
+        number, part = numbered
+        return answer(answerer, stream, part) if number % processes.world_size == processes.rank else part
+
+    with contextlib.closing(in_threads(work, enumerate(parts), answerer.n_threads)) as answered:
+        for number, one in enumerate(answered):
+            if isinstance(one, Answered):
+                yield one
+            elif processes.is_main:
+                told = processes.receive(number % processes.world_size)
+                if isinstance(told, SvebmError):
+                    raise told
+                yield Answered(one, *told)
+
+
+def answer_for_main(answerer: Answerer, stream: TextStream, parts: Iterable[Part], processes: Processes) -> None:
+    """Answer this process's parts, and send the main one what comes of it: an error is told where its part stands."""
+    from svebm_ext.errors import ProcessLostError, SvebmError
+
+    try:
+        for one in shared_answers(answerer, stream, parts, processes):
+            processes.send((one.answers, one.n_unknown))
+    except ProcessLostError:
+        raise
+    except SvebmError as error:
+        processes.send(error)
+    processes.barrier()
+
+
+def classify_stream(answerer: Answerer, stream: TextStream, run: Path, options: Arguments, processes: Processes) -> int:
     """Answer the rows of a file, in order, on as many threads as torch has; returns how many texts there are.
 
     Raises:
@@ -257,7 +301,6 @@ def classify_stream(answerer: Answerer, stream: TextStream, run: Path, options: 
     import contextlib
 
     from svebm_ext.data.row_files import open_rows
-    from svebm_ext.models.answering import in_threads
 
     rows: Iterable[Row] = stream
     if stream.is_complete:  # everything there is to say, before the answers
@@ -266,6 +309,10 @@ def classify_stream(answerer: Answerer, stream: TextStream, run: Path, options: 
         for note in notes_at_the_end(stream, len(texts), answerer.n_without_known_word(texts), options):
             say(note)
     groups, n_texts, n_unknown = answerer.groups, 0, 0
+    parts = parts_of(rows, PART_WITH_NOVELTY if options.novelty else PART)
+    if not processes.is_main:
+        answer_for_main(answerer, stream, parts, processes)
+        return 0
     with contextlib.ExitStack() as stack:
         if options.out is None:
             put = printer(run, options, groups)
@@ -274,12 +321,12 @@ def classify_stream(answerer: Answerer, stream: TextStream, run: Path, options: 
             put = writer(stack.enter_context(open_rows(options.out, stream, columns)), options, groups)
         tally = Tally("texts", enabled=options.out is not None or not sys.stdout.isatty())
         stack.callback(tally.close)
-        parts = parts_of(rows, PART_WITH_NOVELTY if options.novelty else PART)
-        answered = in_threads(lambda part: answer(answerer, stream, part), parts, answerer.n_threads)
+        answered = shared_answers(answerer, stream, parts, processes)
         for one in stack.enter_context(contextlib.closing(answered)):
             put(one)
             n_texts, n_unknown = n_texts + len(one.part.texts), n_unknown + one.n_unknown
             tally.update(n_texts, None if stream.source is None else stream.source.share())
+    processes.barrier()
     if not stream.is_complete:
         for note in [*stream.later_notes(), *notes_at_the_end(stream, n_texts, n_unknown, options)]:
             say(note)
@@ -304,7 +351,19 @@ def _classify(arguments: Sequence[str]) -> None:
         description="Most probable symbol (or label) of each text.",
     )
     check_options(options)
-    answerer = answerer_of(load_model(run, options.device), Path(run), options)
+    from svebm_ext.training.runtime import Runtime
+
+    runtime = Runtime.of_command(options.device)
+    try:
+        _classify_with(run, options, runtime)
+    finally:
+        runtime.stop()
+
+
+def _classify_with(run: str, options: Arguments, runtime: Runtime) -> None:
+    if runtime.world_size > 1 and options.file in (None, Path("-")):
+        raise ConfigError("--file: standard input given to several processes, expected a file that each of them reads")
+    answerer = answerer_of(load_model(run, runtime.device), Path(run), options)
     from svebm_ext.data.examples import Reading
     from svebm_ext.data.text_streams import open_texts
     from svebm_ext.errors import DataError
@@ -315,7 +374,7 @@ def _classify(arguments: Sequence[str]) -> None:
             raise DataError(f"{stream.name}: has no columns, but --text-column {options.text_column!r} is asked for")
         for note in stream.notes:
             say(note)
-        n_texts = classify_stream(answerer, stream, Path(run), options)
+        n_texts = classify_stream(answerer, stream, Path(run), options, runtime)
     if options.out is not None:
         show(f"wrote {options.out}: {n_texts:,} texts")
 

@@ -19,6 +19,7 @@ from svebm_ext.terminal import (
     describe_os_error,
     flush_output,
     give_up_output,
+    mute,
     prepare_streams,
     printable,
     say,
@@ -26,6 +27,8 @@ from svebm_ext.terminal import (
 )
 
 if TYPE_CHECKING:
+    import torch
+
     from svebm_ext.models.svebm import SVEBM
 
 Options = TypeVar("Options")
@@ -65,9 +68,12 @@ def run_command(main: Callable[[Sequence[str]], object], arguments: Sequence[str
                 status = ended.code
             flush_output()
     except BaseException as error:
+        is_first = _is_first_to_tell(error)
+        mute(not is_first)
         status = _tell(error)
-        if status is None:
+        if status is None and is_first:
             raise
+        status = 1 if status is None else status
     sys.exit(status)
 
 
@@ -95,6 +101,15 @@ def _tell(error: BaseException) -> int | None:
         give_up_output()
     say(printable(message))
     return status
+
+
+def _is_first_to_tell(error: BaseException) -> bool:
+    """Whether this process tells what has ended the work; of several that torchrun has started one does."""
+    if os.environ.get("WORLD_SIZE", "1") in ("", "1"):  # torch takes a second to read
+        return True
+    from svebm_ext.processes import is_first_to_tell
+
+    return is_first_to_tell(error)
 
 
 def describe(error: BaseException) -> str | None:
@@ -174,8 +189,8 @@ def check_numbers(options: object, **bounds: tuple[int, int]) -> None:
             raise ConfigError(f"{option}: {value} given, expected a number from {least} to {most}")
 
 
-def load_model(run: str | Path, device: str) -> SVEBM:
-    """Model of a run folder, on a device.
+def load_model(run: str | Path, device: str | torch.device) -> SVEBM:
+    """Model of a run folder, on a device; by its name it is the device of one process.
 
     Raises:
         ModelFolderError: no model there; of a run whose training has not ended, the message says how to go on.
@@ -185,7 +200,7 @@ def load_model(run: str | Path, device: str) -> SVEBM:
     from svebm_ext.training.runtime import Runtime
 
     check_trained(Path(run))
-    return SVEBM.from_pretrained(run, Runtime.alone(device).device)
+    return SVEBM.from_pretrained(run, Runtime.alone(device).device if isinstance(device, str) else device)
 
 
 def check_trained(run: Path) -> None:

@@ -34,6 +34,10 @@ class RunStoppedError(SvebmError, RuntimeError):
     """The system has stopped a run (a full disk, no memory); the message says why, what is kept and how to go on."""
 
 
+class ProcessLostError(SvebmError, RuntimeError):
+    """Another of the processes that share the work has ended; it tells why, if it can."""
+
+
 class BackendUnavailableError(SvebmError, RuntimeError):
     """`SVEBM_BACKEND=native` was asked for where the native library cannot serve the call."""
 

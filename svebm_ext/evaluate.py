@@ -8,12 +8,16 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from svebm_ext.commands import LARGEST_SEED, check_numbers, check_trained, load_model, parse_with_run, run_command
 from svebm_ext.config import DataConfig, EvaluationConfig, validate, with_absolute_paths
 from svebm_ext.errors import ConfigError
 from svebm_ext.files import JsonObject
 from svebm_ext.terminal import printable_json, show
+
+if TYPE_CHECKING:
+    from svebm_ext.training.runtime import Runtime
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,20 @@ def main(arguments: Sequence[str]) -> None:
         description="Measure a trained model on its test split; writes RUN/metrics.json and RUN/report.md.",
         default=default_arguments,
     )
+    from svebm_ext.training.runtime import Runtime
+
+    runtime = Runtime.of_command(options.device)
+    try:
+        _evaluate(Path(given), options, runtime)
+    finally:
+        runtime.stop()
+
+
+def _evaluate(run: Path, options: Arguments, runtime: Runtime) -> None:
     from svebm_ext.kinds import kind_of
     from svebm_ext.training.run import read_run_config
 
     check_numbers(options, seed=(0, LARGEST_SEED))
-    run = Path(given)
     config = read_run_config(run)
     in_groups = functools.partial(print_document, all_measures=options.all)
     show_document: Callable[[JsonObject], None] = show_as_json if options.json else in_groups
@@ -65,15 +78,15 @@ def main(arguments: Sequence[str]) -> None:
         from svebm_ext.training.points import evaluate_points
 
         check_trained(run)
-        evaluate_points(
-            run, seed=options.seed, evaluation=options.evaluation, device=options.device, show=show_document
-        )
+        if runtime.is_main:  # some thousand points are not worth the messages
+            device = str(runtime.device)
+            evaluate_points(run, seed=options.seed, evaluation=options.evaluation, device=device, show=show_document)
         return
     from svebm_ext.data.corpora import load_configured
     from svebm_ext.data.corpus import texts_digest
     from svebm_ext.evaluation.evaluate_model import evaluate_run
 
-    model = load_model(run, options.device)
+    model = load_model(run, runtime.device)
     data = with_absolute_paths(options.data)
     model.config = dataclasses.replace(model.config, data=data, evaluation=options.evaluation)
     validate(model.config)
@@ -81,7 +94,7 @@ def main(arguments: Sequence[str]) -> None:
     if data == config.data and model.texts_sha256 not in (None, texts_digest(corpus)):
         note = f"the texts of {data.train} are not those that the model was trained on"
         corpus = dataclasses.replace(corpus, notes=(*corpus.notes, note))
-    evaluate_run(run, model, corpus, seed=options.seed, show=show_document)
+    evaluate_run(run, model, corpus, seed=options.seed, show=show_document, processes=runtime)
 
 
 def show_as_json(document: JsonObject) -> None:

@@ -15,6 +15,7 @@ from svebm_ext.terminal import show
 if TYPE_CHECKING:
     from svebm_ext.models.of_symbol import Asked
     from svebm_ext.models.svebm import SVEBM
+    from svebm_ext.training.runtime import Runtime
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,22 @@ def main(arguments: Sequence[str]) -> None:
     check_numbers(options, n=(1, MOST), seed=(0, LARGEST_SEED), top_k=(0, MOST))
     if options.symbols is not None and options.symbol is None:
         raise ConfigError("symbols: names of symbols given, but none is asked for; expected --symbol NAME beside it")
-    model = load_model(run, options.device)
+    from svebm_ext.training.runtime import Runtime
+
+    runtime = Runtime.of_command(options.device)
+    try:
+        _generate(run, options, runtime)
+    finally:
+        runtime.stop()
+
+
+def _generate(run: str, options: Arguments, runtime: Runtime) -> None:
+    from svebm_ext.models.of_symbol import generated_words
+
+    model = load_model(run, runtime.device)
     limited = options.top_k != 0 or options.top_p != 1.0
-    made = model.generate_words(
+    made = generated_words(
+        model,
         options.n,
         symbol=symbol_of(model, options),
         read_back=options.read_back,
@@ -112,6 +126,7 @@ def main(arguments: Sequence[str]) -> None:
         top_k=options.top_k,
         top_p=options.top_p,
         seed=options.seed,
+        processes=runtime,
     )
     # A person sees which sentences the longest length has cut; a program that reads them gets them as they are.
     to_text = model.to_read if sys.stdout.isatty() else model.written

@@ -57,12 +57,25 @@ def _escape(character: str) -> str:
     return short or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
 
 
+class _Voice:
+    """Whether this process prints: of several that share their work one does."""
+
+    muted = False
+
+
+def mute(muted: bool = True) -> None:
+    """Let `show` and `say` print nothing: another process tells the same."""
+    _Voice.muted = muted
+
+
 def show(text: str = "") -> None:
     """Print a result on standard output.
 
     Raises:
         OSError: it cannot be written to.
     """
+    if _Voice.muted:
+        return
     print(printable(text, "\n\t"), flush=sys.stdout is not None and sys.stdout.isatty())
 
 
@@ -73,6 +86,8 @@ def say(text: str, *, over: bool = False) -> None:
         text: the message.
         over: write over the line that the cursor is on, and stay there.
     """
+    if _Voice.muted:
+        return
     begin, end = ("\r", "") if over else ("", "\n")
     try:
         print(begin + printable(text, "\n\t"), end=end, file=sys.stderr, flush=True)

@@ -44,6 +44,9 @@ class Arguments(Config):
     """Run folder (default: runs/PRESET-seedSEED)."""
     resume: Path | None = None
     """Run folder to continue from its last checkpoint."""
+    go_on: bool = False
+    """Go on with the run in --out, if there is one that has begun, as it is configured: for jobs that are started again
+    with the same command. Workers that torchrun starts again do so anyway."""
     from_run: Path | None = None
     """Run folder whose words, encoder and generator a new run begins with (also --from); prior and classes are new."""
     evaluate: bool = True
@@ -159,10 +162,12 @@ def _value_of(option: str, arguments: Sequence[str]) -> str | None:
 def main(arguments: Sequence[str]) -> None:
     """Train as told by the command line, then evaluate."""
     config, options = parse_arguments(arguments)
+    out = options.resume or options.out or Path("runs") / f"{config.preset}-seed{config.seed}"
+    if options.resume is None and (options.go_on or _is_started_again()):
+        config, options = _begun(config, options, out)
     from svebm_ext.kinds import kind_of
     from svebm_ext.training.runtime import Runtime
 
-    out = options.resume or options.out or Path("runs") / f"{config.preset}-seed{config.seed}"
     runtime = Runtime.start(config.training.device, config.training.precision)
     try:
         if not kind_of(config.model).has_words:
@@ -183,6 +188,21 @@ def main(arguments: Sequence[str]) -> None:
         raise RunStoppedError(f"{described}; {_how_to_go_on(out)}") from error
     finally:
         runtime.stop()
+
+
+def _is_started_again() -> bool:
+    """Whether torchrun has started this process in place of one that has ended."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0").strip() not in ("", "0")
+
+
+def _begun(config: Config, options: Arguments, out: Path) -> tuple[Config, Arguments]:
+    """Configuration and options of the run in a folder that has a state to go on from; else those given."""
+    from svebm_ext.training.loop import RESUMABLE
+    from svebm_ext.training.run import read_run_config
+
+    if not any((out / name).exists() for name in RESUMABLE):
+        return config, options
+    return read_run_config(out), dataclasses.replace(options, resume=out, from_run=None)
 
 
 def _train_text(config: Config, options: Arguments, out: Path, runtime: Runtime) -> None:

@@ -41,7 +41,7 @@ CORPORA = {
 FOREIGN_OPTIONS = {
     "--help", "--json", "--smoke", "--nproc-per-node", "--no-deps", "--force-reinstall", "--build", "--test-dir",
     "--check", "--platform", "--wheel-dir", "--dry-run", "--benchmark-json", "--collect-only", "--version",
-    "--fuzz-seconds", "--strict",
+    "--fuzz-seconds", "--strict", "--max-restarts", "--nnodes", "--node-rank", "--master-addr",
 }  # fmt: skip
 #: Files beside the package's own that read SVEBM_ variables.
 VARIABLE_SOURCES = ("setup.py", "CMakeLists.txt", "bench/shapes.py", ".ci/run")

@@ -9,6 +9,8 @@ import pytest
 import torch
 from tiny_runs import write_corpus
 
+from svebm_ext import train
+
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
@@ -105,3 +107,14 @@ def test_log_z(run):
     )
     assert abs(lower - truth) < 5 * lower_error
     assert abs(upper - truth) < 5 * upper_error
+
+
+@pytest.mark.parametrize("name", ["train.slurm", "pytorchjob.yaml"])
+def test_commands_for_clusters_are_understood(name, tmp_path):
+    """What a cluster would start: `train` takes its options, and goes on where a job is started again."""
+    text = (EXAMPLES / "cluster" / name).read_text(encoding="utf-8")
+    words = re.findall(r"[^\s\"\\]+", text[text.index("svebm_ext.train") :].split("env:")[0])[1:]
+    words = [{"$texts": str(tmp_path / "a.txt"), "$out": "runs/a"}.get(word, word) for word in words if word != "-"]
+    config, options = train.parse_arguments(words)
+    assert options.go_on and options.out is not None and config.data.corpus == "lines"
+    assert config.training.batch_size >= 4096

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from svebm_ext.data.batching import evaluation_batches
 from svebm_ext.data.corpora import ROOT_VARIABLE
@@ -42,6 +43,7 @@ class DialogEvaluator(SentenceEvaluator):
     most like the others; a reconstruction is decoded at mu(x, c). The paper's Table 3 is of responses.
     """
 
+    shared = SentenceEvaluator.shared | {"divergences", "responses"}
     test: DialogSplit
 
     def parts(self) -> list[Callable[[], None]]:
@@ -57,17 +59,23 @@ class DialogEvaluator(SentenceEvaluator):
         """-log p(x|z, c) at z from q(z|x, c), and at the z of another response; KL of q to the prior's reference."""
         networks = self.model.networks
         family = networks.latent
-        sums = {"reconstruction_nll": 0.0, "reconstruction_nll_shuffled": 0.0, "kl": 0.0}
-        for rows in evaluation_batches(self.test.lengths, 256):
+
+        def measured(rows: Tensor) -> dict[str, float]:
             batch = self.batch(rows)
             passed = networks(batch, Draw(self.seed, 0), dropout=False)
-            sums["reconstruction_nll"] += float(passed.nll.sum())
-            sums["reconstruction_nll_shuffled"] += float(networks.nll(batch, passed.z.roll(1, 0)).sum())
+            sums = {
+                "reconstruction_nll": float(passed.nll.sum()),
+                "reconstruction_nll_shuffled": float(networks.nll(batch, passed.z.roll(1, 0)).sum()),
+                "kl": 0.0,
+            }
             if isinstance(passed.posterior, GaussianPosterior):
-                sums["kl"] += float(latent.kl_to_standard_normal(*passed.posterior.moments).sum())
+                sums["kl"] = float(latent.kl_to_standard_normal(*passed.posterior.moments).sum())
             elif family.has_prior:
-                divergence = passed.posterior.log_prob(passed.z) - family.log_prior(passed.z)
-                sums["kl"] += float(divergence.sum())
+                sums["kl"] = float((passed.posterior.log_prob(passed.z) - family.log_prior(passed.z)).sum())
+            return sums
+
+        parts = self.processes.map(measured, evaluation_batches(self.test.lengths, 256))
+        sums = {key: sum(part[key] for part in parts) for key in parts[0]}
         if not family.has_prior:
             del sums["kl"]
             self.evaluation.reasons["kl"] = "an autoencoder has no prior"
@@ -97,11 +105,14 @@ class DialogEvaluator(SentenceEvaluator):
 
     def _responses(self, kind: str, n_samples: int) -> list[list[str]]:
         """Responses to the test split, the consensus of so many each, whose measures begin with `kind`."""
-        decoded: dict[int, list[str]] = {}
-        for number, rows in enumerate(evaluation_batches(self.test.lengths, 256)):
-            batch = self.batch(rows)
-            words = self.model.response_to(batch, n_samples=n_samples, seed=self.seed + number)
-            decoded.update(zip(batch.indices.tolist(), words, strict=True))
+
+        def responded(numbered: tuple[int, Tensor]) -> list[tuple[int, list[str]]]:
+            batch = self.batch(numbered[1])
+            words = self.model.response_to(batch, n_samples=n_samples, seed=self.seed + numbered[0])
+            return list(zip(batch.indices.tolist(), words, strict=True))
+
+        batches = list(enumerate(evaluation_batches(self.test.lengths, 256)))
+        decoded = dict(pair for part in self.processes.map(responded, batches) for pair in part)
         responses = [decoded[i] for i in range(len(self.test))]
         bleu = corpus_bleu(responses, self.corpus.test.sentences)
         self.evaluation.metrics |= {f"{kind}_bleu": bleu.score, "bleu_signature": bleu.signature}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from svebm_ext.data.documents import DocumentSplit
 from svebm_ext.evaluation.documents import top_word_lines
@@ -19,6 +20,7 @@ class DocumentEvaluator(Evaluator):
     as the objective does, so that it is that of its words in one given order.
     """
 
+    shared = Evaluator.shared | {"encodings"}
     test: DocumentSplit
 
     def split_counts(self) -> dict[str, int]:
@@ -34,12 +36,15 @@ class DocumentEvaluator(Evaluator):
     def encodings(self) -> None:
         """mu(x) of every test document: active units, and the symbols for the measures that follow."""
         networks = self.model.networks
-        means, categories = [], []
-        for rows in torch.arange(len(self.test)).split(500):
+
+        def encoded(rows: Tensor) -> tuple[Tensor, Tensor | None]:
             posterior = networks.posterior(self.batch(rows))
-            means.append(posterior.mean.float().cpu())
-            if posterior.log_categories is not None:
-                categories.append(posterior.log_categories.float().cpu())
+            of_symbols = posterior.log_categories
+            return posterior.mean.float().cpu(), None if of_symbols is None else of_symbols.float().cpu()
+
+        parts = self.processes.map(encoded, torch.arange(len(self.test)).split(500))
+        means = [part[0] for part in parts]
+        categories = [part[1] for part in parts if part[1] is not None]
         self.evaluation.metrics["active_units"] = latent.active_units(torch.cat(means))
         if categories:
             self._log_categories = torch.cat(categories)

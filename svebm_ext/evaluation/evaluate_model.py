@@ -21,6 +21,7 @@ from svebm_ext.files import JsonObject, folder_is_gone, write_whole
 from svebm_ext.measures.classification import ReliabilityBin
 from svebm_ext.models.pretrained import CARD
 from svebm_ext.models.svebm import SVEBM
+from svebm_ext.processes import ALONE, Processes
 
 #: Evaluators of models of texts by the name of the kind.
 EVALUATORS: dict[str, type[Evaluator]] = {
@@ -39,6 +40,7 @@ def evaluate_run(
     seed: int = 0,
     say: Callable[[str], None] | None = None,
     show: Callable[[JsonObject], None] | None = None,
+    processes: Processes = ALONE,
 ) -> JsonObject:
     """Measure a model and write metrics.json, report.md, the model card and plots into its folder.
 
@@ -50,12 +52,16 @@ def evaluate_run(
         say: receives progress lines.
         show: receives the content of metrics.json before anything is written: a folder that cannot be written to
             costs no measures.
+        processes: that share the work; the main one prints and writes.
 
     Returns:
-        The content of metrics.json; its keys are documented in `measures.documentation.METRIC_DOCUMENTATION`.
+        The content of metrics.json, on the main process alone; its keys are documented in
+        `measures.documentation.METRIC_DOCUMENTATION`.
     """
-    say = say or terminal.say
-    evaluation = EVALUATORS[model.kind.name](model, corpus, seed=seed, say=say).run()
+    say = (say or terminal.say) if processes.is_main else (lambda _: None)
+    evaluation = EVALUATORS[model.kind.name](model, corpus, seed=seed, say=say, processes=processes).run()
+    if not processes.is_main:
+        return {}
     context = ReportContext(
         title=f"{model.config.preset} on {corpus.name}",
         configuration=to_dict(model.config),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ from svebm_ext.measures import latent
 from svebm_ext.measures.bleu import corpus_bleu
 from svebm_ext.models.latent_variable import Batch
 from svebm_ext.models.svebm import SVEBM
+from svebm_ext.processes import ALONE, Processes
 
 #: Corpora whose reports say whether the plain way is better, and show topics: others have their own tables.
 OWN_TEXT = ("lines", "assistant")
@@ -37,13 +39,32 @@ TOPIC_TEXTS, FEW_TEST_TEXTS = 5000, 300
 CHAIN_TEXTS, CLASSIFIER_TEXTS = 5000, 50_000
 
 
+class Decoded(NamedTuple):
+    """Some sentences through the model: their rows [B], mu(x) [B, D], log p(y|mu(x)) and answers, words of mu(x)."""
+
+    rows: Tensor
+    means: Tensor
+    log_categories: Tensor | None
+    answers: Tensor | None
+    sentences: list[list[int]]
+
+
 class SentenceEvaluator(Evaluator):
     """All measures that a model of sentences has; arguments are those of `Evaluator`."""
 
+    shared = Evaluator.shared | {"reconstruction", "samples"}
     test: EncodedSplit
 
-    def __init__(self, model: SVEBM, corpus: Corpus, *, seed: int = 0, say: Callable[[str], None] = print) -> None:
-        super().__init__(model, corpus, seed=seed, say=say)
+    def __init__(
+        self,
+        model: SVEBM,
+        corpus: Corpus,
+        *,
+        seed: int = 0,
+        say: Callable[[str], None] = print,
+        processes: Processes = ALONE,
+    ) -> None:
+        super().__init__(model, corpus, seed=seed, say=say, processes=processes)
         unknown = unknown_share(self.corpus.test.sentences, self.model.vocabulary)
         self.evaluation.metrics["unknown_share"] = unknown
         if unknown > MANY_UNKNOWN:
@@ -81,22 +102,17 @@ class SentenceEvaluator(Evaluator):
             for key in ("bleu", "active_units"):
                 self.evaluation.reasons[key] = "a model without latent variables does not reconstruct"
             return
-        networks, words = self.model.networks, self.model.max_words
         means = torch.empty(len(self.test), family.latent_dim)
         log_categories: dict[int, Tensor] = {}
         answers: dict[int, Tensor] = {}
         decoded: dict[int, list[int]] = {}
-        for rows in evaluation_batches(self.test.lengths, 256):
-            batch = self.batch(rows)
-            posterior = networks.posterior(batch)
-            z = posterior.mean
-            means[batch.indices.cpu()] = z.float().cpu()
-            categories = posterior.log_categories
-            if categories is not None:
-                log_categories.update(zip(batch.indices.tolist(), categories.float().cpu(), strict=True))
-                answered = self._answered(batch, posterior)
-                answers.update(zip(batch.indices.tolist(), answered.float().cpu(), strict=True))
-            decoded.update(zip(batch.indices.tolist(), networks.decode(batch, z, max_tokens=words), strict=True))
+        for part in self.processes.map(self._decoded, evaluation_batches(self.test.lengths, 256)):
+            indices = part.rows.tolist()
+            means[part.rows] = part.means
+            if part.log_categories is not None and part.answers is not None:
+                log_categories.update(zip(indices, part.log_categories, strict=True))
+                answers.update(zip(indices, part.answers, strict=True))
+            decoded.update(zip(indices, part.sentences, strict=True))
         vocabulary = self.model.vocabulary
         hypotheses = [vocabulary.decode(decoded[i]) for i in range(len(self.test))]
         self._reconstructions = hypotheses
@@ -124,11 +140,22 @@ class SentenceEvaluator(Evaluator):
             )
         ]
 
+    def _decoded(self, rows: Tensor) -> Decoded:
+        """Some sentences of the test split through the model: mu(x), symbols, and what mu(x) decodes to."""
+        batch, networks = self.batch(rows), self.model.networks
+        posterior = networks.posterior(batch)
+        z, categories = posterior.mean, posterior.log_categories
+        sentences = networks.decode(batch, z, max_tokens=self.model.max_words)
+        answers = None if categories is None else self._answered(batch, posterior).float().cpu()
+        log_categories = None if categories is None else categories.float().cpu()
+        return Decoded(batch.indices.cpu(), z.float().cpu(), log_categories, answers, sentences)
+
     def samples(self) -> None:
         """wKL and reverse perplexity of sentences from the prior, greedy and ancestral; samples to read."""
         self._greedy = measure_samples(
-            self.model, self.corpus, self.evaluation, seed=self.seed, say=self._say, aggregate=self.aggregate_posterior
-        )
+            self.model, self.corpus, self.evaluation, seed=self.seed, say=self._say,
+            aggregate=self.aggregate_posterior, processes=self.processes,
+        )  # fmt: skip
 
     def aggregate_posterior(self, n: int) -> Tensor:
         """z [n, D] of the mean of q(z|x) over the training split: each sentence in turn, all of them again if need be.
@@ -139,12 +166,19 @@ class SentenceEvaluator(Evaluator):
         z = torch.empty(n, networks.latent.latent_dim, device=self.model.device)
         order = self._shuffled(len(split))
         place = torch.argsort(order).to(z.device)
-        for first in range(0, n, len(split)):
-            chosen = order[: n - first]
-            for rows in evaluation_batches(split.lengths[chosen], 256):
-                batch = self.batch(chosen[rows], split)
-                ids = first + place[batch.indices]
-                z[ids] = networks.posterior(batch).importance_samples(1, seed=self.seed, ids=ids)[0]
+        batches = [
+            (first, order[: n - first][rows])
+            for first in range(0, n, len(split))
+            for rows in evaluation_batches(split.lengths[order[: n - first]], 256)
+        ]
+
+        def sampled(part: tuple[int, Tensor]) -> tuple[Tensor, Tensor]:
+            batch = self.batch(part[1], split)
+            ids = part[0] + place[batch.indices]
+            return ids.cpu(), networks.posterior(batch).importance_samples(1, seed=self.seed, ids=ids)[0].cpu()
+
+        for ids, samples in self.processes.map(sampled, batches):
+            z[ids] = samples.to(z)
         return z
 
     def grammar(self) -> None:

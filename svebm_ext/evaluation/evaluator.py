@@ -11,10 +11,10 @@ from torch import Tensor
 from svebm_ext.data.batching import evaluation_batches
 from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.evaluation.collected import Evaluation
+from svebm_ext.evaluation.likelihoods import measure_likelihood
 from svebm_ext.evaluation.verdict import FEW_TEXTS, symbol_warnings
 from svebm_ext.kinds import EncodedTexts
 from svebm_ext.latents.energy import EnergyLatent
-from svebm_ext.latents.gaussian import GaussianLatent, GaussianPosterior
 from svebm_ext.measures import latent
 from svebm_ext.measures.agreement import agreement_with_labels
 from svebm_ext.measures.classification import (
@@ -24,21 +24,18 @@ from svebm_ext.measures.classification import (
     wilson_interval,
 )
 from svebm_ext.measures.perplexity import bits_per_byte, perplexity
-from svebm_ext.models import likelihood
 from svebm_ext.models.annealed_likelihood import annealed_likelihood, find_step_sizes
-from svebm_ext.models.importance import importance_samples
 from svebm_ext.models.latent_variable import Batch
 from svebm_ext.models.proposal import PROPOSAL_EXAMPLES, tightest_proposal_scale
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.prior.annealing import estimate_log_z
 from svebm_ext.prior.groups import log_groups_of
+from svebm_ext.processes import ALONE, Processes
 
 #: Largest distance of the two ends of log Z that is reported without a warning (nats).
 LOG_Z_GAP = 0.1
 #: Smallest effective sample size behind an end of log Z that is reported without a warning.
 LOG_Z_ESS = 30
-#: Most samples of q(z|x) for the ELBO and its parts, where the NLL has wider ones.
-BOUND_SAMPLES = 50
 #: Largest R-hat of the prior's chains that is reported without a warning.
 R_HAT = 1.05
 #: Smallest mean acceptance of annealed chains that is reported without a warning.
@@ -61,11 +58,24 @@ class Evaluator:
         corpus: its test split is measured on, its training split is the reference of wKL.
         seed: of every random number of the evaluation.
         say: receives a line about each finished part.
+        processes: that share the work of the parts named in `shared`, the results of which all of them have; the main
+            process does the others.
     """
 
+    #: Parts whose examples, batch by batch, are shared out among processes.
+    shared: frozenset[str] = frozenset({"likelihoods", "annealed"})
     test: EncodedTexts
 
-    def __init__(self, model: SVEBM, corpus: Corpus, *, seed: int = 0, say: Callable[[str], None] = print) -> None:
+    def __init__(
+        self,
+        model: SVEBM,
+        corpus: Corpus,
+        *,
+        seed: int = 0,
+        say: Callable[[str], None] = print,
+        processes: Processes = ALONE,
+    ) -> None:
+        self.processes = processes
         self.model, self.corpus, self.seed, self._say = model.eval(), corpus, seed, say
         self.options = model.config.evaluation
         self.evaluation = Evaluation()
@@ -106,6 +116,8 @@ class Evaluator:
     def run(self) -> Evaluation:
         """All measures that the model's family has."""
         for part in self.parts():
+            if not self.processes.is_main and part.__name__ not in self.shared:
+                continue
             begin = time.monotonic()
             part()
             self._say(f"evaluated {part.__name__.replace('_', ' ')} in {time.monotonic() - begin:.1f} s")
@@ -156,45 +168,20 @@ class Evaluator:
         M = self.options.importance_samples if family.latent_dim > 0 else 1
         chosen = self._likelihood_sentences()
         lengths = self.test.lengths[chosen]
-        log_z = self.evaluation.metrics["log_z_upper"]
-        sums = {key: 0.0 for key in ("nll", "elbo", "reconstruction_nll", "reconstruction_nll_shuffled", "kl")}
-        if isinstance(family, GaussianLatent):
-            sums["nll_as_published"] = 0.0
-        sizes: list[Tensor] = []
-        scale = self.options.proposal_scale or self._tightest_proposal_scale(M)
-        for rows in evaluation_batches(lengths, 64):
-            batch = self.batch(chosen[rows])
-            drawn = importance_samples(self.model.networks, batch, M, seed=self.seed, proposal_scale=scale)
-            nll = -likelihood.importance_weighted_log_likelihood(*drawn[:3], log_z).cpu()
-            self._nll[batch.indices.cpu()] = nll
-            sums["nll"] += float(nll.sum())
-            sizes.append(likelihood.effective_sample_size(drawn.log_weights))
-            if scale != 1.0:
-                drawn = importance_samples(self.model.networks, batch, min(M, BOUND_SAMPLES), seed=self.seed)
-            posterior = self.model.networks.posterior(batch)
-            sums["elbo"] += float(likelihood.evidence_lower_bound(*drawn[:3], log_z).sum())
-            sums["reconstruction_nll"] -= float(drawn.log_likelihood.mean(0).sum())
-            others = drawn.z[0].roll(1, 0)  # of sentences as long as these, or nearly: batches are sorted by length
-            sums["reconstruction_nll_shuffled"] += float(self.model.networks.nll(batch, others).sum())
-            if isinstance(posterior, GaussianPosterior):
-                sums["kl"] += float(latent.kl_to_standard_normal(*posterior.moments).sum())
-                energy = (
-                    family.prior.energy(drawn.z)
-                    if isinstance(family, EnergyLatent)
-                    else torch.zeros_like(drawn.z[..., 0])
-                )
-                sums["nll_as_published"] += float(
-                    likelihood.nll_as_published(drawn.log_likelihood, energy, drawn.z, *posterior.moments).sum()
-                )
-            else:
-                sums["kl"] += float((drawn.log_posterior - drawn.log_prior).mean(0).sum())
+        log_z = self.processes.agree(self.evaluation.metrics.get("log_z_upper", 0.0))
+        scale = self.options.proposal_scale or self.processes.agree(self._tightest_proposal_scale(M))
+        batches = [chosen[rows] for rows in evaluation_batches(lengths, 64)]
+        measured = self.processes.map(lambda rows: measure_likelihood(self, rows, M, scale, log_z), batches)
+        for part in measured:
+            self._nll[part.rows] = part.nll
+        sums = {key: sum(part.sums[key] for part in measured) for key in measured[0].sums}
         n = len(chosen)
         self.evaluation.metrics.update({key: value / n for key, value in sums.items()})
         self.evaluation.metrics["ppl"] = perplexity(sums["nll"], int(lengths.sum()))
         n_bytes = self.n_bytes(chosen)
         if n_bytes:
             self.evaluation.metrics["bits_per_byte"] = bits_per_byte(sums["nll"], n_bytes)
-        self.evaluation.metrics["nll_ess"] = float(torch.cat(sizes).median())
+        self.evaluation.metrics["nll_ess"] = float(torch.cat([part.sizes for part in measured]).median())
         self.evaluation.metrics["nll_proposal_scale"] = scale
         self.evaluation.counts["NLL sentences"], self.evaluation.counts["NLL importance samples"] = n, M
         if n < len(self.test):
@@ -213,26 +200,33 @@ class Evaluator:
         order = self._shuffled(len(self.test))
         chosen = order[~self._nll[order].isnan()][: options.annealed_sentences]
         n, networks = len(chosen), self.model.networks
-        log_z, scale = self.evaluation.metrics["log_z_upper"], self.evaluation.metrics["nll_proposal_scale"]
-        pilot, *_ = self._pilot_batches()
-        step_sizes = find_step_sizes(
-            networks, pilot, options.annealed_temperatures, proposal_scale=scale, seed=self.seed
+        metrics = self.evaluation.metrics
+        log_z, scale = self.processes.agree(
+            (float(metrics.get("log_z_upper", 0.0)), float(metrics.get("nll_proposal_scale", 1.0)))
         )
-        nll = annealed_nll = acceptance = 0.0
-        done = 0
-        for rows in evaluation_batches(self.test.lengths[chosen], 32):
+        pilot, *_ = self._pilot_batches()
+        step_sizes = self.processes.agree(
+            find_step_sizes(networks, pilot, options.annealed_temperatures, proposal_scale=scale, seed=self.seed)
+        )
+        sums = {"done": 0.0, "annealed": 0.0, "importance": 0.0}  # of this process, for the eye
+
+        def estimated(rows: Tensor) -> tuple[float, float]:
             estimate = annealed_likelihood(
-                networks, self.batch(chosen[rows]), n_chains=options.annealed_chains, step_sizes=step_sizes,
+                networks, self.batch(rows), n_chains=options.annealed_chains, step_sizes=step_sizes,
                 proposal_scale=scale, seed=self.seed,
             )  # fmt: skip
-            annealed_nll -= float(estimate.log_likelihood(log_z).sum())
-            nll += float(self._nll[chosen[rows]].sum())
-            acceptance += estimate.acceptance * len(rows) / n
-            done += len(rows)
-            self._say(
-                f"annealed {done} of {n} sentences: NLL {annealed_nll / done:.2f}, by importance {nll / done:.2f}"
-            )
-        self.evaluation.metrics.update(nll_annealed=annealed_nll / n, nll_of_annealed=nll / n)
+            own = -float(estimate.log_likelihood(log_z).sum())
+            for key, value in zip(sums, (len(rows), own, float(self._nll[rows].sum())), strict=True):
+                sums[key] += value
+            done, (annealed, importance) = int(sums["done"]), (sums[key] / sums["done"] for key in list(sums)[1:])
+            self._say(f"annealed {done} of {n} sentences: NLL {annealed:.2f}, by importance {importance:.2f}")
+            return own, estimate.acceptance * len(rows) / n
+
+        batches = [chosen[rows] for rows in evaluation_batches(self.test.lengths[chosen], 32)]
+        estimates = self.processes.map(estimated, batches)
+        annealed_nll, acceptance = (sum(column) for column in zip(*estimates, strict=True))
+        nll = sum(float(self._nll[rows].sum()) for rows in batches)
+        metrics.update(nll_annealed=annealed_nll / n, nll_of_annealed=nll / n)
         self.evaluation.counts |= {
             "annealed sentences": n,
             "annealed chains": options.annealed_chains,

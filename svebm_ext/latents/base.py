@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -90,6 +91,12 @@ class Latent(nn.Module):
     def sample_prior(self, n: int, *, seed: int, symbol: int | None = None) -> Float[Tensor, "n D"]:
         """Samples of p(z), or of p(z|y = symbol)."""
         raise NotImplementedError
+
+    def sample_some(
+        self, ids: Int[Tensor, "m"], n: int, *, seed: int, symbol: int | Sequence[int] | None = None
+    ) -> Float[Tensor, "m D"]:
+        """Those of n samples of the prior that `ids` numbers, as `sample_prior` has them."""
+        return self.sample_prior(n, seed=seed, symbol=symbol)[ids]  # type: ignore[arg-type]
 
     def sample_reference(self, n: int, *, seed: int) -> Float[Tensor, "n D"]:
         """Vectors to generate from when systems are compared: the prior's, or what stands in for one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from svebm_ext.latents.gaussian import GaussianLatent, GaussianPosterior
@@ -95,6 +95,12 @@ class EnergyLatent(GaussianLatent):
     def log_prior(self, z: Float[Tensor, "*M B D"]) -> Float[Tensor, "*M B"]:
         """F(z) + log N(z; 0, I), without the constant -log Z."""
         return self.prior.energy(z) + super().log_prior(z)
+
+    def sample_some(
+        self, ids: Int[Tensor, "m"], n: int, *, seed: int, symbol: int | Sequence[int] | None = None
+    ) -> Float[Tensor, "m D"]:
+        """As in `Latent`; the others are not sampled."""
+        return sample_prior(self.prior, len(ids), seed=seed, step_size=self.step_size, symbol=symbol, ids=ids)
 
     def sample_prior(self, n: int, *, seed: int, symbol: int | Sequence[int] | None = None) -> Float[Tensor, "n D"]:
         """Langevin samples of p(z), or of p(z|y = symbol) proportional to exp(f_symbol(z)) p0(z).

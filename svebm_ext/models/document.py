@@ -13,6 +13,7 @@ from svebm_ext.models.decoders import Decoder
 from svebm_ext.models.encoders import Encoder
 from svebm_ext.ops.philox import Stream, philox_uniform
 from svebm_ext.ops.token_loss.documents import document_loss
+from svebm_ext.processes import ALONE, Processes
 from svebm_ext.randomness import TOKENS_PER_ROW, Draw
 
 #: Standard deviation of a word's weights in the encoder at the start: features of twenty words are of order one half.
@@ -172,14 +173,47 @@ class DocumentDecoder(Decoder):
 
 
 class FixedScaleNorm(nn.BatchNorm1d):
-    """Batch normalisation that learns a shift but no scale; a batch of one row, which has no spread, keeps its own."""
+    """Batch normalisation that learns a shift but no scale; a batch of one row, which has no spread, keeps its own.
+
+    Attributes:
+        processes: that share a batch, over all of whose rows it normalises. torch's SyncBatchNorm does that on GPUs
+            alone.
+    """
 
     def __init__(self, size: int) -> None:
         super().__init__(size, affine=False)
         self.shift = nn.Parameter(torch.zeros(size))
+        self.processes = ALONE
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised x, shifted."""
+        if self.training and self.processes.world_size > 1:
+            return self._of_all(x) + self.shift
         if self.training and x.shape[0] == 1:
             return F.batch_norm(x, self.running_mean, self.running_var, eps=self.eps) + self.shift
         return super().forward(x) + self.shift
+
+    def _of_all(self, x: Float[Tensor, "B H"]) -> Float[Tensor, "B H"]:
+        """x of this process, normalised by mean and variance over the rows of all."""
+        x = x.float()
+        counted = torch.cat((x.sum(0), x.new_tensor([len(x)])))
+        counted = self.processes.sum(counted)
+        n = counted[-1].detach()
+        centred = x - counted[:-1] / n
+        variance = self.processes.sum(centred.square().sum(0)) / n
+        if n == 1:
+            return F.batch_norm(x, self.running_mean, self.running_var, eps=self.eps)
+        with torch.no_grad():
+            assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+            self.running_mean.lerp_(counted[:-1] / n, self.momentum)
+            self.running_var.lerp_(variance * n / (n - 1), self.momentum)
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked.add_(1)
+        return centred * (variance + self.eps).rsqrt()
+
+
+def normalise_over(model: nn.Module, processes: Processes) -> None:
+    """Let batch normalisation be over the rows of all processes that share a batch."""
+    for module in model.modules():
+        if isinstance(module, FixedScaleNorm):
+            module.processes = processes

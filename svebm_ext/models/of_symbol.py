@@ -11,11 +11,14 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import torch
+
 from svebm_ext.errors import ConfigError, nearest
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.decoders import Decoding
 from svebm_ext.models.symbols import symbol_probabilities
 from svebm_ext.ops.arguments import Arguments
+from svebm_ext.processes import ALONE, Processes
 from svebm_ext.terminal import say
 
 if TYPE_CHECKING:
@@ -78,6 +81,47 @@ def symbols_asked(model: SVEBM, symbol: Asked) -> tuple[int, ...]:
     return (CALLS.integer("symbol", symbol),)
 
 
+def generated_words(
+    model: SVEBM,
+    n: int,
+    *,
+    symbol: Asked | None = None,
+    read_back: bool | None = None,
+    seed: int = 0,
+    processes: Processes = ALONE,
+    **options: Unpack[Decoding],
+) -> list[list[str]]:
+    """What `SVEBM.generate_words` gives, by several processes, each of which has all in the end.
+
+    Arguments and errors are those of `SVEBM.generate`; sentence i has the random numbers i, whoever makes it.
+    """
+    model.kind.check_texts()
+    _ = model.dtype
+    n, seed = CALLS.integer("n", n), CALLS.integer("seed", seed, 0, (1 << 64) - 1)
+    symbols = None if symbol is None else symbols_asked(model, symbol)
+    if n < 1:
+        raise ConfigError(f"n: {n} given, expected at least 1")
+    check_decoding(options)
+    if symbols is None:
+        return words_of_prior(model, n, None, seed=seed, processes=processes, **options)
+    return words_of_symbol(model, symbols, n, seed=seed, read_back=read_back, processes=processes, **options)
+
+
+def words_of_prior(
+    model: SVEBM,
+    n: int,
+    symbol: int | Sequence[int] | None,
+    *,
+    seed: int,
+    processes: Processes,
+    **options: Unpack[Decoding],
+) -> list[list[str]]:
+    """Words of n samples of p(z), or of p(z|y = symbol), of which each process decodes its share."""
+    ids = processes.own(torch.arange(n, device=model.device))
+    z = model.networks.latent.sample_some(ids, n, seed=seed, symbol=symbol)
+    return processes.interleaved(model.decode_words(z, seed=seed, ids=ids, **options))
+
+
 def words_of_symbol(
     model: SVEBM,
     symbol: int | Sequence[int],
@@ -85,6 +129,7 @@ def words_of_symbol(
     *,
     seed: int,
     read_back: bool | None = None,
+    processes: Processes = ALONE,
     **options: Unpack[Decoding],
 ) -> list[list[str]]:
     """Words of n sentences of a symbol, or of any of several, z by Langevin from p(z|y = symbol).
@@ -96,6 +141,7 @@ def words_of_symbol(
         seed: of z and of sampled words.
         read_back: keep sentences that the model reads as the symbol. Where ROUNDS do not yield n of which it is sure,
             those follow that are likeliest to be of it. None: where words guided the symbols, and the model can read.
+        processes: that share the sentences.
         options: as for `SVEBM.decode`.
     """
     latent = model.networks.latent
@@ -104,17 +150,21 @@ def words_of_symbol(
     if read_back is None:
         read_back = model.networks.guide is not None and _can_read(model)
     if not isinstance(latent, EnergyLatent):
-        return model.decode_words(latent.sample_prior(n, seed=seed, symbol=symbols[0]), seed=seed, **options)
+        return words_of_prior(model, n, symbols[0], seed=seed, processes=processes, **options)
     if not read_back:
-        return model.decode_words(latent.sample_prior(n, seed=seed, symbol=asked), seed=seed, **options)
+        return words_of_prior(model, n, asked, seed=seed, processes=processes, **options)
     kept: list[list[str]] = []
     others: list[tuple[float, list[str]]] = []
     for number in range(ROUNDS):
         own_seed = (seed + number * SEEDS_BETWEEN_ROUNDS) % (1 << 64)
-        z = latent.sample_prior(max(n, LEAST_OF_ROUND) * 2**number, seed=own_seed, symbol=asked)
-        made = [words for words in model.decode_words(z, seed=own_seed, **options) if words]
-        read = symbol_probabilities(model, made, calibrated=False)[:, symbols].sum(-1)  # SURE is of these
-        scored = list(zip(read.tolist(), made, strict=True))
+        n_made = max(n, LEAST_OF_ROUND) * 2**number
+        drawn = words_of_prior(model, n_made, asked, seed=own_seed, processes=processes, **options)
+        made = [words for words in drawn if words]
+        own = made[processes.rank :: processes.world_size]
+        read: list[float] = []
+        if own:
+            read = symbol_probabilities(model, own, calibrated=False)[:, symbols].sum(-1).tolist()  # SURE is of these
+        scored = list(zip(processes.interleaved(read), made, strict=True))
         kept += [words for probability, words in scored if probability >= SURE]
         others += [(probability, words) for probability, words in scored if probability < SURE]
         if len(kept) >= n:

@@ -28,7 +28,7 @@ from svebm_ext.models.decoders import Decoding
 from svebm_ext.models.hub import model_folder, push
 from svebm_ext.models.latent_variable import Batch, LatentVariableModel
 from svebm_ext.models.networks import networks_of
-from svebm_ext.models.of_symbol import Asked, check_decoding, symbols_asked, words_of_symbol
+from svebm_ext.models.of_symbol import Asked, generated_words
 from svebm_ext.models.pretrained import WEIGHTS, FolderContent, read_folder, write_folder
 from svebm_ext.models.reading import chunks_of
 from svebm_ext.models.responses import batches_of_contexts, words_of_responses
@@ -191,12 +191,14 @@ class SVEBM(Answering):
         return [self.written(sentence) for sentence in words]
 
     @torch.no_grad()
-    def decode_words(self, z: Float[Tensor, "B D"], *, seed: int = 0, **options: Unpack[Decoding]) -> list[list[str]]:
-        """The same by words, as the vocabulary has them; arguments and errors as for `decode`."""
+    def decode_words(
+        self, z: Float[Tensor, "B D"], *, seed: int = 0, ids: Tensor | None = None, **options: Unpack[Decoding]
+    ) -> list[list[str]]:
+        """The same by words, as the vocabulary has them; `ids` [B] address the random numbers, by default 0 .. B-1."""
         if CALLS.tensor("z", z, "[B, D]").dim() != 2 or not z.is_floating_point():
             CALLS.fail("z", shown(z), f"vectors [B, {self.networks.latent.latent_dim}]")
         z = z.to(self.dtype)
-        ids = torch.arange(z.shape[0], dtype=torch.int64, device=z.device)
+        ids = torch.arange(z.shape[0], dtype=torch.int64, device=z.device) if ids is None else ids
         sentences: list[list[int]] = []
         for part, part_ids in zip(z.split(GENERATED), ids.split(GENERATED), strict=True):
             sentences += self.networks.decoder.decode(
@@ -244,16 +246,7 @@ class SVEBM(Answering):
         **options: Unpack[Decoding],
     ) -> list[list[str]]:
         """Words of sentences from the prior; arguments and errors as for `generate`."""
-        self.kind.check_texts()
-        _ = self.dtype
-        n, seed = CALLS.integer("n", n), CALLS.integer("seed", seed, 0, (1 << 64) - 1)
-        symbols = None if symbol is None else symbols_asked(self, symbol)
-        if n < 1:
-            raise ConfigError(f"n: {n} given, expected at least 1")
-        check_decoding(options)
-        if symbols is not None:
-            return words_of_symbol(self, symbols, n, seed=seed, read_back=read_back, **options)
-        return self.decode_words(self.networks.latent.sample_prior(n, seed=seed), seed=seed, **options)
+        return generated_words(self, n, symbol=symbol, read_back=read_back, seed=seed, **options)
 
     @torch.no_grad()
     def respond(

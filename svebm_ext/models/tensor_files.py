@@ -6,6 +6,9 @@ Nothing is ever unpickled.
 from __future__ import annotations
 
 import hashlib
+import json
+import math
+import struct
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +19,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from svebm_ext.errors import ModelFolderError
-from svebm_ext.files import check_regular, write_whole
+from svebm_ext.files import check_regular, written_whole
+from svebm_ext.processes import ShardedRows
 
 if TYPE_CHECKING:
     from safetensors import safe_open
@@ -73,22 +77,44 @@ def form_of(tensor: Tensor) -> Form:
     return Form(tuple(tensor.shape), tensor.dtype)
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor | ShardedRows], metadata: Mapping[str, str]) -> None:
     """Write tensors and texts to one file that appears whole, with a checksum of both.
+
+    The layout is that of safetensors: the length of a header, the header in JSON, the numbers. It is written here
+    because a tensor need not be in memory as a whole, and none is copied.
 
     Args:
         path: file; its folder is there.
-        tensors: by name.
+        tensors: by name; of sharded ones this is the main process, and the others serve it.
         metadata: texts by name.
     """
-    from safetensors.torch import save
-
-    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     content = dict(metadata)
-    write_whole(path, save(plain, metadata=content | {CHECKSUM: checksum(plain, content)}))
+    content[CHECKSUM] = checksum(tensors, content)
+    names = {dtype: name for name, dtype in TYPES.items()}
+    header: dict[str, object] = {"__metadata__": content}
+    ordered = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))  # each begins where it can
+    place = 0
+    for name in ordered:
+        tensor, begin = tensors[name], place
+        place += math.prod(tensor.shape) * tensor.dtype.itemsize
+        header[name] = {"dtype": names[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, place]}
+    plain = json.dumps(header).encode()
+    plain += b" " * (-len(plain) % 8)
+    with written_whole(path) as file:
+        file.write(struct.pack("<Q", len(plain)) + plain)
+        for name in ordered:
+            for part in _parts(tensors[name]):
+                file.write(part)
 
 
-def checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+def _parts(tensor: Tensor | ShardedRows) -> Iterator[memoryview]:
+    """Numbers of a tensor as they stand in a file, some at a time."""
+    for part in tensor.parts() if isinstance(tensor, ShardedRows) else (tensor,):
+        if part.numel():
+            yield part.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+
+
+def checksum(tensors: Mapping[str, Tensor | ShardedRows], metadata: Mapping[str, str]) -> str:
     """SHA-256 of names, shapes, types and numbers of tensors, and of all texts but the checksum itself."""
     digest = hashlib.sha256()
     for name in sorted(metadata):
@@ -97,8 +123,8 @@ def checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name}\0{tuple(tensor.shape)}\0{tensor.dtype}\0".encode())
-        if tensor.numel():
-            digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        for part in _parts(tensor):
+            digest.update(part)
     return digest.hexdigest()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from svebm_ext.errors import ConfigError
@@ -34,6 +34,7 @@ def sample_prior(
     step_size: float,
     symbol: int | Sequence[int] | None = None,
     context_shift: Float[Tensor, "n H"] | None = None,
+    ids: Int[Tensor, "n"] | None = None,
 ) -> Float[Tensor, "n D"]:
     """Sample by Langevin dynamics from N(0, I), with steps that become smaller (Eq. 7, 8).
 
@@ -44,13 +45,14 @@ def sample_prior(
         step_size: s of training; see `sampling_steps`.
         symbol: y of p(z|y), 0 .. K-1, several of which one may be it, or None for the marginal prior.
         context_shift: what the context of each sample adds to the first layer (`EnergyMLP.context_shift`), or None.
+        ids: numbers of the samples; None: 0 .. n-1.
 
     Raises:
         ConfigError: the symbol is outside 0 .. K-1.
     """
     steps = sampling_steps(step_size, network.device)
     return sample_in_steps(
-        network, n, seed=seed, step_size=steps, n_steps=len(steps), symbol=symbol, context_shift=context_shift
+        network, n, seed=seed, step_size=steps, n_steps=len(steps), symbol=symbol, context_shift=context_shift, ids=ids
     )
 
 
@@ -65,6 +67,7 @@ def sample_in_steps(
     first_id: int = SAMPLE_IDS,
     symbol: int | Sequence[int] | None = None,
     context_shift: Float[Tensor, "n H"] | None = None,
+    ids: Int[Tensor, "n"] | None = None,
 ) -> Float[Tensor, "n D"]:
     """Sample by S Langevin steps of given sizes from N(0, I); other arguments as in `sample_prior`.
 
@@ -74,7 +77,7 @@ def sample_in_steps(
         first_id: of the samples, which address their random numbers.
     """
     chosen = _checked(symbol, network.n_categories)
-    ids = first_id + torch.arange(n, dtype=torch.int64, device=network.device)
+    ids = first_id + (torch.arange(n, dtype=torch.int64) if ids is None else ids).to(network.device)
     z = philox_normal(seed, ids, dim=network.latent_dim, stream=Stream.INITIAL)[0].to(network.dtype)
     labels, layers = None, network.layers()
     if chosen is not None and len(chosen) == 1:

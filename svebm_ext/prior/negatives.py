@@ -22,6 +22,7 @@ from svebm_ext.prior.chain_bank import ChainBank
 from svebm_ext.prior.network import EnergyMLP
 from svebm_ext.prior.short_run import ShortRun
 from svebm_ext.prior.step_sizes import falling_steps
+from svebm_ext.processes import ALONE, Processes, ShardedRows
 
 
 @runtime_checkable
@@ -41,22 +42,6 @@ class Passed(Protocol):
 Negatives = Tensor | Callable[[Passed], Tensor]
 
 
-@runtime_checkable
-class Processes(Protocol):
-    """Processes that share a batch: row i of process r is row i * world_size + r of the whole."""
-
-    @property
-    def rank(self) -> int:
-        """This process's number."""
-
-    @property
-    def world_size(self) -> int:
-        """How many there are."""
-
-    def gather(self, x: Tensor) -> Tensor:
-        """Rows of this process -> rows of all."""
-
-
 class NegativeSource(ABC):
     """Where z- come from.
 
@@ -64,10 +49,18 @@ class NegativeSource(ABC):
         sampler: the bank of chains (Algorithm 1), or short runs.
         network: f, with its present parameters at each call.
         precision: of the products of f, "fp32" or "fast".
+        processes: that share the batches, and the sampler.
     """
 
-    def __init__(self, sampler: ChainBank | ShortRun, network: EnergyMLP, precision: str = "fp32") -> None:
-        self.sampler, self._network, self._precision = sampler, network, precision
+    def __init__(
+        self,
+        sampler: ChainBank | ShortRun,
+        network: EnergyMLP,
+        precision: str = "fp32",
+        *,
+        processes: Processes = ALONE,
+    ) -> None:
+        self.sampler, self._network, self._precision, self._processes = sampler, network, precision, processes
 
     @property
     def bank(self) -> ChainBank | None:
@@ -75,16 +68,15 @@ class NegativeSource(ABC):
         return self.sampler if isinstance(self.sampler, ChainBank) else None
 
     @abstractmethod
-    def at(self, step: int, n: int, examples: Int[Tensor, "B"]) -> Negatives:
+    def at(self, step: int, examples: Int[Tensor, "n"]) -> Negatives:
         """z- of an iteration, without gradient.
 
         Args:
             step: iteration, which addresses their random numbers.
-            n: examples of the batch, of all processes.
-            examples: places of this process's in the training split.
+            examples: places of the batch's examples in the training split, those of all processes.
         """
 
-    def state_dict(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor | ShardedRows]:
         """What a resumed run needs: that of the sampler."""
         return self.sampler.state_dict()
 
@@ -92,12 +84,14 @@ class NegativeSource(ABC):
         """Take up a saved state; raises as the sampler does."""
         self.sampler.load_state_dict(state)
 
-    def _advance(self, step: int, m: int, **options: Any) -> Tensor:
+    def _advance(self, step: int, m: int, **options: Any) -> Float[Tensor, "own D"]:
+        """This process's part of z-; all processes together move m chains."""
         if self.bank is not None and self.bank.metropolis:
             options["energy"] = functools.partial(self._energy, shift=options.get("context_shift"))
-        return self.sampler.advance(
+        z = self.sampler.advance(
             self._network.layers(), step, m, precision=self._precision, **self._network.langevin_options, **options
         )
+        return self._processes.own(z)
 
     def _energy(self, z: Float[Tensor, "P m D"], shift: Float[Tensor, "m H"] | None) -> Float[Tensor, "P m"]:
         """F of several states of each chain."""
@@ -108,9 +102,8 @@ class FromPrior(NegativeSource):
     """z- of p(z), the same prior for all examples: chains chosen at random from the bank, or short runs from p0.
 
     Args:
-        sampler, network, precision: as in `NegativeSource`.
+        sampler, network, precision, processes: as in `NegativeSource`.
         per_iteration: m, how many at an iteration; 0: as many as the batch has examples.
-        processes: that share them.
     """
 
     def __init__(
@@ -120,57 +113,45 @@ class FromPrior(NegativeSource):
         precision: str = "fp32",
         *,
         per_iteration: int = 0,
-        processes: Processes,
+        processes: Processes = ALONE,
     ) -> None:
-        super().__init__(sampler, network, precision)
-        self._per_iteration, self._processes = per_iteration, processes
+        super().__init__(sampler, network, precision, processes=processes)
+        self._per_iteration = per_iteration
 
-    def at(self, step: int, n: int, examples: Int[Tensor, "B"]) -> Negatives:
+    def at(self, step: int, examples: Int[Tensor, "n"]) -> Negatives:
         """z- [m, D]; arguments as in `NegativeSource`."""
-        return self._share(step, n)
-
-    def _share(self, step: int, n: int, **options: Any) -> Float[Tensor, "own D"]:
-        """This process's part of z-; all processes together move m chains."""
-        processes = self._processes
-        z = self._advance(
-            step,
-            self._per_iteration or n,
-            rank=processes.rank,
-            world_size=processes.world_size,
-            gather=processes.gather,
-            **options,
-        )
-        return z[processes.rank :: processes.world_size]
+        return self._advance(step, self._per_iteration or len(examples))
 
 
 class RestartedAtPosterior(FromPrior):
     """z- of p(z) from the bank, whose chains start again at z+ of the batch in place of p0. Arguments: `FromPrior`."""
 
-    def at(self, step: int, n: int, examples: Int[Tensor, "B"]) -> Negatives:
+    def at(self, step: int, examples: Int[Tensor, "n"]) -> Negatives:
         """What makes z- from the pass over the batch; arguments as in `NegativeSource`."""
-        return functools.partial(self._given, step, n)
+        return functools.partial(self._given, step, len(examples))
 
     def _given(self, step: int, n: int, passed: Passed) -> Float[Tensor, "own D"]:
-        return self._share(step, n, starts=passed.z.detach())
+        return self._advance(step, self._per_iteration or n, starts=self._processes.gather(passed.z.detach()))
 
 
 class FromContexts(NegativeSource):
-    """z- of p(z|c), one for each example's context c, in one process. Arguments: `NegativeSource`.
+    """z- of p(z|c), one for each example's context c. Arguments: `NegativeSource`.
 
     Each context has a prior of its own, so that a persistent chain belongs to an example: the bank has one for each.
+    The process that has an example in its share of the batch advances its chain, whoever holds it.
     """
 
-    def at(self, step: int, n: int, examples: Int[Tensor, "B"]) -> Negatives:
+    def at(self, step: int, examples: Int[Tensor, "n"]) -> Negatives:
         """What makes z- from the contexts of the batch; arguments as in `NegativeSource`."""
-        return functools.partial(self._given, step, n, examples)
+        return functools.partial(self._given, step, examples)
 
-    def _given(self, step: int, n: int, examples: Int[Tensor, "B"], passed: Passed) -> Float[Tensor, "B D"]:
+    def _given(self, step: int, examples: Int[Tensor, "n"], passed: Passed) -> Float[Tensor, "B D"]:
         if passed.context is None:
             raise ConfigError("negatives: this prior depends on a context, and the batch has none")
         shift = self._network.context_shift(passed.context).detach()
         if self.bank is None:
-            return self._advance(step, n, context_shift=shift)
-        return self._advance(step, n, context_shift=shift, chosen=examples)
+            return self._advance(step, len(examples), context_shift=shift)
+        return self._advance(step, len(examples), context_shift=shift, chosen=examples.to(passed.z.device))
 
 
 def source_of_negatives(
@@ -189,17 +170,22 @@ def source_of_negatives(
         ConfigError: an option is out of range.
     """
     if network.context is not None:
-        sampler = make_sampler(replace(config, n_chains=n_examples), network.latent_dim, seed, network.device)
-        return FromContexts(sampler, network, config.precision)
-    sampler = make_sampler(config, network.latent_dim, seed, network.device)
+        of_examples = replace(config, n_chains=n_examples)
+        sampler = make_sampler(of_examples, network.latent_dim, seed, network.device, processes)
+        return FromContexts(sampler, network, config.precision, processes=processes)
+    sampler = make_sampler(config, network.latent_dim, seed, network.device, processes)
     source = RestartedAtPosterior if config.restart_from == "posterior" else FromPrior
     return source(sampler, network, config.precision, per_iteration=config.per_iteration, processes=processes)
 
 
 def make_sampler(
-    config: ChainConfig, latent_dim: int, seed: int, device: torch.device | str | None = None
+    config: ChainConfig,
+    latent_dim: int,
+    seed: int,
+    device: torch.device | str | None = None,
+    processes: Processes = ALONE,
 ) -> ChainBank | ShortRun:
-    """Build what `config.mode` asks for: "persistent" or "short_run".
+    """Build what `config.mode` asks for: "persistent" or "short_run", shared by some processes.
 
     Raises:
         ConfigError: an option is out of range.
@@ -217,7 +203,10 @@ def make_sampler(
             restart_fraction=config.restart_fraction,
             metropolis=config.metropolis,
             device=device,
+            processes=processes,
         )
     if config.mode == "short_run":
-        return ShortRun(latent_dim, seed=seed, n_steps=config.n_steps, step_size=step_size, device=device)
+        return ShortRun(
+            latent_dim, seed=seed, n_steps=config.n_steps, step_size=step_size, device=device, processes=processes
+        )
     raise ConfigError(f"chains.mode: {config.mode!r}; expected persistent or short_run")

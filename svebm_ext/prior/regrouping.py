@@ -23,7 +23,7 @@ from svebm_ext.prior.groups import SymbolGroups
 from svebm_ext.prior.network import EnergyMLP
 from svebm_ext.prior.symbols import energy_of, log_symbols_of
 
-#: Training sentences that are clustered, at most; samples of the prior where there is no bank of chains.
+#: Training sentences that are clustered, and chains that F is held at, at most; samples of the prior without chains.
 MAX_SENTENCES, SAMPLES = 10_000, 1000
 #: Iterations that fit the prior to the clusters, z a batch, and the first step size of Adam.
 ITERATIONS, BATCH, RATE = 1500, 256, 2e-3
@@ -130,7 +130,7 @@ class Encoded:
 def regroup(
     network: EnergyMLP,
     encoded: Encoded,
-    bank: Float[Tensor, "L D"] | None,
+    chains: Float[Tensor, "M D"] | None,
     optimiser: torch.optim.Optimizer,
     *,
     seed: int,
@@ -142,14 +142,14 @@ def regroup(
     Args:
         network: f, changed in place.
         encoded: sentences that are clustered.
-        bank: states of the persistent chains, where F is held as well; of dialogs, one a training example. None:
+        chains: states of persistent chains, where F is held as well; with contexts, row i is that of sentence i. None:
             samples of the prior.
         optimiser: of the prior.
         seed: of the run.
         step_size: s of training, for those samples.
         groups: of the symbols, where they are in two levels.
     """
-    negatives = _negatives(network, encoded, bank, seed, step_size)
+    negatives = _sampled(network, encoded, seed, step_size) if chains is None else chains
     clusters = Clusters.fit(encoded.means, encoded.z, network.n_categories, seed, groups)
     fit_to_clusters(network, clusters, encoded.z, negatives, encoded.context, seed=seed)
     # Moments alone at 0, with the step count kept, would make the first steps three times as large.
@@ -157,14 +157,10 @@ def regroup(
         optimiser.state.pop(parameter, None)
 
 
-def _negatives(
-    network: EnergyMLP, encoded: Encoded, bank: Float[Tensor, "L D"] | None, seed: int, step_size: float
-) -> Float[Tensor, "M D"]:
+def _sampled(network: EnergyMLP, encoded: Encoded, seed: int, step_size: float) -> Float[Tensor, "M D"]:
     """z- of the prior; of a prior that depends on a context, one for each sentence."""
     if encoded.context is None:
-        return sample_prior(network, SAMPLES, seed=seed, step_size=step_size) if bank is None else bank
-    if bank is not None:
-        return bank[encoded.rows]
+        return sample_prior(network, SAMPLES, seed=seed, step_size=step_size)
     shift = network.context_shift(encoded.context).detach()
     return sample_prior(network, len(encoded.context), seed=seed, step_size=step_size, context_shift=shift)
 

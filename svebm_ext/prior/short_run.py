@@ -15,7 +15,7 @@ from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.ops.langevin import langevin
 from svebm_ext.ops.langevin.options import Layers
 from svebm_ext.ops.philox import Stream, philox_normal
-from svebm_ext.prior.chain_bank import Gather, gathered
+from svebm_ext.processes import ALONE, Processes, ShardedRows
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -36,6 +36,7 @@ class ShortRun:
         step_size: s, one number or one per step [S].
         device: where the samples are.
         dtype: of the states.
+        processes: that share the runs of an iteration.
     """
 
     def __init__(
@@ -47,11 +48,12 @@ class ShortRun:
         step_size: float | Float[Tensor, " S"] = 0.125,
         device: torch.device | str | None = None,
         dtype: torch.dtype = torch.float32,
+        processes: Processes = ALONE,
     ) -> None:
         if latent_dim < 1:
             raise ConfigError(f"chains: dimension {latent_dim}; expected at least 1")
         self.latent_dim, self.seed, self.n_steps, self.step_size = latent_dim, seed, n_steps, step_size
-        self.device, self.dtype = device, dtype
+        self.device, self.dtype, self._processes = device, dtype, processes
 
     @torch.no_grad()
     def advance(
@@ -62,15 +64,12 @@ class ShortRun:
         *,
         n_steps: int | None = None,
         step_size: float | Float[Tensor, " S"] | None = None,
-        rank: int = 0,
-        world_size: int = 1,
-        gather: Gather | None = None,
         **options: Unpack[MoveOptions],
     ) -> Float[Tensor, "m D"]:
         """Return m states after S steps from p0: a pure function of (seed, step). Arguments as `ChainBank.advance`."""
         if not 0 <= m <= RUN_STRIDE:
             raise ConfigError(f"chains: {m} chains asked for; expected 0 to {RUN_STRIDE}")
-        own = (step * RUN_STRIDE + torch.arange(m, device=self.device))[rank::world_size]
+        own = self._processes.own(step * RUN_STRIDE + torch.arange(m, device=self.device))
         z = philox_normal(self.seed, own, dim=self.latent_dim, stream=Stream.INITIAL)[0].to(self.dtype)
         z = langevin(
             z,
@@ -81,9 +80,9 @@ class ShortRun:
             chain_ids=own,
             **options,
         ).z
-        return gathered(z, world_size, gather)
+        return self._processes.gather(z)
 
-    def state_dict(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor | ShardedRows]:
         """Nothing: short runs keep nothing between iterations."""
         return {}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from torch import Tensor
 
@@ -12,16 +13,18 @@ from svebm_ext import __version__
 from svebm_ext.errors import ModelFolderError
 from svebm_ext.files import JsonObject, folder_is_gone, parse_json, sync_folder
 from svebm_ext.models.tensor_files import Form, check_forms, listed, read_header, read_tensors, write_tensors
+from svebm_ext.processes import ShardedRows
 
+T = TypeVar("T")
 FORMAT = "svebm_ext checkpoint 1"
 
 
-def save_checkpoint(path: Path, tensors: dict[str, Tensor], state: JsonObject) -> None:
+def save_checkpoint(path: Path, tensors: Mapping[str, Tensor | ShardedRows], state: JsonObject) -> None:
     """Write tensors and plain state to one file, atomically and durably.
 
     Args:
         path: file, in a folder of the run's; that is made, the run's own folder is not.
-        tensors: by name.
+        tensors: by name; see `write_tensors`.
         state: JSON-ready.
 
     Raises:
@@ -82,6 +85,6 @@ def check_sections(tensors: dict[str, Tensor], names: tuple[str, ...], path: Pat
         raise ModelFolderError(f"{path}: unknown tensors {listed(unknown)}, expected those of {', '.join(names)}")
 
 
-def prefixed(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def prefixed(tensors: Mapping[str, T], prefix: str) -> dict[str, T]:
     """Tensors with `prefix.` before each name."""
     return {f"{prefix}.{name}": value for name, value in tensors.items()}

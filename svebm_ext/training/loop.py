@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +15,13 @@ from torch import Tensor
 from svebm_ext.config import Config, to_dict
 from svebm_ext.errors import ConfigError, Interrupted, ModelFolderError, TrainingDivergedError
 from svebm_ext.files import HeldFolder, JsonObject, folder_is_gone
+from svebm_ext.models.document import normalise_over
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.tensor_files import load_parameters
 from svebm_ext.objectives.schedules import kl_weight
 from svebm_ext.prior.negatives import NegativeSource, source_of_negatives
-from svebm_ext.prior.regrouping import MAX_SENTENCES, check_sentences, regroup
+from svebm_ext.prior.regrouping import check_sentences
+from svebm_ext.processes import ShardedRows
 from svebm_ext.randomness import Draw
 from svebm_ext.stopping import stops_noted
 from svebm_ext.training.callbacks import Callback
@@ -30,12 +32,12 @@ from svebm_ext.training.checkpoint import (
     save_checkpoint,
     section,
 )
-from svebm_ext.training.encoding import encoded_of
 from svebm_ext.training.feeds import Feed, SentenceFeed
 from svebm_ext.training.guards import Guards
 from svebm_ext.training.loggers import RunLog, describe
 from svebm_ext.training.optimisers import Optimisers
 from svebm_ext.training.recovery import describe_recovery, recovered
+from svebm_ext.training.regrouping import regroup_symbols
 from svebm_ext.training.runtime import Runtime
 from svebm_ext.training.saved_state import SavedState, checked_marginal
 from svebm_ext.training.terms import learns_energy, learns_symbols
@@ -89,6 +91,7 @@ class Trainer:
         self._callbacks = callbacks
         self.feed, self.out, self.runtime, self.validator = feed, out, runtime, validator
         self.model = model.to(runtime.device)
+        normalise_over(model, runtime)
         marginal: Tensor | None = None
         if learns_energy(model.latent, config):
             n_symbols = model.latent.n_categories
@@ -131,15 +134,23 @@ class Trainer:
     # State ------------------------------------------------------------------------------------------------------
 
     def save(self, name: str = LAST) -> None:
-        """Write the whole state; on the main process only, since every process has the same."""
+        """Write the whole state: the main process does, to which the others hand their chains; all have the rest."""
+        chains = {} if self.negatives is None else prefixed(self.negatives.state_dict(), "chains")
+        sharded = [value for value in chains.values() if isinstance(value, ShardedRows)]
         if not self.runtime.is_main:
+            for rows in sharded:
+                rows.serve()
             return
+        self._write(name, chains)
+        for rows in sharded:  # where writing fails, the others lose this process, which tells why
+            rows.end()
+
+    def _write(self, name: str, chains: Mapping[str, Tensor | ShardedRows]) -> None:
         self.check_folder()
         if self._log is not None:
             self._log.sync()
         tensors = prefixed(self.model.state_dict(), "model") | prefixed(self.optimisers.state(), "optimiser")
-        if self.negatives is not None:
-            tensors |= prefixed(self.negatives.state_dict(), "chains")
+        tensors |= chains
         if self.update.marginal is not None:
             tensors["marginal"] = self.update.marginal
         state = {
@@ -207,9 +218,10 @@ class Trainer:
 
     def _start(self) -> None:
         """Keep the state before the first iteration, where a recovery may need it; nothing is the best one yet."""
-        if self.step > 0 or not self.runtime.is_main:
+        if self.step > 0:
             return
-        (self.out / BEST).unlink(missing_ok=True)  # of a run that was killed before its first checkpoint
+        if self.runtime.is_main:
+            (self.out / BEST).unlink(missing_ok=True)  # of a run that was killed before its first checkpoint
         if learns_energy(self.model.latent, self.config) and self.config.training.recoveries > 0:
             self.save(FIRST)
 
@@ -306,30 +318,17 @@ class Trainer:
         share = self.feed.batch(step)
         negatives = None
         if self.negatives is not None and weight > 0.0:
-            negatives = self.negatives.at(step, share.n_total, share.batch.indices)
+            negatives = self.negatives.at(step, share.examples)
         outcome = self.update(share, negatives, weight, step)
         self.step += 1
         return outcome, weight, share.batch.n_tokens
 
     def _regroup(self) -> None:
-        """Make the symbols anew, on all processes those of the main one; the best model is one that has them."""
-        latent = self.model.energy_latent
+        """Make the symbols anew; the best model is one that has them."""
         bank = None if self.negatives is None else self.negatives.bank
         train, draw = SentenceFeed.of(self.feed).train, Draw(self.config.seed, self.step)
-        encoded = encoded_of(self.model, train, MAX_SENTENCES, draw)
-        regroup(
-            latent.prior,
-            encoded,
-            None if bank is None else bank.states,
-            self.optimisers.groups["prior"].optimiser,
-            groups=latent.groups,
-            seed=self.config.seed,
-            step_size=latent.step_size,
-        )
-        if self.runtime.world_size > 1:
-            with torch.no_grad():
-                for parameter in latent.prior.parameters():
-                    parameter.copy_(self.runtime.sum(parameter * float(self.runtime.is_main)))
+        optimiser = self.optimisers.groups["prior"].optimiser
+        regroup_symbols(self.model, train, bank, optimiser, draw, self.runtime)
         self.best, self.waited = None, 0
 
     def _stop_wanted(self, received: list[int]) -> bool:
@@ -346,7 +345,7 @@ class Trainer:
             record["energy_gap"] = outcome.terms["energy_negative"] - outcome.terms["energy_positive"]
         record["gradient_norm"] = outcome.gradient_norm
         record["prior_gradient_norm"] = outcome.prior_gradient_norm
-        record["tokens_per_second"] = log.rate()
+        [record["tokens_per_second"]] = self.runtime.total(log.rate())
         record["seconds"] = round(self.seconds, 3)
         if self.runtime.is_main:
             self.check_folder()
@@ -376,9 +375,12 @@ class Trainer:
             self._say(f"iteration {self.step}: {told}")
             if valid and score == score and (self.best is None or score < self.best):
                 self.best, self.waited, improved = score, 0, True
-                self.save(BEST)
+        improved = self.runtime.total(float(improved))[0] > 0
+        if improved:
+            self.save(BEST)
+            if self.runtime.is_main:
                 (self.out / FIRST).unlink(missing_ok=True)
-        plateau = self.runtime.total(float(self.runtime.is_main and not improved))[0] > 0
+        plateau = not improved
         settled = weight >= SETTLED_WEIGHT * self.config.objective.kl_weight
         self.waited = self.waited + 1 if plateau and settled else 0
         if plateau and settled and self.config.optimiser.schedule == "plateau":

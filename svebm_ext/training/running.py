@@ -109,6 +109,7 @@ class Run(ABC):
             if self.resume:
                 trainer.resume()  # before anything is written: a refused resume leaves the folder as it was
             self.begin(trainer)
+            self.runtime.share(trainer.model.state_dict().values())
             if main:
                 self.write_start(trainer)
             self.runtime.barrier()

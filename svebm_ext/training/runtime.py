@@ -6,28 +6,28 @@ import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib import import_module
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
+from torch.distributed.rendezvous import rendezvous
 
 from svebm_ext.errors import ConfigError
+from svebm_ext.processes import ADDRESS, PATIENCE_HOURS, Processes, attempt, keep_store, others_there
+from svebm_ext.terminal import mute
 
 
 @dataclass(frozen=True)
-class Runtime:
-    """Device and process group.
+class Runtime(Processes):
+    """Device, arithmetic and process group.
 
     Attributes:
-        device: where tensors live.
-        rank, world_size: this process among those that share the global batch.
+        device, rank, world_size: as in `Processes`; what is shared is the global batch.
         bf16: run the networks under bfloat16 autocast.
     """
 
-    device: torch.device
-    rank: int = 0
-    world_size: int = 1
     bf16: bool = False
 
     @classmethod
@@ -44,6 +44,7 @@ class Runtime:
         chosen = _device(device, local_rank)
         if world_size > 1 and not dist.is_initialized():
             _join("nccl" if chosen.type == "cuda" else "gloo", world_size)
+        mute(rank > 0)
         if chosen.type == "cuda":
             torch.cuda.set_device(chosen)
         return cls(chosen, rank, world_size, precision == "bf16")
@@ -60,18 +61,21 @@ class Runtime:
             torch.cuda.set_device(chosen)
         return cls(chosen, bf16=precision == "bf16")
 
-    @property
-    def is_main(self) -> bool:
-        """Whether this process writes files and prints."""
-        return self.rank == 0
+    @classmethod
+    def of_command(cls, device: str = "auto") -> Runtime:
+        """Runtime of a command that works on a trained model: with the others that torchrun has started, or alone.
+
+        Variables of the environment that lead to no other process are no matter: a model is read all the same.
+
+        Raises:
+            ConfigError: as `start`.
+        """
+        started = os.environ.get("WORLD_SIZE", "").strip() not in ("", "1") and all(map(os.environ.get, ADDRESS))
+        return cls.start(device) if started else cls.alone(device)
 
     def mixed_precision(self) -> AbstractContextManager:
         """bfloat16 autocast where asked for."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16) if self.bf16 else nullcontext()
-
-    def sum(self, x: Tensor) -> Tensor:
-        """Differentiable sum over processes."""
-        return x if self.world_size == 1 else _SumOverProcesses.apply(x)
 
     def reduce_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Add up gradients over processes, in one message; a loss is a share of the global one, so sums are exact.
@@ -87,59 +91,16 @@ class Runtime:
         parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
         counted = torch.tensor([float(p.grad is not None) for p in trained]).to(parts[0])
         flat = torch.cat([*(part.reshape(-1) for part in parts), counted])
-        dist.all_reduce(flat)
+        with others_there():
+            dist.all_reduce(flat)
         *sums, counts = flat.split([*(p.numel() for p in trained), len(trained)])
         for p, g, count in zip(trained, sums, counts.tolist(), strict=True):
             p.grad = g.view_as(p) if count > 0 else None
-
-    def gather(self, rows: Tensor) -> Tensor:
-        """Rows of all processes, interleaved back: row i of process r is row i * world_size + r of the whole."""
-        if self.world_size == 1:
-            return rows
-        counts = [torch.zeros(1, dtype=torch.int64, device=rows.device) for _ in range(self.world_size)]
-        dist.all_gather(counts, torch.tensor([rows.shape[0]], device=rows.device))
-        most = int(max(counts))
-        padded = torch.zeros(most, *rows.shape[1:], dtype=rows.dtype, device=rows.device)
-        padded[: rows.shape[0]] = rows
-        parts = [torch.zeros_like(padded) for _ in range(self.world_size)]
-        dist.all_gather(parts, padded)
-        whole = torch.stack(parts, dim=1).flatten(0, 1)
-        kept = torch.stack([torch.arange(most, device=rows.device) < c for c in counts], dim=1).flatten()
-        return whole[kept]
-
-    def total(self, *numbers: float) -> list[float]:
-        """Sums of plain numbers over processes."""
-        if self.world_size == 1:
-            return list(numbers)
-        tensor = torch.tensor(numbers, dtype=torch.float64, device=self.device)
-        dist.all_reduce(tensor)
-        return tensor.tolist()
-
-    def barrier(self) -> None:
-        """Wait for every process."""
-        if self.world_size > 1:
-            dist.barrier()
 
     def stop(self) -> None:
         """Leave the process group."""
         if self.world_size > 1 and dist.is_initialized():
             dist.destroy_process_group()
-
-
-class _SumOverProcesses(torch.autograd.Function):
-    """Sum over processes; its gradient is the sum of the gradients."""
-
-    @staticmethod
-    def forward(ctx: object, x: Tensor) -> Tensor:
-        total = x.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: object, *gradients: Tensor) -> Tensor:
-        total = gradients[0].clone()
-        dist.all_reduce(total)
-        return total
 
 
 def _whole_number(name: str, default: int, least: int = 0) -> int:
@@ -154,7 +115,7 @@ def _whole_number(name: str, default: int, least: int = 0) -> int:
     if not (value.isascii() and value.isdigit() and len(value) < 10 and int(value) >= least):
         raise ConfigError(
             f"{name}: {value!r} in the environment, expected a whole number of at least {least}, as torchrun sets it; "
-            "unset it to train with one process"
+            "unset it for one process"
         )
     return int(value)
 
@@ -165,17 +126,21 @@ def _join(backend: str, world_size: int) -> None:
     Raises:
         ConfigError: there is none.
     """
-    missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
+    missing = [name for name in ADDRESS if not os.environ.get(name)]
     if missing:
         raise ConfigError(
             f"WORLD_SIZE: {world_size} processes in the environment, but no {', '.join(missing)}; start them with "
-            "torchrun, or unset WORLD_SIZE to train with one process"
+            "torchrun, or unset WORLD_SIZE for one process"
         )
     # This module of torch, which the optimisers import, keeps the group of that moment as default arguments. The group
     # and its threads would outlive stop(), and now and again such a thread aborts the process at its end.
     import_module("torch.distributed.nn.functional")
     try:
-        dist.init_process_group(backend)
+        store, rank, _ = next(rendezvous("env://"))
+        keep_store(store)
+        group = dist.PrefixStore(attempt(), store)
+        patience = timedelta(hours=PATIENCE_HOURS)
+        dist.init_process_group(backend, store=group, rank=rank, world_size=world_size, timeout=patience)
     except (RuntimeError, ValueError) as error:
         raise ConfigError(f"WORLD_SIZE: the {world_size} processes did not find each other: {error}") from error
 

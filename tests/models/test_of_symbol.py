@@ -53,9 +53,9 @@ def test_kept_sentences_are_read_as_the_symbol(model, symbol):
 def test_each_round_draws_twice_as_many_as_the_one_before(model, symbol, monkeypatch):
     drawn = []
     latent = model.networks.latent
-    sample = type(latent).sample_prior
+    sample = type(latent).sample_some
     monkeypatch.setattr(
-        type(latent), "sample_prior", lambda self, n, **given: drawn.append(n) or sample(self, n, **given)
+        type(latent), "sample_some", lambda self, ids, n, **given: drawn.append(n) or sample(self, ids, n, **given)
     )
     monkeypatch.setattr(of_symbol, "SURE", 2.0)  # nothing is sure enough
     assert len(words_of_symbol(model, symbol, 20, read_back=True, **SAMPLED)) == 20

@@ -7,11 +7,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thread_processes import in_processes
 
 from svebm_ext.errors import ConfigError, ModelFolderError
+from svebm_ext.models.tensor_files import read_tensors, write_tensors
 from svebm_ext.ops.langevin import langevin
+from svebm_ext.ops.philox import Stream, philox_uniform
+from svebm_ext.prior import chain_bank
 from svebm_ext.prior.chain_bank import ChainBank
 from svebm_ext.prior.network import EnergyMLP
+from svebm_ext.processes import ALONE
 
 
 @pytest.fixture
@@ -142,8 +147,6 @@ def test_options_out_of_range_are_named(layers):
         ChainBank(5, 3, seed=1, restart_fraction=1.5)
     with pytest.raises(ConfigError, match="at least 1"):
         ChainBank(0, 3, seed=1)
-    with pytest.raises(ConfigError, match="gather"):
-        ChainBank(5, 3, seed=1).advance(layers, 0, 4, world_size=2)
     with pytest.raises(ModelFolderError, match=r"'states': \(\(5, 3\), torch.float32\)"):
         ChainBank(5, 3, seed=1).load_state_dict(ChainBank(6, 3, seed=1).state_dict())
 
@@ -204,25 +207,55 @@ def test_steps_of_adjusted_chains_are_taken_up(layers):
 def test_processes_share_the_size_of_adjusted_steps(layers):
     """It follows the acceptance of all chains, also where the processes have not equally many."""
 
-    def new():
-        return ChainBank(9, 3, seed=4, n_steps=3, step_size=0.3, metropolis=True)
+    def step_size(processes):
+        bank = ChainBank(9, 3, seed=4, n_steps=3, step_size=0.3, metropolis=True, processes=processes)
+        bank.advance(layers, 0, 7)
+        return bank.step_size
 
-    single = new()
-    expected = single.advance(layers, 0, 7)
-    counts = {}
-    for rank in range(2):  # first, what each process has to tell
+    expected = step_size(ALONE)
+    assert in_processes(2, step_size) == [pytest.approx(expected, rel=1e-6)] * 2 and expected != 0.3
 
-        def tell(x, rank=rank):
-            if x.shape[1] == 2:
-                counts[rank] = x
-            return expected if x.shape[1] == 3 else x
 
-        new().advance(layers, 0, 7, rank=rank, world_size=2, gather=tell)
-    assert [float(counts[rank][0, 1]) for rank in range(2)] == [4.0, 3.0]
-    for rank in range(2):
-        bank = new()
-        bank.advance(
-            layers, 0, 7, rank=rank, world_size=2,
-            gather=lambda x: expected if x.shape[1] == 3 else torch.cat((counts[0], counts[1])),
-        )  # fmt: skip
-        assert bank.step_size == pytest.approx(single.step_size, rel=1e-6) and bank.step_size != 0.3
+@pytest.mark.parametrize("n", [1, 3, 7])
+def test_a_bank_is_saved_by_some_processes_and_read_by_any_number(layers, n, tmp_path):
+    """Each holds a block; the file is that of one process, and each of another number takes its own block of it."""
+
+    def save(processes):
+        bank = ChainBank(5, 3, seed=4, n_steps=3, metropolis=True, processes=processes)
+        bank.advance(layers, 0, 5)
+        state = bank.state_dict()
+        if processes.world_size > 1 and not processes.is_main:
+            state["states"].serve()
+            return
+        path = tmp_path / f"{processes.world_size}.safetensors"
+        write_tensors(path, state, {"format": "bank"})
+        if processes.world_size > 1:
+            state["states"].end()
+
+    save(ALONE)
+    expected, _ = read_tensors(tmp_path / "1.safetensors")
+    in_processes(n, save)
+    held, texts = read_tensors(tmp_path / f"{n}.safetensors")
+    assert texts["format"] == "bank" and held.keys() == expected.keys() == {"states", "noise_step", "step_size"}
+    for name, tensor in held.items():
+        torch.testing.assert_close(tensor, expected[name], rtol=1e-5, atol=1e-6)
+
+    def load(processes):
+        bank = ChainBank(5, 3, seed=9, n_steps=3, metropolis=True, processes=processes)
+        bank.load_state_dict(held)
+        return bank.states, bank.noise_step, bank.step_size, bank.states_of(torch.tensor([4, 0]))
+
+    parts = in_processes(2, load)
+    assert torch.equal(torch.cat([part[0] for part in parts]), held["states"])
+    for _, noise_step, step_size, asked in parts:
+        assert noise_step == 3 and step_size == float(held["step_size"])
+        assert torch.equal(asked, held["states"][[4, 0]])
+
+
+def test_a_choice_among_many_chains_is_that_of_all_at_once(monkeypatch):
+    """The chains with the m smallest numbers, in the order of these, however many are looked at together."""
+    expected = ChainBank(1000, 2, seed=3).select(5, 40)
+    monkeypatch.setattr(chain_bank, "CHOSEN_AMONG", 64)
+    assert torch.equal(ChainBank(1000, 2, seed=3).select(5, 40), expected)
+    numbers = philox_uniform(3, torch.arange(1000), dim=2, first_step=5, stream=Stream.SELECTION)[0, :, 0]
+    assert torch.equal(numbers.argsort(stable=True)[:40], expected)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from thread_processes import in_processes
 
 from svebm_ext.config import ChainConfig
 from svebm_ext.errors import ConfigError, ModelFolderError
@@ -20,20 +21,10 @@ from svebm_ext.prior.negatives import (
 )
 from svebm_ext.prior.network import EnergyMLP
 from svebm_ext.prior.short_run import RUN_STRIDE
+from svebm_ext.processes import ALONE
 
 CHAINS = ChainConfig(n_chains=12, n_steps=4, step_size=0.1, restart_fraction=0.0)
 EXAMPLES = torch.tensor([7, 2, 9])
-
-
-@dataclass
-class Alone:
-    """One process."""
-
-    rank: int = 0
-    world_size: int = 1
-
-    def gather(self, x):
-        raise AssertionError("one process has all rows")
 
 
 @dataclass
@@ -70,9 +61,9 @@ def sharp(network):
     return network
 
 
-def source(network, processes=None, **changes):
+def source(network, processes=ALONE, **changes):
     chains = replace(CHAINS, **changes)
-    return source_of_negatives(network, chains, seed=5, processes=processes or Alone(), n_examples=20)
+    return source_of_negatives(network, chains, seed=5, processes=processes, n_examples=20)
 
 
 def moved(z, network, ids, **options):
@@ -88,7 +79,7 @@ def test_from_the_bank(network, per_iteration, m):
     before, chosen = negatives.bank.states.clone(), negatives.bank.select(3, m)
     with torch.no_grad():
         network.linears[0].bias.add_(0.5)  # the prior has learnt since
-    z = negatives.at(3, 3, EXAMPLES)
+    z = negatives.at(3, EXAMPLES)
     assert torch.equal(z, moved(before[chosen], network, chosen))
     assert torch.equal(negatives.bank.states[chosen], z) and not z.requires_grad
     assert int((negatives.bank.states != before).any(1).sum()) == m
@@ -99,7 +90,7 @@ def test_adjusted_chains_propose_to_start_again(network):
     negatives = source(network, metropolis=True, restart_fraction=1.0)
     same = make_sampler(replace(CHAINS, metropolis=True, restart_fraction=1.0), 3, seed=5)
     expected = same.advance(network.layers(), 3, 3, energy=network.energy, **network.langevin_options)
-    assert torch.equal(negatives.at(3, 3, EXAMPLES), expected)
+    assert torch.equal(negatives.at(3, EXAMPLES), expected)
     assert negatives.bank.step_size == same.step_size != CHAINS.step_size
 
 
@@ -112,14 +103,14 @@ def test_adjusted_chains_of_contexts(conditional):
         conditional.layers(), 3, 3, chosen=EXAMPLES, context_shift=shift,
         energy=lambda z: conditional.energy(z, shift.expand(len(z), 3, 8)), **conditional.langevin_options,
     )  # fmt: skip
-    assert torch.equal(negatives.at(3, 3, EXAMPLES)(Passed(torch.zeros(3, 3), context)), expected)
+    assert torch.equal(negatives.at(3, EXAMPLES)(Passed(torch.zeros(3, 3), context)), expected)
 
 
 def test_from_short_runs(network):
     negatives = source(network, mode="short_run")
     ids = 3 * RUN_STRIDE + torch.arange(3)
     start = philox_normal(5, ids, dim=3, stream=Stream.INITIAL)[0]
-    assert torch.equal(negatives.at(3, 3, EXAMPLES), moved(start, network, ids))
+    assert torch.equal(negatives.at(3, EXAMPLES), moved(start, network, ids))
     assert negatives.bank is None and negatives.state_dict() == {}
 
 
@@ -129,7 +120,7 @@ def test_restarted_at_the_posterior(network):
     z = torch.randn(3, 3, generator=torch.Generator().manual_seed(1)).requires_grad_()
     chosen = negatives.bank.select(3, 3)
     before = negatives.bank.states.clone()
-    make = negatives.at(3, 3, EXAMPLES)
+    make = negatives.at(3, EXAMPLES)
     assert torch.equal(negatives.bank.states, before)  # nothing is known before the pass
     found = make(Passed(z))
     assert torch.equal(found, moved(z.detach(), network, chosen)) and not found.requires_grad
@@ -141,7 +132,7 @@ def test_each_context_has_its_chain(conditional):
     assert len(negatives.bank) == 20  # as many as examples, whatever the configuration has
     before = negatives.bank.states.clone()
     context = torch.randn(3, 2, generator=torch.Generator().manual_seed(1)).requires_grad_()
-    found = negatives.at(3, 3, EXAMPLES)(Passed(torch.zeros(3, 3), context))
+    found = negatives.at(3, EXAMPLES)(Passed(torch.zeros(3, 3), context))
     shift = conditional.context_shift(context).detach()
     assert (
         torch.equal(found, moved(before[EXAMPLES], conditional, EXAMPLES, context_shift=shift))
@@ -150,7 +141,7 @@ def test_each_context_has_its_chain(conditional):
     assert not torch.allclose(found, moved(before[EXAMPLES], conditional, EXAMPLES))
     assert (negatives.bank.states != before).any(1).nonzero()[:, 0].tolist() == sorted(EXAMPLES.tolist())
     with pytest.raises(ConfigError, match="the batch has none"):
-        negatives.at(4, 3, EXAMPLES)(Passed(torch.zeros(3, 3)))
+        negatives.at(4, EXAMPLES)(Passed(torch.zeros(3, 3)))
 
 
 def test_short_runs_of_contexts(conditional):
@@ -158,7 +149,7 @@ def test_short_runs_of_contexts(conditional):
     context = torch.randn(3, 2, generator=torch.Generator().manual_seed(1))
     ids = 3 * RUN_STRIDE + torch.arange(3)
     start = philox_normal(5, ids, dim=3, stream=Stream.INITIAL)[0]
-    found = negatives.at(3, 3, EXAMPLES)(Passed(torch.zeros(3, 3), context))
+    found = negatives.at(3, EXAMPLES)(Passed(torch.zeros(3, 3), context))
     assert torch.equal(found, moved(start, conditional, ids, context_shift=conditional.context_shift(context).detach()))
 
 
@@ -180,34 +171,61 @@ def test_what_a_run_has(network, conditional, changes, has_context, kind):
 
 def test_the_state_is_that_of_the_bank(network):
     first, second = source(network), source(network)
-    first.at(0, 3, EXAMPLES)
+    first.at(0, EXAMPLES)
     second.load_state_dict(first.state_dict())
     assert set(first.state_dict()) == {"states", "noise_step"}
-    assert torch.equal(first.at(1, 3, EXAMPLES), second.at(1, 3, EXAMPLES))
+    assert torch.equal(first.at(1, EXAMPLES), second.at(1, EXAMPLES))
     with pytest.raises(ModelFolderError, match="short-run"):
         source(network, mode="short_run").load_state_dict(first.state_dict())
 
 
-@pytest.mark.parametrize("restart_from", ["reference", "posterior"])
-def test_processes_have_every_other_of_them(network, restart_from):
-    """Two processes with one batch between them: together the z- of one, each its own half."""
-    changes = {"restart_from": restart_from, "restart_fraction": 0.0, "per_iteration": 6}
-    whole = of_pass(source(network, **changes).at(3, 4, EXAMPLES))
+@pytest.mark.parametrize("changes", [{}, {"restart_from": "posterior"}, {"metropolis": True}, {"mode": "short_run"}])
+@pytest.mark.parametrize("per_iteration", [0, 7])
+def test_processes_have_every_other_of_them(network, changes, per_iteration):
+    """Three processes with one batch between them: together the z- of one, each its own third, iteration after
+    iteration, also where chains start again at z+ of the whole batch."""
+    changes = {"restart_fraction": 0.5, "per_iteration": per_iteration} | changes
+    examples = torch.arange(5)
+    z = torch.randn(5, 3, generator=torch.Generator().manual_seed(1))
 
-    class Process(Alone):
-        def gather(self, x):
-            rows[self.rank] = x
-            return whole
+    def two_iterations(processes):
+        negatives = source(network, processes, **changes)
+        found = [of_pass(negatives.at(step, examples), processes.own(z)) for step in (3, 4)]
+        return found, None if negatives.bank is None else negatives.bank.states
 
-    rows = {}
-    for rank in range(2):
-        found = of_pass(source(network, Process(rank, 2), **changes).at(3, 4, EXAMPLES))
-        assert torch.equal(found, whole[rank::2])
-    torch.testing.assert_close(interleave([rows[0], rows[1]]), whole, rtol=1e-5, atol=1e-5)
+    expected, states = two_iterations(ALONE)
+    results = in_processes(3, two_iterations)
+    for step, whole in enumerate(expected):
+        assert len(whole) == (per_iteration or 5)
+        for rank in range(3):
+            torch.testing.assert_close(results[rank][0][step], whole[rank::3], rtol=1e-4, atol=1e-5)
+    if states is not None:
+        assert [len(held) for _, held in results] == [4, 4, 4]  # of twelve chains, nobody has more than a share
+        torch.testing.assert_close(torch.cat([held for _, held in results]), states, rtol=1e-4, atol=1e-5)
 
 
-def of_pass(negatives):
-    return negatives(Passed(torch.ones(3, 3))) if callable(negatives) else negatives
+@pytest.mark.parametrize("mode", ["persistent", "short_run"])
+def test_processes_move_chains_of_contexts_that_others_hold(conditional, mode):
+    context = torch.randn(5, 2, generator=torch.Generator().manual_seed(1))
+    examples = torch.tensor([19, 0, 7, 12, 3])
+
+    def two_iterations(processes):
+        negatives = source(conditional, processes, mode=mode, restart_fraction=0.5)
+        passed = Passed(torch.zeros(len(processes.own(examples)), 3), processes.own(context))
+        found = [negatives.at(step, examples)(passed) for step in (3, 4)]
+        return found, None if negatives.bank is None else negatives.bank.states
+
+    expected, states = two_iterations(ALONE)
+    results = in_processes(2, two_iterations)
+    for step, whole in enumerate(expected):
+        for rank in range(2):
+            torch.testing.assert_close(results[rank][0][step], whole[rank::2], rtol=1e-4, atol=1e-5)
+    if states is not None:
+        torch.testing.assert_close(torch.cat([held for _, held in results]), states, rtol=1e-4, atol=1e-5)
+
+
+def of_pass(negatives, z):
+    return negatives(Passed(z)) if callable(negatives) else negatives
 
 
 @pytest.mark.parametrize("mode", ["persistent", "short_run"])
@@ -219,43 +237,3 @@ def test_steps_that_fall_are_those_of_the_sampler(layers, mode):
     torch.testing.assert_close(chains.advance(layers, 1, 6), same.advance(layers, 1, 6, step_size=sizes))
     constant = make_sampler(replace(config, final_step_size=0.0), 3, seed=4)
     assert constant.step_size == 0.16
-
-
-def interleave(parts):
-    """What `gather` does: row i of process r is row i * world_size + r of the whole."""
-    rows = [part[i] for i in range(max(map(len, parts))) for part in parts if i < len(part)]
-    return torch.stack(rows)
-
-
-@pytest.mark.parametrize("mode", ["persistent", "short_run"])
-@pytest.mark.parametrize("m", [7, 8])
-def test_two_processes_do_what_one_does(layers, mode, m):
-    config = ChainConfig(mode=mode, n_chains=20, n_steps=4, step_size=0.1, restart_fraction=0.3)
-    single = make_sampler(config, 3, 6)
-    ranks = [make_sampler(config, 3, 6) for _ in range(2)]
-    for step in range(3):
-        # The first pass only finds each rank's part; a copy of the chains keeps it from counting twice.
-        parts = []
-        for rank, chains in enumerate(ranks):
-            copy = make_sampler(config, 3, 6)
-            copy.load_state_dict(chains.state_dict())
-            parts_of_rank = []
-            with pytest.raises(StopIteration):
-                copy.advance(layers, step, m, rank=rank, world_size=2, gather=keep_and_stop(parts_of_rank))
-            parts += parts_of_rank
-        whole = interleave(parts)
-        expected = single.advance(layers, step, m)
-        for rank, chains in enumerate(ranks):
-            found = chains.advance(layers, step, m, rank=rank, world_size=2, gather=lambda z, whole=whole: whole)
-            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-    if mode == "persistent":
-        assert torch.equal(ranks[0].states, ranks[1].states)
-        torch.testing.assert_close(ranks[0].states, single.states, rtol=1e-4, atol=1e-5)
-
-
-def keep_and_stop(kept):
-    def gather(z):
-        kept.append(z)
-        raise StopIteration
-
-    return gather

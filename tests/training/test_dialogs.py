@@ -141,11 +141,3 @@ def test_responses_of_a_model_folder(run):
 def test_what_dialogs_cannot_be(root, changes, message):
     with pytest.raises(ConfigError, match=message):
         validate(dialog_config(root, **changes))
-
-
-def test_one_process(root):
-    config = dialog_config(root)
-    corpus = load_configured(config.data)
-    two = Runtime(torch.device("cpu"), rank=0, world_size=2)
-    with pytest.raises(ConfigError, match="dialogs train in one process, not in 2"):
-        DialogFeed(corpus, build_vocabulary(corpus, config), config, two)

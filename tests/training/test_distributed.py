@@ -1,32 +1,18 @@
 """Two processes that share each batch learn what one process learns, within rounding."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 
 import pytest
 import torch
-from tiny_runs import tiny_config, write_corpus
+from tiny_runs import document_config, tiny_config, write_corpus, write_dialogs, write_documents
+from together import TRAINING, together
 
-from svebm_ext.config import to_dict
+from svebm_ext.config import Config, to_dict, with_changes
+from svebm_ext.models.tensor_files import read_tensors
+from svebm_ext.presets import preset
 from svebm_ext.training.checkpoint import load_checkpoint
-
-PROGRAM = """
-import json, sys, torch
-from pathlib import Path
-from svebm_ext.config import from_dict
+from svebm_ext.training.points import train_points
 from svebm_ext.training.run import train
-from svebm_ext.training.runtime import Runtime
-torch.set_num_threads(1)
-config = from_dict(json.loads(Path(sys.argv[1]).read_text()))
-runtime = Runtime.start("cpu")
-train(config, Path(sys.argv[2]), runtime=runtime)
-runtime.stop()
-threads = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
-assert not [name for name in threads if "gloo" in name], threads  # one left can abort the process at its end
-"""
 
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch was built without distributed")
@@ -50,43 +36,48 @@ runtime.stop()
     together(["-c", program], 2)
 
 
-def run(config_file, out, world_size):
-    together(["-c", PROGRAM, str(config_file), str(out)], world_size)
+def sentences(folder, **changes):
+    labelled = changes.get("objective", {}).get("label_weight", 0) > 0
+    return tiny_config(write_corpus(folder, labelled=labelled), **changes)
 
 
-def together(arguments, world_size):
-    """Run a program in several processes that find each other, as torchrun starts them."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    processes = []
-    for rank in range(world_size):
-        environment = os.environ | {
-            "RANK": str(rank),
-            "LOCAL_RANK": str(rank),
-            "WORLD_SIZE": str(world_size),
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-        }
-        command = [sys.executable, "-W", "ignore", *arguments]
-        processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
-    try:
-        for process in processes:
-            _, error = process.communicate(timeout=180)
-            assert process.returncode == 0, error
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
+def dialogs(folder, **changes):
+    write_dialogs(folder)
+    model = {"kind": "dialogs", "context_hidden": 8, "context_dim": 12, "context_map": 4} | changes.pop("model", {})
+    data = {"corpus": "smd", "root": folder, "train": None}
+    return tiny_config(None, model=model, data=data, evaluation={"response_samples": 3}, **changes)
 
 
-@pytest.mark.skipif(not torch.distributed.is_available(), reason="torch was built without distributed")
-@pytest.mark.parametrize(
-    "changes",
-    [
+def documents(folder, **changes):
+    """Three layers of batch normalisation, dropout, and a labelled batch beside each other one."""
+    model = changes.pop("model", {})
+    if model.get("encoder") != "gru":
+        model = model | {"document_layers": 3, "document_dropout": 0.3}
+    return document_config(write_documents(folder), data={"n_labelled": 15}, model=model, **changes)
+
+
+def points(folder, **changes):
+    sizes = {
+        "model": {"prior_hidden": (16,), "points_hidden": 16},
+        "chains": {"n_chains": 41, "n_steps": 2},
+        "training": {"batch_size": 21, "max_steps": 12, "checkpoint_every": 4, "log_every": 1, "device": "cpu"},
+    }
+    return with_changes(preset("gaussians8"), sizes | changes)
+
+
+REGROUPED = {"objective": {"mutual_information": 2.0, "regroup_at": 1.0 / 24}}  # at iteration 1 of 12
+RUNS = {
+    "dropout": (
+        sentences,
         {"model": {"embedding_dropout": 0.3, "output_dropout": 0.3}, "chains": {"per_iteration": 25}},
+    ),
+    "alternating-labels": (
+        sentences,
         {"objective": {"update": "alternating", "mutual_information": 2.0, "label_weight": 1.0}},
-        {"objective": {"mutual_information": 2.0, "regroup_at": 1.0 / 24}},  # at iteration 1 of 12
+    ),
+    "regrouping": (sentences, REGROUPED),
+    "cyclical": (
+        sentences,
         {  # without the prior in the first half of each cycle; its momentum of the cycle before stays
             "objective": {
                 "schedule": "cyclical",
@@ -96,28 +87,87 @@ def together(arguments, world_size):
             },
             "optimiser": {"prior_learning_rate": 0.05, "prior_clip": 0.0},
         },
+    ),
+    "bag-of-words": (
+        sentences,
         {"objective": {"schedule": "linear", "zero_fraction": 0.0, "ramp_fraction": 0.3, "bag_of_words": 1.0}},
-        {"chains": {"metropolis": True}},
-    ],
-    ids=["dropout", "alternating-labels", "regrouping", "cyclical", "bag-of-words", "metropolis"],
-)
-def test_two_processes_equal_one(tmp_path, changes):
-    labelled = changes.get("objective", {}).get("label_weight", 0) > 0
-    config = tiny_config(write_corpus(tmp_path, labelled=labelled), **changes)
+    ),
+    "metropolis": (sentences, {"chains": {"metropolis": True}}),
+    "restarts-at-the-posterior": (
+        sentences,
+        {"chains": {"restart_from": "posterior", "restart_fraction": 0.5, "per_iteration": 25}},
+    ),
+    "words-guide": (
+        sentences,
+        {
+            "model": {"sentence_features": "words"},
+            "objective": {"mutual_information": 0.0, "pseudo_label_weight": 1.0, "pseudo_labels": "words"},
+            "training": {"prior_stage": "second", "prior_steps": 20},
+        },
+    ),
+    "dialogs": (dialogs, {"chains": {"restart_fraction": 0.3}}),
+    "dialogs-metropolis-regrouping": (dialogs, {"chains": {"metropolis": True}} | REGROUPED),
+    "dialogs-short-run": (dialogs, {"chains": {"mode": "short_run"}, "objective": {"update": "alternating"}}),
+    "documents": (documents, {}),
+    "documents-gru": (documents, {"model": {"encoder": "gru"}}),
+    "documents-guessed": (
+        documents,
+        {"objective": {"pseudo_label_weight": 2.0, "pseudo_labels": "naive_bayes"}},
+    ),
+    "points": (points, {}),
+    "points-mixture": (
+        points,
+        {
+            "model": {"latent": "mixture", "n_variables": 1},
+            "objective": {"mutual_information": 0.0, "energy_penalty": 0.0},
+        },
+    ),
+}
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="torch was built without distributed")
+@pytest.mark.parametrize("name", RUNS)
+def test_two_processes_equal_one(tmp_path, name):
+    make, changes = RUNS[name]
+    config: Config = make(tmp_path, **changes)
     config_file = tmp_path / "config.json"
     config_file.write_text(json.dumps(to_dict(config)))
-    run(config_file, tmp_path / "one", 1)
-    run(config_file, tmp_path / "two", 2)
-    one, _ = load_checkpoint(tmp_path / "one/checkpoints/last.safetensors")
-    two, _ = load_checkpoint(tmp_path / "two/checkpoints/last.safetensors")
-    assert one.keys() == two.keys()
-    for name, tensor in one.items():
-        torch.testing.assert_close(two[name], tensor, rtol=2e-3, atol=2e-4, msg=lambda m, name=name: f"{name}: {m}")
+    if make is points:
+        train_points(config, tmp_path / "one", evaluate=False)
+    else:
+        train(config, tmp_path / "one")
+    together(["-c", TRAINING, str(config_file), str(tmp_path / "two")], 2)
+    assert_close(tmp_path / "two", tmp_path / "one")
+
+
+def assert_close(found, expected):
+    """Checkpoint, model and log of two run folders, to the rounding of a few iterations."""
+    one, _ = load_checkpoint(expected / "checkpoints/last.safetensors")
+    two, _ = load_checkpoint(found / "checkpoints/last.safetensors")
+    model_one, model_two = (read_tensors(folder / "model.safetensors")[0] for folder in (expected, found))
+    for first, second in ((one, two), (model_one, model_two)):
+        assert first.keys() == second.keys()
+        for name, tensor in first.items():
+            close = {"rtol": 2e-3, "atol": 2e-4, "msg": lambda m, name=name: f"{name}: {m}"}
+            torch.testing.assert_close(second[name], tensor, **close)
     logs = [
-        [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
-        for name in ("one", "two")
+        [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        for folder in (expected, found)
     ]
     for first, second in zip(*logs, strict=True):
-        for key in ("loss", "nll", "kl", "mi", "energy_negative"):
+        for key in ("loss", "nll", "kl", "mi", "energy_negative", "label", "pseudo_label"):
             if key in first:
                 assert second[key] == pytest.approx(first[key], rel=1e-4, abs=1e-4), (first["step"], key)
+
+
+def test_any_number_of_processes_goes_on(tmp_path):
+    """Three begin, one goes on, two come to the end: what one learns in one go, chains and all."""
+    changes = {"chains": {"restart_fraction": 0.3}, "training": {"validate_every": 4}}
+    config = sentences(tmp_path, objective={"mutual_information": 2.0}, **changes)
+    train(config, tmp_path / "whole")
+    config_file = tmp_path / "config.json"
+    for n_processes, n_steps, more in ((3, 4, []), (1, 8, ["--resume"]), (2, 12, ["--resume"])):
+        part = with_changes(config, {"training": {"max_steps": n_steps}})
+        config_file.write_text(json.dumps(to_dict(part)))
+        together(["-c", TRAINING, str(config_file), str(tmp_path / "parts"), *more], n_processes)
+    assert_close(tmp_path / "parts", tmp_path / "whole")

@@ -219,9 +219,9 @@ def test_errors(tmp_path):
     path = write_documents(tmp_path)
     with pytest.raises(DataError, match=r"data\.n-labelled: 200 examples of each class"):
         feed_of(document_config(path, data={"n_labelled": 600}))
-    with pytest.raises(ConfigError, match="one process, not in 2"):
-        DocumentFeed(load_configured(document_config(path).data), feed_of(document_config(path))[1],
-                     document_config(path), Runtime(torch.device("cpu"), world_size=2))  # fmt: skip
+    with pytest.raises(ConfigError, match=r"labelled-batch-size: leaves a batch of 1, too few for 2 processes"):
+        config = document_config(path, training={"labelled_batch_size": 1})
+        DocumentFeed(load_configured(config.data), feed_of(config)[1], config, Runtime(CPU.device, world_size=2))
     (tmp_path / "stops.tsv").write_text("a\tthe\nb\tof\n" * 20)
     config = document_config(tmp_path / "stops.tsv", data={"remove_stop_words": True})
     with pytest.raises(DataError, match="no training document has a word"):

@@ -10,7 +10,7 @@ from tiny_runs import tiny_config, write_corpus, write_dialogs
 from svebm_ext.config import Config, DataConfig, ObjectiveConfig, SentenceModel, of_kind, validate
 from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.prior import regrouping
-from svebm_ext.training import loop
+from svebm_ext.training import regrouping as training_regrouping
 from svebm_ext.training.run import train
 
 
@@ -31,9 +31,9 @@ def test_it_happens_once_at_its_share_of_the_run(tmp_path, monkeypatch):
         assert not any(p in optimiser.state for p in network.parameters())
         assert not any(torch.equal(p, b) for p, b in zip(network.parameters(), before, strict=True))
 
-    original, encode = loop.regroup, loop.encoded_of
-    monkeypatch.setattr(loop, "regroup", regroup)
-    monkeypatch.setattr(loop, "encoded_of", encoded_of)
+    original, encode = training_regrouping.regroup, training_regrouping.encoded_of
+    monkeypatch.setattr(training_regrouping, "regroup", regroup)
+    monkeypatch.setattr(training_regrouping, "encoded_of", encoded_of)
     train(config, tmp_path / "run")
     ((step, n_train),) = steps
     assert step == math.ceil(0.3 * config.training.max_steps) and n_train > config.model.n_categories

@@ -13,7 +13,7 @@ from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.kinds import EncodedTexts, kind_of
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.training.feeds.labels import class_ids, training_label
-from svebm_ext.training.feeds.share import Guesses, LabelledOrder, Share, share_out, with_guesses
+from svebm_ext.training.feeds.share import Guesses, LabelledOrder, Share, check_share, share_out, with_guesses
 from svebm_ext.training.runtime import Runtime
 from svebm_ext.training.validation import Validator
 
@@ -53,7 +53,7 @@ class TextFeed(Feed):
         runtime: whose share of each batch is returned.
 
     Raises:
-        ConfigError: the label is unknown, or the processes are too many.
+        ConfigError: the label is unknown, or an epoch's smallest batch has fewer examples than there are processes.
         DataError: a class has too few examples, or there is nothing to learn from.
     """
 
@@ -65,25 +65,23 @@ class TextFeed(Feed):
     valid: EncodedTexts
 
     def __init__(self, corpus: Corpus, vocabulary: Vocabulary, config: Config, runtime: Runtime) -> None:
-        self.check_processes(runtime)
         kind = kind_of(config.model).of_texts()
         label, self.label_names = training_label(corpus, config)
         self.train = train = kind.encode(corpus.train, vocabulary, config, label, self.label_names)
-        self.check_examples(config, runtime)
+        self.check_examples()
         self.train = replace(train, labels=kept_labels(train.labels, config, self.label_names))
         valid = kind.encode(corpus.valid, vocabulary, config)
         self.valid = replace(valid, labels=class_ids(corpus.valid, label, self.label_names))
         self._order = LabelledOrder(self.train.lengths, self.train.labels, config, window=self.window)
+        for option, n in self._order.smallest().items():
+            check_share(option, n, runtime)
         self._bound, self._runtime = config.objective.labelled_bound, runtime
         #: Probabilities [N, K] of the symbols of each training example, where something guides them.
         self.guesses: Guesses | None = None
         self._fingerprint: str | None = None
 
-    def check_processes(self, runtime: Runtime) -> None:
-        """Refuse more processes than the kind can be trained in (ConfigError)."""
-
-    def check_examples(self, config: Config, runtime: Runtime) -> None:
-        """Refuse a training split that no run can be made of (ConfigError, DataError)."""
+    def check_examples(self) -> None:
+        """Refuse a training split that no run can be made of (DataError)."""
 
     @property
     def steps_per_epoch(self) -> int:

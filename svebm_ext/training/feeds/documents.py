@@ -11,7 +11,7 @@ from svebm_ext.config import BagModel, Config
 from svebm_ext.data.corpus import Corpus
 from svebm_ext.data.documents import DocumentSplit
 from svebm_ext.data.vocabulary import Vocabulary
-from svebm_ext.errors import ConfigError, DataError
+from svebm_ext.errors import DataError
 from svebm_ext.judges.semi_supervised import NaiveBayes, guessed_classes, naive_bayes_em
 from svebm_ext.models.document import WORD_STD, DocumentDecoder, DocumentEncoder
 from svebm_ext.models.latent_variable import LatentVariableModel
@@ -25,7 +25,7 @@ class DocumentFeed(TextFeed):
     """Documents of a corpus as bags of words, in random order; arguments are those of `TextFeed`.
 
     Raises:
-        ConfigError: the label is unknown, or several processes: the generator's batch normalisation is over a batch.
+        ConfigError: as `TextFeed`.
         DataError: a class has too few examples, or no document has a known word.
     """
 
@@ -43,12 +43,7 @@ class DocumentFeed(TextFeed):
             guesses[self.train.labels >= 0] = 0.0
             self.guesses = F.pad(guesses, (0, config.model.n_categories - guesses.shape[1]))
 
-    def check_processes(self, runtime: Runtime) -> None:
-        """Refuse several processes (ConfigError)."""
-        if runtime.world_size > 1:
-            raise ConfigError(f"model.kind: documents train in one process, not in {runtime.world_size}")
-
-    def check_examples(self, config: Config, runtime: Runtime) -> None:
+    def check_examples(self) -> None:
         """Refuse documents without a known word (DataError)."""
         if self.train.n_empty == len(self.train):
             raise DataError("no training document has a word of the vocabulary (data.remove-stop-words?)")
@@ -65,7 +60,7 @@ class DocumentFeed(TextFeed):
     def n_guessed(self, share: Share) -> int:
         """Documents of an iteration that have a guess: those without a label."""
         assert self.guesses is not None
-        return int((self.guesses[share.batch.indices.cpu()].sum(-1) > 0).sum())
+        return int((self.guesses[share.examples].sum(-1) > 0).sum())
 
     def start(self, networks: LatentVariableModel, config: Config) -> None:
         """Background and table of classes of the generator, first features of the encoder; see `start_words`."""

@@ -9,9 +9,8 @@ from svebm_ext.data.coverage import unknown_note, unknown_share
 from svebm_ext.data.dialogs import DialogSplit
 from svebm_ext.data.subwords import Subwords
 from svebm_ext.data.vocabulary import Vocabulary
-from svebm_ext.errors import ConfigError, DataError
+from svebm_ext.errors import DataError
 from svebm_ext.training.feeds.base import Feed, TextFeed
-from svebm_ext.training.runtime import Runtime
 
 
 def all_the_same(split: EncodedSplit) -> bool:
@@ -21,10 +20,9 @@ def all_the_same(split: EncodedSplit) -> bool:
 
 
 class SentenceFeed(TextFeed):
-    """Sentences of a corpus in length-sorted batches; arguments are those of `TextFeed`.
+    """Sentences of a corpus in length-sorted batches; arguments and errors are those of `TextFeed`.
 
     Raises:
-        ConfigError: the label is unknown, or an epoch's smallest batch has fewer sentences than there are processes.
         DataError: all sentences are the same.
     """
 
@@ -37,17 +35,11 @@ class SentenceFeed(TextFeed):
         assert isinstance(feed, cls)
         return feed
 
-    def check_examples(self, config: Config, runtime: Runtime) -> None:
-        """Refuse texts that are all the same (DataError), and batches too small for the processes (ConfigError)."""
+    def check_examples(self) -> None:
+        """Refuse texts that are all the same (DataError)."""
         if len(self.train) > 1 and all_the_same(self.train):
             raise DataError(
                 f"data.train: all {len(self.train):,} training texts have the same words; expected texts that differ"
-            )
-        smallest = len(self.train) % config.training.batch_size or config.training.batch_size
-        if smallest < runtime.world_size:
-            raise ConfigError(
-                f"training.batch-size: {config.training.batch_size} leaves a batch of {smallest} of the "
-                f"{len(self.train)} sentences, too few for {runtime.world_size} processes; choose another size"
             )
 
     def padding(self) -> float:
@@ -77,17 +69,11 @@ class DialogFeed(SentenceFeed):
     Arguments are those of `TextFeed`.
 
     Raises:
-        ConfigError: several processes, since each example's chain of the prior is in one of them.
         DataError: the corpus has no dialogs.
     """
 
     train: DialogSplit
     valid: DialogSplit
-
-    def check_processes(self, runtime: Runtime) -> None:
-        """Refuse several processes (ConfigError)."""
-        if runtime.world_size > 1:
-            raise ConfigError(f"model.kind: dialogs train in one process, not in {runtime.world_size}")
 
     @property
     def n_chained(self) -> int:  # type: ignore[override]
