@@ -121,7 +121,7 @@ def test_python_in_the_readme_runs(tmp_path, monkeypatch, capsys):
     train_run(tiny_config(write_corpus(tmp_path)), tmp_path / "runs/assistant-seed0")
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()
-    exec(compile(block.replace("symbol=8", "symbol=1"), "README.md", "exec"), {})
+    exec(compile(block.replace("symbol=17", "symbol=1"), "README.md", "exec"), {})
     shown = [line.removeprefix("# ") for line in block.splitlines() if line.startswith("# ")]
     printed = capsys.readouterr().out.splitlines()
     kinds = [re.sub(r"'[^']*'|[\d.]+", "_", line) for line in shown]
