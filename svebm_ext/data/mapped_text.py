@@ -7,13 +7,16 @@ for, and what a training reads of it is the same, bit by bit.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
+import inspect
 import json
 import os
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 from .. import __version__
@@ -120,7 +123,7 @@ def map_text(
         "files": [[_hash(file), text_ending(file.name)] for file in files],
         "reading": [reading.format, reading.text_column, reading.empty_lines],
         "words": [tokenization, lowercase, n_most] if tokenization != "bpe" else [tokenization],
-        "by": [VERSION, __version__, unicodedata.unidata_version],
+        "by": _program(),
     }
     folder = cache_folder(mapping.cache) / _key(about)
     words = None if tokenization == "bpe" else partial(tokenize, tokenization=tokenization, lowercase=lowercase)
@@ -139,6 +142,14 @@ def subword_lists(text: MappedText, subwords: Subwords) -> MappedTokens:
     encoded = _encoded(_Texts(text.encoded.texts), folder, kept, text.name)
     assert encoded.sentences is not None
     return encoded.sentences
+
+
+@functools.cache
+def _program() -> list[object]:
+    """What else decides the words of a text: the tokeniser, and the Unicode that its two parts know."""
+    with contextlib.suppress(DataError):  # in an archive
+        return [VERSION, _hash(Path(inspect.getfile(tokenize))), unicodedata.unidata_version, version("regex")]
+    return [VERSION, __version__, unicodedata.unidata_version, version("regex")]
 
 
 def _refusal(files: Sequence[Path], mapping: Mapping) -> str | None:

@@ -133,6 +133,9 @@ def test_it_is_encoded_once_by_content_and_options(tmp_path, monkeypatch):
         for changes in ({"lowercase": False}, {"tokenization": "whitespace"}, {"empty_lines": "skip"}):
             with pytest.raises(AssertionError, match="encoded again"):
                 load_text(moved, memory_map="always", cache=cache, **changes)
+        with monkeypatch.context() as other, pytest.raises(AssertionError, match="encoded again"):
+            other.setattr("svebm_ext.data.mapped_text._program", lambda: ["another tokeniser"])
+            load_text(moved, memory_map="always", cache=cache)
         moved.write_text(moved.read_text() + "one more\n")
         with pytest.raises(AssertionError, match="encoded again"):
             load_text(moved, memory_map="always", cache=cache)
