@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import inspect
 import json
 import os
 import unicodedata
@@ -148,7 +147,7 @@ def subword_lists(text: MappedText, subwords: Subwords) -> MappedTokens:
 def _program() -> list[object]:
     """What else decides the words of a text: the tokeniser, and the Unicode that its two parts know."""
     with contextlib.suppress(DataError):  # in an archive
-        return [VERSION, _hash(Path(inspect.getfile(tokenize))), unicodedata.unidata_version, version("regex")]
+        return [VERSION, _hash(Path(__file__).with_name("tokenize.py")), unicodedata.unidata_version, version("regex")]
     return [VERSION, __version__, unicodedata.unidata_version, version("regex")]
 
 
