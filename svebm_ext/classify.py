@@ -219,7 +219,7 @@ def notes_at_the_end(stream: TextStream, n_texts: int, n_unknown: int, options: 
         notes.append(f"{stream.name}: {stream.n_empty} lines without a text have no answer")
     elif stream.n_empty:
         hint = "" if options.json else "; --json tells the line of each answer"
-        notes.append(f"{stream.name}: {stream.n_empty} empty lines left out{hint}")
+        notes.append(f"{stream.name}: {stream.n_empty:,} empty lines left out{hint}")
     if n_unknown:
         notes.append(f"note: {n_unknown} of {n_texts} texts have no word that the model knows")
     return notes

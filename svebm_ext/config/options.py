@@ -47,8 +47,8 @@ class DataConfig:
     """Column (or key) of your own files that holds the text: its name, or its number from 1."""
     label_column: str | None = None
     """Column (or key) of your own files that holds the label: its name, or its number from 1; 0: no labels."""
-    empty_lines: Literal["error", "skip"] = "error"
-    """An empty line in your own files is an error that names it, or is left out and counted."""
+    empty_lines: Literal["error", "skip"] = "skip"
+    """An empty line or cell in your own files is left out and counted, or is an error that names it."""
     tokenization: Literal["words", "whitespace", "bpe"] = "words"
     """Your own text: separate punctuation from words, split at white space only, or learn subwords of bytes (needs the
     subwords extra), which suit scripts without spaces and give any text back as it was written."""

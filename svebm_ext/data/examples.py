@@ -41,7 +41,7 @@ class Reading:
     """
 
     format: Format = "auto"
-    empty_lines: EmptyLines = "error"
+    empty_lines: EmptyLines = "skip"
     text_column: str | None = None
     label_column: str | None = None
     labels: Literal["wanted", "optional", "unused"] = "wanted"
@@ -329,6 +329,20 @@ def _question_labels(table: Table, choice: Choice, labels: list[str], notes: lis
     )
 
 
+def left_out(name: str, n: int, *, is_table: bool) -> str:
+    """A note on lines, or rows of a table, that have no text."""
+    one = "row without a text" if is_table else "empty line"
+    several = "rows without a text" if is_table else "empty lines"
+    return f"{name}: {n:,} {one if n == 1 else several} left out"
+
+
+def empty_error(where: str, *, is_table: bool) -> DataError:
+    """What is raised for a line, or a row of a table, that has no text."""
+    if is_table:
+        return DataError(f"{where}: no text in this row; delete it, or leave it out by --data.empty-lines skip")
+    return DataError(f"{where}: empty line; delete it, or leave it out by --data.empty-lines skip")
+
+
 def without_empty(examples: Examples, empty_lines: EmptyLines) -> Examples:
     """The examples without empty texts, or an error (DataError) that names the first one."""
     kept = [index for index, text in enumerate(examples.texts) if not is_blank(text)]
@@ -338,7 +352,7 @@ def without_empty(examples: Examples, empty_lines: EmptyLines) -> Examples:
         raise DataError(f"{examples.name}: no text in {len(examples.texts)} lines")
     if empty_lines == "error":
         first = next(index for index, text in enumerate(examples.texts) if is_blank(text))
-        raise DataError(f"{examples.where(first)}: empty line; delete it, or set data.empty-lines to skip")
+        raise empty_error(examples.where(first), is_table=examples.is_table)
     examples.n_skipped = len(examples.texts) - len(kept)
     examples.texts, examples.labels = [examples.texts[i] for i in kept], [examples.labels[i] for i in kept]
     examples.rows = [examples.rows[i] for i in kept]

@@ -24,7 +24,7 @@ from ..errors import ConfigError, DataError
 from ..files import JsonObject
 from ..terminal import say
 from .containers import COMPRESSED_ENDINGS, STANDARD_INPUT, PathLike, text_ending
-from .examples import Reading
+from .examples import Reading, empty_error
 from .mapped_lists import MappedTokens
 from .shards import files_of, name_of_files
 from .subwords import Subwords
@@ -322,7 +322,7 @@ class _Files(Source):
     def without_word(self) -> None:
         """See `Source.without_word` (DataError)."""
         if self.reading.empty_lines == "error":
-            raise DataError(f"{self._where()}: no word in it; delete it, or set data.empty-lines to skip")
+            raise DataError(f"{self._where()}: no word in it; delete it, or leave it out by --data.empty-lines skip")
         self._n_wordless += 1
 
     def about(self) -> JsonObject:
@@ -339,4 +339,4 @@ def _empty_line(stream: TextStream, line: int, before: int, *, is_text: bool) ->
 
 
 def _empty(stream: TextStream, line: int) -> DataError:
-    return DataError(f"{stream.where(line)}: empty line; delete it, or set data.empty-lines to skip")
+    return empty_error(stream.where(line), is_table=stream.is_table)

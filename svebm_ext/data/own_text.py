@@ -14,7 +14,7 @@ from ..config import MemoryMap
 from ..errors import ConfigError, DataError, alternatives
 from .containers import STANDARD_INPUT, PathLike
 from .corpus import Corpus, Split
-from .examples import EmptyLines, Examples, Reading, read_examples
+from .examples import EmptyLines, Examples, Reading, left_out, read_examples
 from .formats import FORMATS, Format, recognise_format
 from .mapped_lists import UnreadTexts, n_repeated
 from .mapped_text import MappedText, Mapping, map_text, subword_lists
@@ -43,7 +43,7 @@ def load_text(
     label_column: str | None = None,
     tokenization: OwnTokenization = "words",
     lowercase: bool = True,
-    empty_lines: EmptyLines = "error",
+    empty_lines: EmptyLines = "skip",
     seed: int = 0,
     vocabulary_size: int = 10_000,
     writing: Writing | None = None,
@@ -70,7 +70,7 @@ def load_text(
         label_column: the same; "0" reads no labels.
         tokenization: see `tokenize`; "bpe" learns subwords from the training split.
         lowercase: see `tokenize`.
-        empty_lines: "error" refuses a file with empty lines; "skip" leaves them out and counts them in the notes.
+        empty_lines: "skip" leaves empty lines out and counts them in the notes; "error" refuses a file that has some.
         seed: of the split.
         vocabulary_size: subwords at most.
         writing: what a model has learnt of the same text, in place of learning it again; see `with_writing`.
@@ -146,7 +146,7 @@ def _mapped(
 def _mapped_split(text: MappedText, notes: list[str]) -> Split:
     """The texts of a mapped text, with their words where these have been read."""
     if text.n_skipped:
-        notes.append(f"{text.name}: {text.n_skipped} empty lines left out")
+        notes.append(left_out(text.name, text.n_skipped, is_table=text.is_table))
     notes.extend(text.notes)
     texts, sentences = text.encoded.texts, text.encoded.sentences
     assert texts is not None
@@ -164,7 +164,7 @@ def _read(
         if data[name] is not None:
             read[name] = read_examples(data[name], reading, label_path=label_path, name=name)
     if data["labelled"] is not None:
-        strict = Reading(reading.format, "error", reading.text_column, reading.label_column)
+        strict = Reading(reading.format, reading.empty_lines, reading.text_column, reading.label_column)
         read["labelled"] = _with_labels(read_examples(data["labelled"], strict, name="labelled"), notes)
     return read
 
@@ -241,14 +241,16 @@ def _split(
     if len(kept) < len(sentences):  # characters, but no word
         first = int(np.argmin(lengths_of(sentences)))
         if empty_lines == "error":
-            raise DataError(f"{examples.where(first)}: no word in it; delete it, or set data.empty-lines to skip")
+            raise DataError(
+                f"{examples.where(first)}: no word in it; delete it, or leave it out by --data.empty-lines skip"
+            )
         if not len(kept):
             raise DataError(f"{examples.name}: no word in it")
         n_skipped += len(sentences) - len(kept)
         labels, texts = [labels[i] for i in kept], [texts[i] for i in kept]
         sentences = chosen(sentences, kept)
     if n_skipped:
-        notes.append(f"{examples.name}: {n_skipped} empty lines left out")
+        notes.append(left_out(examples.name, n_skipped, is_table=examples.is_table))
     notes.extend(examples.notes)
     return Split(sentences, {LABEL: labels} if any(labels) else {}, texts=texts)
 
@@ -289,7 +291,7 @@ def _with_labels(examples: Examples, notes: list[str]) -> Examples:
 
 
 def read_own_file(
-    path: PathLike, label_path: PathLike | None = None, *, format: Format = "auto", empty_lines: EmptyLines = "error"
+    path: PathLike, label_path: PathLike | None = None, *, format: Format = "auto", empty_lines: EmptyLines = "skip"
 ) -> tuple[list[str], list[str], int]:
     """Texts, labels ("" where there is none) and the number of empty lines left out, of one file.
 

@@ -104,17 +104,19 @@ def test_lines_that_are_left_out_are_counted_alike(tmp_path):
     for place in (3, 4, 800, 899):
         lines[place] = " \u00ad " if place == 4 else ""
     path.write_text("\n".join(lines) + "\n\n")
-    held, mapped = both(path, tmp_path / "cache", empty_lines="skip")
+    held, mapped = both(path, tmp_path / "cache")
     assert held.notes == mapped.notes
     assert f"{path}: 5 empty lines left out" in held.notes
     for mode in ("never", "always"):
-        with pytest.raises(DataError, match=r"own\.txt:4: empty line; delete it, or set data\.empty-lines to skip"):
-            load_text(path, memory_map=mode, cache=tmp_path / "cache")
+        with pytest.raises(
+            DataError, match=r"own\.txt:4: empty line; delete it, or leave it out by --data\.empty-lines skip"
+        ):
+            load_text(path, memory_map=mode, cache=tmp_path / "cache", empty_lines="error")
     lines[3], lines[4] = "a", "b"
     path.write_text("\n".join(lines[:800]) + "\n\n")
     for mode in ("never", "always"):
         with pytest.raises(DataError, match=r"own\.txt:801: empty line"):
-            load_text(path, memory_map=mode, cache=tmp_path / "cache")
+            load_text(path, memory_map=mode, cache=tmp_path / "cache", empty_lines="error")
     assert not list((tmp_path / "cache").glob("*.partial"))
 
 
@@ -130,7 +132,7 @@ def test_it_is_encoded_once_by_content_and_options(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr("svebm_ext.data.mapped_text.encode", refuse)
         load_text(moved, memory_map="always", cache=cache, seed=5)
-        for changes in ({"lowercase": False}, {"tokenization": "whitespace"}, {"empty_lines": "skip"}):
+        for changes in ({"lowercase": False}, {"tokenization": "whitespace"}, {"empty_lines": "error"}):
             with pytest.raises(AssertionError, match="encoded again"):
                 load_text(moved, memory_map="always", cache=cache, **changes)
         with monkeypatch.context() as other, pytest.raises(AssertionError, match="encoded again"):

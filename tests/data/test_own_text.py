@@ -1,3 +1,4 @@
+import csv
 import gzip
 import json
 
@@ -112,21 +113,38 @@ def test_labels_stay_with_their_sentences_through_the_split(tmp_path):
 
 def test_empty_lines(tmp_path):
     path = write(tmp_path / "text.txt", "one\n\ntwo\n \nthree\n")
-    with pytest.raises(DataError, match=r"text\.txt:2: empty line; delete it, or set data\.empty-lines to skip"):
-        load_text(path)
-    corpus = load_text(path, path, path, empty_lines="skip")
+    with pytest.raises(DataError, match=r"text\.txt:2: empty line; delete it, or leave it out by --data\.empty-lines"):
+        load_text(path, empty_lines="error")
+    corpus = load_text(path, path, path)
     assert corpus.train.sentences == [["one"], ["two"], ["three"]]
     assert corpus.notes[0] == f"{path}: 2 empty lines left out"
     labels = write(tmp_path / "labels.txt", "a\nx\nb\ny\nc\n")
-    assert read_own_file(path, labels, empty_lines="skip") == (["one", "two", "three"], ["a", "b", "c"], 2)
+    assert read_own_file(path, labels) == (["one", "two", "three"], ["a", "b", "c"], 2)
     for content in ("", "\n\n"):
         with pytest.raises(DataError, match="the file is empty"):
             load_text(write(tmp_path / "empty.txt", content), empty_lines="skip")
     for name, content in (("a.tsv", "label\t \n"), ("a.jsonl", json.dumps({"text": "  "}))):
-        with pytest.raises(DataError, match=r":1: empty line"):
-            load_text(write(tmp_path / name, content))
+        with pytest.raises(DataError, match=r":1: no text in this row; delete it"):
+            load_text(write(tmp_path / name, content), empty_lines="error")
         with pytest.raises(DataError, match="no text in 1 lines"):
-            load_text(write(tmp_path / name, content), empty_lines="skip")
+            load_text(write(tmp_path / name, content))
+
+
+def test_rows_without_a_text_are_left_out_with_their_label(tmp_path):
+    """An empty cell is common in the tables that people have; the row's label goes with it, and others keep theirs."""
+    rows = [["id", "comment", "stars"], *([str(i), "" if i in (3, 7) else f"text {i}", str(i % 2)] for i in range(12))]
+    path = tmp_path / "a.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    corpus = load_text(path, path, path, text_column="comment", label_column="stars")
+    assert corpus.notes[0] == f"{path}: 2 rows without a text left out"
+    kept = [i for i in range(12) if i not in (3, 7)]
+    assert corpus.train.texts == [f"text {i}" for i in kept]
+    assert corpus.train.labels["label"] == [str(i % 2) for i in kept]
+    with pytest.raises(DataError, match=r"a\.csv:5: no text in this row"):
+        load_text(path, text_column="comment", empty_lines="error")
+    lines = write(tmp_path / "a.jsonl", '{"text": "one"}\n{"text": null}\n' + '{"text": "two"}\n' * 4)
+    assert load_text(lines, lines, lines).notes[0] == f"{lines}: 1 row without a text left out"
 
 
 @pytest.mark.parametrize(
@@ -330,11 +348,13 @@ def test_sentences_without_a_word_are_empty(tmp_path, monkeypatch):
     path = write(tmp_path / "a.txt", "one\n--\nthree\n")
     words = lambda texts, *_: [[w for w in text.split() if w != "--"] for text in texts]  # noqa: E731
     monkeypatch.setattr("svebm_ext.data.own_text.read_words", words)
-    with pytest.raises(DataError, match=r"a\.txt:2: no word in it; delete it, or set data\.empty-lines to skip"):
-        load_text(path)
-    corpus = load_text(path, path, path, empty_lines="skip")
+    with pytest.raises(
+        DataError, match=r"a\.txt:2: no word in it; delete it, or leave it out by --data\.empty-lines skip"
+    ):
+        load_text(path, empty_lines="error")
+    corpus = load_text(path, path, path)
     assert corpus.train.sentences == [["one"], ["three"]]
-    assert corpus.notes[0] == f"{path}: 1 empty lines left out"
+    assert corpus.notes[0] == f"{path}: 1 empty line left out"
 
 
 def test_a_home_folder_is_found(tmp_path, monkeypatch):
@@ -346,5 +366,5 @@ def test_a_home_folder_is_found(tmp_path, monkeypatch):
 def test_a_line_without_a_visible_character_is_empty(tmp_path):
     path = write(tmp_path / "a.txt", "one\n\u200b\ntwo\nthree\nfour\n")
     with pytest.raises(DataError, match=r"a\.txt:2: empty line"):
-        load_text(path)
-    assert len(load_text(path, empty_lines="skip").train) == 2
+        load_text(path, empty_lines="error")
+    assert len(load_text(path).train) == 2
