@@ -24,6 +24,8 @@ from .writing import OwnTokenization, Writing, read_words, with_writing
 
 __all__ = ["LABEL", "load_text", "read_own_file", "recognise_format"]
 
+#: Sentences that are held out for either purpose, at most: more of them would cost time, and tell no more.
+MOST_HELD_OUT = 10_000
 #: Labels of a file of its own (data.labelled) may be held out where there are as many, in all and a class on average.
 MANY_LABELS, MANY_LABELS_EACH = 1000, 50
 
@@ -52,7 +54,7 @@ def load_text(
 ) -> Corpus:
     """Read text of the user's own.
 
-    Where `valid` or `test` is not given, a tenth of the training sentences, chosen by `seed`, takes its place. Of
+    Where `valid` or `test` is not given, a tenth of the training sentences, at most MOST_HELD_OUT, takes its place. Of
     labelled sentences as large a share of each class is held out as possible, and never the last one of a class.
 
     Args:
@@ -321,7 +323,7 @@ def _complete(name: str, splits: dict[str, Split], notes: list[str], seed: int, 
         raise DataError(f"{name}: {len(train)} sentences; splitting needs at least {needed}")
     if missing:
         kept = _with_every_class(train, kept, len(missing), seed, notes)
-    n_held_out = max(1, round(len(train) / 10))
+    n_held_out = min(MOST_HELD_OUT, max(1, round(len(train) / 10)))
     held: dict[str, Split] = {}
     for number, part in enumerate(missing, 1):
         n_others = len(missing) - number  # to be held out after this one

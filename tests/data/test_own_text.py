@@ -130,6 +130,12 @@ def test_empty_lines(tmp_path):
             load_text(write(tmp_path / name, content))
 
 
+def test_no_more_are_held_out_than_tell_something(tmp_path, monkeypatch):
+    monkeypatch.setattr("svebm_ext.data.own_text.MOST_HELD_OUT", 7)
+    corpus = load_text(write(tmp_path / "a.txt", "".join(f"w{i}\n" for i in range(100))))
+    assert (len(corpus.train), len(corpus.valid), len(corpus.test)) == (86, 7, 7)
+
+
 def test_rows_without_a_text_are_left_out_with_their_label(tmp_path):
     """An empty cell is common in the tables that people have; the row's label goes with it, and others keep theirs."""
     rows = [["id", "comment", "stars"], *([str(i), "" if i in (3, 7) else f"text {i}", str(i % 2)] for i in range(12))]
