@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import svebm_ext
+from svebm_ext.command_line import refuse_twice
 from svebm_ext.commands import expanded, run_command
 from svebm_ext.errors import ConfigError, alternatives
 from svebm_ext.files import JsonObject
@@ -204,7 +205,10 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="svebm_ext.info", description=__doc__)
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run folder, to tell how far it is")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    before: dict[str, str] = {}
     for argument in arguments:
+        if argument in OPTIONS:
+            refuse_twice(argument, None, before)
         if argument.startswith("-") and argument not in OPTIONS:
             raise ConfigError(f"{argument}: no such option; {alternatives(argument, OPTIONS)}")
     options = parser.parse_args(arguments)

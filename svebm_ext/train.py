@@ -149,7 +149,7 @@ def _is_file_name(word: str) -> bool:
 
 
 def _value_of(option: str, arguments: Sequence[str]) -> str | None:
-    """Value of an option; the last one where it is given several times, as for the parser."""
+    """Value of an option; the last one where it is given several times, which the parser refuses."""
     value = None
     for index, argument in enumerate(arguments):
         if argument.startswith(option + "="):

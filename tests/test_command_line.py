@@ -68,6 +68,35 @@ def test_an_option_without_its_value_says_what_it_expects(module, option):
         assert all(choice in str(raised.value) for choice in option.choices)
 
 
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_an_option_that_is_given_twice_is_refused(module):
+    for option in options_of(module.Arguments).values():
+        value = option.choices[0] if option.choices else {bool: "True"}.get(option.kind, "7")
+        once = [option.name] if option.is_switch else [option.name, value]
+        other = [argument.replace("_", "-").replace("-", "_").replace("__", "--") for argument in once]
+        for arguments in ([*once, *once], [*once, *other]):
+            with pytest.raises(SvebmError, match=rf"^{option.negates or option.name}: given twice .*expected once"):
+                checked(arguments, module.Arguments)
+
+
+def test_what_is_given_twice_is_told_with_both_values(capsys):
+    from svebm_ext import info
+
+    parse = lambda arguments: parse_arguments(arguments)  # noqa: E731
+    assert told(capsys, parse, "lines", "x.txt", "--seed=1", "--seed", "2") == (
+        "error: --seed: given twice (--seed 1, then --seed 2), expected once"
+    )
+    assert told(capsys, parse, "lines", "--data.train", "a.txt", "--data.train", "b.txt").endswith(
+        "; several files stand in one value, with commas between them (--data.train a.txt,b.txt)"
+    )
+    assert told(capsys, parse, "lines", "x.txt", "--no-evaluate", "--evaluate") == (
+        "error: --evaluate: given twice (--no-evaluate, then --evaluate), expected once"
+    )
+    assert (
+        told(capsys, info.main, "--json", "--json") == "error: --json: given twice (--json, then --json), expected once"
+    )
+
+
 @pytest.mark.parametrize(("module", "option"), [one for one in EVERY if one[1].choices], ids=name_of)
 def test_a_slip_in_any_choice_names_the_choice(module, option):
     choice = max(option.choices, key=len)
