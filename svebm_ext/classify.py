@@ -131,6 +131,11 @@ def _with_file(arguments: Sequence[str]) -> list[str]:
     second = given[1] if len(given) > 1 and not given[0].startswith("-") else "--"
     if second != "-" and second.startswith("-"):
         return given
+    if len(given) > 2 and (given[2] == "-" or not given[2].startswith("-")):
+        raise ConfigError(
+            f"{given[2]!r}: a second file given, expected one after the run folder; classify each by itself, or send "
+            "them through a pipe (cat FILES | python -m svebm_ext.classify RUN)"
+        )
     for argument in given[2:]:
         if argument == "--file" or argument.startswith("--file="):
             raise ConfigError(f"--file: given beside {second} after the run folder, expected one file")

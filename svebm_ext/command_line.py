@@ -150,16 +150,19 @@ def _named(
         every: these and those of other kinds of examples.
         default: as of `checked`.
     """
-    index = 0
+    index, takes_words = 0, False
     while index < len(given):
         name, equals, value = given[index].partition("=")
         name = name.replace("_", "-")
         if name not in known:
             if name.startswith("-") and name[1:2] not in ("", ".", *map(str, range(10))) and name not in _HELP:
                 raise ConfigError(_no_option(name, known, every, getattr(default, "model", None)))
+            if not takes_words and name not in _HELP:
+                raise ConfigError(f"{given[index]!r:.80}: stands behind no option; expected options, --help lists all")
             index += 1
             continue
         option = known[name]
+        takes_words = option.several
         following = given[index + 1] if index + 1 < len(given) else None
         if not equals and following is not None and following.partition("=")[0].replace("_", "-") in (*every, *_HELP):
             following = None

@@ -211,6 +211,9 @@ def main(arguments: Sequence[str]) -> None:
             refuse_twice(argument, None, before)
         if argument.startswith("-") and argument not in OPTIONS:
             raise ConfigError(f"{argument}: no such option; {alternatives(argument, OPTIONS)}")
+    folders = [argument for argument in arguments if not argument.startswith("-")]
+    if len(folders) > 1:
+        raise ConfigError(f"{folders[1]!r}: a second folder given, expected one run")
     options = parser.parse_args(arguments)
     info = collect() if options.run is None else collect_run(expanded(options.run))
     if options.json:

@@ -49,7 +49,7 @@ def test_rows_before_a_wrong_one_are_answered(run, tmp_path, capsys, short):
     """In the middle of a long file: columns, quotes, JSON, bytes and control characters, each with its line."""
     texts = sentences(400)
     for form, wrong, message in (
-        ("tsv", "no tab\n", r"mine:301: 1 columns, expected 2"),
+        ("tsv", "no tab\n", r"mine:301: 1 column, expected 2"),
         ("csv", 'x,"never ends\n', r"mine:302: not CSV"),
         ("csv", "x,y,z\n", r"mine:302: 3 columns, expected 2: id,text"),
         ("jsonl", "{\n", r"mine:301: not JSON"),
@@ -177,7 +177,7 @@ def test_names_are_for_a_model_with_symbols_of_its_own(run, tmp_path):
 
 def test_messages_name_the_options_of_classify(run, tmp_path):
     (tmp_path / "in.csv").write_text("id,text\n1,a red car\n2\n3,a dog\n")
-    with pytest.raises(DataError, match=r"in\.csv:3: 1 columns, .*set --format lines\)$"):
+    with pytest.raises(DataError, match=r"in\.csv:3: 1 column, .*set --format lines\)$"):
         classify.main([str(run), str(tmp_path / "in.csv")])
     (tmp_path / "in.csv").write_text("id,text\n1,a red car\n")
     with pytest.raises(DataError, match=r"--text-column: no column 'nope'"):

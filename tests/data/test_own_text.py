@@ -132,8 +132,8 @@ def test_empty_lines(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.tsv", "a\tb\nno tab\n", r"a\.tsv:2: 1 columns, expected 2: label<TAB>text"),
-        ("a.txt", "a\tb\nc\td\nno tab\n", r"a\.txt:3: 1 columns"),
+        ("a.tsv", "a\tb\nno tab\n", r"a\.tsv:2: 1 column, expected 2: label<TAB>text"),
+        ("a.txt", "a\tb\nc\td\nno tab\n", r"a\.txt:3: 1 column"),
         ("a.tsv", "a\tb\tc\n", r"a\.tsv:1: 3 columns"),
         ("a.jsonl", '{"text": "a"}\n{"txt": "b"}\n', r"a\.jsonl:2: no text; expected"),
         ("a.jsonl", '{"text": 3}\n', r"a\.jsonl:1: text of type int"),
@@ -260,7 +260,7 @@ def test_labels_of_two_places_are_told(tmp_path):
     [
         ("sea\tWaves.\n\tClouds.\n", r"labelled\.tsv: 1 of 2 lines have no label"),
         ("sea\tWaves.\nsea\tBoats.\n", r"all 2 lines have the label 'sea'; expected at least two classes"),
-        ("Waves.\n", r"labelled\.tsv:1: 1 columns"),
+        ("Waves.\n", r"labelled\.tsv:1: 1 column"),
     ],
 )
 def test_labelled_files_without_what_they_are_for(tmp_path, content, message):
