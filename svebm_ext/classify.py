@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -53,7 +54,8 @@ class Arguments:
     symbols: Path | None = None
     """File of names of symbols, as the page of `explore` saves it; symbols of one name are one class."""
     words: bool | None = None
-    """Put typical words of its symbol behind each text, where the run was evaluated (default: on a terminal)."""
+    """Put typical words of its symbol behind each text, where the run was evaluated (default: on a terminal, and where
+    the symbol has no label)."""
     device: str = "cpu"
     """Device: cpu or cuda."""
 
@@ -110,13 +112,19 @@ def answer(answerer: Answerer, stream: TextStream, part: Part) -> Answered:
     return Answered(part, [next(remaining) if row.text else None for row in part.rows], n_unknown)
 
 
-def words_beside(run: Path) -> dict[int, list[str]]:
-    """Typical words of each symbol, as the evaluation of the run has found them; none where it was not evaluated."""
+def words_beside(run: Path, *, asked: bool) -> dict[int, list[str]]:
+    """Typical words of each symbol, as the evaluation of the run has found them; none where it was not evaluated.
+
+    Where they are asked for and missing, a note says why.
+    """
     from svebm_ext.errors import ModelFolderError
     from svebm_ext.evaluation.report import METRICS, read_document
     from svebm_ext.evaluation.topic_text import words_of_symbols
 
     if not (run / METRICS).exists():
+        if asked:
+            cure = f"python -m svebm_ext.evaluate {shlex.quote(str(run))}"
+            say(f"note: without words of the symbols: {run} was not evaluated; {cure} tells them")
         return {}
     try:
         return words_of_symbols(read_document(run / METRICS))
@@ -153,7 +161,7 @@ def address_of(groups: SymbolGroups | None) -> Callable[[int], int | str]:
 def printer(run: Path, options: Arguments, groups: SymbolGroups | None) -> Callable[[Answered], None]:
     """What prints answers: lines with label or symbol, probability and text, or JSON."""
     address = address_of(groups)
-    words = words_beside(run)
+    words = words_beside(run, asked=options.json or options.words is True)
     with_words = sys.stdout.isatty() if options.words is None else options.words
 
     def as_json(row: Row, one: Answer) -> str:
@@ -171,7 +179,8 @@ def printer(run: Path, options: Arguments, groups: SymbolGroups | None) -> Calla
         shown = [one.label or str(address(one.symbol)), f"{one.probability:.4f}"]
         shown += [f"{one.novelty:.2f}"] if one.novelty is not None else []
         shown.append(" ".join(row.text.split()))
-        typical = words.get(one.symbol, [])[:WORDS] if with_words and one.label is None else []
+        told = with_words and (one.label is None or options.words is True)  # a label says enough, unless asked
+        typical = words.get(one.symbol, [])[:WORDS] if told else []
         return "\t".join([*shown, ", ".join(typical)] if typical else shown)
 
     def show_part(answered: Answered) -> None:

@@ -255,6 +255,25 @@ def test_labels_of_two_places_are_told(tmp_path):
     assert not any("beside those" in note for note in alone.notes)
 
 
+@pytest.mark.parametrize("name", ["train", "labelled"])
+def test_one_text_with_two_labels_in_one_file_is_told(tmp_path, name):
+    """Whatever its capitals; it stays with both of them."""
+    texts = [f"{'a' if i % 2 else 'b'}\tone of {i} texts" for i in range(40)]
+    own = write(tmp_path / "own.tsv", "\n".join([*texts, "a\tTwice said.", "b\ttwice said.", "b\tTwice said."]) + "\n")
+    plain = write(tmp_path / "plain.txt", "\n".join(f"plain {i} lines" for i in range(20)) + "\n")
+    corpus = load_text(own) if name == "train" else load_text(plain, labelled=own)
+    (note,) = (note for note in corpus.notes if "different labels" in note)
+    assert note == (
+        f"{own}: 1 text has different labels, for instance 'Twice said.' ('a' at {own}:41, 'b' at {own}:42); "
+        "each counts as often as it stands there, so mend the wrong ones"
+    )
+    parts = (corpus.train, corpus.valid, corpus.test)
+    everywhere = [pair for part in parts for pair in zip(part.sentences, part.labels["label"], strict=True)]
+    assert sorted(label for sentence, label in everywhere if "twice" in sentence) == ["a", "b", "b"]
+    consistent = write(tmp_path / "fine.tsv", "\n".join([*texts, "a\tTwice said.", "a\ttwice said."]) + "\n")
+    assert not [note for note in load_text(consistent).notes if "different labels" in note]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
