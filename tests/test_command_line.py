@@ -187,6 +187,15 @@ def test_words_of_an_option_that_has_several_are_none_too_many():
     assert checked(given, train) == given
 
 
+def test_group_has_no_options_of_learning():
+    """Which texts they are can be told; how they are read is the model's own, and no option of learning is listed."""
+    from svebm_ext import group
+
+    assert set(options_of(group.Arguments)) == {
+        "--data.root", "--data.train", "--data.valid", "--data.test", "--data.labelled", "--n-groups", "--device",
+    }  # fmt: skip
+
+
 def test_what_is_right_stays_as_it_is():
     arguments = ["--seed", "-5", "--data.train", "-", "--model.prior-hidden", "3", "--data.label=None", "--out", "a b"]
     found = checked([*arguments, "--no-evaluate", "--help"], importlib.import_module("svebm_ext.train").Arguments)
