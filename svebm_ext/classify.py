@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -112,27 +111,6 @@ def answer(answerer: Answerer, stream: TextStream, part: Part) -> Answered:
     return Answered(part, [next(remaining) if row.text else None for row in part.rows], n_unknown)
 
 
-def words_beside(run: Path, *, asked: bool) -> dict[int, list[str]]:
-    """Typical words of each symbol, as the evaluation of the run has found them; none where it was not evaluated.
-
-    Where they are asked for and missing, a note says why.
-    """
-    from svebm_ext.errors import ModelFolderError
-    from svebm_ext.evaluation.report import METRICS, read_document
-    from svebm_ext.evaluation.topic_text import words_of_symbols
-
-    if not (run / METRICS).exists():
-        if asked:
-            cure = f"python -m svebm_ext.evaluate {shlex.quote(str(run))}"
-            say(f"note: without words of the symbols: {run} was not evaluated; {cure} tells them")
-        return {}
-    try:
-        return words_of_symbols(read_document(run / METRICS))
-    except (ModelFolderError, OSError) as error:
-        say(f"note: without words of the symbols: {error}")
-        return {}
-
-
 def _with_file(arguments: Sequence[str]) -> list[str]:
     """The arguments, a file that stands after the run folder written as the option that it is."""
     given = list(arguments)
@@ -160,6 +138,8 @@ def address_of(groups: SymbolGroups | None) -> Callable[[int], int | str]:
 
 def printer(run: Path, options: Arguments, groups: SymbolGroups | None) -> Callable[[Answered], None]:
     """What prints answers: lines with label or symbol, probability and text, or JSON."""
+    from svebm_ext.evaluation.topic_text import words_beside
+
     address = address_of(groups)
     words = words_beside(run, asked=options.json or options.words is True)
     with_words = sys.stdout.isatty() if options.words is None else options.words
