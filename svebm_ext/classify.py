@@ -11,8 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from svebm_ext.commands import load_model, parse_with_run, run_command
+from svebm_ext.commands import load_model, parse_with_run, run_command, say_missing_folders
 from svebm_ext.errors import ConfigError
+from svebm_ext.files import check_folder_takes_files, made_folder
 from svebm_ext.progress import Tally
 from svebm_ext.terminal import printable_json, say, show
 
@@ -312,6 +313,7 @@ def classify_stream(answerer: Answerer, stream: TextStream, run: Path, options: 
             put = printer(run, options, groups)
         else:
             columns = added_columns(stream, options, groups)
+            stack.enter_context(made_folder(options.out.parent))
             put = writer(stack.enter_context(open_rows(options.out, stream, columns)), options, groups)
         tally = Tally("texts", enabled=options.out is not None or not sys.stdout.isatty())
         stack.callback(tally.close)
@@ -357,6 +359,8 @@ def _classify(arguments: Sequence[str]) -> None:
 def _classify_with(run: str, options: Arguments, runtime: Runtime) -> None:
     if runtime.world_size > 1 and options.file in (None, Path("-")):
         raise ConfigError("--file: standard input given to several processes, expected a file that each of them reads")
+    if options.out is not None and runtime.is_main:
+        say_missing_folders(options.out.parent)
     answerer = answerer_of(load_model(run, runtime.device), Path(run), options)
     from svebm_ext.data.examples import Reading
     from svebm_ext.data.text_streams import open_texts
@@ -378,6 +382,7 @@ def check_options(options: Arguments) -> None:
 
     Raises:
         ConfigError: names the option.
+        OSError: the file cannot be written where it is asked for.
     """
     from svebm_ext.data.row_files import ending_of
 
@@ -387,6 +392,7 @@ def check_options(options: Arguments) -> None:
     for name, given in (("json", options.json), ("words", options.words is not None)):
         if given:
             raise ConfigError(f"{name}: goes with what is printed, not with --out {options.out}")
+    check_folder_takes_files(options.out.parent)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Literal
 
 from svebm_ext.command_line import OF_FILES
-from svebm_ext.commands import LARGEST_SEED, MOST, check_numbers, check_trained, load_model, parse_with_run, run_command
+from svebm_ext.commands import (
+    LARGEST_SEED,
+    MOST,
+    check_numbers,
+    check_trained,
+    load_model,
+    parse_with_run,
+    run_command,
+    say_missing_folders,
+)
 from svebm_ext.config import DataConfig, validate, with_absolute_paths
 from svebm_ext.errors import ConfigError
 from svebm_ext.files import check_folder_takes_files, in_made_folder, made_folder, write_whole
@@ -106,6 +115,7 @@ def main(arguments: Sequence[str]) -> None:
     try:
         if not out.exists() or out.is_file():
             check_folder_takes_files(out.parent)
+            say_missing_folders(out.parent)
     except OSError as error:
         raise ConfigError(f"--out: {out} cannot be written: {describe_os_error(error)}") from error
     data = with_absolute_paths(options.data)

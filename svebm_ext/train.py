@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from svebm_ext.commands import describe, expanded, parse, run_command, with_numbers
+from svebm_ext.commands import describe, expanded, parse, run_command, say_missing_folders, with_numbers
 from svebm_ext.config import (
     KIND_NAMES,
     LIST_MARK,
@@ -192,6 +192,8 @@ def main(arguments: Sequence[str]) -> None:
     from svebm_ext.training.runtime import Runtime
 
     runtime = Runtime.start(config.training.device, config.training.precision)
+    if options.out is not None and runtime.is_main:
+        say_missing_folders(out.parent)
     try:
         if not kind_of(config.model).has_words:
             from svebm_ext.training.points import train_points

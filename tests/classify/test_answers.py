@@ -98,13 +98,31 @@ def test_options_that_do_not_go_together_are_refused_first(run, tmp_path):
         with pytest.raises(ConfigError, match=message):
             classify.main(["no-such-run", *options])
     (tmp_path / "mine.txt").write_text("the cat\n")
-    for out, message in ((tmp_path / "gone" / "o.csv", "No such file"), (tmp_path, None)):
-        if message is None:
-            (tmp_path / "o.csv").mkdir()
-            out, message = tmp_path / "o.csv", "Is a directory"
-        with pytest.raises(OSError, match=message) as raised:
-            classify.main([str(run), str(tmp_path / "mine.txt"), "--out", str(out)])
-        assert raised.value.filename == str(out)
+    (tmp_path / "o.csv").mkdir()
+    out = tmp_path / "o.csv"
+    with pytest.raises(OSError, match="Is a directory") as raised:
+        classify.main([str(run), str(tmp_path / "mine.txt"), "--out", str(out)])
+    assert raised.value.filename == str(out)
+    out = tmp_path / "mine.txt" / "o.csv"
+    with pytest.raises(OSError, match="File exists") as raised:
+        classify.main([str(run), str(tmp_path / "mine.txt"), "--out", str(out)])
+    assert raised.value.filename == str(out.parent)
+
+
+def test_missing_folders_are_made_and_told(run, tmp_path, capsys):
+    """Those that stay empty are taken away again."""
+    (tmp_path / "mine.txt").write_text("the cat\n")
+    out = tmp_path / "a" / "b" / "o.csv"
+    with pytest.raises(DataError, match=r"gone\.txt"):
+        classify.main([str(run), str(tmp_path / "gone.txt"), "--out", str(out)])
+    assert not (tmp_path / "a").exists()
+    capsys.readouterr()
+    classify.main([str(run), str(tmp_path / "mine.txt"), "--out", str(out)])
+    told = capsys.readouterr()
+    assert told.err.startswith(f"--out: makes the folders {tmp_path / 'a'}, {tmp_path / 'a' / 'b'}\n")
+    assert len(out.read_text().splitlines()) == 2
+    classify.main([str(run), str(tmp_path / "mine.txt"), "--out", str(out)])
+    assert "makes" not in capsys.readouterr().err
 
 
 def novelties(model, texts, log_z):
