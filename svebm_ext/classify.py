@@ -11,8 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from svebm_ext.commands import load_model, parse_with_run, run_command
+from svebm_ext.commands import load_model, parse_with_run, run_command, say_missing_folders
 from svebm_ext.errors import ConfigError
+from svebm_ext.files import check_folder_takes_files, made_folder
 from svebm_ext.progress import Tally
 from svebm_ext.terminal import printable_json, say, show
 
@@ -53,7 +54,8 @@ class Arguments:
     symbols: Path | None = None
     """File of names of symbols, as the page of `explore` saves it; symbols of one name are one class."""
     words: bool | None = None
-    """Put typical words of its symbol behind each text, where the run was evaluated (default: on a terminal)."""
+    """Put typical words of its symbol behind each text, where the run was evaluated (default: on a terminal, and where
+    the symbol has no label)."""
     device: str = "cpu"
     """Device: cpu or cuda."""
 
@@ -110,27 +112,17 @@ def answer(answerer: Answerer, stream: TextStream, part: Part) -> Answered:
     return Answered(part, [next(remaining) if row.text else None for row in part.rows], n_unknown)
 
 
-def words_beside(run: Path) -> dict[int, list[str]]:
-    """Typical words of each symbol, as the evaluation of the run has found them; none where it was not evaluated."""
-    from svebm_ext.errors import ModelFolderError
-    from svebm_ext.evaluation.report import METRICS, read_document
-    from svebm_ext.evaluation.topic_text import words_of_symbols
-
-    if not (run / METRICS).exists():
-        return {}
-    try:
-        return words_of_symbols(read_document(run / METRICS))
-    except (ModelFolderError, OSError) as error:
-        say(f"note: without words of the symbols: {error}")
-        return {}
-
-
 def _with_file(arguments: Sequence[str]) -> list[str]:
     """The arguments, a file that stands after the run folder written as the option that it is."""
     given = list(arguments)
     second = given[1] if len(given) > 1 and not given[0].startswith("-") else "--"
     if second != "-" and second.startswith("-"):
         return given
+    if len(given) > 2 and (given[2] == "-" or not given[2].startswith("-")):
+        raise ConfigError(
+            f"{given[2]!r}: a second file given, expected one after the run folder; classify each by itself, or send "
+            "them through a pipe (cat FILES | python -m svebm_ext.classify RUN)"
+        )
     for argument in given[2:]:
         if argument == "--file" or argument.startswith("--file="):
             raise ConfigError(f"--file: given beside {second} after the run folder, expected one file")
@@ -147,8 +139,10 @@ def address_of(groups: SymbolGroups | None) -> Callable[[int], int | str]:
 
 def printer(run: Path, options: Arguments, groups: SymbolGroups | None) -> Callable[[Answered], None]:
     """What prints answers: lines with label or symbol, probability and text, or JSON."""
+    from svebm_ext.evaluation.topic_text import words_beside
+
     address = address_of(groups)
-    words = words_beside(run)
+    words = words_beside(run, asked=options.json or options.words is True)
     with_words = sys.stdout.isatty() if options.words is None else options.words
 
     def as_json(row: Row, one: Answer) -> str:
@@ -166,7 +160,8 @@ def printer(run: Path, options: Arguments, groups: SymbolGroups | None) -> Calla
         shown = [one.label or str(address(one.symbol)), f"{one.probability:.4f}"]
         shown += [f"{one.novelty:.2f}"] if one.novelty is not None else []
         shown.append(" ".join(row.text.split()))
-        typical = words.get(one.symbol, [])[:WORDS] if with_words and one.label is None else []
+        told = with_words and (one.label is None or options.words is True)  # a label says enough, unless asked
+        typical = words.get(one.symbol, [])[:WORDS] if told else []
         return "\t".join([*shown, ", ".join(typical)] if typical else shown)
 
     def show_part(answered: Answered) -> None:
@@ -318,6 +313,7 @@ def classify_stream(answerer: Answerer, stream: TextStream, run: Path, options: 
             put = printer(run, options, groups)
         else:
             columns = added_columns(stream, options, groups)
+            stack.enter_context(made_folder(options.out.parent))
             put = writer(stack.enter_context(open_rows(options.out, stream, columns)), options, groups)
         tally = Tally("texts", enabled=options.out is not None or not sys.stdout.isatty())
         stack.callback(tally.close)
@@ -363,6 +359,8 @@ def _classify(arguments: Sequence[str]) -> None:
 def _classify_with(run: str, options: Arguments, runtime: Runtime) -> None:
     if runtime.world_size > 1 and options.file in (None, Path("-")):
         raise ConfigError("--file: standard input given to several processes, expected a file that each of them reads")
+    if options.out is not None and runtime.is_main:
+        say_missing_folders(options.out.parent)
     answerer = answerer_of(load_model(run, runtime.device), Path(run), options)
     from svebm_ext.data.examples import Reading
     from svebm_ext.data.text_streams import open_texts
@@ -384,6 +382,7 @@ def check_options(options: Arguments) -> None:
 
     Raises:
         ConfigError: names the option.
+        OSError: the file cannot be written where it is asked for.
     """
     from svebm_ext.data.row_files import ending_of
 
@@ -393,6 +392,7 @@ def check_options(options: Arguments) -> None:
     for name, given in (("json", options.json), ("words", options.words is not None)):
         if given:
             raise ConfigError(f"{name}: goes with what is printed, not with --out {options.out}")
+    check_folder_takes_files(options.out.parent)
 
 
 if __name__ == "__main__":

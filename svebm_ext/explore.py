@@ -8,14 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from svebm_ext.commands import LARGEST_SEED, MOST, check_numbers, check_trained, load_model, parse_with_run, run_command
+from svebm_ext.command_line import OF_FILES
+from svebm_ext.commands import (
+    LARGEST_SEED,
+    MOST,
+    check_numbers,
+    check_trained,
+    load_model,
+    parse_with_run,
+    run_command,
+    say_missing_folders,
+)
 from svebm_ext.config import DataConfig, validate, with_absolute_paths
 from svebm_ext.errors import ConfigError
 from svebm_ext.files import check_folder_takes_files, in_made_folder, made_folder, write_whole
 from svebm_ext.terminal import describe_os_error, say
-
-#: Options that name files of one's own.
-FILES = ("--data.train", "--data.valid", "--data.test", "--data.labelled")
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ def default_arguments(run: str | None) -> Arguments:
 def named_files(arguments: Sequence[str]) -> set[str]:
     """Options of files of one's own that stand on the command line."""
     options = (argument.split("=", 1)[0].replace("_", "-") for argument in arguments)
-    return {option for option in options if option in FILES}
+    return {option for option in options if option in OF_FILES}
 
 
 def check_texts(run: Path, data: DataConfig, named: set[str]) -> None:
@@ -72,7 +79,7 @@ def check_texts(run: Path, data: DataConfig, named: set[str]) -> None:
     """
     if data.corpus != "lines":
         return
-    for option in FILES:
+    for option in OF_FILES:
         file = getattr(data, option.removeprefix("--data."))
         if file is not None and option not in named:
             raise ConfigError(
@@ -108,6 +115,7 @@ def main(arguments: Sequence[str]) -> None:
     try:
         if not out.exists() or out.is_file():
             check_folder_takes_files(out.parent)
+            say_missing_folders(out.parent)
     except OSError as error:
         raise ConfigError(f"--out: {out} cannot be written: {describe_os_error(error)}") from error
     data = with_absolute_paths(options.data)

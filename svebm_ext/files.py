@@ -138,6 +138,12 @@ def remove_stale(folder: Path) -> None:
                 path.unlink(missing_ok=True)
 
 
+def missing_folders(folder: Path) -> list[Path]:
+    """Folders that `made_folder` has to make, the topmost first: those of a path that are not there."""
+    every = [folder, *folder.parents]
+    return every[: next((i for i, path in enumerate(every) if path.exists()), len(every))][::-1]
+
+
 @contextlib.contextmanager
 def made_folder(folder: Path) -> Iterator[None]:
     """A folder, made with those above it where they are missing; what is still empty at the end is taken away again.
@@ -145,13 +151,12 @@ def made_folder(folder: Path) -> Iterator[None]:
     Raises:
         OSError: it cannot be made.
     """
-    missing = [folder, *folder.parents]
-    missing = missing[: next((i for i, path in enumerate(missing) if path.exists()), len(missing))]
+    missing = missing_folders(folder)
     try:
         in_made_folder(folder, lambda: None)
         yield
     finally:
-        for path in missing:
+        for path in reversed(missing):
             with contextlib.suppress(OSError):
                 path.rmdir()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,6 +92,22 @@ def _named(model: SVEBM, symbol: str, file: Path | None) -> Asked:
     )
 
 
+def check_words(options: Arguments) -> None:
+    """Refuse, before a model is read, values by which no word can be chosen.
+
+    Raises:
+        ConfigError: names the option, its value and what is expected.
+    """
+    from svebm_ext.models.of_symbol import check_choice_of_words
+
+    given = {name: getattr(options, name) for name in ("temperature", "top_p") if getattr(options, name) is not None}
+    try:
+        check_choice_of_words(given, "generate")
+    except ConfigError as error:
+        told = re.sub(r"^generate: (\w+) is (.*); ", lambda match: f"--{match[1]}: {match[2]} given, ", str(error))
+        raise ConfigError(told.replace("--top_p", "--top-p")) from error
+
+
 def main(arguments: Sequence[str]) -> None:
     """Print sentences, one a line."""
     run, options = parse_with_run(
@@ -102,6 +119,7 @@ def main(arguments: Sequence[str]) -> None:
     check_numbers(options, n=(1, MOST), seed=(0, LARGEST_SEED), top_k=(0, MOST))
     if options.symbols is not None and options.symbol is None:
         raise ConfigError("symbols: names of symbols given, but none is asked for; expected --symbol NAME beside it")
+    check_words(options)
     from svebm_ext.training.runtime import Runtime
 
     runtime = Runtime.of_command(options.device)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svebm_ext.commands import check_numbers, load_model, parse_with_run, run_command, with_numbers
-from svebm_ext.config import DataConfig, validate, with_absolute_paths
+from svebm_ext.config import validate, with_absolute_paths
 from svebm_ext.errors import ConfigError
 from svebm_ext.terminal import say, show
 
@@ -21,10 +21,26 @@ MOST_GROUPS = 100_000
 
 
 @dataclass(frozen=True)
+class Texts:
+    """Where the texts of the run are. How they are read is the run's own: its model knows no other words."""
+
+    root: Path | None = None
+    """Folder with the released corpora, as for `train`."""
+    train: Path | None = None
+    """Your own text that the run was trained on, where it is elsewhere now."""
+    valid: Path | None = None
+    """Its validation text, where the run had one."""
+    test: Path | None = None
+    """Its test text, where the run had one."""
+    labelled: Path | None = None
+    """Its labelled text, where the run had one."""
+
+
+@dataclass(frozen=True)
 class Arguments:
     """Options; the defaults of data are the run's own."""
 
-    data: DataConfig
+    data: Texts
     n_groups: int = 0
     """Groups, each with its fine symbols; 0 (or auto): as many as the symbols fall into. 1: takes groups away."""
     device: str = "cpu"
@@ -34,10 +50,11 @@ class Arguments:
 def default_arguments(run: str | None) -> Arguments:
     """Options with the data of the run."""
     if run is None:
-        return Arguments(DataConfig())
+        return Arguments(Texts())
     from svebm_ext.training.run import read_run_config
 
-    return Arguments(read_run_config(Path(run)).data)
+    data = read_run_config(Path(run)).data
+    return Arguments(Texts(**{option.name: getattr(data, option.name) for option in dataclasses.fields(Texts)}))
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -56,9 +73,11 @@ def main(arguments: Sequence[str]) -> None:
     from svebm_ext.models.pretrained import CONFIG
     from svebm_ext.models.symbols import check_symbols
 
-    run, data = Path(given), with_absolute_paths(options.data)
+    run = Path(given)
     model = load_model(run, options.device)
     own, before = model.config, model.groups
+    places = {option.name: getattr(options.data, option.name) for option in dataclasses.fields(Texts)}
+    data = with_absolute_paths(dataclasses.replace(own.data, **places))
     n_symbols = check_symbols(model)
     model.kind.check_texts()
     model.config = dataclasses.replace(own, data=data)

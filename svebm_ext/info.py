@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import svebm_ext
+from svebm_ext.command_line import refuse_twice
 from svebm_ext.commands import expanded, run_command
 from svebm_ext.errors import ConfigError, alternatives
 from svebm_ext.files import JsonObject
@@ -204,9 +205,15 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="svebm_ext.info", description=__doc__)
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run folder, to tell how far it is")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    before: dict[str, str] = {}
     for argument in arguments:
+        if argument in OPTIONS:
+            refuse_twice(argument, None, before)
         if argument.startswith("-") and argument not in OPTIONS:
             raise ConfigError(f"{argument}: no such option; {alternatives(argument, OPTIONS)}")
+    folders = [argument for argument in arguments if not argument.startswith("-")]
+    if len(folders) > 1:
+        raise ConfigError(f"{folders[1]!r}: a second folder given, expected one run")
     options = parser.parse_args(arguments)
     info = collect() if options.run is None else collect_run(expanded(options.run))
     if options.json:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from svebm_ext.commands import describe, expanded, parse, run_command, with_numbers
+from svebm_ext.commands import describe, expanded, parse, run_command, say_missing_folders, with_numbers
 from svebm_ext.config import (
     KIND_NAMES,
     LIST_MARK,
@@ -22,6 +22,7 @@ from svebm_ext.config import (
     of_kind,
     validate,
     with_absolute_paths,
+    with_second_stage_within,
 )
 from svebm_ext.errors import ConfigError, Interrupted, RunStoppedError, SvebmError
 from svebm_ext.presets import PRESETS, is_preset, preset
@@ -76,6 +77,7 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Config, Arguments]:
             name = "lines-labelled"  # a few labels beside the text ask for a classifier
         base = preset(name or "assistant")
     base = dataclasses.replace(base, model=_networks_asked(base.model, rest))
+    base = _with_steps_asked(base, rest, resumed=resumed is not None)
     start = _value_of("--from-run", rest)
     if start is not None:
         base = _with_start(base, expanded(start), resumed)
@@ -104,6 +106,24 @@ def _networks_asked(model: AnyModel, arguments: Sequence[str]) -> AnyModel:
     if kind is not None and kind not in KIND_NAMES:
         return model  # the parser says what is wrong
     return of_kind(model, kind, encoder)
+
+
+def _with_steps_asked(base: Config, arguments: Sequence[str], *, resumed: bool) -> Config:
+    """The configuration with a second stage that fits the iterations that are given, where none is given for it.
+
+    A short run that is resumed to more iterations has the second stage of its preset again.
+    """
+    steps = _value_of("--training.max-steps", arguments)
+    if steps is None or not steps.isdecimal() or _value_of("--training.prior-steps", arguments) is not None:
+        return base
+    if resumed and base.training.max_steps > 0 and is_preset(base.preset):
+        usual = dataclasses.replace(base.training, prior_steps=preset(base.preset).training.prior_steps)
+        short = with_second_stage_within(dataclasses.replace(base, training=usual))
+        if short.training == base.training:  # the iterations of its second stage followed those of the run
+            base = dataclasses.replace(base, training=usual)
+    asked = dataclasses.replace(base, training=dataclasses.replace(base.training, max_steps=int(steps)))
+    prior_steps = with_second_stage_within(asked).training.prior_steps
+    return dataclasses.replace(base, training=dataclasses.replace(base.training, prior_steps=prior_steps))
 
 
 def _with_start(base: Config, run: Path, resumed: str | None) -> Config:
@@ -149,12 +169,15 @@ def _is_file_name(word: str) -> bool:
 
 
 def _value_of(option: str, arguments: Sequence[str]) -> str | None:
-    """Value of an option; the last one where it is given several times, as for the parser."""
+    """Value of an option; the last one where it is given several times, which the parser refuses."""
     value = None
     for index, argument in enumerate(arguments):
-        if argument.startswith(option + "="):
-            value = argument.split("=", 1)[1]
-        elif argument == option and index + 1 < len(arguments):
+        name, equals, following = argument.partition("=")
+        if name.replace("_", "-") != option:
+            continue
+        if equals:
+            value = following
+        elif index + 1 < len(arguments):
             value = arguments[index + 1]
     return value
 
@@ -169,6 +192,8 @@ def main(arguments: Sequence[str]) -> None:
     from svebm_ext.training.runtime import Runtime
 
     runtime = Runtime.start(config.training.device, config.training.precision)
+    if options.out is not None and runtime.is_main:
+        say_missing_folders(out.parent)
     try:
         if not kind_of(config.model).has_words:
             from svebm_ext.training.points import train_points

@@ -68,6 +68,35 @@ def test_an_option_without_its_value_says_what_it_expects(module, option):
         assert all(choice in str(raised.value) for choice in option.choices)
 
 
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_an_option_that_is_given_twice_is_refused(module):
+    for option in options_of(module.Arguments).values():
+        value = option.choices[0] if option.choices else {bool: "True"}.get(option.kind, "7")
+        once = [option.name] if option.is_switch else [option.name, value]
+        other = [argument.replace("_", "-").replace("-", "_").replace("__", "--") for argument in once]
+        for arguments in ([*once, *once], [*once, *other]):
+            with pytest.raises(SvebmError, match=rf"^{option.negates or option.name}: given twice .*expected once"):
+                checked(arguments, module.Arguments)
+
+
+def test_what_is_given_twice_is_told_with_both_values(capsys):
+    from svebm_ext import info
+
+    parse = lambda arguments: parse_arguments(arguments)  # noqa: E731
+    assert told(capsys, parse, "lines", "x.txt", "--seed=1", "--seed", "2") == (
+        "error: --seed: given twice (--seed 1, then --seed 2), expected once"
+    )
+    assert told(capsys, parse, "lines", "--data.train", "a.txt", "--data.train", "b.txt").endswith(
+        "; several files stand in one value, with commas between them (--data.train a.txt,b.txt)"
+    )
+    assert told(capsys, parse, "lines", "x.txt", "--no-evaluate", "--evaluate") == (
+        "error: --evaluate: given twice (--no-evaluate, then --evaluate), expected once"
+    )
+    assert (
+        told(capsys, info.main, "--json", "--json") == "error: --json: given twice (--json, then --json), expected once"
+    )
+
+
 @pytest.mark.parametrize(("module", "option"), [one for one in EVERY if one[1].choices], ids=name_of)
 def test_a_slip_in_any_choice_names_the_choice(module, option):
     choice = max(option.choices, key=len)
@@ -102,6 +131,69 @@ def test_options_as_people_write_them(given, meant, capsys):
 )
 def test_values_that_are_none(arguments, line, capsys):
     assert told(capsys, lambda given: parse_arguments(given), "lines", "x.txt", *arguments) == line
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("--temperature", "-1", "-1.0 given, expected a number from 1e-20 to"),
+        ("--temperature", "nan", "nan given, expected a number from 1e-20 to"),
+        ("--top-p", "3", "3.0 given, expected a number above 0 to 1"),
+    ],
+)
+def test_values_by_which_no_word_can_be_chosen(option, value, expected, capsys):
+    from svebm_ext import generate
+
+    line = told(capsys, generate.main, "no such run", option, value)
+    assert line.startswith(f"error: {option}: {expected}")
+
+
+def test_a_classifier_without_labels_says_how_they_are_given(tmp_path, capsys):
+    from svebm_ext import train
+
+    (tmp_path / "a.txt").write_text("".join(f"one of {i} texts\n" for i in range(20)))
+    line = told(capsys, train.main, "lines-labelled", str(tmp_path / "a.txt"), "--out", str(tmp_path / "run"))
+    assert line.startswith(f"error: --data.labelled: missing; {tmp_path / 'a.txt'} has no labels, and preset lines-la")
+    assert "(--data.labelled FILE)" in line and "(--data.label-column)" in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "expected"),
+    [
+        ("classify", ["run", "a.txt", "b.txt"], "'b.txt': a second file given, expected one after the run folder; "),
+        (
+            "classify",
+            ["run", "--json", "b.txt"],
+            "'b.txt': stands behind no option; expected options, --help lists all",
+        ),
+        ("generate", ["run", "b.txt"], "'b.txt': stands behind no option; "),
+        ("evaluate", ["run", "--seed", "3", "4"], "'4': stands behind no option; "),
+        ("experiments", ["table1-ptb", "svebm"], "'svebm': stands behind no option; "),
+        ("train", ["lines", "a.txt", "--seed=3", "b.txt"], "'b.txt': stands behind no option; "),
+        ("info", ["run", "b.txt"], "'b.txt': a second folder given, expected one run"),
+    ],
+)
+def test_a_word_too_many_is_named(command, arguments, expected, capsys, monkeypatch):
+    module = importlib.import_module(f"svebm_ext.{command}")
+    if hasattr(module, "default_arguments"):
+        monkeypatch.setattr(module, "default_arguments", lambda run: None)
+    assert told(capsys, module.main, *arguments).startswith(f"error: {expected}")
+
+
+def test_words_of_an_option_that_has_several_are_none_too_many():
+    train = importlib.import_module("svebm_ext.train").Arguments
+    given = ["--model.prior-hidden", "3", "4", "--seed", "1"]
+    assert checked(given, train) == given
+
+
+def test_group_has_no_options_of_learning():
+    """Which texts they are can be told; how they are read is the model's own, and no option of learning is listed."""
+    from svebm_ext import group
+
+    assert set(options_of(group.Arguments)) == {
+        "--data.root", "--data.train", "--data.valid", "--data.test", "--data.labelled", "--n-groups", "--device",
+    }  # fmt: skip
 
 
 def test_what_is_right_stays_as_it_is():

@@ -143,7 +143,12 @@ def test_classify_says_why_words_are_missing(run, tmp_path, capsys):
     lines, said = answers(tmp_path / "copy", capsys, tmp_path / "texts.txt", "--words", "True")
     assert len(lines) == 1 and lines[0].count("\t") == 2 and said.startswith("note: without words of the symbols: ")
     (tmp_path / "copy" / "metrics.json").unlink()
-    assert answers(tmp_path / "copy", capsys, tmp_path / "texts.txt", "--words", "True") == (lines, "")
+    for option in (["--words", "True"], ["--json"]):
+        shown, said = answers(tmp_path / "copy", capsys, tmp_path / "texts.txt", *option)
+        assert len(shown) == 1 and (shown == lines) == (option != ["--json"])
+        assert said.startswith("note: without words of the symbols: ")
+        assert said.rstrip().endswith(f"was not evaluated; python -m svebm_ext.evaluate {tmp_path / 'copy'} tells them")
+    assert answers(tmp_path / "copy", capsys, tmp_path / "texts.txt") == (lines, "")
 
 
 def test_sentences_that_the_longest_length_has_cut_are_marked_for_a_person(run, capsys, monkeypatch):
@@ -349,6 +354,9 @@ def test_a_classifier_from_a_few_labels_of_your_own(tmp_path, capsys):
     classify.main([str(tmp_path / "out"), "--file", str(tmp_path / "new.txt")])
     found = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert [text for _, _, text in found] == lines[:3] and {label for label, _, _ in found} <= set(TOPICS)
+    words = {topic["label"]: ", ".join(topic["words"][:3]) for topic in metrics["about"]["topics"]}
+    asked, _ = answers(tmp_path / "out", capsys, tmp_path / "new.txt", "--words", "True")
+    assert [line.split("\t") for line in asked] == [[*row, words[row[0]]] for row in found]
 
 
 @pytest.mark.parametrize("command", ["evaluate", "explore", "generate", "classify", "info"])

@@ -1,7 +1,7 @@
 """Configuration: options (`options`, `models`), what each kind takes (`kinds`), plain form (`plain`), and `checks`."""
 
 from svebm_ext.config.bounds import check_bounds
-from svebm_ext.config.changes import Changes, with_changes, with_named_options
+from svebm_ext.config.changes import Changes, with_changes, with_named_options, with_second_stage_within
 from svebm_ext.config.checks import validate, validate_built
 from svebm_ext.config.kinds import KindOptions, options_of
 from svebm_ext.config.models import (
@@ -77,4 +77,5 @@ __all__ = [
     "with_absolute_paths",
     "with_changes",
     "with_named_options",
+    "with_second_stage_within",
 ]

@@ -12,6 +12,8 @@ from svebm_ext.errors import ConfigError, nearest
 
 #: New values of options, by section and name.
 Changes: TypeAlias = Mapping[str, Mapping[str, object]]
+#: Iterations of the prior alone to one of the run before it, at most, in a run whose iterations were asked for.
+SECOND_STAGE_SHARE = 2
 
 
 def with_changes(config: Config, changes: Changes) -> Config:
@@ -57,6 +59,19 @@ def with_named_options(config: Config, options: Mapping[str, object]) -> Config:
             raise ConfigError(_no_option(name, config))
         config = replace(config, **{section: replace(held, **{option: value})})
     return config
+
+
+def with_second_stage_within(config: Config) -> Config:
+    """The configuration with a second stage in proportion to the iterations that were asked for, where these are few.
+
+    A second stage has `SECOND_STAGE_SHARE` times as many iterations at most; it stays where the text is to decide on
+    the iterations. For those who ask for `training.max_steps` and say nothing of `training.prior_steps`.
+    """
+    training = config.training
+    if training.max_steps <= 0:
+        return config
+    prior_steps = min(training.prior_steps, SECOND_STAGE_SHARE * training.max_steps)
+    return replace(config, training=replace(training, prior_steps=prior_steps))
 
 
 def _no_option(name: str, config: Config) -> str:

@@ -14,6 +14,8 @@ from svebm_ext.files import write_whole
 
 #: Classes that an error lists.
 SHOWN = 20
+#: Files that `written` writes.
+TEXTS, LABELLED = "texts.jsonl", "labelled.jsonl"
 
 
 def each_checked_text(X: Iterable[object]) -> Iterator[str]:
@@ -52,7 +54,7 @@ def listed_labels(y: object, n: int) -> list[object] | None:
     """Labels, None where a text has none; None where no text has one.
 
     Raises:
-        DataError: another number of them, or one class only.
+        DataError: another number of them, one class only, or a number that is no class.
     """
     if hasattr(y, "columns") or getattr(y, "ndim", 1) != 1:
         raise DataError(
@@ -66,6 +68,9 @@ def listed_labels(y: object, n: int) -> list[object] | None:
     labels = [None if _is_missing(value) else value for value in values]
     if all(label is None for label in labels):
         return None
+    for number, label in enumerate(labels):
+        if isinstance(label, float) and not label.is_integer():
+            raise DataError(f"y: label {number} is {label!r}, expected a class: a text or a whole number")
     classes = {label for label in labels if label is not None}
     if len(classes) < 2:
         raise DataError(f"y: all labels are {classes.pop()!r}, expected two classes or more")
@@ -112,7 +117,7 @@ def written(folder: Path, texts: Sequence[str], labels: Sequence[object] | None)
     Returns:
         The file of all texts; or of those without a label, and the file of the others.
     """
-    train, labelled = folder / "texts.jsonl", folder / "labelled.jsonl"
+    train, labelled = folder / TEXTS, folder / LABELLED
     pairs = [(text, None) for text in texts] if labels is None else list(zip(texts, labels, strict=True))
     known = [{"text": text, "label": str(label)} for text, label in pairs if label is not None]
     others = [{"text": text} for text, label in pairs if label is None]
@@ -122,6 +127,13 @@ def written(folder: Path, texts: Sequence[str], labels: Sequence[object] | None)
     _write(train, others)
     _write(labelled, known)
     return train, labelled
+
+
+def known_of(labels: Sequence[object] | None) -> dict[str, list[int]]:
+    """Place in X of each line of the files that `written` writes, by their names, where they differ."""
+    known = [i for i, label in enumerate(labels or ()) if label is not None]
+    others = [i for i, label in enumerate(labels or ()) if label is None]
+    return {TEXTS: others, LABELLED: known} if known and others else {}
 
 
 def _write(path: Path, records: Iterable[Mapping[str, str]]) -> None:

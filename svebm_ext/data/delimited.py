@@ -121,10 +121,11 @@ def rows_of(name: str, blocks: Iterable[tuple[int, str]], layout: Layout) -> Ite
 
 
 class Header(NamedTuple):
-    """Names of the columns, where the first row has them, and how many columns there are."""
+    """Names of the columns, where the first row has them, how many columns there are, and a line with as many."""
 
     names: list[str] | None
     width: int
+    first: int = 0
 
 
 def table_of(
@@ -141,7 +142,9 @@ def table_of(
         names, rows, starts = [cell.strip() for cell in rows[0]], rows[1:], starts[1:]
     counts = Counter(map(len, rows))
     usual = max(counts, key=lambda length: (counts[length], length)) if counts else 0
-    header = Header(names, len(names) if names is not None else max(usual, 2 if delimiter == "\t" else 1))
+    width = len(names) if names is not None else max(usual, 2 if delimiter == "\t" else 1)
+    first = next((start for start, row in zip(starts, rows, strict=True) if len(row) == width), 0)
+    header = Header(names, width, first)
     for start, row in zip(starts, rows, strict=True):
         if len(row) != header.width:
             raise wrong_length(name, start, row, header, delimiter)
@@ -286,8 +289,14 @@ def _quoted_rows(name: str, texts: Iterable[str], layout: Layout) -> Iterator[tu
 def wrong_length(name: str, line: int, row: list[str], header: Header, delimiter: str) -> DataError:
     """What there is to say of a row with more or fewer columns than the others."""
     shown = "<TAB>" if delimiter == "\t" else delimiter
-    layout = shown.join(header.names or (["label", "text"] if header.width == 2 else ["..."] * header.width))
+    n_columns = f"{len(row)} column{'' if len(row) == 1 else 's'}"
+    if header.names is not None:
+        layout = f": {shown.join(header.names)}"
+    elif delimiter == "\t" and header.width == 2:  # as the format is defined
+        layout = ": label<TAB>text"
+    else:
+        layout = f" as in line {header.first}" if header.first else ""
     return DataError(
-        f"{name}:{line}: {len(row)} columns, expected {header.width}: {layout} (quote a field that holds "
-        f"{shown}; for whole lines set --data.format lines)"
+        f"{name}:{line}: {n_columns}, expected {header.width}{layout} (quote a field that holds {shown}; for "
+        "whole lines set --data.format lines)"
     )

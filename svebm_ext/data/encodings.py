@@ -2,9 +2,11 @@
 
 import codecs
 import re
+import shlex
 import unicodedata
 
 from ..errors import DataError
+from .containers import STANDARD_INPUT, name_of
 
 MARK = "\ufeff"
 _MARKS = (
@@ -26,6 +28,24 @@ _PUNCTUATION = set(
 _IN_WORDS = set("\u2018\u2019\u2013\u2014\xa0\xad\xb4\xb7")
 _PROPOSED = {"windows-1251": "[а-яё]", "koi8-r": "[а-яё]", "shift_jis": "[ぁ-ヿ]", "euc-jp": "[ぁ-ヿ]"}
 _HIGH = re.compile(r"[^\x00-\x7f]")
+#: Characters that tell an encoding from chance.
+_TELLING = 5
+#: What unpacks a file, by its ending.
+_UNPACKING = {".gz": "gzip -dc", ".bz2": "bzip2 -dc", ".xz": "xz -dc", ".zip": "unzip -p"}
+
+
+def filtering(command: str, name: str) -> str:
+    """A command of a shell that sends a file through a filter into a new one, as it can be run.
+
+    Args:
+        command: the filter, such as "iconv -c -f utf-8 -t utf-8".
+        name: of the file as messages have it; what came from standard input has to go through the filter before.
+    """
+    if name == name_of(STANDARD_INPUT):
+        return f"put {command} | before this command"
+    unpack = next((unpack for ending, unpack in _UNPACKING.items() if name.lower().endswith(ending)), None)
+    file = shlex.quote(name)
+    return f"{command} {file} > new.txt" if unpack is None else f"{unpack} {file} | {command} > new.txt"
 
 
 def decode(content: bytes, name: str) -> tuple[str, list[str]]:
@@ -90,7 +110,7 @@ def check_characters(text: str, name: str, where: str | None = None, line: int =
         end = "\n" if "\n" in text else "\r"
         where = f"{name}:{text.count(end, 0, start) + line}"
         start -= text.rfind(end, 0, start) + 1
-        cure = f", for instance with perl -CSD -pe 's/[^\\P{{Cc}}\\t\\r\\n]//g' {name} > new.txt"
+        cure = ", for instance: " + filtering(r"perl -CSD -pe 's/[^\P{Cc}\t\r\n]//g'", name)
     what = "half of a surrogate pair" if "\ud800" <= character <= "\udfff" else "control character"
     raise DataError(
         f"{where}: {what} U+{ord(character):04X} in column {start + 1}, which is not text. Take it out{cure}"
@@ -168,21 +188,20 @@ def windows_text(content: bytes, error: UnicodeDecodeError, name: str, notes: li
     n_replaced = replaced.count("\ufffd")
     if len(_HIGH.findall(replaced)) - n_replaced > n_replaced:
         raise DataError(f"{wrong}, although the rest of the file is; write that line again, or drop what is broken: "
-                        f"iconv -c -f utf-8 -t utf-8 {name} > new.txt")  # fmt: skip
+                        f"{filtering('iconv -c -f utf-8 -t utf-8', name)}")  # fmt: skip
     try:
         text = content.decode("cp1252")
     except UnicodeDecodeError:
         text = ""
     if not text or not _is_windows(text):
         guess = _guess(content)
-        raise DataError(
-            f"{wrong}, and its encoding {f'may be {guess}' if guess else 'cannot be recognised'}; convert it: iconv -f "
-            f"{guess or 'ENCODING'} -t utf-8 {name} > new.txt (iconv -l lists encodings)"
-        )
+        known = f"may be {guess}" if guess else "cannot be recognised"
+        convert = filtering(f"iconv -f {guess or 'ENCODING'} -t utf-8", name)
+        raise DataError(f"{wrong}, and its encoding {known}; convert it: {convert} (iconv -l lists encodings)")
     example = next(word for word in re.findall(r"\S+", text) if _HIGH.search(word))
     notes.append(
         f"{name}: not UTF-8; read as Windows-1252 (line {line}, for instance {example[:40]!r}). If that is wrong, "
-        f"convert it: iconv -f ENCODING -t utf-8"
+        f"convert it: {filtering('iconv -f ENCODING -t utf-8', name)}"
     )
     return text
 
@@ -192,7 +211,11 @@ def _guess(content: bytes) -> str | None:
     for encoding, pattern in _PROPOSED.items():
         text = content.decode(encoding, errors="replace")
         n_high = len(_HIGH.findall(text))
-        if len(re.findall(pattern, text)) > 0.6 * n_high and text.count("\ufffd") <= 0.01 * n_high:
+        if (
+            n_high >= _TELLING
+            and len(re.findall(pattern, text)) > 0.6 * n_high
+            and text.count("\ufffd") <= 0.01 * n_high
+        ):
             return encoding
     return None
 

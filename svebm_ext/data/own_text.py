@@ -254,7 +254,37 @@ def _split(
     if n_skipped:
         notes.append(left_out(examples.name, n_skipped, is_table=examples.is_table))
     notes.extend(examples.notes)
+    if any(labels):
+        notes.extend(_with_two_labels(sentences, labels, examples, kept))
     return Split(sentences, {LABEL: labels} if any(labels) else {}, texts=texts)
+
+
+def _with_two_labels(
+    sentences: Sequence[list[str]], labels: list[str], examples: Examples, places: np.ndarray
+) -> list[str]:
+    """A note on texts that one file has with different labels.
+
+    Args:
+        sentences: words of N texts.
+        labels: of each, "" where it has none.
+        examples: the file.
+        places: of each text in it.
+    """
+    first_of: dict[tuple[str, ...], int] = {}
+    twice: dict[tuple[str, ...], int] = {}
+    for index, (sentence, label) in enumerate(zip(map(tuple, sentences), labels, strict=True)):
+        if label and labels[first_of.setdefault(sentence, index)] != label:
+            twice.setdefault(sentence, index)
+    if not twice:
+        return []
+    sentence, second = next(iter(twice.items()))
+    first = first_of[sentence]
+    n = f"{len(twice):,} {'text has' if len(twice) == 1 else 'texts have'}"
+    where = f"{labels[first]!r} at {examples.where(int(places[first]))}, {labels[second]!r} at "
+    return [
+        f"{examples.name}: {n} different labels, for instance {examples.texts[int(places[first])]!r:.80} ({where}"
+        f"{examples.where(int(places[second]))}); each counts as often as it stands there, so mend the wrong ones"
+    ]
 
 
 def _never_held_out(labels: list[str]) -> np.ndarray:

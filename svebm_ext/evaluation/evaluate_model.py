@@ -69,6 +69,7 @@ def evaluate_run(
         device=_device_name(model.device),
         sample_counts=evaluation.counts,
         warnings=evaluation.warnings,
+        remarks=evaluation.remarks,
         notes=corpus.notes,
         first=evaluation.first,
         texts=evaluation.texts,

@@ -12,6 +12,7 @@ from svebm_ext.config import Config
 from svebm_ext.data.synthetic import PointBatch, log_density, mode_log_densities, sample_points
 from svebm_ext.evaluation.collected import Evaluation
 from svebm_ext.evaluation.evaluator import LOG_Z_GAP, R_HAT
+from svebm_ext.evaluation.verdict import crossing_remark
 from svebm_ext.latents.base import Latent
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import GaussianPosterior
@@ -142,6 +143,9 @@ class PointEvaluator:
         metrics["log_z_ess_lower"], metrics["log_z_ess_upper"] = estimate.forward_ess, estimate.reverse_ess
         metrics["chains_r_hat"] = estimate.r_hat
         counts["log Z chains"], counts["log Z temperatures"] = options.log_z_chains, options.log_z_temperatures
+        crossing = crossing_remark(estimate.lower, estimate.upper, estimate.standard_error)
+        if crossing is not None:
+            self.evaluation.remarks["log_z_upper"] = crossing
         gap = estimate.upper - estimate.lower
         if not gap <= LOG_Z_GAP:
             self.evaluation.warnings.append(

@@ -12,7 +12,7 @@ from svebm_ext.data.batching import evaluation_batches
 from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.evaluation.collected import Evaluation
 from svebm_ext.evaluation.likelihoods import measure_likelihood
-from svebm_ext.evaluation.verdict import FEW_TEXTS, symbol_warnings
+from svebm_ext.evaluation.verdict import FEW_TEXTS, crossing_remark, symbol_warnings
 from svebm_ext.kinds import EncodedTexts
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.measures import latent
@@ -147,6 +147,9 @@ class Evaluator:
         metrics["chains_r_hat"] = estimate.r_hat
         self.evaluation.counts["log Z chains"] = self.options.log_z_chains
         self.evaluation.counts["log Z temperatures"] = self.options.log_z_temperatures
+        crossing = crossing_remark(estimate.lower, estimate.upper, estimate.standard_error)
+        if crossing is not None:
+            self.evaluation.remarks["log_z_upper"] = crossing
         gap = estimate.upper - estimate.lower
         if not gap <= LOG_Z_GAP:
             self.evaluation.warnings.append(

@@ -26,6 +26,7 @@ class ReportContext:
         device: where it ran.
         sample_counts: what was counted on, for instance {"test sentences": 3761, "importance samples": 500}.
         warnings: one line each.
+        remarks: how single measures are to be read, by their keys; they stand beside them.
         notes: facts about the data, one line each.
         paper: the paper's (or another reference's) value of a measure.
         summary: what was found, in plain sentences; indented lines belong to the one before.
@@ -43,6 +44,7 @@ class ReportContext:
     device: str
     sample_counts: Mapping[str, int] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    remarks: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
     paper: Mapping[str, float] = field(default_factory=dict)
     summary: Sequence[str] = ()
@@ -91,6 +93,8 @@ def metrics_document(
         "notes": list(context.notes),
         "summary": list(context.summary),
     }
+    if context.remarks:
+        document["about"]["remarks"] = dict(context.remarks)
     if context.topics:
         document["about"] |= {"topics_of": context.topics_of, "topics": [dict(topic) for topic in context.topics]}
     if context.groups:
@@ -119,7 +123,8 @@ def render_report(document: JsonMapping, context: ReportContext) -> str:
         value = document.get(key)
         values = {f"{key}, {name}": item for name, item in value.items()} if isinstance(value, dict) else {key: value}
         for name, item in values.items() if key in document else ():
-            cells = [name, value_text(item), documentation.unit, documentation.meaning, documentation.source]
+            remark = f". {context.remarks[key]}" if key in context.remarks else ""
+            cells = [name, value_text(item), documentation.unit, documentation.meaning + remark, documentation.source]
             if context.paper:
                 cells.insert(2, value_text(context.paper[key]) if key in context.paper else "")
             lines.append(table_row(cells))
@@ -173,12 +178,16 @@ def read_document(path: Path) -> JsonObject:
         ModelFolderError: missing, damaged, or of another layout; the message names the entry.
     """
     document = read_json(path)
-    kinds = {"commit": str, "device": str, "sample_counts": dict, "warnings": list, "notes": list, "summary": list}
+    kinds = {
+        "commit": str, "device": str, "sample_counts": dict, "warnings": list, "notes": list, "summary": list,
+        "remarks": dict,
+    }  # fmt: skip
     about = document.get("about") if isinstance(document, dict) else None
     if not isinstance(about, dict):
         raise ModelFolderError(f"{path}: expected an object of measures with an entry about")
     wrong = [name for name, kind in kinds.items() if name in about and not isinstance(about[name], kind)]
     texts = [text for name in ("warnings", "notes", "summary") for text in about.get(name, [])] if not wrong else []
+    texts += about.get("remarks", {}).values() if not wrong else []
     if wrong or not all(isinstance(text, str) for text in texts):
         raise ModelFolderError(f"{path}: about.{(wrong or ['warnings'])[0]} is not as evaluate writes it")
     if not _are_topics(about.get("topics", [])) or not isinstance(about.get("topics_of", ""), str):

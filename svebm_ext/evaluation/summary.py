@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
 from svebm_ext import terminal
@@ -55,7 +56,10 @@ def _group_lines(document: JsonMapping) -> list[str]:
         own = {key: document[key] for key in keys if document.get(key) is not None}
         shown += len(own)
         where = _measured_on(document) if title == "symbols" else ""
+        remarks = document["about"].get("remarks", {})
         lines += [title + where, *_lines(own)] if own else []
+        for key in own.keys() & remarks.keys():
+            lines += textwrap.wrap(f"{key}: {remarks[key]}", WIDTH, initial_indent="    ", subsequent_indent="    ")
     others = sum(key in METRIC_DOCUMENTATION and value is not None for key, value in document.items()) - shown
     if others:
         lines.append(f"{others} more with evaluate --all, and in report.md with their meaning")

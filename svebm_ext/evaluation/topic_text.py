@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from svebm_ext.terminal import printable
+from svebm_ext.errors import ModelFolderError
+from svebm_ext.evaluation.report import METRICS, read_document
+from svebm_ext.terminal import printable, say
 
 #: Characters after which a text is cut: in a report, and in a terminal of 80 columns, where it is indented.
 LONGEST, IN_TERMINAL = 100, 71
@@ -116,6 +120,23 @@ def group_lines(groups: Iterable[Topic], topics: Iterable[Topic], *, longest: in
 def words_of_symbols(document: Mapping[str, Any]) -> dict[int, list[str]]:
     """Typical words of each symbol by its number, as far as a metrics.json has them."""
     return {entry["symbol"]: entry["words"] for entry in document["about"].get("topics", [])}
+
+
+def words_beside(run: Path, *, asked: bool) -> dict[int, list[str]]:
+    """Typical words of each symbol, as the evaluation of the run has found them; none where it was not evaluated.
+
+    Where they are asked for and missing, a note says why.
+    """
+    if not (run / METRICS).exists():
+        if asked:
+            cure = f"python -m svebm_ext.evaluate {shlex.quote(str(run))}"
+            say(f"note: without words of the symbols: {run} was not evaluated; {cure} tells them")
+        return {}
+    try:
+        return words_of_symbols(read_document(run / METRICS))
+    except (ModelFolderError, OSError) as error:
+        say(f"note: without words of the symbols: {error}")
+        return {}
 
 
 def shortened(text: str, longest: int = LONGEST) -> str:

@@ -13,8 +13,31 @@ FEW_TEXTS = 100
 CHI_SQUARED = 3.841
 #: I(z, y) below which several symbols say next to nothing (nats).
 LITTLE_INFORMATION = 0.1
+#: Standard errors within which ends of log Z that have crossed agree.
+CROSSING_ERRORS = 3.0
 KMEANS, LOGISTIC_REGRESSION = "TF-IDF + k-means", "TF-IDF + logistic regression"
 BETTER, EQUAL, WORSE = "The model is better here.", "Both are equally good here.", "The plain way is better here."
+
+
+def crossing_remark(lower: float, upper: float, error: float) -> str | None:
+    """What there is to say of a lower end of log Z above its upper end; None where it is not.
+
+    Args:
+        lower, upper: the ends, in nats.
+        error: Monte Carlo standard error of their difference.
+    """
+    gap = lower - upper
+    if not gap > 0:
+        return None
+    if gap <= CROSSING_ERRORS * error:
+        return (
+            f"The lower end is {gap:.2g} nats above the upper one, within their Monte Carlo error ({error:.2g} nats): "
+            "they agree"
+        )
+    return (
+        f"The lower end is {gap:.2g} nats above the upper one, more than their Monte Carlo error ({error:.2g} nats) "
+        "explains: take more chains or temperatures"
+    )
 
 
 def agreement_sentence(

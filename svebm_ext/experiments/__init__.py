@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from svebm_ext.commands import LARGEST_SEED, check_numbers, parse
+from svebm_ext.commands import LARGEST_SEED, check_numbers, parse, say_missing_folders
 from svebm_ext.config import validate
 from svebm_ext.errors import ConfigError, Interrupted, SvebmError, alternatives
 from svebm_ext.experiments.ablation import ABLATION
@@ -146,6 +146,8 @@ def main(arguments: Sequence[str]) -> None:
     runs = [place.run(row, seed) for seed in seeds for row in rows]
     check(runs)
     check_folder_takes_files(place.out)
+    if options.out is not None:
+        say_missing_folders(place.out.parent)
     for text in _reasons(skipped):
         _say(text)
     try:

@@ -211,3 +211,8 @@ class Exploration:
     label_next: Sequence[int] = ()
     groups: Sequence[Group] = ()
     groups_kept: bool = True
+
+    @property
+    def has_learnt_classes(self) -> bool:
+        """Whether the symbols are classes, which the model has learnt from labels."""
+        return any(symbol.name for symbol in self.symbols)

@@ -51,6 +51,7 @@ def payload(content: Exploration) -> JsonObject:
     """What the script works with: sentences, labels, symbols by rank, projections, and which texts to label next."""
     return {
         "run": content.run,
+        "learnt": content.has_learnt_classes,
         "splits": list(SPLITS),
         "sizes": [list(size) for size in content.sizes],
         "symbols": [
@@ -110,7 +111,8 @@ def _lead(content: Exploration) -> str:
 def _heading(content: Exploration) -> str:
     """How many topics there are: symbols that some text has."""
     used = [symbol for symbol in content.symbols if symbol.n_sentences > 0]
-    topics = f"{len(used) or 'No'} {'topic' if len(used) == 1 else 'topics'}"
+    one, several = ("class", "classes") if content.has_learnt_classes else ("topic", "topics")
+    topics = f"{len(used) or 'No'} {one if len(used) == 1 else several}"
     n_groups = len({symbol.group for symbol in used}) if content.groups else 0
     return f"{n_groups} {'group' if n_groups == 1 else 'groups'} of {topics}" if n_groups else topics
 
@@ -119,6 +121,12 @@ def _topics_note(content: Exploration) -> str:
     if not content.symbols:
         reason = escape(content.reasons.get("symbols", "the model has no symbols"))
         return f"{reason[:1].upper()}{reason[1:]}. Texts can be searched and given classes all the same."
+    if content.has_learnt_classes:
+        return (
+            "The model has learnt these classes from labels, and has put each text into one of them. Mark texts as "
+            "right or wrong, and labels.tsv has more labels to learn from. Names that you give here are for this page: "
+            "the model answers with its labels. Names and marks stay in this browser until you save them."
+        )
     if content.groups:
         return (
             "The model has sorted the texts into topics, and these into groups. Open a group to see its topics, and "
@@ -183,8 +191,7 @@ def _symbol(symbol: Symbol, rank: int, largest: float, content: Exploration) -> 
     words = [w.word for w in symbol.words] or symbol.generator_words
     head = " ".join(f"<span>{escape(word)}</span>" for word in words[:HEAD_WORDS]) or "<i>no words stand out</i>"
     leading = " ".join(
-        f'<span title="{escape(field)}">{escape(counts[0].value)} '
-        f"<small>{counts[0].n / max(1, sum(c.n for c in counts)):.0%}</small></span>"
+        f'<span title="{escape(field)}">{escape(counts[0].value)} <small>{_share_of(counts)}</small></span>'
         for field, counts in symbol.labels.items()
         if counts
     )
@@ -212,7 +219,11 @@ def _body(symbol: Symbol, content: Exploration) -> str:
     if symbol.generator_words:
         items = "".join(f"<li>{escape(word)}</li>" for word in symbol.generator_words)
         parts.append(_block("Words of the generator", f'<ul class="chips">{items}</ul>', "wide"))
-    parts += [_block(f"Label: {field}", _bars(counts)) for field, counts in symbol.labels.items() if counts]
+    parts += [
+        _block(f"Label: {field}, of {labelled_texts(counts)}", _bars(counts))
+        for field, counts in symbol.labels.items()
+        if counts
+    ]
     if symbol.n_sentences:
         parts.append(_block("Most certain", _examples(symbol.certain)))
         parts.append(_block("Most typical", _examples(symbol.typical)))
@@ -229,6 +240,17 @@ def _body(symbol: Symbol, content: Exploration) -> str:
             f"{symbol.n_sentences:,} sentences on the map</button>"
         )
     return f'<div class="blocks">{"".join(parts)}</div>{button}'
+
+
+def labelled_texts(counts: Sequence[LabelCount]) -> str:
+    """How many texts have one of some labels, in words."""
+    n = sum(count.n for count in counts)
+    return f"{n:,} labelled {'text' if n == 1 else 'texts'}"
+
+
+def _share_of(counts: Sequence[LabelCount]) -> str:
+    """Share of the most frequent label, and of how many texts: the others have none."""
+    return f"{counts[0].n / max(1, sum(count.n for count in counts)):.0%} of {labelled_texts(counts)}"
 
 
 def _block(heading: str, inside: str, style: str = "") -> str:

@@ -147,11 +147,12 @@ function cards(shown) {
 
 function countOf(shown) {
   const closed = shown.filter((topic) => groupOf(topic) >= 0);
-  const plural = (n, what) => `${number(n)} ${n === 1 ? what : `${what}s`}`;
-  if (!closed.length) return plural(shown.length, "topic");
+  const plural = (n, what) => `${number(n)} ${n === 1 ? what : `${what}${what.endsWith("class") ? "es" : "s"}`}`;
+  const what = data.learnt ? "class" : "topic";
+  if (!closed.length) return plural(shown.length, what);
   const within = closed.reduce((sum, topic) => sum + topic.members.filter((member) => member.n).length, 0);
   const others = shown.length - closed.length;
-  return `${plural(closed.length, "group")} of ${plural(within, "topic")}${others ? `, ${plural(others, "other topic")}` : ""}`;
+  return `${plural(closed.length, "group")} of ${plural(within, what)}${others ? `, ${plural(others, `other ${what}`)}` : ""}`;
 }
 
 function drawTopics() {

@@ -8,7 +8,7 @@ what words say.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,7 +17,7 @@ from svebm_ext.errors import ConfigError, nearest
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.decoders import Decoding
 from svebm_ext.models.symbols import symbol_probabilities
-from svebm_ext.ops.arguments import Arguments
+from svebm_ext.ops.arguments import TEMPERATURES, Arguments
 from svebm_ext.processes import ALONE, Processes
 from svebm_ext.terminal import say
 
@@ -41,8 +41,8 @@ LONGEST_NUMBER = 18
 SURE = 0.8
 
 
-def check_decoding(options: Iterable[str]) -> None:
-    """Refuse options that `SVEBM.generate` does not have (ConfigError)."""
+def check_decoding(options: Mapping[str, object]) -> None:
+    """Refuse options that `SVEBM.generate` does not have, and values out of their range (ConfigError)."""
     known = ("n", "symbol", "read_back", "seed", *Decoding.__annotations__)
     for name in options:
         if name not in known:
@@ -52,6 +52,26 @@ def check_decoding(options: Iterable[str]) -> None:
                 f"generate: no option {name!r}; expected {', '.join(known)}{hint}. A class is given by its number, "
                 "symbol=model.label_names.index(NAME)"
             )
+    check_choice_of_words(options, "generate")
+
+
+def check_choice_of_words(options: Mapping[str, object], what: str) -> None:
+    """Refuse values out of their range of the options by which words are chosen, in the name of what was called.
+
+    Args:
+        options: some of temperature, top_k and top_p.
+        what: was called, such as "generate".
+
+    Raises:
+        ConfigError: names the option, its value and what is expected.
+    """
+    call = Arguments(what)
+    if "temperature" in options:
+        call.number("temperature", options["temperature"], *TEMPERATURES)
+    if "top_k" in options:
+        call.integer("top_k", options["top_k"], 0)
+    if "top_p" in options:
+        call.number("top_p", options["top_p"], 0.0, 1.0, above=True)
 
 
 def is_address(text: str) -> bool:

@@ -74,8 +74,15 @@ def write_folder(folder: Path, content: FolderContent, card: str, metrics: JsonO
         content: of the model.
         card: MODEL_CARD.md.
         metrics: content of metrics.json, which is left as it is without them.
+
+    Raises:
+        ModelFolderError: the place, or a part of the path to it, is a file.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        file = next((part for part in (folder, *folder.parents) if part.exists() and not part.is_dir()), folder)
+        raise ModelFolderError(f"{file}: is a file, expected a folder; choose another place") from error
     write_json(folder / CONFIG, content.description())
     content.vocabulary.save(folder / VOCABULARY)
     save_writing(content.writing, folder)

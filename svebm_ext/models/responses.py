@@ -11,6 +11,7 @@ from svebm_ext.data.corpus import Split
 from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.models.consensus import consensus
 from svebm_ext.models.latent_variable import Batch
+from svebm_ext.models.of_symbol import check_choice_of_words
 from svebm_ext.ops.arguments import Arguments
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def words_of_responses(
     _ = model.dtype
     n_samples, seed = CALLS.integer("n_samples", n_samples), CALLS.integer("seed", seed, 0, (1 << 64) - 1)
     symbol = None if symbol is None else CALLS.integer("symbol", symbol)
+    check_choice_of_words(options, "respond")
     if n_samples < 1:
         raise ConfigError(f"n_samples: {n_samples} given, expected at least 1")
     samples: list[list[list[str]]] = []

@@ -54,6 +54,11 @@ class LogZEstimate:
     n_chains: int
     n_temperatures: int
 
+    @property
+    def standard_error(self) -> float:
+        """Of the difference of both ends, in nats."""
+        return math.hypot(self.lower_standard_error, self.upper_standard_error)
+
 
 @torch.no_grad()
 def estimate_log_z(

@@ -215,6 +215,7 @@ def _evaluate(
         device=str(next(model.parameters()).device),
         sample_counts=evaluation.counts,
         warnings=evaluation.warnings,
+        remarks=evaluation.remarks,
     )
     document = metrics_document(evaluation.metrics, context, evaluation.reasons)
     try:

@@ -49,7 +49,7 @@ def test_rows_before_a_wrong_one_are_answered(run, tmp_path, capsys, short):
     """In the middle of a long file: columns, quotes, JSON, bytes and control characters, each with its line."""
     texts = sentences(400)
     for form, wrong, message in (
-        ("tsv", "no tab\n", r"mine:301: 1 columns, expected 2"),
+        ("tsv", "no tab\n", r"mine:301: 1 column, expected 2"),
         ("csv", 'x,"never ends\n', r"mine:302: not CSV"),
         ("csv", "x,y,z\n", r"mine:302: 3 columns, expected 2: id,text"),
         ("jsonl", "{\n", r"mine:301: not JSON"),
@@ -98,13 +98,31 @@ def test_options_that_do_not_go_together_are_refused_first(run, tmp_path):
         with pytest.raises(ConfigError, match=message):
             classify.main(["no-such-run", *options])
     (tmp_path / "mine.txt").write_text("the cat\n")
-    for out, message in ((tmp_path / "gone" / "o.csv", "No such file"), (tmp_path, None)):
-        if message is None:
-            (tmp_path / "o.csv").mkdir()
-            out, message = tmp_path / "o.csv", "Is a directory"
-        with pytest.raises(OSError, match=message) as raised:
-            classify.main([str(run), str(tmp_path / "mine.txt"), "--out", str(out)])
-        assert raised.value.filename == str(out)
+    (tmp_path / "o.csv").mkdir()
+    out = tmp_path / "o.csv"
+    with pytest.raises(OSError, match="Is a directory") as raised:
+        classify.main([str(run), str(tmp_path / "mine.txt"), "--out", str(out)])
+    assert raised.value.filename == str(out)
+    out = tmp_path / "mine.txt" / "o.csv"
+    with pytest.raises(OSError, match="File exists") as raised:
+        classify.main([str(run), str(tmp_path / "mine.txt"), "--out", str(out)])
+    assert raised.value.filename == str(out.parent)
+
+
+def test_missing_folders_are_made_and_told(run, tmp_path, capsys):
+    """Those that stay empty are taken away again."""
+    (tmp_path / "mine.txt").write_text("the cat\n")
+    out = tmp_path / "a" / "b" / "o.csv"
+    with pytest.raises(DataError, match=r"gone\.txt"):
+        classify.main([str(run), str(tmp_path / "gone.txt"), "--out", str(out)])
+    assert not (tmp_path / "a").exists()
+    capsys.readouterr()
+    classify.main([str(run), str(tmp_path / "mine.txt"), "--out", str(out)])
+    told = capsys.readouterr()
+    assert told.err.startswith(f"--out: makes the folders {tmp_path / 'a'}, {tmp_path / 'a' / 'b'}\n")
+    assert len(out.read_text().splitlines()) == 2
+    classify.main([str(run), str(tmp_path / "mine.txt"), "--out", str(out)])
+    assert "makes" not in capsys.readouterr().err
 
 
 def novelties(model, texts, log_z):
@@ -177,7 +195,7 @@ def test_names_are_for_a_model_with_symbols_of_its_own(run, tmp_path):
 
 def test_messages_name_the_options_of_classify(run, tmp_path):
     (tmp_path / "in.csv").write_text("id,text\n1,a red car\n2\n3,a dog\n")
-    with pytest.raises(DataError, match=r"in\.csv:3: 1 columns, .*set --format lines\)$"):
+    with pytest.raises(DataError, match=r"in\.csv:3: 1 column, .*set --format lines\)$"):
         classify.main([str(run), str(tmp_path / "in.csv")])
     (tmp_path / "in.csv").write_text("id,text\n1,a red car\n")
     with pytest.raises(DataError, match=r"--text-column: no column 'nope'"):

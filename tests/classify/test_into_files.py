@@ -81,7 +81,7 @@ def test_an_error_leaves_the_file_that_was_there(run, tmp_path, short):
     path = tmp_path / "mine.tsv"
     write_as("tsv", path, sentences(300))
     path.write_text(path.read_text() + "no tab\n")
-    with pytest.raises(DataError, match=r"mine\.tsv:301: 1 columns"):
+    with pytest.raises(DataError, match=r"mine\.tsv:301: 1 column"):
         classify.main([str(run), "--file", str(path), "--out", str(out)])
     lines = [json.dumps({"text": text}) for text in sentences(300)]
     path = tmp_path / "mine.jsonl"

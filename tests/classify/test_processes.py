@@ -102,4 +102,4 @@ def test_an_error_in_the_middle_has_status_2(run, tmp_path, capfd, short):
         run_command(classify.main, [str(run), str(tmp_path / "mine.tsv")])
     captured = capfd.readouterr()
     assert stopped.value.code == 2 and len(captured.out.splitlines()) == 300
-    assert captured.err.splitlines()[-1].startswith(f"error: {tmp_path / 'mine.tsv'}:301: 1 columns, expected 2")
+    assert captured.err.splitlines()[-1].startswith(f"error: {tmp_path / 'mine.tsv'}:301: 1 column, expected 2")

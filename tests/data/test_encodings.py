@@ -1,6 +1,9 @@
 """Which encoding a file has, which characters are refused, and where its lines end."""
 
 import codecs
+import gzip
+import re
+import subprocess
 
 import pytest
 
@@ -65,6 +68,32 @@ def test_western_letters_are_windows_1252(encoding):
 def test_other_encodings_are_refused_with_a_command(content, message):
     with pytest.raises(DataError, match=message):
         decode(content, "a")
+
+
+@pytest.mark.parametrize("name", ["standard input", "a b's.txt", "data.csv.gz", "plain.txt"])
+@pytest.mark.parametrize(
+    "content",
+    [b"caf\xe9 \x81\n", "caf\u00e9\n".encode() * 3 + b"caf\xe9\n", b"a\0b\n", "привет, как дела\n".encode("cp1251")],
+)
+def test_the_command_that_a_message_proposes_can_be_run(content, name, tmp_path):
+    """In a shell, on the very file: it gives a text that is read."""
+    with pytest.raises(DataError) as raised:
+        decode(content, name)
+    proposed = re.search(
+        r"(?:: |put )((?:perl|iconv|gzip) .*?)(?: \(iconv -l| before this command|$)", str(raised.value)
+    )
+    command = proposed[1].replace("ENCODING", "latin1").removesuffix(" |")
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    given = content if name == "standard input" else b""
+    done = subprocess.run(command, shell=True, cwd=tmp_path, input=given, capture_output=True)
+    converted = done.stdout if name == "standard input" else (tmp_path / "new.txt").read_bytes()
+    assert converted and decode(converted.replace(b"\xc2\x81", b""), "new.txt")[1] == []
+    assert (done.stdout != b"") == (name == "standard input") and b"No such file" not in done.stderr
+
+
+def test_a_few_bytes_name_no_encoding():
+    with pytest.raises(DataError, match=r"cannot be recognised; convert it: put iconv -f ENCODING -t utf-8 \| before"):
+        decode(b"abc \xff\xfe\x80\n", "standard input")
 
 
 @pytest.mark.parametrize(

@@ -156,8 +156,8 @@ def test_rows_without_a_text_are_left_out_with_their_label(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.tsv", "a\tb\nno tab\n", r"a\.tsv:2: 1 columns, expected 2: label<TAB>text"),
-        ("a.txt", "a\tb\nc\td\nno tab\n", r"a\.txt:3: 1 columns"),
+        ("a.tsv", "a\tb\nno tab\n", r"a\.tsv:2: 1 column, expected 2: label<TAB>text"),
+        ("a.txt", "a\tb\nc\td\nno tab\n", r"a\.txt:3: 1 column"),
         ("a.tsv", "a\tb\tc\n", r"a\.tsv:1: 3 columns"),
         ("a.jsonl", '{"text": "a"}\n{"txt": "b"}\n', r"a\.jsonl:2: no text; expected"),
         ("a.jsonl", '{"text": 3}\n', r"a\.jsonl:1: text of type int"),
@@ -279,12 +279,31 @@ def test_labels_of_two_places_are_told(tmp_path):
     assert not any("beside those" in note for note in alone.notes)
 
 
+@pytest.mark.parametrize("name", ["train", "labelled"])
+def test_one_text_with_two_labels_in_one_file_is_told(tmp_path, name):
+    """Whatever its capitals; it stays with both of them."""
+    texts = [f"{'a' if i % 2 else 'b'}\tone of {i} texts" for i in range(40)]
+    own = write(tmp_path / "own.tsv", "\n".join([*texts, "a\tTwice said.", "b\ttwice said.", "b\tTwice said."]) + "\n")
+    plain = write(tmp_path / "plain.txt", "\n".join(f"plain {i} lines" for i in range(20)) + "\n")
+    corpus = load_text(own) if name == "train" else load_text(plain, labelled=own)
+    (note,) = (note for note in corpus.notes if "different labels" in note)
+    assert note == (
+        f"{own}: 1 text has different labels, for instance 'Twice said.' ('a' at {own}:41, 'b' at {own}:42); "
+        "each counts as often as it stands there, so mend the wrong ones"
+    )
+    parts = (corpus.train, corpus.valid, corpus.test)
+    everywhere = [pair for part in parts for pair in zip(part.sentences, part.labels["label"], strict=True)]
+    assert sorted(label for sentence, label in everywhere if "twice" in sentence) == ["a", "b", "b"]
+    consistent = write(tmp_path / "fine.tsv", "\n".join([*texts, "a\tTwice said.", "a\ttwice said."]) + "\n")
+    assert not [note for note in load_text(consistent).notes if "different labels" in note]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("sea\tWaves.\n\tClouds.\n", r"labelled\.tsv: 1 of 2 lines have no label"),
         ("sea\tWaves.\nsea\tBoats.\n", r"all 2 lines have the label 'sea'; expected at least two classes"),
-        ("Waves.\n", r"labelled\.tsv:1: 1 columns"),
+        ("Waves.\n", r"labelled\.tsv:1: 1 column"),
     ],
 )
 def test_labelled_files_without_what_they_are_for(tmp_path, content, message):

@@ -124,6 +124,10 @@ def test_a_column_asked_for_may_be_in_the_labelled_file_alone(tmp_path):
         ('label,text\na,"one\nb,two\n', r"a\.csv:2: not CSV: unexpected end of data"),
         ("label,text\na,one\nb,two,three\n", r"a\.csv:3: 3 columns, expected 2: label,text .*--data\.format lines"),
         ("label,text\n", r"a\.csv: no rows below the names of columns label, text"),
+        (
+            "id,comment\n" + "1,good\n2,bad, noisy\n" * 9,
+            r"a\.csv:3: 3 columns, expected 2 as in line 1 \(quote a field",
+        ),
         ("Yes, sir\nI like it, really, a lot\nNo\n", r"a\.csv:\d: \d columns, expected \d.*--data\.format lines"),
     ],
 )

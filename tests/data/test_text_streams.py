@@ -117,7 +117,7 @@ def test_all_columns_of_a_row_are_there(tmp_path, beginning):
     [
         (b"\n \n\t\n" * 900, r"mine: (the file is empty|no text in 2700 lines)"),
         (b"<a>text</a>\n" * 900, "markup"),
-        (b"a,text\n" + b"b,text\n" * 600 + b"x\n", "mine:602: 1 columns, expected 2"),
+        (b"a,text\n" + b"b,text\n" * 600 + b"x\n", "mine:602: 1 column, expected 2"),
         (b'{"text": "a b"}\n' * 600 + b'{"text": "a \\u0007"}\n', r"mine:601: control character U\+0007"),
         (b'{"text": "a b"}\n' * 600 + b"[1]\n", "mine:601: expected a JSON object, not list; if these are whole lines"),
         ("ab\u00e4 c\n".encode() * 600 + b"\xff\xfe\xfd\n", r"mine:601: not UTF-8 \(byte 0xff\), although the "),

@@ -5,8 +5,12 @@ from tiny_runs import tiny_config, write_corpus
 from svebm_ext.data.corpora import load_configured
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.evaluation.evaluate_sentences import SentenceEvaluator
-from svebm_ext.evaluation.verdict import accuracy_sentence, agreement_sentence, symbol_warnings
+from svebm_ext.evaluation.report import ReportContext, metrics_document, render_report
+from svebm_ext.evaluation.summary import summary_lines
+from svebm_ext.evaluation.verdict import accuracy_sentence, agreement_sentence, crossing_remark, symbol_warnings
 from svebm_ext.models.svebm import SVEBM
+from svebm_ext.prior.annealing import estimate_log_z
+from svebm_ext.prior.network import EnergyMLP
 
 
 @pytest.mark.parametrize(
@@ -34,6 +38,35 @@ def test_agreement_with_a_named_label_and_without_a_control():
     assert (
         agreement_sentence(1, "act", 0.5, None) == "1 topic; against label 'act' AMI 0.50 (0 is chance, 1 is identity)."
     )
+
+
+def test_ends_of_log_z_that_cross_are_explained_beside_them():
+    assert crossing_remark(-1.2, -1.1, 0.01) is None and crossing_remark(0.0, 0.0, 0.0) is None
+    agree = crossing_remark(-1.775, -1.784, 0.008)
+    assert agree is not None and "0.009 nats above the upper one, within their Monte Carlo error (0.008 nats)" in agree
+    apart = crossing_remark(-1.0, -1.3, 0.01)
+    assert apart is not None and "more than their Monte Carlo error (0.01 nats) explains: take more chains" in apart
+    told = {"title": "x", "configuration": {}, "seed": 0, "device": "cpu", "commit": "c"}
+    context = ReportContext(**told, remarks={"log_z_upper": agree})
+    document = metrics_document({"log_z_lower": -1.775, "log_z_upper": -1.784, "mi": 1.0}, context)
+    lines = summary_lines(document)
+    at = next(i for i, line in enumerate(lines) if "log_z_upper" in line and "-1.784" in line)
+    assert lines[at + 1].startswith("    log_z_upper: The lower end is 0.009 nats above") and len(lines[at + 1]) < 80
+    (row,) = (line for line in render_report(document, context).splitlines() if line.startswith("| log_z_upper"))
+    assert agree in row
+
+
+def test_ends_of_a_flat_energy_cross_within_their_error():
+    """Chains have no modes to miss: an end above the other is chance."""
+    torch.manual_seed(0)
+    energy = EnergyMLP(2, 3, (8,))
+    crossed = 0
+    for seed in range(8):
+        found = estimate_log_z(energy, 2, n_chains=200, n_temperatures=20, seed=seed)
+        remark = crossing_remark(found.lower, found.upper, found.standard_error)
+        crossed += remark is not None
+        assert remark is None or "they agree" in remark
+    assert 0 < crossed < 8
 
 
 def outcomes(n, both, ours, plain):

@@ -63,6 +63,23 @@ def test_page_is_well_formed_and_hostile_texts_stay_texts():
     assert not any(name.startswith("on") for _, attributes in checker.tags for name in attributes)
 
 
+def test_a_classifier_has_classes_and_tells_of_how_many_labels_a_share_is():
+    content = made_up()
+    (seen, unused) = content.symbols
+    classes = [
+        replace(seen, name="fares", labels={"label": [LabelCount("fares", 3), LabelCount("bills", 1)]}),
+        replace(unused, name="bills"),
+    ]
+    html = render(replace(content, symbols=classes))
+    shown = " ".join("".join(parsed(html).text).split())
+    assert "1 class The model has learnt these classes from labels" in shown and data_of(html)["learnt"] is True
+    assert "75% of 4 labelled texts" in shown and "Label: label, of 4 labelled texts" in shown
+    assert "by itself" not in shown
+    topics = render(replace(content, symbols=[replace(one, name="") for one in classes]))
+    shown = " ".join("".join(parsed(topics).text).split())
+    assert "1 topic The model has sorted the texts by itself" in shown and data_of(topics)["learnt"] is False
+
+
 def test_page_needs_nothing_from_elsewhere():
     html = render(made_up())
     assert not re.search(r"https?:|//[a-z]+\.|@import|url\(", html)
@@ -128,7 +145,7 @@ def test_probability_of_log_odds(log_odds, text):
 
 def test_the_page_states_how_many_texts_it_shows():
     shown = "".join(parsed(render(made_up())).text)
-    assert "2 of 5 texts (2 test), chosen by the seed" in shown and "1 topics" not in shown and "1 topic" in shown
+    assert "2 of 5 texts (2 test), chosen by the seed" in shown and "1 classes" not in shown and "1 class" in shown
     whole = replace(made_up(), sizes=[SplitSize("train", 1, 1), SplitSize("test", 1, 1)])
     assert "2 texts (1 train, 1 test)." in "".join(parsed(render(whole)).text)
 

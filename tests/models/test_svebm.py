@@ -112,6 +112,9 @@ def test_user_errors_are_named(model):
     for arguments in ({"symbol": 6}, {"symbol": -1}, {"temperature": 0.0}):
         with pytest.raises(ConfigError):
             model.generate(2, **arguments)
+    for name, value in (("temperature", -1.0), ("top_k", -1), ("top_p", 3.0)):
+        with pytest.raises(ConfigError, match=f"^generate: {name} is {value}; expected"):
+            model.generate(2, **{name: value})
     with pytest.raises(ConfigError, match="n: 0"):
         model.generate(0)
     with pytest.raises(ConfigError, match="at least 2"):

@@ -27,6 +27,12 @@ def training_label(corpus: Corpus, config: Config) -> tuple[str | None, tuple[st
         return None, ()
     known = sorted(corpus.train.labels)
     name = config.data.label or (known[0] if known else None)
+    if name is None and corpus.name == "lines":
+        raise ConfigError(
+            f"--data.labelled: missing; {config.data.train} has no labels, and preset {config.preset} learns from "
+            "some. Give texts with labels in a file of their own (--data.labelled FILE), name their column "
+            "(--data.label-column), or take preset lines, which needs none"
+        )
     if name is None:
         raise ConfigError(
             f"objective.label-weight: {config.objective.label_weight} asks for labels to learn from, but corpus "
