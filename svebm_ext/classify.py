@@ -15,7 +15,7 @@ from svebm_ext.commands import load_model, parse_with_run, run_command, say_miss
 from svebm_ext.errors import ConfigError
 from svebm_ext.files import check_folder_takes_files, made_folder
 from svebm_ext.progress import Tally
-from svebm_ext.terminal import printable_json, say, show
+from svebm_ext.terminal import counted, printable_json, say, show
 
 if TYPE_CHECKING:
     from svebm_ext.data.row_files import RowFile
@@ -211,12 +211,13 @@ def notes_at_the_end(stream: TextStream, n_texts: int, n_unknown: int, options: 
     """What there is to say of texts that were left out or tell nothing."""
     notes = []
     if stream.n_empty and options.out is not None:
-        notes.append(f"{stream.name}: {stream.n_empty} lines without a text have no answer")
+        notes.append(f"{stream.name}: no answer for {counted(stream.n_empty, 'line')} without a text")
     elif stream.n_empty:
         hint = "" if options.json else "; --json tells the line of each answer"
-        notes.append(f"{stream.name}: {stream.n_empty:,} empty lines left out{hint}")
+        notes.append(f"{stream.name}: {counted(stream.n_empty, 'empty line')} left out{hint}")
     if n_unknown:
-        notes.append(f"note: {n_unknown} of {n_texts} texts have no word that the model knows")
+        have = "has" if n_unknown == 1 else "have"
+        notes.append(f"note: {n_unknown} of {counted(n_texts, 'text')} {have} no word that the model knows")
     return notes
 
 
@@ -374,7 +375,7 @@ def _classify_with(run: str, options: Arguments, runtime: Runtime) -> None:
             say(note)
         n_texts = classify_stream(answerer, stream, Path(run), options, runtime)
     if options.out is not None:
-        show(f"wrote {options.out}: {n_texts:,} texts")
+        show(f"wrote {options.out}: {counted(n_texts, 'text')}")
 
 
 def check_options(options: Arguments) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from svebm_ext.config import FORMER_CORPORA, ModelConfig, kinds_with, lacking
+from svebm_ext.config import FORMER_CORPORA, OF_TEXT, SEPARATOR, ModelConfig, kinds_with, lacking
 from svebm_ext.errors import ConfigError, alternatives, nearest
 
 #: Stands for the word None on a command line, where the parser would take it for "not given".
@@ -25,7 +25,7 @@ _ALSO_CALLED = {
     "n-samples": "n",
 }  # fmt: skip
 #: Options that name files of the user's own text, of which there may be several.
-OF_FILES = ("--data.train", "--data.valid", "--data.test", "--data.labelled")
+OF_FILES = tuple(f"--data.{name}" for name in OF_TEXT)
 _KINDS = {int: "a whole number", float: "a number", str: "a text", Path: "a path", bool: "True or False"}
 
 
@@ -135,7 +135,7 @@ def refuse_twice(name: str, value: str | None, before: dict[str, str], negates: 
         return
     several = ""
     if name in OF_FILES:
-        several = f"; several files stand in one value, with commas between them ({before[option]},{value})"
+        several = f"; several files stand in one value, with commas between them ({before[option]}{SEPARATOR}{value})"
     raise ConfigError(f"{option}: given twice ({before[option]}, then {shown}), expected once{several}")
 
 

@@ -60,10 +60,12 @@ def symbol_of(model: SVEBM, options: Arguments) -> Asked | None:
         return None if options.symbol is None else _named(model, options.symbol, options.symbols)
     if options.symbol is not None:
         raise ConfigError(f"symbol: {options.symbol} given with label {options.label!r}, expected one of them")
-    if options.label not in model.label_names:
-        known = alternatives(
-            options.label, model.label_names or ["none: it was trained without labels"], "its labels are"
+    if not model.label_names:
+        raise ConfigError(
+            f"label: {options.label!r} given, but the model was trained without labels; expected --symbol"
         )
+    if options.label not in model.label_names:
+        known = alternatives(options.label, model.label_names, "its labels are")
         raise ConfigError(f"label: the model does not know {options.label!r}; {known}")
     return model.label_names.index(options.label)
 

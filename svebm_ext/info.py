@@ -16,7 +16,7 @@ from svebm_ext.command_line import refuse_twice
 from svebm_ext.commands import expanded, run_command
 from svebm_ext.errors import ConfigError, alternatives
 from svebm_ext.files import JsonObject
-from svebm_ext.terminal import printable_json, show
+from svebm_ext.terminal import counted, printable_json, show
 
 if TYPE_CHECKING:
     from svebm_ext.ops import native_library
@@ -165,6 +165,7 @@ def collect_run(run: Path) -> JsonObject:
         "seed": config.seed,
         "iterations": _iterations(run / "metrics.jsonl"),
         "iterations_asked": config.training.max_steps,
+        "prior_iterations_asked": config.training.prior_steps,
         "training_now": owner,
         "trained": trained,
         "evaluated": evaluated,
@@ -184,6 +185,16 @@ def _iterations(log: Path) -> int | None:
     return records[-1][2]["step"] if records else None
 
 
+def _still_to_come(info: JsonObject) -> str:
+    """Why a run is not trained yet, where its log has all iterations that were asked for."""
+    if info["iterations"] is None or info["iterations"] < info["iterations_asked"]:
+        return "not yet"
+    n = info["prior_iterations_asked"]
+    if not n:
+        return "not yet: the model is still to be written"
+    return f"not yet: the prior alone ({counted(n, 'iteration')}) is still to come, then the model is written"
+
+
 def _run_text(info: JsonObject) -> str:
     reached = "none" if info["iterations"] is None else f"{info['iterations']:,}"
     owner = info["training_now"]
@@ -194,7 +205,7 @@ def _run_text(info: JsonObject) -> str:
         f"  model         {info['latent']}, of {info['kind']}",
         f"  corpus        {info['corpus']}" + (f", {info['text']}" if info["text"] else ""),
         f"  iterations    {reached} of {info['iterations_asked']:,}{now}",
-        f"  trained       {'yes' if info['trained'] else 'not yet'}",
+        f"  trained       {'yes' if info['trained'] else _still_to_come(info)}",
         f"  evaluated     {'yes' if info['evaluated'] else 'not yet'}",
     ]
     return "\n".join(lines + ([f"  next          {info['next']}"] if info["next"] else []))

@@ -68,6 +68,11 @@ def mute(muted: bool = True) -> None:
     _Voice.muted = muted
 
 
+def counted(n: int, what: str, several: str | None = None) -> str:
+    """A number with what it counts: "1 text", "2,000 texts"; `several` where that is not `what` with an s."""
+    return f"{n:,} {what if n == 1 else several or what + 's'}"
+
+
 def show(text: str = "") -> None:
     """Print a result on standard output.
 

@@ -25,6 +25,7 @@ from svebm_ext.config import (
     with_second_stage_within,
 )
 from svebm_ext.errors import ConfigError, Interrupted, RunStoppedError, SvebmError
+from svebm_ext.files import read_json
 from svebm_ext.presets import PRESETS, is_preset, preset
 from svebm_ext.terminal import say, show
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 #: As `svebm_ext.models.pretrained.CONFIG`, which needs torch to be read.
 CONFIG = "config.json"
+#: As `svebm_ext.training.running` writes it.
+ENVIRONMENT = "env.json"
 #: Numbers that may be left to the text.
 AUTOMATIC = ("--model.n-categories", "--model.n-groups")
 
@@ -81,7 +84,8 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Config, Arguments]:
     start = _value_of("--from-run", rest)
     if start is not None:
         base = _with_start(base, expanded(start), resumed)
-    default = Arguments(**{f.name: getattr(base, f.name) for f in dataclasses.fields(Config)})
+    evaluates = resumed is None or _was_to_be_measured(expanded(resumed))
+    default = Arguments(**{f.name: getattr(base, f.name) for f in dataclasses.fields(Config)}, evaluate=evaluates)
     presets = "\n".join(f"  {key}: {text}" for key, (text, _) in PRESETS.items())
     options = parse(
         Arguments,
@@ -106,6 +110,16 @@ def _networks_asked(model: AnyModel, arguments: Sequence[str]) -> AnyModel:
     if kind is not None and kind not in KIND_NAMES:
         return model  # the parser says what is wrong
     return of_kind(model, kind, encoder)
+
+
+def _was_to_be_measured(run: Path) -> bool:
+    """Whether the command that began a run asked to measure it; so does one that is not known."""
+    try:
+        command = read_json(run / ENVIRONMENT)["command"]
+        given = [str(argument).replace("_", "-") for argument in command]
+    except (SvebmError, OSError, KeyError, TypeError):
+        return True
+    return "--no-evaluate" not in given
 
 
 def _with_steps_asked(base: Config, arguments: Sequence[str], *, resumed: bool) -> Config:
@@ -243,6 +257,8 @@ def _train_text(config: Config, options: Arguments, out: Path, runtime: Runtime)
 
         evaluate_run(out, model, corpus, show=print_summary)
         say(f"a page of it: python -m svebm_ext.explore {shlex.quote(str(out))}")
+    elif options.resume is not None:
+        say(f"not measured, as --no-evaluate asked; python -m svebm_ext.evaluate {shlex.quote(str(out))} does it")
 
 
 def _how_to_go_on(out: Path) -> str:

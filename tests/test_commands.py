@@ -188,7 +188,7 @@ def test_the_nth_answer_belongs_to_the_nth_line(run, tmp_path, capsys):
     texts.write_text("the cat\u2028sees it\n\na dog\x0cpaints\x85trees\nnobody\u2029likes\x0bit\n", encoding="utf-8")
     lines, said = answers(run, capsys, "--file", texts)
     assert [line.split("\t")[2] for line in lines] == ["the cat sees it", "a dog paints trees", "nobody likes it"]
-    assert said == f"{texts}: 1 empty lines left out; --json tells the line of each answer\n"
+    assert said == f"{texts}: 1 empty line left out; --json tells the line of each answer\n"
     records = [json.loads(line) for line in answers(run, capsys, "--file", texts, "--json")[0]]
     assert [record["line"] for record in records] == [1, 3, 4]
     assert records[0]["text"] == "the cat\u2028sees it"
@@ -368,3 +368,10 @@ def test_a_folder_of_runs_is_not_taken_for_one(command, tmp_path, monkeypatch):
     main = importlib.import_module(f"svebm_ext.{command}").main
     with pytest.raises(ModelFolderError, match=r"a folder of runs, expected one of them: a-run, b-run"):
         main([str(tmp_path)])
+
+
+def test_a_label_of_a_model_without_labels(run):
+    with pytest.raises(
+        ConfigError, match=r"^label: 'x' given, but the model was trained without labels; expected --sym"
+    ):
+        generate.main([str(run), "--label", "x"])

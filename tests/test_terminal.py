@@ -91,3 +91,10 @@ def test_a_message_that_nobody_can_read_stops_nothing(monkeypatch):
 def test_errors_of_the_system_name_place_reason_and_cure(error, expected):
     described = terminal.describe_os_error(error)
     assert described.startswith(expected) and "\n" not in described
+
+
+def test_one_thing_is_counted_as_one():
+    from svebm_ext.terminal import counted
+
+    assert [counted(n, "text") for n in (0, 1, 2, 2000)] == ["0 texts", "1 text", "2 texts", "2,000 texts"]
+    assert [counted(n, "text has", "texts have") for n in (1, 2)] == ["1 text has", "2 texts have"]

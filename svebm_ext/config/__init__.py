@@ -34,12 +34,13 @@ from svebm_ext.config.options import (
     has_subwords,
 )
 from svebm_ext.config.paths import LIST_MARK, SEPARATOR, is_pattern, split_paths
-from svebm_ext.config.plain import from_dict, to_dict, with_absolute_paths
+from svebm_ext.config.plain import OF_TEXT, from_dict, to_dict, with_absolute_paths
 
 __all__ = [
     "FORMER_CORPORA",
     "KIND_NAMES",
     "LIST_MARK",
+    "OF_TEXT",
     "SEPARATOR",
     "AnyModel",
     "BagModel",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import DataError
+from ..terminal import counted
 from .containers import STANDARD_INPUT, PathLike, Source, name_of, read_folder, read_source
 from .delimited import read_delimited
 from .encodings import check_characters, decode, split_lines
@@ -142,9 +143,9 @@ def _of_folder(folder: Path, reading: Reading, notes: list[str]) -> Examples:
         text, said = decode(source.content, source.name)
         texts.append(text)
         notes.extend(said)
-    notes.append(f"{folder}: {len(texts)} documents, one of each .txt file")
+    notes.append(f"{folder}: {counted(len(texts), 'document')}, one of each .txt file")
     if n_others:
-        notes.append(f"{folder}: {n_others} other files and folders not read")
+        notes.append(f"{folder}: {counted(n_others, 'other file or folder', 'other files and folders')} not read")
     return Examples(str(folder), texts, [""] * len(texts), range(1, len(texts) + 1), "{name}: file {row} by name")
 
 
@@ -191,7 +192,7 @@ def examples_of_source(
     if chosen == "lines" or chosen == "fasttext":
         n_returns = sum("\r" in line for line in lines) if "\r" in text else 0
         if n_returns:
-            notes.append(f"{name}: carriage returns inside {n_returns} lines count as white space")
+            notes.append(f"{name}: carriage returns inside {counted(n_returns, 'line')} count as white space")
         labels = _label_lines(label_path, lines, name, notes)
         if chosen == "fasttext":
             lines, labels = read_fasttext(name, lines)
@@ -215,14 +216,16 @@ def _label_lines(label_path: PathLike | None, lines: list[str], name: str, notes
     labels = split_lines(text)
     if len(labels) != len(lines):
         shorter = min(len(labels), len(lines))
-        raise DataError(f"{label_path}:{shorter + 1}: {len(labels)} labels for {len(lines)} lines of {name}")
+        raise DataError(
+            f"{label_path}:{shorter + 1}: {counted(len(labels), 'label')} for {counted(len(lines), 'line')} of {name}"
+        )
     return labels
 
 
 def _of_table(table: Table, reading: Reading, notes: list[str]) -> Examples:
     """Texts and labels of the columns that are asked for, or that are the sensible choice."""
     if not table.rows:
-        raise DataError(f"{table.name}: no text in {len(table.empty)} lines")
+        raise DataError(f"{table.name}: no text in {counted(len(table.empty), 'line')}")
     choice = choose_columns(table, reading.text_column, reading.label_column, labels=reading.labels)
     if choice.note:
         notes.append(f"{table.name}: {choice.note}")
@@ -331,9 +334,8 @@ def _question_labels(table: Table, choice: Choice, labels: list[str], notes: lis
 
 def left_out(name: str, n: int, *, is_table: bool) -> str:
     """A note on lines, or rows of a table, that have no text."""
-    one = "row without a text" if is_table else "empty line"
-    several = "rows without a text" if is_table else "empty lines"
-    return f"{name}: {n:,} {one if n == 1 else several} left out"
+    lines = counted(n, "row without a text", "rows without a text") if is_table else counted(n, "empty line")
+    return f"{name}: {lines} left out"
 
 
 def empty_error(where: str, *, is_table: bool) -> DataError:
@@ -349,7 +351,7 @@ def without_empty(examples: Examples, empty_lines: EmptyLines) -> Examples:
     if len(kept) == len(examples.texts):
         return examples
     if not kept and empty_lines == "skip":
-        raise DataError(f"{examples.name}: no text in {len(examples.texts)} lines")
+        raise DataError(f"{examples.name}: no text in {counted(len(examples.texts), 'line')}")
     if empty_lines == "error":
         first = next(index for index, text in enumerate(examples.texts) if is_blank(text))
         raise empty_error(examples.where(first), is_table=examples.is_table)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..config import MemoryMap
 from ..errors import ConfigError, DataError, alternatives
+from ..terminal import counted
 from .containers import STANDARD_INPUT, PathLike
 from .corpus import Corpus, Split
 from .examples import EmptyLines, Examples, Reading, left_out, read_examples
@@ -221,10 +222,13 @@ def _without_labelled(train: Split, labelled: Split, notes: list[str]) -> tuple[
         kept.append(index)
     n_taken = len(train) - len(kept)
     if n_taken:
-        notes.append(f"{n_taken:,} texts of the training file are labelled in data.labelled as well, and count once")
+        verbs = ("is", "counts") if n_taken == 1 else ("are", "count")
+        labelled_too = f"{verbs[0]} labelled in data.labelled as well, and {verbs[1]} once"
+        notes.append(f"{counted(n_taken, 'text')} of the training file {labelled_too}")
     if n_other:
         notes.append(
-            f"{n_other:,} texts have another label in the training file than in data.labelled; both are learnt from"
+            f"{counted(n_other, 'text has', 'texts have')} another label in the training file than in data.labelled; "
+            "both are learnt from"
         )
     if not n_taken:
         return train, np.array(equal, dtype=np.int64)
@@ -279,7 +283,7 @@ def _with_two_labels(
         return []
     sentence, second = next(iter(twice.items()))
     first = first_of[sentence]
-    n = f"{len(twice):,} {'text has' if len(twice) == 1 else 'texts have'}"
+    n = counted(len(twice), "text has", "texts have")
     where = f"{labels[first]!r} at {examples.where(int(places[first]))}, {labels[second]!r} at "
     return [
         f"{examples.name}: {n} different labels, for instance {examples.texts[int(places[first])]!r:.80} ({where}"
@@ -312,7 +316,9 @@ def _with_labels(examples: Examples, notes: list[str]) -> Examples:
     name, values = examples.name, examples.labels
     n_without = values.count("")
     if n_without:
-        raise DataError(f"{name}: {n_without} of {len(values)} lines have no label; data.labelled needs one in each")
+        raise DataError(
+            f"{name}: {n_without} of {counted(len(values), 'line')} have no label; data.labelled needs one in each"
+        )
     counts = Counter(values)
     if len(counts) < 2:
         raise DataError(f"{name}: all {len(values)} lines have the label {values[0]!r}; expected at least two classes")
@@ -350,7 +356,7 @@ def _complete(name: str, splits: dict[str, Split], notes: list[str], seed: int, 
     missing = [part for part in ("test", "valid") if part not in splits]
     if len(train) - len(kept) < len(missing) + (len(kept) == 0):
         needed = len(missing) + (len(kept) or 1)
-        raise DataError(f"{name}: {len(train)} sentences; splitting needs at least {needed}")
+        raise DataError(f"{name}: {counted(len(train), 'sentence')}; splitting needs at least {needed}")
     if missing:
         kept = _with_every_class(train, kept, len(missing), seed, notes)
     n_held_out = min(MOST_HELD_OUT, max(1, round(len(train) / 10)))
@@ -362,7 +368,7 @@ def _complete(name: str, splits: dict[str, Split], notes: list[str], seed: int, 
         train, held[part] = holdout(train, n, seed, kept, train.labels.get(LABEL))
         kept = left[kept]  # where they stand now
         purpose = "test" if part == "test" else "validate"
-        notes.append(f"{len(held[part])} sentences of the training file held out to {purpose}")
+        notes.append(f"{counted(len(held[part]), 'sentence')} of the training file held out to {purpose}")
     valid, test = (splits[part] if part in splits else held[part] for part in ("valid", "test"))
     n_both = n_repeated(train.sentences, test.sentences)
     if n_both:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from ..errors import DataError
+from ..terminal import counted
 from .byte_streams import ByteStream, open_bytes
 from .containers import STANDARD_INPUT, PathLike, Source
 from .delimited import Layout, layout_of, rows_of, table_of, wrong_length
@@ -102,7 +103,7 @@ class TextStream:
             n_texts += bool(row.text)
             yield row
         if not n_texts:
-            raise DataError(f"{self.name}: no text in {self.n_empty} lines")
+            raise DataError(f"{self.name}: no text in {counted(self.n_empty, 'line')}")
 
     def where(self, line: int) -> str:
         """A row as messages name it."""
@@ -116,7 +117,7 @@ class TextStream:
         if self.marks is not None and self.marks.n_marks:
             said.append(f"{self.name}: {self.marks.n_marks} byte-order marks inside the text left out")
         if self.n_returns:
-            said.append(f"{self.name}: carriage returns inside {self.n_returns} lines count as white space")
+            said.append(f"{self.name}: carriage returns inside {counted(self.n_returns, 'line')} count as white space")
         return said
 
 
@@ -287,7 +288,7 @@ def _row(stream: TextStream, line: int, text: str, fields: Sequence[object] | di
 def _chosen(stream: TextStream, table: Table, reading: Reading) -> int:
     """Column of the text, told in a note."""
     if not table.rows:
-        raise DataError(f"{table.name}: no text in {len(table.empty)} lines")
+        raise DataError(f"{table.name}: no text in {counted(len(table.empty), 'line')}")
     choice = choose_columns(table, reading.text_column, reading.label_column, labels=reading.labels)
     stream.is_table, stream.has_labels = True, choice.label is not None
     if choice.note and not stream.is_complete:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from svebm_ext.config import Config, RecurrentModel
+from svebm_ext.config import Config, RecurrentModel, has_subwords
 from svebm_ext.data.corpus import Corpus
 from svebm_ext.data.token_lists import lengths_of
 
@@ -66,7 +66,8 @@ def told_sizes(asked: Config, chosen: Config) -> str | None:
     """One line about the sizes that were left open; None where all were given."""
     parts = []
     if asked.data.max_tokens == 0:
-        parts.append(f"sentences of at most {chosen.data.max_tokens - 2} words")
+        unit = "subwords" if has_subwords(chosen.data) else "words"
+        parts.append(f"sentences of at most {chosen.data.max_tokens - 2} {unit}")
     before, now = asked.model, chosen.model
     if isinstance(before, RecurrentModel) and isinstance(now, RecurrentModel):
         if 0 in (before.embedding_dim, before.decoder_hidden, before.encoder_hidden):

@@ -22,6 +22,7 @@ from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.objectives.categories import category_divergence
 from svebm_ext.prior.annealing import conditional_log_z, estimate_log_z
 from svebm_ext.randomness import Draw
+from svebm_ext.terminal import counted
 
 #: Validation sentences at most: a stable choice needs no more, and training is not held up.
 MAX_SENTENCES = 2000
@@ -205,7 +206,7 @@ def measured_line(measured: Mapping[str, float], n_texts: int, n_symbols: int) -
             parts.append(f"largest symbol {value:.0%}")
         else:
             parts.append(f"{name.replace('_', ' ')} {value:.3f}")
-    return f"validation on {n_texts:,} texts: " + "  ".join(parts)
+    return f"validation on {counted(n_texts, 'text')}: " + "  ".join(parts)
 
 
 def symbol_use(answers: Float[Tensor, "N n K"]) -> dict[str, float]:

@@ -82,7 +82,7 @@ def test_what_can_be_said_at_the_end_only_is_said_then(run, tmp_path, capsys, sh
     assert len(lines) == 301
     assert said == (
         f"{path}: 300 empty lines left out; --json tells the line of each answer\n"
-        "note: 1 of 301 texts have no word that the model knows\n"
+        "note: 1 of 301 texts has no word that the model knows\n"
     )
     records = [json.loads(line) for line in printed(run, capsys, path, "--json")[0]]
     assert [record["line"] for record in records] == list(range(1, 602, 2))

@@ -136,4 +136,4 @@ def test_carriage_returns_inside_lines_are_noted(tmp_path):
     path.write_bytes(b"one\rtwo\nthree\n")
     found = read_examples(path)
     assert found.texts == ["one\rtwo", "three"]
-    assert found.notes == [f"{path}: carriage returns inside 1 lines count as white space"]
+    assert found.notes == [f"{path}: carriage returns inside 1 line count as white space"]

@@ -28,7 +28,7 @@ def test_lines_are_split_by_seed(tmp_path):
     assert corpus.train.labels == {}
     assert corpus == load_text(path, seed=3)
     assert len({tuple(load_text(path, seed=s).test.sentences[0]) for s in range(20)}) > 3
-    assert "1 sentences of the training file held out to test" in corpus.notes
+    assert "1 sentence of the training file held out to test" in corpus.notes
 
 
 @given(st.integers(3, 60), st.integers(0, 2**64 - 1), st.booleans(), st.booleans())
@@ -98,7 +98,7 @@ def test_labels_in_a_file_of_their_own(tmp_path):
     assert corpus.train.labels == corpus.test.labels == {"label": ["a", "b"]}
     assert corpus.valid.labels == {"label": ["", ""]}
     short = write(tmp_path / "short.txt", "a\n")
-    with pytest.raises(DataError, match=r"short\.txt:2: 1 labels for 2 lines of .*text\.txt"):
+    with pytest.raises(DataError, match=r"short\.txt:2: 1 label for 2 lines of .*text\.txt"):
         load_text(text, labels=(short, None, None))
     with pytest.raises(DataError, match=r"labels\.txt: a file of labels goes with format lines.*is tsv"):
         read_own_file(write(tmp_path / "t.tsv", "a\tb\n"), labels)
@@ -126,7 +126,7 @@ def test_empty_lines(tmp_path):
     for name, content in (("a.tsv", "label\t \n"), ("a.jsonl", json.dumps({"text": "  "}))):
         with pytest.raises(DataError, match=r":1: no text in this row; delete it"):
             load_text(write(tmp_path / name, content), empty_lines="error")
-        with pytest.raises(DataError, match="no text in 1 lines"):
+        with pytest.raises(DataError, match="no text in 1 line"):
             load_text(write(tmp_path / name, content))
 
 
@@ -252,10 +252,9 @@ def test_another_label_in_the_training_file_is_told_and_kept(tmp_path):
         v for s, v in zip(corpus.train.sentences, corpus.train.labels["label"], strict=True) if s == ["hills", "."]
     )
     assert found == ["land", "sky"]
-    assert "1 texts of the training file are labelled in data.labelled as well, and count once" in corpus.notes
+    assert "1 text of the training file is labelled in data.labelled as well, and counts once" in corpus.notes
     assert any(
-        note.startswith("1 texts have another label in the training file than in data.labelled")
-        for note in corpus.notes
+        note.startswith("1 text has another label in the training file than in data.labelled") for note in corpus.notes
     )
 
 

@@ -83,7 +83,7 @@ def test_an_error_names_file_and_line(parts):
         with pytest.raises(DataError, match=r"^part-2\.txt:2: empty line"):
             load_text("part-*", memory_map=mode, cache=parts / "cache")
     corpus = load_text("part-*", empty_lines="skip")
-    assert "part-10.txt and 2 more files: 1 empty lines left out" in corpus.notes
+    assert "part-10.txt and 2 more files: 1 empty line left out" in corpus.notes
     (parts / "part-2.txt").write_text("one\n\u00ad\nthree\n")  # a soft hyphen: characters, but no word
     with pytest.raises(DataError, match=r"^part-2\.txt:2: (no word in it|empty line)"):
         load_text("part-*")

@@ -115,7 +115,7 @@ def test_all_columns_of_a_row_are_there(tmp_path, beginning):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\n \n\t\n" * 900, r"mine: (the file is empty|no text in 2700 lines)"),
+        (b"\n \n\t\n" * 900, r"mine: (the file is empty|no text in 2,700 lines)"),
         (b"<a>text</a>\n" * 900, "markup"),
         (b"a,text\n" + b"b,text\n" * 600 + b"x\n", "mine:602: 1 column, expected 2"),
         (b'{"text": "a b"}\n' * 600 + b'{"text": "a \\u0007"}\n', r"mine:601: control character U\+0007"),

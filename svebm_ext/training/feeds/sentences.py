@@ -10,6 +10,7 @@ from svebm_ext.data.dialogs import DialogSplit
 from svebm_ext.data.subwords import Subwords
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import DataError
+from svebm_ext.terminal import counted
 from svebm_ext.training.feeds.base import Feed, TextFeed
 
 
@@ -56,7 +57,9 @@ class SentenceFeed(TextFeed):
             f"{self.steps_per_epoch:,} iterations an epoch, {self.padding():.2%} of positions would be padding"
         ]
         if self.train.n_truncated:
-            lines.append(f"{self.train.n_truncated:,} training sentences were cut to {self.train.max_tokens} tokens")
+            n, longest = self.train.n_truncated, self.train.max_tokens - 2  # marks of begin and end are no words
+            verb = "was" if n == 1 else "were"
+            lines.append(f"{counted(n, 'training sentence')} {verb} cut to {counted(longest, tokens[:-1])}")
         unknown = unknown_share(corpus.test.sentences, vocabulary)
         if unknown:
             lines.append(unknown_note(unknown, config.data))

@@ -18,6 +18,7 @@ from svebm_ext.models.features import WordFeatures, evenly_spread
 from svebm_ext.models.grouping import check_number
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.prior.groups import SymbolGroups
+from svebm_ext.terminal import counted
 from svebm_ext.training.feeds import SentenceFeed
 from svebm_ext.training.guides.bags import MAX_SENTENCES, Guide, bags_of_split
 from svebm_ext.training.guides.labelled import find_classes
@@ -84,8 +85,8 @@ def learn_features(
         return LearntFeatures(features, n_symbols, None)
     if n_symbols > len(feed.train):
         raise DataError(
-            f"model.n-categories: {n_symbols} symbols for {len(feed.train)} training sentences; expected at most "
-            "one for each"
+            f"model.n-categories: {counted(n_symbols, 'symbol')} for {counted(len(feed.train), 'training sentence')}; "
+            "expected at most one for each"
         )
     part = train.part_of_both(valid, _looked_at(torch.cat((train.labels, valid.labels))))
     bags = bags_of_split(part, features)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from svebm_ext.terminal import counted
 from svebm_ext.training.guides.bags import Bags
 from svebm_ext.training.guides.parts import halves
 from svebm_ext.training.guides.unlabelled import FEW_SENTENCES, topics_by_part
@@ -52,7 +53,8 @@ def choose_n_symbols(bags: Bags, *, seed: int, say: Callable[[str], None]) -> in
                 scores.append(adjusted_mutual_info_score(*told))
             agreement[n] = float(np.mean(scores))
     if not agreement:
-        say(f"symbols: {candidates[0]}; the text is too small to compare numbers of symbols ({len(bags)} sentences)")
+        size = counted(len(bags), "sentence")
+        say(f"symbols: {candidates[0]}; the text is too small to compare numbers of symbols ({size})")
         return candidates[0]
     best = max(agreement.values())
     is_clear = best >= CLEAR and not bags.has_vectors  # an encoder's groups of groups are found again as well
