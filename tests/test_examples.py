@@ -118,3 +118,29 @@ def test_commands_for_clusters_are_understood(name, tmp_path):
     config, options = train.parse_arguments(words)
     assert options.go_on and options.out is not None and config.data.corpus == "lines"
     assert config.training.batch_size >= 4096
+
+
+def test_the_image_is_of_an_ordinary_user_and_of_what_the_repository_has():
+    """Built and run by hand; here, what a change of the repository could break."""
+    text = (EXAMPLES / "cluster" / "Dockerfile").read_text(encoding="utf-8")
+    steps = re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)).splitlines()
+    words = [step.split(maxsplit=1) for step in steps if step]
+    assert {word for word, _ in words} <= {
+        "ARG",
+        "FROM",
+        "RUN",
+        "COPY",
+        "ENV",
+        "USER",
+        "WORKDIR",
+        "VOLUME",
+        "ENTRYPOINT",
+        "CMD",
+    }
+    last = [word for word, _ in words].index("USER")
+    assert dict(words)["USER"] != "root" and all(word != "RUN" for word, _ in words[last:])
+    (extras,) = re.findall(r"/source\[([^]]+)\]", text)
+    project = (EXAMPLES.parent / "pyproject.toml").read_text(encoding="utf-8")
+    assert all(f"\n{extra} = [" in project for extra in extras.split(","))
+    modules = set(re.findall(r"svebm_ext\.(\w+)", text))
+    assert modules == {"train"} and callable(train.main)
