@@ -211,7 +211,7 @@ def notes_at_the_end(stream: TextStream, n_texts: int, n_unknown: int, options: 
     """What there is to say of texts that were left out or tell nothing."""
     notes = []
     if stream.n_empty and options.out is not None:
-        notes.append(f"{stream.name}: no answer for {counted(stream.n_empty, 'line')} without a text")
+        notes.append(f"{stream.name}: {counted(stream.n_empty, 'line')} without a text: no answer")
     elif stream.n_empty:
         hint = "" if options.json else "; --json tells the line of each answer"
         notes.append(f"{stream.name}: {counted(stream.n_empty, 'empty line')} left out{hint}")

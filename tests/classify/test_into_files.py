@@ -40,7 +40,7 @@ def test_rows_without_a_text_stay_in_the_file_without_an_answer(run, tmp_path, c
     (tmp_path / "mine.csv").write_text('id,text,more\n1,the cat sees it,"=a"\n2, ,x\n\n3,"nobody likes ""trees""",\n')
     out = tmp_path / "out.csv"
     _, said = printed(run, capsys, tmp_path / "mine.csv", "--out", out)
-    assert f"{tmp_path / 'mine.csv'}: 2 lines without a text have no answer\n" in said
+    assert f"{tmp_path / 'mine.csv'}: 2 lines without a text: no answer\n" in said
     lines = out.read_bytes().decode().split("\r\n")
     assert lines[0] == "id,text,more,symbol,label,probability" and lines[-1] == ""
     assert lines[1].startswith("1,the cat sees it,=a,") and lines[2] == "2, ,x,,,"

@@ -201,7 +201,7 @@ def test_the_command_line_takes_what_a_kind_has(cls, name):
     ("arguments", "model"),
     [
         (["agnews-svebm-ib", "--model.encoder", "gru"], SequenceModel),
-        (["agnews-svebm-ib", "--model.encoder=bow", "--model.encoder=gru", "--model.cell", "lstm"], SequenceModel),
+        (["agnews-svebm-ib", "--model.encoder=gru", "--model.cell", "lstm"], SequenceModel),
         (["agnews-svebm-ib-gru", "--model.encoder", "bow", "--objective.bag-of-words", "0"], BagModel),
         (["smd", "--model.kind", "sentences", "--data.no-speaker-marks"], SentenceModel),
         (["dailydialog-svebm", "--model.kind", "dialogs", "--model.context-turns", "2"], DialogModel),

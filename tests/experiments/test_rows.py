@@ -227,13 +227,19 @@ def test_wrong_options_end_before_any_work(letters, monkeypatch, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def of_budget(command, budget):
+    """The same command with another budget."""
+    place = command.index("--budget") + 1
+    return [*command[:place], budget, *command[place + 1 :]]
+
+
 def test_a_folder_of_another_budget_is_refused_before_any_work(letters, monkeypatch):
     command, _ = letters
     monkeypatch.setattr(rows, "run_row", pretend)
     experiments.main([*command, "--rows", "c"])
     monkeypatch.setattr(rows, "run_row", lambda run: pytest.fail("worked"))
     with pytest.raises(ConfigError, match="c-seed0 holds a run of another configuration"):
-        experiments.main([*command, "--budget", "cpu"])
+        experiments.main(of_budget(command, "cpu"))
 
 
 def test_folders_that_do_not_belong_are_left_out_and_told(letters, monkeypatch):
@@ -247,7 +253,7 @@ def test_folders_that_do_not_belong_are_left_out_and_told(letters, monkeypatch):
         "letters",
         replace(letters_experiment, report=lambda results: seen.append(results) or []),
     )
-    experiments.main([*command, "--budget", "cpu", "--rows", "a"])
+    experiments.main([*of_budget(command, "cpu"), "--rows", "a"])
     assert [run.label for run, _ in seen[-1].documents] == ["a, seed 0"]
     assert len(seen[-1].left_out) == 1 and seen[-1].left_out[0].startswith("c-seed0: --out: ")
 
