@@ -25,7 +25,7 @@ from svebm_ext.config import (
     with_second_stage_within,
 )
 from svebm_ext.errors import ConfigError, Interrupted, RunStoppedError, SvebmError
-from svebm_ext.files import read_json
+from svebm_ext.files import check_folder_takes_files, read_json
 from svebm_ext.presets import PRESETS, is_preset, preset
 from svebm_ext.terminal import say, show
 
@@ -206,9 +206,10 @@ def main(arguments: Sequence[str]) -> None:
     from svebm_ext.training.runtime import Runtime
 
     runtime = Runtime.start(config.training.device, config.training.precision)
-    if options.out is not None and runtime.is_main:
-        say_missing_folders(out.parent)
     try:
+        if options.out is not None and options.resume is None and runtime.is_main:
+            check_folder_takes_files(out)
+            say_missing_folders(out.parent)
         if not kind_of(config.model).has_words:
             from svebm_ext.training.points import train_points
 

@@ -229,7 +229,8 @@ def test_none_is_a_word_as_any_other(tmp_path, monkeypatch, capsys):
     config, _ = train.parse_arguments(["lines", "--data.train", "None", "--data.text_column=None"])
     assert config.data.train == tmp_path / "None" and config.data.text_column == "None"
     small = ["--training.max-steps", "4", "--training.prior-steps", "3", "--no-evaluate", *TINY]
-    train.main(["lines-labelled", "None", "--out", "None2", *small, "--model.n-categories", "0"])
+    of_labels = small.index("--model.n-categories")  # as many as there are labels
+    train.main(["lines-labelled", "None", "--out", "None2", *small[:of_labels], *small[of_labels + 2 :]])
     capsys.readouterr()
     generate.main(["None2", "--label", "None", "-n", "2"])
     of_class = capsys.readouterr().out

@@ -39,7 +39,9 @@ def ordinary_signals():
 def start(folder, *options, before=()):
     write_corpus(folder)
     out = folder / "out"
-    command = [*before, *COMMAND, "lines", str(folder / "corpus.txt"), "--out", str(out), *TINY, *options]
+    own = dict(zip(TINY[::2], TINY[1::2], strict=True))
+    tiny = [word for name, value in own.items() if name not in options for word in (name, value)]
+    command = [*before, *COMMAND, "lines", str(folder / "corpus.txt"), "--out", str(out), *tiny, *options]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True), out
 
 

@@ -79,8 +79,8 @@ def test_a_job_that_is_started_again_goes_on(whole, tmp_path):
     """--go-on takes up what there is: nothing, a state, or a run that has ended."""
     corpus, expected = whole
     command = [str(corpus), "--out", str(tmp_path / "run"), *TINY, "--go-on"]
-    shorter = ["--training.max-steps", "6"]
-    train.main([*command, *shorter])
+    steps = command.index("--training.max-steps") + 1
+    train.main([*command[:steps], "6", *command[steps + 1 :]])
     assert (tmp_path / "run" / LAST).exists()
     before = (tmp_path / "run" / "config.json").read_text()
     train.main(command)  # as it is configured, whatever else the command says
