@@ -121,7 +121,7 @@ def choose_columns(
     if text is None:
         text = _text_column(table, stats, label)
     if look and not asked:
-        label = _label_column(table, stats, text)
+        label = _label_column(table, stats, text, text_asked=text_column is not None)
     if text == label:
         raise DataError(f"{table.name}: {table.what} {table.title(text)} is asked for as text and as label")
     if labels != "unused" and stats[text].no_text:
@@ -267,7 +267,7 @@ def _of_two(first: _Stats, second: _Stats) -> int:
     return 0 if longer and second.short else 1
 
 
-def _label_column(table: Table, stats: list[_Stats], text: int) -> int | None:
+def _label_column(table: Table, stats: list[_Stats], text: int, *, text_asked: bool) -> int | None:
     others = [i for i in range(len(table.columns)) if i != text and stats[i].filled]
     for tier in range(len(LABEL_NAMES)):
         named = [i for i in others if table.names and known_name(table.names[i], LABEL_NAMES) == tier]
@@ -282,6 +282,8 @@ def _label_column(table: Table, stats: list[_Stats], text: int) -> int | None:
     if named_text and len(others) > 1:
         return None  # names say which column is the text, and none says that it is a label
     if len(candidates) > 1:
+        if text_asked:
+            return None  # whoever names the one column and not the other wants no labels
         raise _ambiguous(table, "label")
     return candidates[0] if candidates else None
 

@@ -102,7 +102,7 @@ def test_a_folder_is_one_document_a_file(tmp_path):
     )
     (folder / "b.txt").write_text(" \n")
     with pytest.raises(DataError, match=r"documents: file 2 by name: empty line"):
-        load_text(folder)
+        load_text(folder, empty_lines="error")
     with pytest.raises(DataError, match=r"deeper: a folder without \.txt files"):
         load_text(folder / "deeper")
     with pytest.raises(DataError, match=r"documents: a folder; data\.format csv needs a file"):

@@ -64,14 +64,19 @@ def test_a_corpus_of_a_list():
         ([{"text": "a"}, {"txt": "b"}], r"row 1 .*: no text; expected a string"),
         (["a", "b\x07"], r"train: row 1 \(counted from 0\): control character U\+0007"),
         (["a", "\ud800"], r"train: row 1 \(counted from 0\): half of a surrogate pair U\+D800"),
-        (["a", " "], r"train: row 1 \(counted from 0\): empty line"),
+        (["a", " "], r"train: row 1 \(counted from 0\): no text in this row"),
         ({"text": ["a"], "label": []}, "columns of 0 and 1 values"),
         ({"text": "a"}, "one dictionary of values"),
     ],
 )
 def test_what_is_no_text_is_refused_with_its_row(data, message):
     with pytest.raises(DataError, match=message):
-        read(data)
+        read(data, empty_lines="error")
+
+
+def test_what_stands_for_no_text_is_left_out():
+    found = read_examples([("a", "x"), (None, "y"), ("c", "z"), (" ", "x")], Reading(), name="train")
+    assert (found.texts, found.labels, found.n_skipped) == (["a", "c"], ["x", "z"], 2)
 
 
 def test_a_string_is_a_path_and_a_list_of_one_string_a_text(tmp_path):
@@ -94,8 +99,9 @@ def test_pandas():
     frame["label"] = [1.0, None] * 5  # what pandas makes of whole numbers of which some are missing
     assert read(frame)[1] == ["1", ""] * 5
     frame.loc[7, "text"] = None
+    assert read(frame)[0] == [text for i, text in enumerate(TEXTS) if i != 2]
     with pytest.raises(DataError, match=r"train: row 2 \(counted from 0\): text of type "):
-        read(frame)
+        read(frame, empty_lines="error")
 
 
 def test_polars():
@@ -104,7 +110,7 @@ def test_polars():
     assert read(frame) == (TEXTS, LABELS)
     assert read(frame["text"]) == (TEXTS, [""] * 10)
     with pytest.raises(DataError, match=r"row 1 .*: text of type NoneType"):
-        read(polars.DataFrame({"text": ["a", None]}))
+        read(polars.DataFrame({"text": ["a", None]}), empty_lines="error")
 
 
 @pytest.mark.filterwarnings("ignore")  # of the library

@@ -81,12 +81,12 @@ def test_an_error_names_file_and_line(parts):
     (parts / "part-2.txt").write_text("one\n\nthree\n")
     for mode in ("never", "always"):
         with pytest.raises(DataError, match=r"^part-2\.txt:2: empty line"):
-            load_text("part-*", memory_map=mode, cache=parts / "cache")
-    corpus = load_text("part-*", empty_lines="skip")
+            load_text("part-*", memory_map=mode, cache=parts / "cache", empty_lines="error")
+    corpus = load_text("part-*")
     assert "part-10.txt and 2 more files: 1 empty line left out" in corpus.notes
     (parts / "part-2.txt").write_text("one\n\u00ad\nthree\n")  # a soft hyphen: characters, but no word
     with pytest.raises(DataError, match=r"^part-2\.txt:2: (no word in it|empty line)"):
-        load_text("part-*")
+        load_text("part-*", empty_lines="error")
 
 
 def test_paths_hold_from_every_folder(parts, monkeypatch):

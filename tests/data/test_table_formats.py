@@ -94,7 +94,7 @@ def test_fasttext(tmp_path):
     with pytest.raises(DataError, match=r"a\.txt:1: 2 labels \(__label__a __label__b\), expected one a line"):
         read(path)
     write(tmp_path, "a.txt", "__label__a\n")
-    with pytest.raises(DataError, match=r"a\.txt:1: empty line"):
+    with pytest.raises(DataError, match=r"a\.txt: no text in 1 line"):
         read(path)
 
 
@@ -129,8 +129,9 @@ def test_parquet(tmp_path):
         ["text from column 'text' (1), labels from 'label' (3); other columns: 'views' (2)"],
     )
     parquet.write_table(pyarrow.table({"text": ["a", None]}), path)
+    assert read(path)[0] == ["a"]
     with pytest.raises(DataError, match=r"a\.bin: row 2: text of type NoneType"):
-        read(path)
+        read(path, empty_lines="error")
     path.write_bytes(path.read_bytes()[:-6])
     with pytest.raises(DataError, match=r"a\.bin: not a Parquet file that can be read"):
         read(path)

@@ -109,6 +109,16 @@ def test_a_column_asked_for_may_be_in_the_labelled_file_alone(tmp_path):
     assert len(corpus.train) + len(corpus.valid) + len(corpus.test) == 20
 
 
+@pytest.mark.parametrize("column", ["subject", "body"])
+def test_whoever_names_the_text_alone_wants_no_labels_where_several_columns_could_be_them(tmp_path, column):
+    """The same for each column that is named; without a name for the text either, there is no sensible choice."""
+    lines = [f"{LABELS[i]},{'ab'[i % 2]},help {i},{TEXTS[i].replace(',', '')}" for i in range(len(TEXTS))]
+    path = write(tmp_path, "tickets.csv", "product,city,subject,body\n" + "\n".join(lines) + "\n")
+    corpus = load_text(path, path, path, text_column=column)
+    assert not corpus.train.labels
+    assert any("no labels; other columns: 'product' (1), 'city' (2)" in note for note in corpus.notes)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -344,8 +354,8 @@ def test_lines_after_the_last_row_are_no_examples(tmp_path):
     assert read(write(tmp_path, "a.csv", "text,label\none,a\n\n"))[0] == ["one"]
     assert read(write(tmp_path, "a.jsonl", '{"text": "one"}\n\n'))[0] == ["one"]
     for name, content in (("a.tsv", "a\tone\n\nb\ttwo\n"), ("a.csv", "text,label\n\none,a\n")):
-        with pytest.raises(DataError, match=r":2: empty line"):
-            read(write(tmp_path, name, content))
+        with pytest.raises(DataError, match=r":2: no text in this row"):
+            read(write(tmp_path, name, content), empty_lines="error")
 
 
 def test_long_fields_are_read(tmp_path):
