@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .token_lists import Numbers
-from .tokenize import is_unspaced, normalise, tokenize
+from .tokenize import is_unspaced, normalise, tokenize, without_entities
 
 #: What may stand between two tokens: nothing, a space, the two no-break spaces, the ideographic space.
 GAPS = ("", " ", "\u00a0", "\u202f", "\u3000")
@@ -50,7 +50,7 @@ class Spelling:
         numbers, gaps = Numbers(), {gap: number for number, gap in enumerate(GAPS)}
         words, forms, before, lengths = array("i"), array("i"), array("b"), array("i")
         for text, sentence in zip(texts, sentences, strict=True):
-            text = normalise(text)
+            text = normalise(without_entities(text))
             written = tokenize(text, lowercase=False)
             if len(written) != len(sentence):  # lower-casing has changed the words: rare, and it tells nothing
                 continue

@@ -1,6 +1,7 @@
 """Text to tokens, for text that is not tokenised yet."""
 
 import functools
+import html
 import re
 import unicodedata
 from typing import Literal
@@ -12,6 +13,9 @@ Tokenization = Literal["words", "whitespace"]
 # In this order: PTB's "<unk>" and the like; numbers ("1,000.5", "7:30"); words with inner apostrophes and hyphens
 # ("don't", "check-in"); runs of dots or dashes; any other single character.
 _TOKEN = re.compile(r"<\w+>|\d+(?:[.,:]\d+)*(?!\w)|\w+(?:['’-]\w+)*|\.\.+|--+|\S")
+
+#: Characters as HTML writes them: by number or by name.
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
 #: Zero-width space: a break between words that is not seen.
 _BREAK = "\u200b"
@@ -30,7 +34,7 @@ def tokenize(text: str, tokenization: Tokenization = "words", lowercase: bool = 
     A word is a run of letters, digits, their marks, and joiners between them. Of scripts without spaces between words
     (Chinese characters, hiragana, Thai, Lao, Khmer, Burmese) each character is a token, with its vowels and marks. An
     emoji is one token with its modifiers. Other format characters (soft hyphens, byte-order marks, marks of direction)
-    are left out, and so are marks that belong to no character.
+    are left out, and so are marks that belong to no character. An entity of HTML ("&amp;") is its character.
 
     Args:
         text: any text; it is brought to Unicode normal form C first.
@@ -43,6 +47,8 @@ def tokenize(text: str, tokenization: Tokenization = "words", lowercase: bool = 
     """
     if tokenization not in ("words", "whitespace"):
         raise ConfigError(f"tokenization must be 'words' or 'whitespace', not {tokenization!r}")
+    if tokenization == "words":
+        text = without_entities(text)
     ascii_only = text.isascii()
     if not ascii_only:
         text = normalise(text) if tokenization == "words" else unicodedata.normalize("NFC", text)
@@ -51,6 +57,11 @@ def tokenize(text: str, tokenization: Tokenization = "words", lowercase: bool = 
     if tokenization == "whitespace":
         return text.split() if ascii_only else [token for token in text.split() if not is_blank(token)]
     return (_TOKEN if ascii_only else _patterns().token).findall(text)
+
+
+def without_entities(text: str) -> str:
+    """Text with the characters that entities of HTML stand for ("&amp;", "&#39;"); those of no character stay."""
+    return _ENTITY.sub(lambda entity: html.unescape(entity[0]), text) if "&" in text else text
 
 
 def normalise(text: str) -> str:

@@ -115,6 +115,12 @@ def test_scripts_and_unknown_words():
     assert surface.to_text(["<unk>", "है", "?"]) == "<unk> है?"
 
 
+def test_entities_of_html_are_written_as_characters():
+    texts = ["Fish &amp; chips, it&#39;s &quot;new&quot;.", "Salt &amp; pepper, it&#39;s &quot;old&quot;."]
+    surface = learn(texts)
+    assert [again(surface, text) for text in texts] == ['Fish & chips, it\'s "new".', 'Salt & pepper, it\'s "old".']
+
+
 def test_scripts_without_spaces_between_words():
     texts = [
         "请问iPhone手机多少钱？",

@@ -85,6 +85,21 @@ def test_scripts_and_emoji(text, tokens):
     assert tokenize(text) == tokens.split()
 
 
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("fish &amp; chips", "fish & chips"),
+        ("it&#39;s &quot;new&quot;&nbsp;here", 'it\'s " new " here'),
+        ("caf&eacute; &mdash; 5&#x20AC;", "café — 5 €"),
+        ("at&t; &nosuch; a&b c=1&copy=2", "at & t ; & nosuch ; a & b c = 1 & copy = 2"),
+        ("&amp;lt;", "& lt ;"),  # written twice, read once
+    ],
+)
+def test_entities_of_html_are_their_characters(text, tokens):
+    assert tokenize(text) == tokens.split()
+    assert tokenize(text, "whitespace") == text.lower().split()
+
+
 @pytest.mark.parametrize("text", ["", " \t", "\u200b", "\ufeff \u00ad", "\u0301", "\u200d\u200e"])
 def test_blank_text_has_no_token(text):
     assert is_blank(text) and tokenize(text) == tokenize(text, "whitespace") == []
