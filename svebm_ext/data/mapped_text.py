@@ -89,6 +89,17 @@ def cache_folder(given: PathLike | None = None) -> Path:
     return Path(pooch.os_cache("svebm_ext")) / "texts"
 
 
+def _made(cache: Path, mapping: Mapping) -> Path:
+    """The folder of encoded text, made where it is missing (ConfigError: it cannot be)."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        option = "data.cache" if mapping.cache else CACHE_VARIABLE
+        why = "is a file" if cache.is_file() else f"cannot be made ({error.strerror})"
+        raise ConfigError(f"{option}: {cache} {why}; expected a folder, or the path of a new one") from error
+    return cache
+
+
 def map_text(
     given: PathLike, reading: Reading, tokenization: OwnTokenization, lowercase: bool, mapping: Mapping
 ) -> MappedText | None:
@@ -102,7 +113,8 @@ def map_text(
         mapping: whether and where.
 
     Raises:
-        ConfigError: mode "always" for what cannot be mapped: a folder, standard input, or texts with labels.
+        ConfigError: mode "always" for what cannot be mapped: a folder, standard input, or texts with labels; a cache
+            that is no folder, nor can be made one.
         DataError: of the files.
         OSError: the folder cannot be written to.
     """
@@ -124,7 +136,7 @@ def map_text(
         "words": [tokenization, lowercase, n_most] if tokenization != "bpe" else [tokenization],
         "by": _program(),
     }
-    folder = cache_folder(mapping.cache) / _key(about)
+    folder = _made(cache_folder(mapping.cache), mapping) / _key(about)
     words = None if tokenization == "bpe" else partial(tokenize, tokenization=tokenization, lowercase=lowercase)
     encoded = _encoded(source, folder, Kept(True, words, n_most), name_of_files(files))
     notes = [_renamed(note, encoded.about["names"], files) for note in encoded.about["notes"]]
@@ -212,7 +224,6 @@ def _encoded(source: Source, folder: Path, kept: Kept, what: str) -> Encoded:
     known = opened(folder)
     if known is not None:
         return known
-    folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_name(folder.name + ".lock"), what):
         return opened(folder) or encode(source, folder, kept, what=what, say=say)
 

@@ -355,3 +355,15 @@ def test_several_processes_encode_once(tmp_path):
 def test_map_text_leaves_small_files_alone(tmp_path):
     path = write_lines(tmp_path / "own.txt", 100)
     assert map_text(path, Reading(), "words", True, Mapping()) is None
+
+
+def test_a_cache_that_is_no_folder_is_named(tmp_path, monkeypatch):
+    path, file = write_lines(tmp_path / "own.txt", 900), tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(ConfigError, match=r"^data\.cache: .*file is a file; expected a folder"):
+        load_text(path, memory_map="always", cache=file)
+    with pytest.raises(ConfigError, match=r"^data\.cache: .*cannot be made \(Not a directory\)"):
+        load_text(path, memory_map="always", cache=file / "deeper")
+    monkeypatch.setenv("SVEBM_CACHE", str(file))
+    with pytest.raises(ConfigError, match=r"^SVEBM_CACHE: .*file is a file"):
+        load_text(path, memory_map="always")
