@@ -293,6 +293,8 @@ def checked_text(value: object, title: str, where: str, expected: str, *, none_i
 
 def _type(value: object) -> str:
     hint = ", decode it first" if isinstance(value, (bytes, bytearray)) else ""
+    if isinstance(value, (dict, list)):
+        hint = ", give the text inside it a key of its own"
     return f"text of type {type(value).__name__} ({value!r:.40}{hint})"
 
 

@@ -150,3 +150,10 @@ def test_parquet_without_its_library(tmp_path, monkeypatch):
 def test_formats_by_ending():
     for name, expected in (("a.csv", "csv"), ("a.CSV.gz", "csv"), ("a.tab", "tsv"), ("a.json", "json")):
         assert recognise_format(name, ["?"]) == expected
+
+
+def test_texts_inside_other_values_are_told_how_to_be_reached(tmp_path):
+    nested = "".join(json.dumps({"id": i, "hotel": {"name": f"hotel number {i}"}}) + "\n" for i in range(5))
+    path = write(tmp_path, "a.jsonl", nested)
+    with pytest.raises(DataError, match=r"text of type dict .*, give the text inside it a key of its own"):
+        read(path, text_column="hotel")
