@@ -77,7 +77,8 @@ def load_text(
         seed: of the split.
         vocabulary_size: subwords at most.
         writing: what a model has learnt of the same text, in place of learning it again; see `with_writing`.
-        memory_map, cache: whether files without labels are encoded into a folder; see `Mapping`.
+        memory_map: whether files without labels are encoded into a folder; see `Mapping`.
+        cache: that folder.
 
     Raises:
         DataError: a file that cannot be read as its format; the message names file and line.
