@@ -119,7 +119,7 @@ def package_step(shape: TrainingShape, device: torch.device, precision: str, bac
     torch.manual_seed(0)
     config, batch = model_config(shape), make_batch(shape).to(device)
     model = build_networks(config.model, shape.vocabulary_size).to(device)
-    share = Share(batch, shape.batch_size, 0)
+    share = Share(batch, torch.arange(shape.batch_size), 0)
     runtime = Runtime(device, bf16=precision == "bf16")
     update = Update(model, Optimisers(model, config.optimiser), config, runtime)
     done = iter(range(1 << 62))

@@ -33,7 +33,7 @@ def make_share(step, device, n_sentences=B):
     words = torch.randint(4, V, (int(lengths.sum()),), generator=generator)
     offsets = torch.cat((torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)))
     split = EncodedSplit(words, offsets, torch.full((n_sentences,), -1))
-    return Share(collate(split, torch.arange(n_sentences)).to(device), n_sentences, 0)
+    return Share(collate(split, torch.arange(n_sentences)).to(device), torch.arange(n_sentences), 0)
 
 
 def train(networks, config, device, graphs, sizes=None):
