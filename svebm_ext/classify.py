@@ -350,11 +350,8 @@ def _classify(arguments: Sequence[str]) -> None:
     check_options(options)
     from svebm_ext.training.runtime import Runtime
 
-    runtime = Runtime.of_command(options.device)
-    try:
+    with Runtime.of_command(options.device) as runtime:
         _classify_with(run, options, runtime)
-    finally:
-        runtime.stop()
 
 
 def _classify_with(run: str, options: Arguments, runtime: Runtime) -> None:

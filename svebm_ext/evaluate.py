@@ -57,11 +57,8 @@ def main(arguments: Sequence[str]) -> None:
     )
     from svebm_ext.training.runtime import Runtime
 
-    runtime = Runtime.of_command(options.device)
-    try:
+    with Runtime.of_command(options.device) as runtime:
         _evaluate(Path(given), options, runtime)
-    finally:
-        runtime.stop()
 
 
 def _evaluate(run: Path, options: Arguments, runtime: Runtime) -> None:

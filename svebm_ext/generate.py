@@ -124,11 +124,8 @@ def main(arguments: Sequence[str]) -> None:
     check_words(options)
     from svebm_ext.training.runtime import Runtime
 
-    runtime = Runtime.of_command(options.device)
-    try:
+    with Runtime.of_command(options.device) as runtime:
         _generate(run, options, runtime)
-    finally:
-        runtime.stop()
 
 
 def _generate(run: str, options: Arguments, runtime: Runtime) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import import_module
@@ -62,16 +62,22 @@ class Runtime(Processes):
         return cls(chosen, bf16=precision == "bf16")
 
     @classmethod
-    def of_command(cls, device: str = "auto") -> Runtime:
+    @contextmanager
+    def of_command(cls, device: str = "auto") -> Iterator[Runtime]:
         """Runtime of a command that works on a trained model: with the others that torchrun has started, or alone.
 
-        Variables of the environment that lead to no other process are no matter: a model is read all the same.
+        It is stopped when the command has ended. Variables of the environment that lead to no other process are no
+        matter: a model is read all the same.
 
         Raises:
             ConfigError: as `start`.
         """
         started = os.environ.get("WORLD_SIZE", "").strip() not in ("", "1") and all(map(os.environ.get, ADDRESS))
-        return cls.start(device) if started else cls.alone(device)
+        runtime = cls.start(device) if started else cls.alone(device)
+        try:
+            yield runtime
+        finally:
+            runtime.stop()
 
     def mixed_precision(self) -> AbstractContextManager:
         """bfloat16 autocast where asked for."""
