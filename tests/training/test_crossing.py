@@ -7,7 +7,8 @@ import pytest
 from scipy.sparse import csr_matrix
 from sklearn.metrics import adjusted_rand_score
 
-from svebm_ext.training.guides.bags import Bags, expectation_maximisation
+from svebm_ext.training.guides import unlabelled
+from svebm_ext.training.guides.bags import Bags, Guide, expectation_maximisation
 from svebm_ext.training.guides.crossing import Mixture, common_groups, crossed, likeliest
 
 N, TOPICS, WORDS = 600, 4, 15
@@ -68,3 +69,25 @@ def test_common_groups_are_those_of_all_partitions(most: int) -> None:
     else:
         np.testing.assert_array_equal((groups[:, None] == groups)[:6, :6], together[:6, :6])
         assert groups[8] == groups[3]  # its group is too small; it goes to the one that has its word
+
+
+def test_symbols_that_the_other_half_predicts_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever way leads to the topics: what the other way gives is predicted worse, and not taken."""
+    bags, topics = text_of_topics()
+    half = topics // 2 * 2  # two topics of each symbol, by their words as clear as four
+    by_chance = np.random.default_rng(1).integers(TOPICS, size=N)
+    shares = {
+        name: np.eye(TOPICS, dtype=np.float32)[symbols] for name, symbols in [("all", topics), ("none", by_chance)]
+    }
+    told = {name: unlabelled.predictability(bags, one, 0) for name, one in shares.items()}
+    assert told["all"] > 0.95 and abs(told["none"]) < 0.05
+    assert unlabelled.predictability(bags, np.eye(TOPICS)[half], 0) > 0.95
+    right = unlabelled.find_symbols(bags, TOPICS, seed=0)
+    assert adjusted_rand_score(topics, right.log_probabilities(bags).argmax(1)) > 0.97
+    wrong = Guide(right.scores * 0, right.tfidf, right.weight * 0, right.bias * 0)  # one symbol for all
+    monkeypatch.setattr(unlabelled, "_vote", lambda bags, starts, seed: wrong)
+    crossed_alone = unlabelled.find_symbols(bags, TOPICS, seed=0)
+    assert adjusted_rand_score(topics, crossed_alone.log_probabilities(bags).argmax(1)) > 0.97
+    monkeypatch.setattr(unlabelled, "_vote", lambda bags, starts, seed: right)
+    monkeypatch.setattr(unlabelled, "likeliest", lambda bags, starts: shares["none"])
+    assert unlabelled.find_symbols(bags, TOPICS, seed=0).scores is right.scores

@@ -3,9 +3,10 @@
 k-means of h(x), at once or of many small clusters that are merged, and a mixture of multinomials over words by
 expectation-maximisation from there (Nigam et al. 2000); of several starts the likeliest are kept, whichever kind they
 are of. In rounds of teaching a softmax regression of h(x) and that mixture correct each other: each alone makes
-mistakes that the other one does not. Few symbols are those of the likeliest mixture that crossing the starts leads to
-(`crossing`). Of many symbols each start has others wrong, and several solutions vote: sentences are clustered anew by
-what all of them say (Strehl & Ghosh, Cluster Ensembles, JMLR 3, 2002), and taught once more.
+mistakes that the other one does not. Each start has other symbols wrong, and several solutions vote: sentences are
+clustered anew by what all of them say (Strehl & Ghosh, Cluster Ensembles, JMLR 3, 2002), and taught once more. Few
+symbols are also sought by crossing the starts to likelier mixtures (`crossing`). Which of both is taken is decided by
+how well one half of the text predicts the symbols of the other: the likeliest mixture of few sentences fits chance.
 
 Where a pretrained encoder has a part in h(x), the starts are k-means of h(x) smoothed over nearest neighbours
 (`neighbours`), and the words count for less: of many symbols they know less than the encoder.
@@ -45,9 +46,9 @@ from svebm_ext.training.guides.wording import (
 
 #: Starts of either kind, and rounds of EM of each.
 STARTS, EM_ROUNDS = 3, 15
-#: Where there are more symbols than MANY_SYMBOLS, so many of the likeliest starts vote; with a pretrained encoder they
-#: do so where there are fewer as well.
-MANY_SYMBOLS, MANY_VOTERS, FEW_VOTERS = 30, 4, 2
+#: So many of the likeliest starts vote, of those with a pretrained encoder fewer where symbols are no more than
+#: MANY_SYMBOLS. Pairs of halves by which few symbols are predicted.
+MANY_SYMBOLS, MANY_VOTERS, FEW_VOTERS, PREDICTED_PAIRS = 30, 4, 2, 2
 #: Clusters that are merged: so many for each symbol, and at least so many; sentences that k-means makes them of.
 FINE_PER_SYMBOL, LEAST_FINE, FINE_SENTENCES = 2, 100, 6000
 #: Rounds of teaching before and after the vote, and of EM in each of these.
@@ -210,11 +211,48 @@ def _by_topics(bags: Bags, n_symbols: int, seed: int) -> Guide:
         for merge in (False, True)
         for start in range(STARTS)
     ]
-    if few:
-        symbols = likeliest(bags, starts).argmax(1)
-        return _taught(bags, np.eye(n_symbols, dtype=np.float32)[symbols], ROUNDS_AFTER, seed + STARTS)
     voters = sorted(starts, key=lambda start: -start[1])[:MANY_VOTERS]
-    return _vote(bags, [shares for shares, _ in voters], seed)
+    vote = _vote(bags, [shares for shares, _ in voters], seed)
+    if not few or n_symbols < 2 or len(bags) < 2 * n_symbols:
+        return vote
+    symbols = likeliest(bags, starts).argmax(1)
+    crossed = _taught(bags, np.eye(n_symbols, dtype=np.float32)[symbols], ROUNDS_AFTER, seed + STARTS)
+    return max(vote, crossed, key=lambda guide: predictability(bags, guide.log_probabilities(bags), seed))
+
+
+def predictability(bags: Bags, told: Array, seed: int) -> float:
+    """How well the words alone, and h(x) alone, of one half of the sentences predict the symbols of the other half.
+
+    Either is the adjusted mutual information of symbols and predictions: by naive Bayes, and by the regression of h(x).
+    Chance has given a symbol to words that are in one half only, and wording has split what h(x) says is one.
+
+    Args:
+        bags: of N sentences.
+        told: scores of the symbols [N, K], of which the largest counts.
+        seed: of the halves and regressions.
+
+    Returns:
+        The mean over PREDICTED_PAIRS of halves, each half predicted by the other: 0 by chance or of one symbol, at
+        most 1.
+
+    Source: Tibshirani & Walther, Cluster Validation by Prediction Strength, Journal of Computational and Graphical
+    Statistics 14, 2005, here with two views of each sentence.
+    """
+    from sklearn.metrics import adjusted_mutual_info_score
+
+    n_symbols, symbols = told.shape[1], told.argmax(1)
+    if (symbols == symbols[0]).all():
+        return 0.0
+    scores = []
+    for number, pair in enumerate(halves(len(bags), PREDICTED_PAIRS, seed)):
+        for learnt, rest in (pair, pair[::-1]):
+            known, asked = bags[learnt], bags[rest]
+            shares = np.eye(n_symbols, dtype=np.float32)[symbols[learnt]]
+            by_words = asked.words @ word_scores(known.words, shares) + np.log(shares.mean(0) + 1e-6)
+            weight, bias = regression(known.features, shares, seed + number)
+            for answers in (by_words, asked.features @ weight.T + bias):
+                scores.append(adjusted_mutual_info_score(symbols[rest], answers.argmax(1)))
+    return float(np.mean(scores))
 
 
 def _vote(bags: Bags, starts: list[Array], seed: int) -> Guide:

@@ -26,14 +26,14 @@ from svebm_ext.training.guides.parts import Finder, halves
 #: Sentences that are looked at, and pairs of halves of them for either kind.
 SENTENCES, WORDING_PAIRS, TOPIC_PAIRS = 8000, 4, 2
 #: Agreement by wording, as a multiple of that by topics, from which on wording is taken.
-PREFERRED = 1.25
+PREFERRED = 1.5
 #: Question marks: of Latin and most other scripts, full width, Arabic, Armenian, Ethiopic.
 QUESTION_MARKS = frozenset("?？؟՞፧")
 #: Share of the sentences that ask, and of those that do not, at least, in a conversation.
-LEAST_SHARE = 0.15
+LEAST_SHARE = 0.25
 #: Singular vectors of TF-IDF that k-means sees, without which its solutions are many and poor; starts of it, of which
-#: the best counts.
-DIM, STARTS = 100, 3
+#: the best counts, for the symbols of a run and for those of a part of the text.
+DIM, STARTS, PART_STARTS = 100, 15, 3
 #: Numbers of groups to choose from, and pairs of halves for each.
 GROUP_NUMBERS, GROUP_PAIRS = (3, 4, 5, 7, 10, 14), 2
 #: Share of the sentences whose group by symbols in two levels is the one by wording, at least.
@@ -42,7 +42,7 @@ SAME = 0.98
 CERTAINTY = 0.9
 
 
-def by_wording(bags: Bags, n_symbols: int, seed: int) -> Guide:
+def by_wording(bags: Bags, n_symbols: int, seed: int, n_starts: int = STARTS) -> Guide:
     """Symbols by k-means of V^T x, x a unit vector of TF-IDF and V the largest singular vectors of all of them.
 
     log p(y|x) = -s |V^T x - c_y|^2 / 2 up to a constant.
@@ -51,9 +51,10 @@ def by_wording(bags: Bags, n_symbols: int, seed: int) -> Guide:
         bags: of training sentences.
         n_symbols: K, at most as many as there are sentences.
         seed: of k-means.
+        n_starts: of k-means, the narrowest of which is taken.
     """
     vectors = singular_vectors(bags.tfidf, DIM, seed)[0].astype(np.float32)
-    reduced = k_means(bags.tfidf @ vectors, n_symbols, seed, STARTS).cluster_centers_.astype(np.float32)
+    reduced = k_means(bags.tfidf @ vectors, n_symbols, seed, n_starts).cluster_centers_.astype(np.float32)
     centres, bias = reduced @ vectors.T, -0.5 * (reduced**2).sum(1)
     scores = bags.tfidf @ centres.T + bias
     sharpness = 1.0
@@ -75,7 +76,9 @@ def wording_by_part(bags: Bags, n_groups: int) -> Finder:
         half = bags[part]
         one_level = n_groups == 1
         guide = (
-            by_wording(half, n_symbols, seed) if one_level else by_wording_and_topic(half, n_symbols, n_groups, seed)
+            by_wording(half, n_symbols, seed, PART_STARTS)
+            if one_level
+            else by_wording_and_topic(half, n_symbols, n_groups, seed, PART_STARTS)
         )
         numbers: Array = guide.log_probabilities(bags).argmax(1)
         return numbers
@@ -83,7 +86,7 @@ def wording_by_part(bags: Bags, n_groups: int) -> Finder:
     return find
 
 
-def by_wording_and_topic(bags: Bags, n_symbols: int, n_groups: int, seed: int) -> Guide:
+def by_wording_and_topic(bags: Bags, n_symbols: int, n_groups: int, seed: int, n_starts: int = STARTS) -> Guide:
     """Symbols in two levels: groups by wording, and within each of them k-means of h(x), more symbols in a larger one.
 
     log p(y|x) = log p(c|x) of `by_wording` times a factor, - s |h(x) - m_y|^2 / 2, up to a constant.
@@ -93,8 +96,9 @@ def by_wording_and_topic(bags: Bags, n_symbols: int, n_groups: int, seed: int) -
         n_symbols: K, at most as many as there are sentences.
         n_groups: K1.
         seed: of k-means.
+        n_starts: of that of the groups.
     """
-    coarse = by_wording(bags, n_groups, seed)
+    coarse = by_wording(bags, n_groups, seed, n_starts)
     told = coarse.log_probabilities(bags)
     group = told.argmax(1)
     sizes = np.bincount(group, minlength=n_groups)
@@ -147,7 +151,7 @@ def choose_n_groups(bags: Bags, n_symbols: int, *, seed: int, say: Callable[[str
     """
     bags = bags.at_most(SENTENCES)
     told = {
-        n: agreement(bags, GROUP_PAIRS, lambda part, start, n=n: by_wording(part, n, start), seed)  # type: ignore[misc]
+        n: agreement(bags, GROUP_PAIRS, lambda part, start, n=n: by_wording(part, n, start, PART_STARTS), seed)  # type: ignore[misc]
         for n in GROUP_NUMBERS
         if 2 * n <= n_symbols
     }
@@ -193,7 +197,7 @@ def is_worded(
     bags = bags.at_most(SENTENCES)
     if n_symbols < 2 or len(bags) < 4 * n_symbols:
         return False
-    wording = agreement(bags, WORDING_PAIRS, lambda part, start: by_wording(part, n_symbols, start), seed)
+    wording = agreement(bags, WORDING_PAIRS, lambda part, start: by_wording(part, n_symbols, start, PART_STARTS), seed)
     topics = agreement(bags, TOPIC_PAIRS, by_topics, seed)
     worded = wording > PREFERRED * max(topics, 0.0)
     taken = "taken: wording (--objective.group-by topics for topics)" if worded else "taken: topics"
