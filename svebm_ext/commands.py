@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from svebm_ext import __version__
 from svebm_ext.command_line import NONE, checked
-from svebm_ext.errors import ConfigError, Interrupted, ModelFolderError, SvebmError, alternatives
+from svebm_ext.errors import ConfigError, Interrupted, SvebmError, alternatives
 from svebm_ext.files import missing_folders
+from svebm_ext.models.folder import check_folder, names_repository
 from svebm_ext.stopping import status_of, stops_raised
 from svebm_ext.terminal import (
     STANDARD_OUTPUT,
@@ -26,6 +27,7 @@ from svebm_ext.terminal import (
     say,
     show,
 )
+from svebm_ext.training.folder import check_trained
 
 if TYPE_CHECKING:
     import torch
@@ -208,28 +210,24 @@ def load_model(run: str | Path, device: str | torch.device) -> SVEBM:
     from svebm_ext.models.svebm import SVEBM
     from svebm_ext.training.runtime import Runtime
 
-    check_trained(Path(run))
+    check_run(run)
     return SVEBM.from_pretrained(run, Runtime.alone(device).device if isinstance(device, str) else device)
 
 
-def check_trained(run: Path) -> None:
-    """Refuse a run folder without a model, where its training can go on.
+def check_run(run: str | Path) -> None:
+    """Refuse, before torch is read, a folder in which there is no trained model; a repository is not asked for one.
 
     Raises:
-        ModelFolderError: says how.
+        ModelFolderError: says what is there, and how its training can go on.
+        ConfigError: a repository, and no package to ask for it.
     """
-    from svebm_ext.models.pretrained import WEIGHTS
-    from svebm_ext.training.lock import running_training
-    from svebm_ext.training.loop import RESUMABLE
-    from svebm_ext.training.running import refuse_folder_of_runs
+    if names_repository(run):
+        from svebm_ext.models.hub import check_hub
 
-    refuse_folder_of_runs(run)
-    if (run / WEIGHTS).exists() or not any((run / name).exists() for name in RESUMABLE):
+        check_hub(str(run))
         return
-    owner = running_training(run)
-    if owner is not None:
-        raise ModelFolderError(f"{run}: its training has not ended; process {owner['pid']} is at it")
-    raise ModelFolderError(f"{run}: its training has not ended; go on with python -m svebm_ext.train --resume {run}")
+    check_trained(Path(run))
+    check_folder(Path(run))
 
 
 def parse(
