@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from svebm_ext.commands import check_run, load_model, parse_with_run, run_command, say_missing_folders
+from svebm_ext.commands import check_run, load_model, parse_with_run, rare_collections, run_command, say_missing_folders
 from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.files import check_folder_takes_files, made_folder
 from svebm_ext.progress import Tally
@@ -343,10 +343,11 @@ def _classify(arguments: Sequence[str]) -> None:
     )
     check_options(options)
     check_run(run)
-    from svebm_ext.training.runtime import Runtime
+    with rare_collections():
+        from svebm_ext.training.runtime import Runtime
 
-    with Runtime.of_command(options.device) as runtime:
-        _classify_with(run, options, runtime)
+        with Runtime.of_command(options.device) as runtime:
+            _classify_with(run, options, runtime)
 
 
 def _classify_with(run: str, options: Arguments, runtime: Runtime) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
+import gc
 import os
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -43,6 +45,8 @@ STOPPED = 130
 BACKENDS = ("auto", "native", "reference")
 #: Columns of the narrowest terminal that anything is laid out for.
 NARROWEST = 40
+#: Objects after which Python looks for garbage, of `rare_collections`; by default 700, 10, 10.
+RARELY = (50_000, 20, 100)
 #: Threads that a system can be asked for.
 MOST_THREADS = 4096
 #: Largest seed; most things that are made or looked at in one call.
@@ -198,6 +202,21 @@ def say_missing_folders(folder: Path) -> None:
     if missing:
         said = "folder" if len(missing) == 1 else "folders"
         say(f"--out: makes the {said} {', '.join(map(str, missing))}")
+
+
+@contextlib.contextmanager
+def rare_collections() -> Iterator[None]:
+    """In the block, Python seldom looks for objects that refer to each other and to which nothing else refers.
+
+    Each time it goes through the hundred thousands of objects that torch is made of. Reading torch and answering texts
+    leave few such objects behind, and made it look hundreds of times.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(*RARELY)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def load_model(run: str | Path, device: str | torch.device) -> SVEBM:

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from svebm_ext.commands import LARGEST_SEED, MOST, check_numbers, check_run, load_model, parse_with_run, run_command
+from svebm_ext.commands import (
+    LARGEST_SEED,
+    MOST,
+    check_numbers,
+    check_run,
+    load_model,
+    parse_with_run,
+    rare_collections,
+    run_command,
+)
 from svebm_ext.config.bounds import TEMPERATURES
 from svebm_ext.errors import ConfigError
 from svebm_ext.terminal import show
@@ -122,10 +131,11 @@ def main(arguments: Sequence[str]) -> None:
         raise ConfigError("symbols: names of symbols given, but none is asked for; expected --symbol NAME beside it")
     check_words(options)
     check_run(run)
-    from svebm_ext.training.runtime import Runtime
+    with rare_collections():
+        from svebm_ext.training.runtime import Runtime
 
-    with Runtime.of_command(options.device) as runtime:
-        _generate(run, options, runtime)
+        with Runtime.of_command(options.device) as runtime:
+            _generate(run, options, runtime)
 
 
 def _generate(run: str, options: Arguments, runtime: Runtime) -> None:

@@ -1,8 +1,10 @@
 """A command says what is wrong with its command line without waiting for torch, and reads only what it needs."""
 
 import json
+import re
 import subprocess
 import sys
+from typing import NamedTuple
 
 import pytest
 from tiny_runs import tiny_config, write_corpus
@@ -11,9 +13,10 @@ from svebm_ext import SVEBM
 from svebm_ext.__main__ import COMMANDS
 from svebm_ext.data.vocabulary import Vocabulary
 
-#: Runs a module as `python -m` does; says in the last line of standard error how it ended and which modules it read.
+#: Runs a module as `python -m` does; says in the last line of standard error how it ended, which modules it read, and
+#: how often Python looked for garbage: among the youngest objects, and among all.
 PROGRAM = """
-import json, runpy, sys
+import gc, json, runpy, sys
 module, watched = sys.argv[1], sys.argv[2].split(",")
 sys.argv = sys.argv[2:]
 try:
@@ -21,8 +24,11 @@ try:
     status = 0
 except SystemExit as ended:
     status = ended.code
-print(json.dumps([status, [name for name in watched if name in sys.modules]]), file=sys.stderr)
+looks = [gc.get_stats()[generation]["collections"] for generation in (0, 2)]
+print(json.dumps([status, [name for name in watched if name in sys.modules], looks]), file=sys.stderr)
 """
+#: Looks among the youngest objects at most until there is an answer; reading torch alone makes more than 300.
+MOST_LOOKS = 150
 #: What takes longer to read than all else that a wrong command line needs.
 SLOW = ("torch", "sklearn", "scipy", "pandas", "matplotlib", "sacrebleu")
 #: Command lines that nothing can be done with: what stands on them, and a part of what is said.
@@ -63,13 +69,22 @@ WRONG = {
 }
 
 
+class Ended(NamedTuple):
+    """How a command has ended, what it printed, which of the watched modules it read, and looks for garbage."""
+
+    status: int
+    out: str
+    told: str
+    loaded: list[str]
+    looks: list[int]
+
+
 def run(module, arguments, watched, cwd, given=""):
-    """Exit status, standard output, standard error, and which of the watched modules a command has read."""
     command = [sys.executable, "-W", "ignore", "-c", PROGRAM, module, ",".join(watched), *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=cwd, input=given, timeout=300)
     *told, last = ended.stderr.splitlines()
-    status, loaded = json.loads(last)
-    return status, ended.stdout, "\n".join(told), loaded
+    status, loaded, looks = json.loads(last)
+    return Ended(status, ended.stdout, "\n".join(told), loaded, looks)
 
 
 def test_every_command_has_wrong_command_lines():
@@ -81,23 +96,24 @@ def test_a_wrong_command_line_is_told_without_torch(command, tmp_path):
     unknown = (["--nonsense"], "--nonsense: no such option")
     for arguments, said in [*WRONG[command], unknown]:
         given = [__file__ if argument == "__file__" else argument for argument in arguments]
-        status, _, told, loaded = run(f"svebm_ext.{command}", given, SLOW, tmp_path)
-        assert (status, loaded) == (2, []), (arguments, told)
-        assert said in told and told.startswith("error: "), (arguments, told)
+        ended = run(f"svebm_ext.{command}", given, SLOW, tmp_path)
+        assert (ended.status, ended.loaded, ended.out) == (2, [], ""), (arguments, ended)
+        assert ended.told.startswith("error: ") and said in ended.told, (arguments, ended)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_and_version_are_told_without_torch(command, tmp_path):
     for option, said in (("--help", "usage: "), ("--version", "svebm_ext ")):
-        status, shown, _, loaded = run(f"svebm_ext.{command}", [option], SLOW, tmp_path)
-        assert (status, loaded) == (0, []) and said in shown, (option, shown)
+        ended = run(f"svebm_ext.{command}", [option], SLOW, tmp_path)
+        assert (ended.status, ended.loaded) == (0, []) and said in ended.out, (option, ended)
 
 
 def test_the_watch_sees_what_is_read(tmp_path):
-    """Else an empty list above would say nothing."""
-    status, shown, _, loaded = run("svebm_ext.info", ["--json"], SLOW, tmp_path)
-    assert status == 0 and "torch" in json.loads(shown) and loaded == ["torch"]
+    """Else empty lists and small numbers elsewhere would say nothing."""
+    ended = run("svebm_ext.info", ["--json"], SLOW, tmp_path)
+    assert ended.status == 0 and "torch" in json.loads(ended.out) and ended.loaded == ["torch"]
+    assert ended.looks[0] > MOST_LOOKS and ended.looks[1] > 0
 
 
 @pytest.fixture(scope="module")
@@ -115,15 +131,12 @@ NEEDLESS = (
 )  # fmt: skip
 
 
-def test_one_answer_reads_only_what_it_needs(model, tmp_path):
-    status, shown, told, loaded = run(
-        "svebm_ext.classify", [str(model)], ("torch", *NEEDLESS), tmp_path, "word3 word4\n"
-    )
-    assert (status, loaded) == (0, ["torch"]), told
-    assert shown.rstrip("\n").split("\t")[2] == "word3 word4"
-
-
-def test_one_sentence_reads_only_what_it_needs(model, tmp_path):
-    status, shown, told, loaded = run("svebm_ext.generate", [str(model), "-n", "1"], ("torch", *NEEDLESS), tmp_path)
-    assert (status, loaded) == (0, ["torch"]), told
-    assert len(shown.splitlines()) == 1
+@pytest.mark.parametrize(
+    ("command", "options", "given", "said"),
+    [("classify", [], "word3 word4\n", r"[0-5]\t[01]\.\d{4}\tword3 word4"), ("generate", ["-n", "1"], "", ".*")],
+)
+def test_one_answer_reads_only_what_it_needs(command, options, given, said, model, tmp_path):
+    ended = run(f"svebm_ext.{command}", [str(model), *options], ("torch", *NEEDLESS), tmp_path, given)
+    assert (ended.status, ended.loaded) == (0, ["torch"]), ended
+    assert re.fullmatch(said + "\n", ended.out)
+    assert ended.looks[0] < MOST_LOOKS and ended.looks[1] == 0
