@@ -11,8 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from svebm_ext.commands import load_model, parse_with_run, run_command, say_missing_folders
-from svebm_ext.errors import ConfigError
+from svebm_ext.commands import check_run, load_model, parse_with_run, rare_collections, run_command, say_missing_folders
+from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.files import check_folder_takes_files, made_folder
 from svebm_ext.progress import Tally
 from svebm_ext.terminal import counted, printable_json, say, show
@@ -78,8 +78,6 @@ class Answered(NamedTuple):
 
 def parts_of(stream: Iterable[Row], size: int) -> Iterator[Part]:
     """Rows by parts; before an error, the rows that come before it."""
-    from svebm_ext.errors import DataError
-
     rows, start, failure = iter(stream), 0, None
     while failure is None:
         part: list[Row] = []
@@ -98,8 +96,6 @@ def parts_of(stream: Iterable[Row], size: int) -> Iterator[Part]:
 
 def answer(answerer: Answerer, stream: TextStream, part: Part) -> Answered:
     """Answers to the rows of a part; an error (DataError) names the line of its text."""
-    from svebm_ext.errors import DataError
-
     try:
         answers, n_unknown = answerer(part.texts, part.start)
     except DataError as error:
@@ -332,8 +328,6 @@ def classify_stream(answerer: Answerer, stream: TextStream, run: Path, options: 
 
 def main(arguments: Sequence[str]) -> None:
     """Classify texts, in their order."""
-    from svebm_ext.errors import DataError
-
     try:
         _classify(arguments)
     except DataError as error:  # what is read is told by the names that the options have in `train`
@@ -348,10 +342,12 @@ def _classify(arguments: Sequence[str]) -> None:
         description="Most probable symbol (or label) of each text.",
     )
     check_options(options)
-    from svebm_ext.training.runtime import Runtime
+    check_run(run)
+    with rare_collections():
+        from svebm_ext.training.runtime import Runtime
 
-    with Runtime.of_command(options.device) as runtime:
-        _classify_with(run, options, runtime)
+        with Runtime.of_command(options.device) as runtime:
+            _classify_with(run, options, runtime)
 
 
 def _classify_with(run: str, options: Arguments, runtime: Runtime) -> None:
@@ -362,7 +358,6 @@ def _classify_with(run: str, options: Arguments, runtime: Runtime) -> None:
     answerer = answerer_of(load_model(run, runtime.device), Path(run), options)
     from svebm_ext.data.examples import Reading
     from svebm_ext.data.text_streams import open_texts
-    from svebm_ext.errors import DataError
 
     reading = Reading(options.format, "skip", options.text_column, labels="unused")
     with open_texts("-" if options.file is None else options.file, reading) as stream:
@@ -376,14 +371,17 @@ def _classify_with(run: str, options: Arguments, runtime: Runtime) -> None:
 
 
 def check_options(options: Arguments) -> None:
-    """Refuse, before a model is read, options that do not go together.
+    """Refuse, before a model is read, options that do not go together, and a file that is not there.
 
     Raises:
-        ConfigError: names the option.
+        ConfigError, DataError: names the option or file.
         OSError: the file cannot be written where it is asked for.
     """
+    from svebm_ext.data.containers import check_there
     from svebm_ext.data.row_files import ending_of
 
+    if options.file is not None:
+        check_there(options.file)
     if options.out is None:
         return
     ending_of(options.out)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
+import gc
 import os
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from svebm_ext import __version__
 from svebm_ext.command_line import NONE, checked
-from svebm_ext.errors import ConfigError, Interrupted, ModelFolderError, SvebmError, alternatives
+from svebm_ext.errors import ConfigError, Interrupted, SvebmError, alternatives
 from svebm_ext.files import missing_folders
+from svebm_ext.models.folder import check_folder, names_repository
 from svebm_ext.stopping import status_of, stops_raised
 from svebm_ext.terminal import (
     STANDARD_OUTPUT,
@@ -26,6 +29,7 @@ from svebm_ext.terminal import (
     say,
     show,
 )
+from svebm_ext.training.folder import check_trained
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +45,8 @@ STOPPED = 130
 BACKENDS = ("auto", "native", "reference")
 #: Columns of the narrowest terminal that anything is laid out for.
 NARROWEST = 40
+#: Objects after which Python looks for garbage, of `rare_collections`; by default 700, 10, 10.
+RARELY = (50_000, 20, 100)
 #: Threads that a system can be asked for.
 MOST_THREADS = 4096
 #: Largest seed; most things that are made or looked at in one call.
@@ -198,6 +204,21 @@ def say_missing_folders(folder: Path) -> None:
         say(f"--out: makes the {said} {', '.join(map(str, missing))}")
 
 
+@contextlib.contextmanager
+def rare_collections() -> Iterator[None]:
+    """In the block, Python seldom looks for objects that refer to each other and to which nothing else refers.
+
+    Each time it goes through the hundred thousands of objects that torch is made of. Reading torch and answering texts
+    leave few such objects behind, and made it look hundreds of times.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(*RARELY)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 def load_model(run: str | Path, device: str | torch.device) -> SVEBM:
     """Model of a run folder, on a device; by its name it is the device of one process.
 
@@ -208,28 +229,24 @@ def load_model(run: str | Path, device: str | torch.device) -> SVEBM:
     from svebm_ext.models.svebm import SVEBM
     from svebm_ext.training.runtime import Runtime
 
-    check_trained(Path(run))
+    check_run(run)
     return SVEBM.from_pretrained(run, Runtime.alone(device).device if isinstance(device, str) else device)
 
 
-def check_trained(run: Path) -> None:
-    """Refuse a run folder without a model, where its training can go on.
+def check_run(run: str | Path) -> None:
+    """Refuse, before torch is read, a folder in which there is no trained model; a repository is not asked for one.
 
     Raises:
-        ModelFolderError: says how.
+        ModelFolderError: says what is there, and how its training can go on.
+        ConfigError: a repository, and no package to ask for it.
     """
-    from svebm_ext.models.pretrained import WEIGHTS
-    from svebm_ext.training.lock import running_training
-    from svebm_ext.training.loop import RESUMABLE
-    from svebm_ext.training.running import refuse_folder_of_runs
+    if names_repository(run):
+        from svebm_ext.models.hub import check_hub
 
-    refuse_folder_of_runs(run)
-    if (run / WEIGHTS).exists() or not any((run / name).exists() for name in RESUMABLE):
+        check_hub(str(run))
         return
-    owner = running_training(run)
-    if owner is not None:
-        raise ModelFolderError(f"{run}: its training has not ended; process {owner['pid']} is at it")
-    raise ModelFolderError(f"{run}: its training has not ended; go on with python -m svebm_ext.train --resume {run}")
+    check_trained(Path(run))
+    check_folder(Path(run))
 
 
 def parse(

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from svebm_ext.commands import LARGEST_SEED, check_numbers, check_trained, load_model, parse_with_run, run_command
-from svebm_ext.config import DataConfig, EvaluationConfig, validate, with_absolute_paths
+from svebm_ext.commands import LARGEST_SEED, check_numbers, check_run, load_model, parse_with_run, run_command
+from svebm_ext.config import DataConfig, EvaluationConfig, options_of, validate, with_absolute_paths
 from svebm_ext.errors import ConfigError
 from svebm_ext.files import JsonObject
 from svebm_ext.terminal import printable_json, show
+from svebm_ext.training.folder import check_trained, read_run_config
 
 if TYPE_CHECKING:
     from svebm_ext.training.runtime import Runtime
@@ -40,8 +41,6 @@ def default_arguments(run: str | None) -> Arguments:
     """Options with those of the run."""
     if run is None:
         return Arguments(DataConfig(), EvaluationConfig())
-    from svebm_ext.training.run import read_run_config
-
     config = read_run_config(Path(run))
     return Arguments(config.data, config.evaluation)
 
@@ -55,6 +54,8 @@ def main(arguments: Sequence[str]) -> None:
         description="Measure a trained model on its test split; writes RUN/metrics.json and RUN/report.md.",
         default=default_arguments,
     )
+    check_numbers(options, seed=(0, LARGEST_SEED))
+    check_run(Path(given))
     from svebm_ext.training.runtime import Runtime
 
     with Runtime.of_command(options.device) as runtime:
@@ -62,14 +63,11 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _evaluate(run: Path, options: Arguments, runtime: Runtime) -> None:
-    from svebm_ext.kinds import kind_of
-    from svebm_ext.training.run import read_run_config
 
-    check_numbers(options, seed=(0, LARGEST_SEED))
     config = read_run_config(run)
     in_groups = functools.partial(print_document, all_measures=options.all)
     show_document: Callable[[JsonObject], None] = show_as_json if options.json else in_groups
-    if not kind_of(config.model).has_words:
+    if options_of(config.model).is_generated:
         if options.data != config.data:
             raise ConfigError(f"--data: {run} is a model of points, which are generated; expected no options of data")
         from svebm_ext.training.points import evaluate_points

@@ -13,16 +13,17 @@ from svebm_ext.commands import (
     LARGEST_SEED,
     MOST,
     check_numbers,
-    check_trained,
+    check_run,
     load_model,
     parse_with_run,
     run_command,
     say_missing_folders,
 )
-from svebm_ext.config import DataConfig, validate, with_absolute_paths
+from svebm_ext.config import DataConfig, options_of, validate, with_absolute_paths
 from svebm_ext.errors import ConfigError
 from svebm_ext.files import check_folder_takes_files, in_made_folder, made_folder, write_whole
 from svebm_ext.terminal import describe_os_error, say
+from svebm_ext.training.folder import read_run_config
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,8 @@ def default_arguments(run: str | None) -> Arguments:
     """Options with the data of the run."""
     if run is None:
         return Arguments(DataConfig())
-    from svebm_ext.kinds import kind_of
-    from svebm_ext.training.run import read_run_config
-
     config = read_run_config(Path(run))
-    if not kind_of(config.model).has_words:
+    if options_of(config.model).is_generated:
         raise ConfigError(
             f"explore: {run} is a model of points of the plane, which has no sentences; "
             "evaluate draws it (plots/figure2.png)"
@@ -111,7 +109,7 @@ def main(arguments: Sequence[str]) -> None:
     check_numbers(options, seed=(0, LARGEST_SEED), max_sentences=(0, MOST), samples=(0, 1000), interpolations=(0, 1000))
     if out.is_dir():
         raise ConfigError(f"--out: {out} is a folder, expected a file such as {out / 'explore.html'}")
-    check_trained(Path(run))
+    check_run(Path(run))
     try:
         if not out.exists() or out.is_file():
             check_folder_takes_files(out.parent)

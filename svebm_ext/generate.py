@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from svebm_ext.commands import LARGEST_SEED, MOST, check_numbers, load_model, parse_with_run, run_command
+from svebm_ext.commands import (
+    LARGEST_SEED,
+    MOST,
+    check_numbers,
+    check_run,
+    load_model,
+    parse_with_run,
+    rare_collections,
+    run_command,
+)
+from svebm_ext.config.bounds import TEMPERATURES
 from svebm_ext.errors import ConfigError
 from svebm_ext.terminal import show
 
@@ -100,14 +109,13 @@ def check_words(options: Arguments) -> None:
     Raises:
         ConfigError: names the option, its value and what is expected.
     """
-    from svebm_ext.models.of_symbol import check_choice_of_words
-
-    given = {name: getattr(options, name) for name in ("temperature", "top_p") if getattr(options, name) is not None}
-    try:
-        check_choice_of_words(given, "generate")
-    except ConfigError as error:
-        told = re.sub(r"^generate: (\w+) is (.*); ", lambda match: f"--{match[1]}: {match[2]} given, ", str(error))
-        raise ConfigError(told.replace("--top_p", "--top-p")) from error
+    if options.temperature is not None:
+        least, most = TEMPERATURES
+        if not least <= options.temperature <= most:
+            expected = f"expected a number from {least:g} to {most:g}"
+            raise ConfigError(f"--temperature: {options.temperature} given, {expected}")
+    if not 0 < options.top_p <= 1:
+        raise ConfigError(f"--top-p: {options.top_p} given, expected a number above 0 to 1")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -122,10 +130,12 @@ def main(arguments: Sequence[str]) -> None:
     if options.symbols is not None and options.symbol is None:
         raise ConfigError("symbols: names of symbols given, but none is asked for; expected --symbol NAME beside it")
     check_words(options)
-    from svebm_ext.training.runtime import Runtime
+    check_run(run)
+    with rare_collections():
+        from svebm_ext.training.runtime import Runtime
 
-    with Runtime.of_command(options.device) as runtime:
-        _generate(run, options, runtime)
+        with Runtime.of_command(options.device) as runtime:
+            _generate(run, options, runtime)
 
 
 def _generate(run: str, options: Arguments, runtime: Runtime) -> None:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from svebm_ext.commands import check_numbers, load_model, parse_with_run, run_command, with_numbers
+from svebm_ext.commands import check_numbers, check_run, load_model, parse_with_run, run_command, with_numbers
 from svebm_ext.config import validate, with_absolute_paths
 from svebm_ext.errors import ConfigError
+from svebm_ext.models.folder import CONFIG
 from svebm_ext.terminal import say, show
+from svebm_ext.training.folder import read_run_config
 
 if TYPE_CHECKING:
     from svebm_ext.prior.groups import SymbolGroups
@@ -51,8 +53,6 @@ def default_arguments(run: str | None) -> Arguments:
     """Options with the data of the run."""
     if run is None:
         return Arguments(Texts())
-    from svebm_ext.training.run import read_run_config
-
     data = read_run_config(Path(run)).data
     return Arguments(Texts(**{option.name: getattr(data, option.name) for option in dataclasses.fields(Texts)}))
 
@@ -67,13 +67,13 @@ def main(arguments: Sequence[str]) -> None:
         default=default_arguments,
     )
     check_numbers(options, n_groups=(0, MOST_GROUPS))
+    run = Path(given)
+    check_run(run)
     from svebm_ext.data.corpora import load_configured
     from svebm_ext.files import write_json
     from svebm_ext.models.grouping import LEAST_SYMBOLS, find_groups
-    from svebm_ext.models.pretrained import CONFIG
     from svebm_ext.models.symbols import check_symbols
 
-    run = Path(given)
     model = load_model(run, options.device)
     own, before = model.config, model.groups
     places = {option.name: getattr(options.data, option.name) for option in dataclasses.fields(Texts)}

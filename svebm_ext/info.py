@@ -16,7 +16,10 @@ from svebm_ext.command_line import refuse_twice
 from svebm_ext.commands import expanded, run_command
 from svebm_ext.errors import ConfigError, alternatives
 from svebm_ext.files import JsonObject
+from svebm_ext.models.folder import METRICS, WEIGHTS
 from svebm_ext.terminal import counted, printable_json, show
+from svebm_ext.training.folder import RESUMABLE, read_run_config
+from svebm_ext.training.lock import running_training
 
 if TYPE_CHECKING:
     from svebm_ext.ops import native_library
@@ -141,11 +144,6 @@ def collect_run(run: Path) -> JsonObject:
     Raises:
         ModelFolderError: no run folder, or a damaged one.
     """
-    from svebm_ext.models.pretrained import METRICS, WEIGHTS
-    from svebm_ext.training.lock import running_training
-    from svebm_ext.training.loop import RESUMABLE
-    from svebm_ext.training.run import read_run_config
-
     config = read_run_config(run)
     owner = running_training(run)
     trained, evaluated = (run / WEIGHTS).exists(), (run / METRICS).exists()

@@ -15,25 +15,28 @@ from svebm_ext.commands import describe, expanded, parse, run_command, say_missi
 from svebm_ext.config import (
     KIND_NAMES,
     LIST_MARK,
+    OF_TEXT,
     SEPARATOR,
     AnyModel,
     Config,
     is_pattern,
     of_kind,
+    options_of,
     validate,
     with_absolute_paths,
     with_second_stage_within,
 )
+from svebm_ext.data.shards import check_named
 from svebm_ext.errors import ConfigError, Interrupted, RunStoppedError, SvebmError
 from svebm_ext.files import check_folder_takes_files, read_json
+from svebm_ext.models.folder import CONFIG, WEIGHTS
 from svebm_ext.presets import PRESETS, is_preset, preset
 from svebm_ext.terminal import say, show
+from svebm_ext.training.folder import LAST, RESUMABLE, check_folder, read_run_config
 
 if TYPE_CHECKING:
     from svebm_ext.training.runtime import Runtime
 
-#: As `svebm_ext.models.pretrained.CONFIG`, which needs torch to be read.
-CONFIG = "config.json"
 #: As `svebm_ext.training.running` writes it.
 ENVIRONMENT = "env.json"
 #: Numbers that may be left to the text.
@@ -70,8 +73,6 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Config, Arguments]:
         raise ConfigError(f"--preset: give the preset as the first word: python -m svebm_ext.train {named}")
     resumed = _value_of("--resume", rest)
     if resumed is not None:
-        from svebm_ext.training.run import read_run_config
-
         if name is not None:
             raise ConfigError(f"preset: {name!r} given with --resume; a resumed run has its own configuration")
         base = read_run_config(expanded(resumed))
@@ -142,12 +143,12 @@ def _with_steps_asked(base: Config, arguments: Sequence[str], *, resumed: bool) 
 
 def _with_start(base: Config, run: Path, resumed: str | None) -> Config:
     """The configuration with words and networks of the run that it begins with."""
-    from svebm_ext.training.continuing import with_networks_of
-    from svebm_ext.training.run import read_run_config
-
     if resumed is not None:
         raise ConfigError(f"--from-run: {run} given with --resume; a resumed run has its own networks")
-    return with_networks_of(base, read_run_config(run), run)
+    before = read_run_config(run)
+    from svebm_ext.training.continuing import with_networks_of
+
+    return with_networks_of(base, before, run)
 
 
 def _positional(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -202,7 +203,11 @@ def main(arguments: Sequence[str]) -> None:
     out = options.resume or options.out or Path("runs") / f"{config.preset}-seed{config.seed}"
     if options.resume is None and (options.go_on or _is_started_again()):
         config, options = _begun(config, options, out)
-    from svebm_ext.kinds import kind_of
+    for name in OF_TEXT:
+        file = getattr(config.data, name)
+        if file is not None:
+            check_named(file)
+    check_folder(out, options.resume is not None)
     from svebm_ext.training.runtime import Runtime
 
     runtime = Runtime.start(config.training.device, config.training.precision)
@@ -210,7 +215,7 @@ def main(arguments: Sequence[str]) -> None:
         if options.out is not None and options.resume is None and runtime.is_main:
             check_folder_takes_files(out)
             say_missing_folders(out.parent)
-        if not kind_of(config.model).has_words:
+        if options_of(config.model).is_generated:
             from svebm_ext.training.points import train_points
 
             resume = options.resume is not None
@@ -237,9 +242,6 @@ def _is_started_again() -> bool:
 
 def _begun(config: Config, options: Arguments, out: Path) -> tuple[Config, Arguments]:
     """Configuration and options of the run in a folder that has a state to go on from; else those given."""
-    from svebm_ext.training.loop import RESUMABLE
-    from svebm_ext.training.run import read_run_config
-
     if not any((out / name).exists() for name in RESUMABLE):
         return config, options
     return read_run_config(out), dataclasses.replace(options, resume=out, from_run=None)
@@ -264,9 +266,6 @@ def _train_text(config: Config, options: Arguments, out: Path, runtime: Runtime)
 
 def _how_to_go_on(out: Path) -> str:
     """What a run that was stopped has kept, and the command that takes it up."""
-    from svebm_ext.models.pretrained import WEIGHTS
-    from svebm_ext.training.loop import LAST, RESUMABLE
-
     weights, last = out / WEIGHTS, out / LAST
     # A run that was taken up again has the model that it had before, older than its checkpoint.
     if weights.exists() and not (last.exists() and last.stat().st_mtime > weights.stat().st_mtime):

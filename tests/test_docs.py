@@ -180,7 +180,7 @@ def test_options_exist(page):
 
 @pages
 def test_commands_are_understood(page, monkeypatch):
-    monkeypatch.setattr("svebm_ext.training.run.read_run_config", lambda run: PRESETS["assistant"][1])
+    monkeypatch.setattr("svebm_ext.train.read_run_config", lambda run: PRESETS["assistant"][1])
     for command, arguments in documented_commands(text_of(page)):
         if command == "train":
             train.parse_arguments(arguments)

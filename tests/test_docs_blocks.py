@@ -189,7 +189,7 @@ def check_pip(arguments, command):
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "csrc" / "README.md"], ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_shell_line_is_one_that_works(page, monkeypatch):
-    monkeypatch.setattr("svebm_ext.training.run.read_run_config", lambda run: presets.PRESETS["assistant"][1])
+    monkeypatch.setattr("svebm_ext.train.read_run_config", lambda run: presets.PRESETS["assistant"][1])
     for command in shell_lines(text_of(page)):
         check(command)
 

@@ -16,6 +16,9 @@ WIDTH, LENGTH, COUNT, STEPS = 65_536, 10_000, 10_000_000, 1_000_000_000
 #: Magnitude of a number that is no count: beyond, float32 soon overflows.
 MAGNITUDE = 1e9
 
+#: What scores can be divided by such that those of order one stay numbers of float32.
+TEMPERATURES = (1e-20, 1e20)
+
 #: What an option of a type holds, in words and as types of Python.
 EXPECTED: dict[str, tuple[str, tuple[type, ...]]] = {
     "int": ("a whole number", (int,)),

@@ -22,6 +22,7 @@ class KindOptions:
         can_regroup: the symbols may be made anew in a run (`objective.regroup_at`).
         picks_chains: persistent chains are picked from a bank; else each example has its own.
         is_validated: a run measures itself on a validation split.
+        is_generated: an example is a point of a density that is known; it has no words, and there is no corpus.
         has_groups: symbols may be in two levels (`model.n_groups`).
     """
 

@@ -51,6 +51,12 @@ def name_of(path: PathLike) -> str:
     return "standard input" if str(path) == STANDARD_INPUT else str(path)
 
 
+def check_there(path: PathLike) -> None:
+    """Refuse (DataError) a file that is not there, before anything else is read or computed; "-" always is."""
+    if str(path) != STANDARD_INPUT and not os.path.lexists(Path(path).expanduser()):
+        raise DataError(f"{name_of(path)}: no such file")
+
+
 def read_source(path: PathLike) -> Source:
     """A file, unpacked where it is compressed (by content, whatever its name); "-" is standard input.
 

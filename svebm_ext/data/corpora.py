@@ -7,13 +7,10 @@ from pathlib import Path
 from ..config import FORMER_CORPORA, DataConfig
 from ..errors import ConfigError, DataError, alternatives
 from .corpus import Corpus
-from .dialogs import mark_speakers
 from .own_text import load_text
 from .readers.dialogs import read_daily_dialog, read_smd
 from .readers.news import read_agnews
 from .readers.sentences import read_clinc150, read_ptb, read_snips, read_yelp
-from .subwords import Subwords
-from .tokenize import tokenize
 from .writing import Writing
 
 ROOT_VARIABLE = "SVEBM_DATA_ROOT"
@@ -31,8 +28,6 @@ _READERS: dict[str, _Reader] = {
 }
 PUBLISHED = tuple(_READERS)
 """Corpora that are read from a data root."""
-KEEPS_CASE = ("smd",)
-"""Corpora that are read in their own case, whatever `data.lowercase` says."""
 
 
 def load_corpus(
@@ -67,24 +62,6 @@ def load_corpus(
     return _READERS[name](Path(root), lowercase, seed)
 
 
-def words_of(text: str, data: DataConfig, writing: Writing | None) -> list[str]:
-    """Words of a text as those of the configured corpus are read.
-
-    Args:
-        text: of a user.
-        data: the data section of the model's configuration.
-        writing: of the model, which has its subwords.
-
-    Raises:
-        ConfigError: subwords are asked for, and the model has none.
-    """
-    if isinstance(writing, Subwords):
-        return writing.words(text)
-    if data.tokenization == "bpe":
-        raise ConfigError("data.tokenization: bpe given, but the model has no subwords; expected that of its run")
-    return tokenize(text, data.tokenization, data.lowercase and data.corpus not in KEEPS_CASE)
-
-
 def load_configured(config: DataConfig, writing: Writing | None = None) -> Corpus:
     """The corpus that a configuration's data section asks for.
 
@@ -101,7 +78,11 @@ def load_configured(config: DataConfig, writing: Writing | None = None) -> Corpu
     if config.corpus != "lines":
         root = None if config.root is None else config.root.expanduser()
         corpus = load_corpus(config.corpus, root, seed=config.seed)
-        return mark_speakers(corpus) if config.speaker_marks else corpus
+        if config.speaker_marks:
+            from .dialogs import mark_speakers  # which needs torch
+
+            corpus = mark_speakers(corpus)
+        return corpus
     if config.train is None:
         raise ConfigError("data.train: corpus lines needs a file of your own text")
     return load_text(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..config import LIST_MARK, is_pattern, split_paths
 from ..errors import DataError
-from .containers import STANDARD_INPUT, PathLike
+from .containers import STANDARD_INPUT, PathLike, check_there
 
 
 def files_of(given: PathLike) -> list[Path]:
@@ -29,6 +29,13 @@ def files_of(given: PathLike) -> list[Path]:
     if len(files) > 1:
         _check_files(files)
     return files
+
+
+def check_named(given: PathLike) -> None:
+    """Refuse (DataError) a file by its own name that is not there; what patterns and lists mean is looked at later."""
+    for part in split_paths(str(given)):
+        if not (part.startswith(LIST_MARK) or is_pattern(part)):
+            check_there(Path(part))
 
 
 def name_of_files(files: Sequence[Path]) -> str:

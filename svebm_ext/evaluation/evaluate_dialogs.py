@@ -17,6 +17,7 @@ from svebm_ext.data.dialogs import DialogSplit, without_mark
 from svebm_ext.data.embeddings import WordVectors, load_word_vectors
 from svebm_ext.errors import DataError
 from svebm_ext.evaluation.evaluate_sentences import SentenceEvaluator
+from svebm_ext.evaluation.report import ACTIONS, RESPONSES
 from svebm_ext.latents.conditional import ConditionalEnergyLatent
 from svebm_ext.latents.gaussian import GaussianPosterior
 from svebm_ext.markdown import table_row
@@ -27,8 +28,6 @@ from svebm_ext.models.cut import marked
 from svebm_ext.models.dialog import DialogNetworks
 from svebm_ext.randomness import Draw
 
-#: Pages written beside report.md: what Tables 4 and 5 of the paper show.
-ACTIONS, RESPONSES = "actions.md", "responses.md"
 #: Symbols and utterances of each on the page of actions.
 N_ACTIONS, N_UTTERANCES = 12, 5
 #: On the page of responses: contexts, symbols and responses of each; samples behind p(y|c), and behind its responses.

@@ -19,7 +19,7 @@ from svebm_ext.evaluation.evaluator import Evaluator
 from svebm_ext.evaluation.report import ReportContext, metrics_document, write_document
 from svebm_ext.files import JsonObject, folder_is_gone, write_whole
 from svebm_ext.measures.classification import ReliabilityBin
-from svebm_ext.models.pretrained import CARD
+from svebm_ext.models.folder import CARD
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.processes import ALONE, Processes
 

@@ -13,6 +13,8 @@ from svebm_ext.provenance import source_version
 from svebm_ext.terminal import printable
 
 METRICS, REPORT = "metrics.json", "report.md"
+#: Pages beside report.md, of dialogs: what Tables 4 and 5 of the paper show.
+ACTIONS, RESPONSES = "actions.md", "responses.md"
 
 
 @dataclass(frozen=True)

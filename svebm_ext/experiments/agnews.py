@@ -16,7 +16,6 @@ from svebm_ext import plots, terminal
 from svebm_ext.config import Changes, Config, options_of, with_changes
 from svebm_ext.data.text_files import find_optional_file
 from svebm_ext.errors import ConfigError, DataError
-from svebm_ext.experiments import agnews_baselines as baselines
 from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Row, Run
 from svebm_ext.experiments.table import CURVES, PICTURE, REPORT, REPORT_JSON
 from svebm_ext.files import JsonMapping, JsonObject, write_json, write_whole
@@ -42,6 +41,10 @@ PAPER: dict[str, tuple[float, float, float, float] | None] = {
 }
 #: Systems that no iterations are trained of.
 REFERENCES = ("nb-em", "self-training-lr")
+#: Systems that are models of this package; the others are those of `agnews_baselines`.
+MODELS = ("svebm", "svebm-ib", "svebm-ib-gru", "svebm-ib-guided")
+#: Options, or sections, that the others read.
+READS = ("preset", "seed", "data.", "model.", "optimiser.", "training.", "objective.label_weight")
 #: For people.
 TITLES = {
     "nb-em": "naive Bayes + EM (reference)",
@@ -109,9 +112,16 @@ def make_row(name: str, budget: Budget) -> Row:
     figures = PAPER[system]
     paper = {"accuracy": None if figures is None else figures[COUNTS.index(count)]}
     row = Row(name, sized(config, budget, system), paper, data_seed=True)
-    if system not in baselines.SYSTEMS:
+    if system in MODELS:
         return row
-    return replace(row, make=functools.partial(baselines.make, system=system), reads=baselines.READS)
+    return replace(row, make=functools.partial(_make, system=system), reads=READS)
+
+
+def _make(run: Run, system: str) -> JsonObject:
+    """Train and measure a row of a system that is no model of this package."""
+    from svebm_ext.experiments import agnews_baselines  # which needs torch: names of rows do not wait for it
+
+    return agnews_baselines.make(run, system)
 
 
 def sized(config: Config, budget: Budget, system: str) -> Config:
@@ -167,7 +177,9 @@ def unavailable(name: str, place: Place) -> str | None:
     """GloVe-OD needs published vectors."""
     if split_name(name)[0] != "glove-od":
         return None
-    root = baselines.vector_root(place.root)
+    from svebm_ext.experiments.agnews_baselines import vector_root
+
+    root = vector_root(place.root)
     if find_optional_file(root, "glove/glove.6B.50d.txt", "glove.6B.50d.txt") is not None:
         return None
     return f"no glove/glove.6B.50d.txt in {root} (see docs/data.md)"

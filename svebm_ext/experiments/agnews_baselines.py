@@ -34,7 +34,7 @@ from svebm_ext.files import JsonObject, write_json
 from svebm_ext.judges.semi_supervised import count_matrix, naive_bayes_em, self_training
 from svebm_ext.measures.classification import accuracy, expected_calibration_error
 from svebm_ext.measures.documentation import CORE_METRICS
-from svebm_ext.models.pretrained import CONFIG
+from svebm_ext.models.folder import CONFIG
 from svebm_ext.presets import preset
 from svebm_ext.training.feeds import class_ids, training_label
 from svebm_ext.training.loggers import MetricsFile
@@ -229,9 +229,6 @@ def class_mixture(task: Task, *, hard: bool) -> Answer:
     )  # fmt: skip
     return predict(model.logits, task.documents.test, task.device), curve
 
-
-#: Options, or sections, that these systems read.
-READS = ("preset", "seed", "data.", "model.", "optimiser.", "training.", "objective.label_weight")
 
 SYSTEMS: dict[str, Callable[[Task], Answer]] = {
     "nb-em": naive_bayes,

@@ -15,9 +15,8 @@ from svebm_ext.experiments import table
 from svebm_ext.experiments.rows import Budget, Experiment, Results, Row, Run
 from svebm_ext.experiments.table import Measure, by_name, report_row, value_of
 from svebm_ext.files import JsonMapping, JsonObject, write_json, write_whole
-from svebm_ext.models.tensor_files import read_tensors
 from svebm_ext.presets import preset
-from svebm_ext.training.points import SAMPLES
+from svebm_ext.training.folder import SAMPLES
 
 #: Of the table. `nll_above_entropy` and `energy_distance_p_of_parts`, a list and its mean, are worked out here.
 MEASURES = (
@@ -124,6 +123,7 @@ def _p_of_parts(path: Path, modified: int) -> tuple[float, ...]:
         modified: when it was written; a run that was measured anew is tested anew.
     """
     from svebm_ext.measures.two_sample import two_sample_test
+    from svebm_ext.models.tensor_files import read_tensors
 
     tensors, _ = read_tensors(path)
     true, generated = (tensors[name].split(PART) for name in ("true_x", "prior_x"))

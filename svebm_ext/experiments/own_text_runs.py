@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from svebm_ext.config import Config, to_dict
+from svebm_ext.errors import Interrupted
 from svebm_ext.evaluation.report import METRICS
 from svebm_ext.experiments.measured import THREADS, Measured, last_line, run_measured
 from svebm_ext.experiments.own_text_data import Files, Texts, choose_labelled, one_line, read_files, write_lines
@@ -24,11 +25,11 @@ from svebm_ext.experiments.own_text_plain import Array, Task, h_em, k_means, tfi
 from svebm_ext.experiments.rows import Run
 from svebm_ext.files import JsonObject, read_json, write_json, write_whole
 from svebm_ext.measures.latent import cluster_agreement
-from svebm_ext.models.pretrained import CONFIG
+from svebm_ext.models.folder import CONFIG
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.presets import preset
 from svebm_ext.provenance import source_version
-from svebm_ext.training.loop import LAST, Interrupted
+from svebm_ext.training.folder import LAST
 
 #: Folder of the model in that of a run; its command's output; answers of a plain method; runs of the command so far.
 MODEL, LOG, ANSWERS, ATTEMPTS = "model", "log.txt", "answers.json", "attempts.json"

@@ -13,14 +13,11 @@ from pathlib import Path
 from typing import Literal
 
 from svebm_ext.config import Config, to_dict
-from svebm_ext.errors import ConfigError, SvebmError
+from svebm_ext.errors import ConfigError, Interrupted, SvebmError
 from svebm_ext.evaluation.report import METRICS, REPORT, read_document
 from svebm_ext.files import JsonMapping, JsonObject, write_whole
-from svebm_ext.models.pretrained import CARD, CONFIG, VOCABULARY, WEIGHTS
-from svebm_ext.training.loop import LAST, Interrupted
-from svebm_ext.training.points import SAMPLES
-from svebm_ext.training.run import FITTED, read_run_config
-from svebm_ext.training.runtime import Runtime
+from svebm_ext.models.folder import CARD, CONFIG, VOCABULARY, WEIGHTS
+from svebm_ext.training.folder import FITTED, LAST, SAMPLES, read_run_config
 
 Budget = Literal["smoke", "cpu", "long", "30-epochs", "paper"]
 
@@ -227,6 +224,8 @@ def run_row(run: Run) -> JsonObject:
     (run.folder / METRICS).unlink(missing_ok=True)
     if run.row.make is not None:
         return run.row.make(run)
+    from svebm_ext.training.runtime import Runtime
+
     resume = (run.folder / LAST).exists()
     training = run.config.training
     runtime = Runtime.alone(training.device, training.precision)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from svebm_ext.config import Config, DialogModel
 from svebm_ext.data.corpora import load_corpus
-from svebm_ext.evaluation.evaluate_dialogs import ACTIONS, RESPONSES
+from svebm_ext.evaluation.report import ACTIONS, RESPONSES
 from svebm_ext.experiments import table
 from svebm_ext.experiments.rows import Budget, Experiment, Results, Row
 from svebm_ext.experiments.table import Measure, report_row

@@ -16,11 +16,9 @@ from svebm_ext.experiments import table
 from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Row
 from svebm_ext.experiments.table import Measure, report_row
 from svebm_ext.files import JsonObject, read_json, write_json
-from svebm_ext.judges import language_model as judge
 from svebm_ext.measures.frequencies import word_frequency_divergence
 from svebm_ext.presets import PRESETS, preset
 from svebm_ext.provenance import source_version
-from svebm_ext.training.runtime import Runtime
 
 #: Passes over the training text by budget.
 EPOCHS: dict[Budget, int] = {"cpu": 3, "long": 12}
@@ -273,6 +271,9 @@ def reference_rows(
         language_model, reason["rppl"] = False, "evaluation.language-model is none"
     used = "cpu"
     if language_model:
+        from svebm_ext.judges import language_model as judge
+        from svebm_ext.training.runtime import Runtime
+
         settings = {"fast": judge.FAST, "paper": judge.PAPER}[evaluation.language_model]
         n_valid = min(N_LANGUAGE_MODEL_VALID, max(1, evaluation.frequency_samples // 10), len(corpus.valid))
         real = [*corpus.train.sentences[: evaluation.frequency_samples], *corpus.valid.sentences[:n_valid]]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +18,6 @@ from svebm_ext.experiments import table, table1
 from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Row
 from svebm_ext.experiments.table import Measure, report_row
 from svebm_ext.files import JsonObject, read_json, write_json
-from svebm_ext.measures import surface
-from svebm_ext.measures.agreement import agreement_with_labels, question_marks
 from svebm_ext.presets import preset
 from svebm_ext.provenance import source_version
 
@@ -32,6 +29,8 @@ N_TRAIN = 87_170
 N_SMOKE, CLUSTERS_SMOKE = 2000, 20
 #: As many clusters as SVEBM has symbols and the discrete baselines joint codes.
 N_CLUSTERS = 125
+#: Codes that need no model, by name of their row; `table2_codes` makes them.
+CODES = ("question-mark", "last-punctuation", "first-word", "k-means", "supervised")
 
 MEASURES = (
     Measure("mi", "I(z, y)", 2, published=True),
@@ -140,48 +139,6 @@ def _corpus(root: Path | None) -> Corpus:
 # References ----------------------------------------------------------------------------------------------------
 
 
-def _question_mark(train: Split, test: Split, n_clusters: int) -> JsonObject:
-    return _agreement(question_marks(test.sentences), test)
-
-
-def _last_punctuation(train: Split, test: Split, n_clusters: int) -> JsonObject:
-    return _agreement(surface.last_marks(test.sentences), test)
-
-
-def _first_word(train: Split, test: Split, n_clusters: int) -> JsonObject:
-    return _agreement(surface.first_words(train.sentences, test.sentences), test)
-
-
-def _k_means(train: Split, test: Split, n_clusters: int) -> JsonObject:
-    return _agreement(surface.clusters(train.sentences, test.sentences, n_clusters).tolist(), test)
-
-
-def _supervised(train: Split, test: Split, n_clusters: int) -> JsonObject:
-    """Of each label, how its own predictions agree with it."""
-    agreement: JsonObject = {}
-    for label, values in train.labels.items():
-        codes = surface.predicted_labels(train.sentences, values, test.sentences)
-        for key, scores in _agreement(codes, replace(test, labels={label: test.labels[label]})).items():
-            if isinstance(scores, dict):
-                agreement.setdefault(key, {}).update(scores)
-    return agreement
-
-
-def _agreement(codes: Sequence[Hashable], test: Split) -> JsonObject:
-    symbols = surface.numbered(codes)
-    return {**agreement_with_labels(symbols, test), "symbols_used": len(set(symbols.tolist()))}
-
-
-#: Codes that need no model, by name of their row.
-CODES: dict[str, Callable[[Split, Split, int], JsonObject]] = {
-    "question-mark": _question_mark,
-    "last-punctuation": _last_punctuation,
-    "first-word": _first_word,
-    "k-means": _k_means,
-    "supervised": _supervised,
-}
-
-
 def reference_document(name: str, corpus: Corpus, budget: Budget) -> JsonObject:
     """Measures of a row of CODES on the test utterances: a document as metrics.json.
 
@@ -196,8 +153,10 @@ def reference_document(name: str, corpus: Corpus, budget: Budget) -> JsonObject:
         train = Split(train.sentences[rows], {label: values[rows] for label, values in train.labels.items()})
         n_clusters = min(CLUSTERS_SMOKE, len(train))
     nothing = "a code of sentences, not a model"
+    from svebm_ext.experiments.table2_codes import AGREEMENTS
+
     return {
-        **CODES[name](train, corpus.test, n_clusters),
+        **AGREEMENTS[name](train, corpus.test, n_clusters),
         "null_reasons": {"mi": nothing, "bleu": nothing},
         "about": {
             "seed": 0,
@@ -273,6 +232,8 @@ def notes(budget: Budget, verbatim: float) -> list[str]:
 
 def report(results: Results) -> list[Path]:
     """Write report.json, report.md and the pictures."""
+    from svebm_ext.measures import surface
+
     corpus = _corpus(results.place.root)
     texts = notes(results.budget, surface.verbatim_share(corpus.train.sentences, corpus.test.sentences))
     return table.write_report(

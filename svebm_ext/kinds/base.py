@@ -9,10 +9,10 @@ from typing import TypeAlias
 from svebm_ext.config import Config, DataConfig
 from svebm_ext.config.kinds import OPTIONS, KindOptions
 from svebm_ext.data.batching import EncodedSplit
-from svebm_ext.data.corpora import words_of
 from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.data.documents import DocumentSplit
 from svebm_ext.data.vocabulary import Vocabulary
+from svebm_ext.data.words import words_of
 from svebm_ext.data.writing import Writing
 from svebm_ext.errors import ConfigError
 

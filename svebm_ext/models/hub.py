@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,11 +13,9 @@ from svebm_ext.config import SEPARATOR, split_paths
 from svebm_ext.data.writing import SURFACE, TOKENIZER
 from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.files import JsonObject, read_json, write_json, write_whole
-from svebm_ext.models.pretrained import CARD, CONFIG, METRICS, VOCABULARY, WEIGHTS
+from svebm_ext.models.folder import CARD, CONFIG, METRICS, REPOSITORY, VOCABULARY, WEIGHTS, names_repository
 from svebm_ext.terminal import say
 
-#: user/name, as the hub has them.
-REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 #: Beside a model folder's files: what `svebm_ext.TextModel` is loaded by.
 ESTIMATOR = "estimator.json"
 #: Files of a model, which are all that is fetched.
@@ -43,15 +40,23 @@ def model_folder(name: str | Path, revision: str | None = None) -> Path:
         ModelFolderError: the hub does not give it.
     """
     text = str(name)
-    is_repository = isinstance(name, str) and REPOSITORY.fullmatch(text) is not None
-    if not is_repository or Path(text).exists() or Path(text.split("/")[0]).is_dir():
+    if not names_repository(name):
         if revision is not None:
             raise ConfigError(f"revision: {revision!r} of the folder {text}, expected a repository, user/name")
         return Path(name)
-    package = _package(f"{text}: no such folder; as a repository of the Hugging Face Hub it")
+    package = check_hub(text)
     say(f"{text}: fetched from the Hugging Face Hub, unless its cache has it")
     with _told(text):
         return Path(package.snapshot_download(text, revision=revision, allow_patterns=list(FILES)))
+
+
+def check_hub(repository: str) -> ModuleType:
+    """The package that fetches a repository; of the network nothing is asked yet.
+
+    Raises:
+        ConfigError: it is missing.
+    """
+    return _package(f"{repository}: no such folder; as a repository of the Hugging Face Hub it")
 
 
 def push(save: Callable[[Path], None], repository: str, *, private: bool) -> str:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from svebm_ext.config.bounds import TEMPERATURES
 from svebm_ext.errors import ConfigError, nearest
 from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.decoders import Decoding
 from svebm_ext.models.symbols import symbol_probabilities
-from svebm_ext.ops.arguments import TEMPERATURES, Arguments
+from svebm_ext.ops.arguments import Arguments
 from svebm_ext.processes import ALONE, Processes
 from svebm_ext.terminal import say
 

@@ -15,13 +15,11 @@ from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.data.writing import Writing, load_writing, save_writing
 from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.files import JsonObject, read_json, write_json, write_whole
+from svebm_ext.models.folder import CARD, CONFIG, METRICS, VOCABULARY, WEIGHTS, check_folder
 from svebm_ext.models.networks import networks_of
 from svebm_ext.models.tensor_files import Form, form_of, read_tensors, uninitialised, write_tensors
 from svebm_ext.prior.groups import SymbolGroups
 
-CONFIG, WEIGHTS, VOCABULARY, METRICS, CARD = (
-    "config.json", "model.safetensors", "vocab.json", "metrics.json", "MODEL_CARD.md",
-)  # fmt: skip
 #: Entry of config.json: a hash of the texts of one's own that the model was trained on.
 TEXTS = "texts_sha256"
 #: Entry of config.json: the group of each symbol, where they are in two levels.
@@ -100,8 +98,7 @@ def read_folder(folder: Path) -> FolderContent:
     Raises:
         ModelFolderError: missing or damaged file, wrong shapes, unknown keys, vocabulary of another size.
     """
-    if not folder.is_dir():
-        raise ModelFolderError(f"{folder}: no such folder; expected a model folder with {CONFIG}, {WEIGHTS}, ...")
+    check_folder(folder)
     config, description = read_description(folder)
     names = label_names(description, config, folder)
     vocabulary = Vocabulary.load(folder / VOCABULARY)

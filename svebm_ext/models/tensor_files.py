@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from svebm_ext.errors import ModelFolderError
 from svebm_ext.files import check_regular, written_whole
+from svebm_ext.ops.threads import only_kernels_in_parallel
 from svebm_ext.processes import ShardedRows
 
 if TYPE_CHECKING:
@@ -216,10 +217,11 @@ def load_parameters(module: torch.nn.Module, tensors: Mapping[str, Tensor], wher
     own = module.state_dict()
     expected = {name: form_of(tensor) for name, tensor in own.items()}
     check_forms({name: form_of(tensor) for name, tensor in tensors.items()}, expected, where)
-    for name, tensor in tensors.items():
-        check_finite(name, tensor, where)
-    added = {name: torch.zeros_like(own[name]) for name in set(expected) - set(tensors)}
-    module.load_state_dict({**tensors, **added})
+    with only_kernels_in_parallel():  # each tensor is done sooner than other threads have gone to sleep again
+        for name, tensor in tensors.items():
+            check_finite(name, tensor, where)
+        added = {name: torch.zeros_like(own[name]) for name in set(expected) - set(tensors)}
+        module.load_state_dict({**tensors, **added})
 
 
 def listed(names: list[str]) -> str:

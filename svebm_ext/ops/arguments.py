@@ -25,9 +25,6 @@ MAX_ID = 1 << 56
 FEW = 64
 """Numbers up to which Python's list is looked at sooner than a tensor."""
 
-TEMPERATURES = (1e-20, 1e20)
-"""What scores can be divided by such that those of order one stay numbers of float32."""
-
 
 def shown(value: object) -> str:
     """A value as an error shows it: short, and a tensor or an array by its type and shape."""

@@ -33,6 +33,7 @@ from svebm_ext.training.checkpoint import (
     section,
 )
 from svebm_ext.training.feeds import Feed, SentenceFeed
+from svebm_ext.training.folder import BEST, FIRST, LAST, resumable
 from svebm_ext.training.guards import Guards
 from svebm_ext.training.loggers import RunLog, describe
 from svebm_ext.training.optimisers import Optimisers
@@ -46,23 +47,6 @@ from svebm_ext.training.validation import Validator, measured_line
 
 #: Share of the largest w from which on a validation without improvement counts: before, KL is still coming down.
 SETTLED_WEIGHT = 0.9
-LAST, BEST = "checkpoints/last.safetensors", "checkpoints/best.safetensors"
-#: The state before the first iteration, which a recovery goes back to as long as there is no best one.
-FIRST = "checkpoints/first.safetensors"
-#: Whole states, of which a run goes on from the first that is there: a full disk may have kept the last from appearing.
-RESUMABLE = (LAST, BEST, FIRST)
-
-
-def resumable(out: Path) -> Path:
-    """The state that a run goes on from.
-
-    Raises:
-        ModelFolderError: there is none.
-    """
-    path = next((out / name for name in RESUMABLE if (out / name).exists() or (out / name).is_symlink()), None)
-    if path is None:
-        raise ModelFolderError(f"{out / LAST}: no checkpoint to resume from; start the run without --resume")
-    return path
 
 
 class Trainer:

@@ -17,22 +17,21 @@ from svebm_ext.evaluation.evaluate_points import PointEvaluator
 from svebm_ext.evaluation.report import ReportContext, metrics_document, write_document
 from svebm_ext.files import JsonObject
 from svebm_ext.kinds import Points, kind_of
+from svebm_ext.models.folder import CONFIG, WEIGHTS
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.networks import networks_of
-from svebm_ext.models.pretrained import CONFIG, WEIGHTS, expected_tensors
+from svebm_ext.models.pretrained import expected_tensors
 from svebm_ext.models.tensor_files import check_finite, load_parameters, read_tensors, write_tensors
 from svebm_ext.plots import PlaneDensities, can_draw, figure2, learning_curves
 from svebm_ext.terminal import flush_output, say
 from svebm_ext.training.callbacks import Callback
 from svebm_ext.training.checkpoint import check_networks
 from svebm_ext.training.feeds import PointFeed
-from svebm_ext.training.loop import Trainer, resumable
+from svebm_ext.training.folder import SAMPLES, read_run_config, resumable
+from svebm_ext.training.loop import Trainer
 from svebm_ext.training.resuming import check_unchanged
-from svebm_ext.training.running import Run, read_run_config
+from svebm_ext.training.running import Run
 from svebm_ext.training.runtime import Runtime
-
-#: The five densities of the picture, as points.
-SAMPLES = "samples.safetensors"
 
 Show = Callable[[JsonObject], None]
 

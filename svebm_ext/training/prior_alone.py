@@ -18,13 +18,11 @@ from svebm_ext.terminal import say
 from svebm_ext.training.checkpoint import load_checkpoint, prefixed, save_checkpoint, section
 from svebm_ext.training.encoding import encoded_rows, posterior_of
 from svebm_ext.training.feeds import SentenceFeed
+from svebm_ext.training.folder import FITTED
 from svebm_ext.training.guides import is_guided
 from svebm_ext.training.saved_state import Fields
 from svebm_ext.training.terms import learns_energy
 from svebm_ext.training.validation import Validator
-
-#: The model after the second stage, of the prior alone.
-FITTED = "checkpoints/fitted.safetensors"
 
 
 def finish_prior(

@@ -18,8 +18,9 @@ from svebm_ext.errors import ConfigError
 from svebm_ext.files import JsonObject, read_json
 from svebm_ext.kinds import kind_of
 from svebm_ext.latents.energy import EnergyLatent
+from svebm_ext.models.folder import CONFIG, VOCABULARY
 from svebm_ext.models.grouping import check_number, find_groups
-from svebm_ext.models.pretrained import CONFIG, VOCABULARY, expected_tensors, read_encoder, read_groups
+from svebm_ext.models.pretrained import expected_tensors, read_encoder, read_groups
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.prior.groups import SymbolGroups
 from svebm_ext.terminal import say
@@ -27,6 +28,7 @@ from svebm_ext.training.callbacks import Callback
 from svebm_ext.training.checkpoint import check_networks
 from svebm_ext.training.continuing import check_networks_of, take_over, with_note
 from svebm_ext.training.feeds import FEEDS, SentenceFeed, TextFeed, training_label
+from svebm_ext.training.folder import FITTED, read_run_config, resumable
 from svebm_ext.training.guides import (
     LearntFeatures,
     guide_by_all_labels,
@@ -35,10 +37,10 @@ from svebm_ext.training.guides import (
     learn_features,
 )
 from svebm_ext.training.guides.calibration import calibrate
-from svebm_ext.training.loop import Trainer, resumable
-from svebm_ext.training.prior_alone import FITTED, finish_prior, hold_symbols
+from svebm_ext.training.loop import Trainer
+from svebm_ext.training.prior_alone import finish_prior, hold_symbols
 from svebm_ext.training.resuming import check_tokenization, check_unchanged
-from svebm_ext.training.running import Run, load_best, read_run_config
+from svebm_ext.training.running import Run, load_best
 from svebm_ext.training.runtime import Runtime
 from svebm_ext.training.sizes import fit_to_corpus, told_sizes
 from svebm_ext.training.terms import learns_energy

@@ -12,18 +12,19 @@ from pathlib import Path
 import torch
 
 from svebm_ext import __version__
-from svebm_ext.config import Config, check_bounds, from_dict, validate
-from svebm_ext.errors import ConfigError, ModelFolderError, TrainingDivergedError
-from svebm_ext.files import JsonObject, read_json, write_json
+from svebm_ext.config import Config, validate
+from svebm_ext.errors import TrainingDivergedError
+from svebm_ext.files import JsonObject, write_json
+from svebm_ext.models.folder import CONFIG
 from svebm_ext.models.latent_variable import LatentVariableModel
-from svebm_ext.models.pretrained import CONFIG, WEIGHTS
 from svebm_ext.models.tensor_files import load_parameters
 from svebm_ext.provenance import source_version
 from svebm_ext.terminal import say
 from svebm_ext.training.callbacks import Callback
 from svebm_ext.training.checkpoint import load_checkpoint, section
+from svebm_ext.training.folder import BEST, LAST, check_folder
 from svebm_ext.training.lock import only_training
-from svebm_ext.training.loop import BEST, LAST, Trainer, resumable
+from svebm_ext.training.loop import Trainer
 from svebm_ext.training.runtime import Runtime
 
 
@@ -133,56 +134,6 @@ class Run(ABC):
         self.finish(trainer)
         trainer.check_folder()
         self.save()
-
-
-def refuse_folder_of_runs(run: Path) -> None:
-    """Refuse a folder that is no run but has some in it, such as runs/.
-
-    Raises:
-        ModelFolderError: names them.
-    """
-    if (run / CONFIG).exists():
-        return
-    within = sorted(path.parent.name for path in run.glob(f"*/{CONFIG}"))
-    if within:
-        raise ModelFolderError(f"{run}: a folder of runs, expected one of them: {', '.join(within[:10])}")
-
-
-def read_run_config(run: Path) -> Config:
-    """Configuration of a run folder.
-
-    Raises:
-        ModelFolderError: no run folder, or a damaged one.
-    """
-    if not run.is_dir():
-        raise ModelFolderError(f"{run}: no such run folder")
-    refuse_folder_of_runs(run)
-    description = read_json(run / CONFIG)
-    if not isinstance(description, dict) or "config" not in description:
-        raise ModelFolderError(f"{run / CONFIG}: no usable configuration: expected an object with an entry config")
-    try:
-        config = from_dict(description["config"])
-        check_bounds(config)
-    except ConfigError as error:
-        raise ModelFolderError(f"{run / CONFIG}: no usable configuration ({error})") from error
-    return config
-
-
-def check_folder(out: Path, resume: bool) -> None:
-    """Refuse to write over another run.
-
-    Raises:
-        ConfigError: the folder holds a run and `resume` is not asked for.
-        ModelFolderError: `resume` is asked for, and there is no checkpoint.
-    """
-    if resume:
-        resumable(out)
-    if not resume and (out / LAST).exists():
-        raise ConfigError(f"--out: {out} already holds a run; use --resume {out} to continue it, or another folder")
-    if not resume and (out / WEIGHTS).exists():
-        raise ConfigError(f"--out: {out} already holds a model; choose another folder")
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out: {out} is not a folder")
 
 
 def load_best(model: LatentVariableModel, out: Path) -> None:

@@ -11,6 +11,7 @@ from tiny_runs import tiny_model
 
 from svebm_ext import classify
 from svebm_ext.errors import ConfigError, DataError
+from svebm_ext.models.answering import Answerer
 from svebm_ext.models.svebm import SVEBM
 
 
@@ -35,13 +36,10 @@ def test_answers_are_those_of_the_model_on_the_whole_list(run, tmp_path, capsys,
 def test_threads_and_parts_change_nothing(run, tmp_path, capsys, monkeypatch, n_threads, part):
     texts = sentences(150)
     write_as("lines", tmp_path / "mine.txt", texts)
-    before = torch.get_num_threads()
     expected = printed(run, capsys, tmp_path / "mine.txt")[0]
     monkeypatch.setattr(classify, "PART", part)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: n_threads)
+    monkeypatch.setattr(Answerer, "n_threads", n_threads)
     assert printed(run, capsys, tmp_path / "mine.txt")[0] == expected
-    monkeypatch.undo()
-    torch.set_num_threads(before)
     assert [line.split("\t")[2] for line in expected] == texts
 
 

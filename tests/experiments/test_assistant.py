@@ -76,7 +76,7 @@ def test_each_row_has_its_controls(tiny):
 def test_controls_of_other_settings_are_worked_out_again(tmp_path):
     settings = assistant.ControlSettings((2,), 100)
     assert assistant.kept_control(tmp_path, settings) is None
-    content = {"settings": json.loads(json.dumps(assistant._plain(settings))), "components": 2}
+    content = {"settings": json.loads(json.dumps(assistant.plain(settings))), "components": 2}
     (tmp_path / assistant.CONTROL).write_text(json.dumps(content))
     assert assistant.kept_control(tmp_path, settings) == content
     assert assistant.kept_control(tmp_path, replace(settings, sentences=200)) is None

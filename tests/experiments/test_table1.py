@@ -16,12 +16,15 @@ from tiny_runs import write_ptb
 from svebm_ext import experiments
 from svebm_ext.config import EvaluationConfig, validate
 from svebm_ext.data.corpus import Corpus, Split
-from svebm_ext.errors import DataError
+from svebm_ext.errors import DataError, Interrupted
 from svebm_ext.experiments import table1
 from svebm_ext.experiments.table1 import CONTROLS, PAPER, TABLE1, make_row, reference_rows, sized
-from svebm_ext.models.pretrained import WEIGHTS, read_tensors
+from svebm_ext.judges import language_model
+from svebm_ext.models.folder import WEIGHTS
+from svebm_ext.models.tensor_files import read_tensors
 from svebm_ext.presets import PRESETS, preset
-from svebm_ext.training.loop import LAST, Interrupted, Trainer
+from svebm_ext.training.folder import LAST
+from svebm_ext.training.loop import Trainer
 
 
 def test_rows_are_those_of_the_paper_in_its_order():
@@ -130,8 +133,9 @@ def test_real_text_is_measured_as_samples_are(monkeypatch):
         calls.append((samples, test, settings, options))
         return SimpleNamespace(perplexity=123.0)
 
-    judge = SimpleNamespace(FAST="fast settings", PAPER="paper settings", reverse_perplexity=reverse_perplexity)
-    monkeypatch.setattr(table1, "judge", judge)
+    monkeypatch.setattr(language_model, "FAST", "fast settings")
+    monkeypatch.setattr(language_model, "PAPER", "paper settings")
+    monkeypatch.setattr(language_model, "reverse_perplexity", reverse_perplexity)
     corpus = small_corpus()
     evaluation = EvaluationConfig(language_model="fast", frequency_samples=20)
     document = reference_rows(corpus, evaluation, device="cpu")

@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from svebm_ext.ops.arguments import TEMPERATURES, Arguments, are_plain, shown
+from svebm_ext.config.bounds import TEMPERATURES
+from svebm_ext.ops.arguments import Arguments, are_plain, shown
 from svebm_ext.ops.philox import signed_seed
 
 PRECISIONS = ("fp32", "fast")

@@ -8,7 +8,8 @@ from typing import NoReturn, TypedDict
 import torch
 from torch import Tensor
 
-from svebm_ext.ops.arguments import LARGEST, TEMPERATURES, Arguments, are_plain, plain, shown
+from svebm_ext.config.bounds import TEMPERATURES
+from svebm_ext.ops.arguments import LARGEST, Arguments, are_plain, plain, shown
 from svebm_ext.ops.langevin.options import ACTIVATIONS, LangevinInputs
 from svebm_ext.ops.philox import signed_seed
 
