@@ -130,6 +130,11 @@ def joined(weights: Float[Tensor, "K"], means: Float[Tensor, "K F"], n_groups: i
     return SymbolGroups(tuple(order.index(group) for group in goes_to))
 
 
+def number_for(weights: Float[Tensor, "K"], means: Float[Tensor, "K F"]) -> int:
+    """The number of groups that Ward's method gives symbols of these weights and means of features; see `joined`."""
+    return number_of_groups(_joins(weights.double(), means.double())[0])
+
+
 def number_of_groups(losses: Sequence[float]) -> int:
     """The number of groups below which joining begins to cost: where a further join loses most, in proportion to the
     one before it.

@@ -230,6 +230,45 @@ def test_groups_by_wording_are_those_that_are_asked_for(spoken, n_symbols, n_gro
     assert (None if guide.groups is None else max(guide.groups) + 1) == found
 
 
+def written_from_templates(n=900, themes=4, phrases=4, seed=0):
+    """Sentences from 4 phrases of each of 4 themes: words of the phrase, which say nothing else, and some of the theme.
+
+    One phrase of the first theme is as long as three, so that it lies far from all others.
+    """
+    generator = np.random.default_rng(seed)
+    theme, phrase = generator.integers(themes, size=n), generator.integers(phrases, size=n)
+    texts = []
+    for t, f in zip(theme, phrase, strict=True):
+        long = 12 if (t, f) == (0, 0) else 4
+        texts.append(
+            [f"phrase{t}{f}{i}" for i in range(long)] + [f"theme{t}{i}" for i in generator.integers(9, size=4)]
+        )
+    vocabulary = Vocabulary.build(texts)
+    split = EncodedSplit.from_split(Split(texts), vocabulary)
+    features = WordFeatures(len(vocabulary))
+    features.fit(split)
+    return bags_of_split(split, features), theme, phrases * theme + phrase
+
+
+@pytest.mark.parametrize("n_groups", [0, 4])
+def test_groups_of_phrases_are_the_themes(n_groups):
+    bags, theme, phrase = written_from_templates()
+    guide = find_symbols(bags, 16, seed=0, n_groups=n_groups)
+    symbol, groups = guide.log_probabilities(bags).argmax(1), np.array(guide.groups)
+    assert adjusted_mutual_info_score(phrase, symbol) > 0.95
+    assert adjusted_mutual_info_score(theme, groups[symbol]) > 0.95
+    sizes = np.bincount(groups[symbol])
+    assert len(sizes) == 4 and (np.diff(sizes) <= 0).all()  # the largest comes first
+    assert find_symbols(bags, 16, seed=0).groups is None and find_symbols(bags, 9, seed=0, n_groups=0).groups is None
+
+
+def test_there_are_as_many_groups_as_asked_for():
+    """Of topics that no symbol has most of, each is given one, so that none is empty."""
+    bags, _, _ = written_from_templates()
+    guide = find_symbols(bags, 16, seed=0, n_groups=15)
+    assert sorted(set(guide.groups)) == list(range(15))
+
+
 @pytest.mark.slow
 def test_a_run_keeps_the_groups_by_wording(tmp_path):
     texts, kind, _ = conversation(500)

@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from svebm_ext.models.grouping import LEAST_SYMBOLS
+from svebm_ext.models.grouping import LEAST_SYMBOLS, number_for
 from svebm_ext.training.guides.bags import (
     MAX_SENTENCES,
     Array,
@@ -122,7 +122,7 @@ def find_symbols(
         n_symbols: K, at most as many as there are sentences.
         seed: of k-means and regressions.
         group_by: topics, or how sentences are worded (see `wording`), or what the text has of both.
-        n_groups: of symbols of wording, where these have two levels; 0: chosen. Topics are grouped when they are known.
+        n_groups: of symbols, in two levels; 0: chosen, and none of fewer than LEAST_SYMBOLS; 1: one level.
         say: receives lines.
     """
     from threadpoolctl import threadpool_limits
@@ -136,9 +136,10 @@ def find_symbols(
         guide = _by_wording(bags, n_symbols, n_groups, seed, say) if worded else _by_topics(bags, n_symbols, seed)
         used = len(set(guide.log_probabilities(bags).argmax(1).tolist()))
         share = _reliability(guide, bags, n_symbols, worded, seed) if used > 1 else 0.0
+        groups = guide.groups if worded else _groups_of_topics(bags, guide, n_groups, seed)
     again = f"; half of the text finds {share:.0%} of them again" if share else ""
     say(f"symbols of {len(bags):,} sentences by their words: {used} of {n_symbols} in use{again}")
-    return replace(guide, reliability=share)
+    return replace(guide, reliability=share, groups=groups)
 
 
 def _reliability(guide: Guide, bags: Bags, n_symbols: int, worded: bool, seed: int) -> float:
@@ -218,6 +219,36 @@ def _by_topics(bags: Bags, n_symbols: int, seed: int) -> Guide:
     symbols = likeliest(bags, starts).argmax(1)
     crossed = _taught(bags, np.eye(n_symbols, dtype=np.float32)[symbols], ROUNDS_AFTER, seed + STARTS)
     return max(vote, crossed, key=lambda guide: predictability(bags, guide.log_probabilities(bags), seed))
+
+
+def _groups_of_topics(bags: Bags, guide: Guide, n_groups: int, seed: int) -> tuple[int, ...] | None:
+    """The group of each symbol: of as few topics of the same text, the one that most of its sentences have.
+
+    Args:
+        bags: of sentences.
+        guide: that tells their symbols.
+        n_groups: K1; 0: what `number_for` gives, if there are LEAST_SYMBOLS.
+        seed: of the topics.
+
+    Returns:
+        Numbers of groups [K], the one with most sentences first; None for one group.
+    """
+    symbols, n_symbols = guide.log_probabilities(bags).argmax(1), len(guide.bias)
+    own = np.eye(n_symbols)[symbols]
+    if n_groups == 0 and n_symbols >= LEAST_SYMBOLS:
+        means = (own.T @ bags.features) / np.maximum(own.sum(0), 1.0)[:, None]
+        n_groups = number_for(torch.from_numpy(own.sum(0)), torch.from_numpy(means))
+    if n_groups < 2:
+        return None
+    topics = _by_topics(bags, n_groups, seed).log_probabilities(bags).argmax(1)
+    together = own.T @ np.eye(n_groups)[topics]
+    groups = together.argmax(1)
+    for empty in np.setdiff1d(np.arange(n_groups), groups):  # takes the symbol that has most of it and can be spared
+        spared = np.bincount(groups, minlength=n_groups)[groups] > 1
+        shares = together[:, empty] / np.maximum(together.sum(1), 1.0)
+        groups[np.where(spared, shares, -1.0).argmax()] = empty
+    sizes = np.bincount(groups[symbols], minlength=n_groups)
+    return tuple(int(number) for number in np.argsort(np.argsort(-sizes, kind="stable"))[groups])
 
 
 def predictability(bags: Bags, told: Array, seed: int) -> float:
