@@ -34,9 +34,9 @@ ASSISTANT = Config(
         kl_weight=1.0, mutual_information=5.0, pseudo_label_weight=2.0, pseudo_labels="words", label_at="sample",
         bag_of_words=1.0, schedule="linear", zero_fraction=0.0, ramp_fraction=0.4,
     ),
-    optimiser=OptimiserConfig(learning_rate=2e-3, prior_learning_rate=1e-3, clip=1.0, schedule="cosine"),
+    optimiser=OptimiserConfig(learning_rate=5e-3, prior_learning_rate=1e-3, clip=1.0, schedule="cosine"),
     training=TrainingConfig(
-        batch_size=128, max_steps=2000, validate_every=500, prior_steps=600, prior_stage="second",
+        batch_size=64, max_steps=4000, validate_every=1000, prior_steps=600, prior_stage="second",
     ),
     evaluation=EvaluationConfig(
         importance_samples=100, max_sentences=500, frequency_samples=10_000, log_z_chains=600, log_z_temperatures=500
@@ -53,7 +53,8 @@ LINES = replace(
         embedding_dropout=-1.0, output_dropout=-1.0,
     ),
     objective=replace(ASSISTANT.objective, kl_weight=0.5),
-    training=replace(ASSISTANT.training, max_steps=0, validate_every=0, patience=2),
+    optimiser=replace(ASSISTANT.optimiser, learning_rate=4e-3),
+    training=replace(ASSISTANT.training, batch_size=128, max_steps=0, validate_every=0, patience=2),
     evaluation=replace(ASSISTANT.evaluation, frequency_samples=4_000),
 )  # fmt: skip
 LINES_LABELLED = replace(
