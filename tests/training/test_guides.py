@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import adjusted_mutual_info_score
+from scipy.sparse import csr_matrix
+from sklearn.metrics import adjusted_mutual_info_score, f1_score
 from tiny_runs import tiny_config, write_documents
 
 from svebm_ext.data import EncodedSplit, Split, Vocabulary, load_text
@@ -102,7 +103,6 @@ def information(words, symbols):
 
 def test_each_merge_loses_the_least_information_about_words():
     """Against every pair that could have been merged, by the definition of mutual information."""
-    from scipy.sparse import csr_matrix
 
     generator = np.random.default_rng(0)
     words = csr_matrix((generator.random((60, 15)) < generator.random((60, 1)) * 0.6 + 0.05).astype(np.float32))
@@ -171,6 +171,38 @@ def test_few_labels_find_the_classes(text, n):
     torch.testing.assert_close(guesses.sum(1), torch.ones(len(bags)))
 
 
+def unbalanced(n=1500, seed=0):
+    """Bags of sentences of three classes, 85 % of them of the first; most words of a sentence are of any class."""
+    generator = np.random.default_rng(seed)
+    classes = generator.choice(3, n, p=[0.85, 0.1, 0.05])
+    own = classes[:, None] * 20 + generator.integers(20, size=(n, 2))
+    words = np.zeros((n, 100), np.float32)
+    np.put_along_axis(words, np.hstack([own, 60 + generator.integers(40, size=(n, 4))]), 1.0, axis=1)
+    return Bags(csr_matrix(words), words / np.linalg.norm(words, axis=1, keepdims=True), csr_matrix(words)), classes
+
+
+def test_sizes_of_classes_are_learnt_where_labels_do_not_tell_them(monkeypatch):
+    """Five labels of each class of very different sizes: more is right, also of the mean of classes, than without."""
+    bags, classes = unbalanced()
+    labels = np.full(len(classes), -1)
+    for one in range(3):
+        labels[np.flatnonzero(classes == one)[:5]] = one
+    told = {}
+    for sizes in ((0.0,), (1.0, 0.0)):
+        monkeypatch.setattr(labelled, "SIZES", sizes)
+        answers = find_classes(bags, labels, 3, seed=0).log_probabilities(bags).argmax(1)
+        told[sizes] = (answers == classes).mean(), f1_score(classes, answers, average="macro")
+    assert told[1.0, 0.0][0] > told[0.0,][0] + 0.1 and told[1.0, 0.0][1] > told[0.0,][1] + 0.1
+
+
+def test_sizes_of_labels_that_tell_them_are_left_alone(monkeypatch):
+    bags, classes = unbalanced()
+    labels = np.where(np.arange(len(classes)) < 60, classes, -1)
+    before = find_classes(bags, labels, 3, seed=0)
+    monkeypatch.setattr(labelled, "SIZES", (0.0,))
+    np.testing.assert_array_equal(find_classes(bags, labels, 3, seed=0).bias, before.bias)
+
+
 def test_the_only_label_of_a_class_is_learnt_from_and_never_held_out(text, monkeypatch):
     """The others tell how many answers are right, as they do without that class."""
     _, bags, _, split = text
@@ -179,7 +211,7 @@ def test_the_only_label_of_a_class_is_learnt_from_and_never_held_out(text, monke
     labels[single[1:]] = -1
     taught = labelled._Learner.taught
     monkeypatch.setattr(
-        labelled._Learner, "taught", lambda self, known, view: seen.append(known) or taught(self, known, view)
+        labelled._Learner, "taught", lambda self, known, *how: seen.append(known) or taught(self, known, *how)
     )
     guide = find_classes(bags, labels, 3, seed=0, say=said.append)
     assert len(seen) > 5 and all(single[0] in known for known in seen)

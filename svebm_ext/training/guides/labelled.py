@@ -3,6 +3,9 @@
 A logistic regression of h(x) on the labelled sentences, whose probabilities are the prior of naive Bayes with EM on all
 of them (Nigam et al. 2000). How much the words count beside it is chosen by cross-validation over the labels.
 
+Labels that are as many of each class do not tell how large the classes are. Most texts have large and small ones, and
+words of a large class would fill the small ones. So EM may learn the sizes, which cross-validation decides as well.
+
 Where a pretrained encoder has a part in h(x), a further view to choose from begins with the labels' neighbours: labels
 spread over the graph of nearest neighbours, and a softmax regression of h(x) learns what has come to each sentence.
 
@@ -11,6 +14,7 @@ Source: Zhou et al., Learning with Local and Global Consistency, NIPS 2003 (labe
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -32,6 +36,12 @@ INVERSE_PENALTY, EM_ROUNDS, EM_POWER = 50.0, 8, 0.5
 #: enough to choose by.
 VIEWS, N_FOLDS, ENOUGH_HELD_OUT = ("both", "features", "tfidf"), 5, 1000
 EXPONENTS, USUAL_EXPONENT = (0.0, 0.05, 0.125, 0.25, 0.5), 0.25
+#: Exponents of the classes' sizes in EM to choose from; the part of it in the product, to which that of the words is
+#: added, up to as much again. A class has this share of an even part of the sentences at least. Labels tell how large
+#: classes are themselves where one class has more than so many times those of another.
+SIZES, SIZE_IN_PRODUCT, LEAST_SIZE, EVEN = (1.0, 0.0), 0.25, 1e-3, 2.0
+#: View, exponent of the words, exponent of the sizes.
+Setting = tuple[str, float, float]
 #: The view of spread labels, and labelled sentences that it is tried with at most: more need no neighbours.
 SPREAD, MOST_SPREAD = "spread", 5000
 
@@ -56,7 +66,9 @@ def find_classes(
     with threadpool_limits(1):  # sums of several threads end differently each time; a resumed run must not
         learner = _Learner(bags, labels, others, n_classes, seed)
         best, accuracy = _best_setting(learner, known)
-        guide = replace(learner.taught(known, best[0])[best[1]], reliability=0.0 if math.isnan(accuracy) else accuracy)
+        view, exponent, size = best
+        guide = learner.taught(known, view, size, SIZE_IN_PRODUCT)[exponent]
+        guide = replace(guide, reliability=0.0 if math.isnan(accuracy) else accuracy)
     if say is not None:
         how = f", {100 * accuracy:.1f} % right in cross-validation" if accuracy == accuracy else ""
         say(f"classes by words: {len(known):,} labels of {n_classes} classes, {len(others):,} sentences without{how}")
@@ -78,8 +90,16 @@ class _Learner:
             self._place[rows] = np.arange(len(rows))
             self._graph = neighbour_graph(unit_rows(bags.features[rows]))
 
-    def taught(self, known: Array, view: str) -> dict[float, Guide]:
-        """Guides of labelled and unlabelled sentences, by the exponent of their word counts."""
+    def taught(self, known: Array, view: str, size: float, in_product: float = 0.0) -> dict[float, Guide]:
+        """Guides of labelled and unlabelled sentences, by the exponent of their word counts.
+
+        Args:
+            known: labelled sentences.
+            view: of the regression.
+            size: exponent of the sizes of the classes in EM.
+            in_product: part of that exponent in the guides. Labels are often as many of each class, however large it
+                is, so that they are predicted without.
+        """
         bags, others, n_classes = self.bags, self.others, self.n_classes
         shares = np.eye(n_classes, dtype=np.float32)[self.labels[known]]
         regressed = self._spread(known, shares) if view == SPREAD else self._logistic(known, view)
@@ -94,9 +114,16 @@ class _Learner:
         words = bags.words[np.concatenate((known, others))]
         for _ in range(EM_ROUNDS if len(others) else 0):
             scores = EM_POWER * word_scores(words, np.concatenate((shares, guessed)))
-            guessed = np.exp(log_softmax(bags.words[others] @ scores + taught))
+            guessed = np.exp(log_softmax(bags.words[others] @ scores + taught + size * _log_sizes(guessed, shares)))
         scores = word_scores(words, np.concatenate((shares, guessed)))
-        return {exponent: Guide((exponent * scores).astype(np.float32), tfidf, weight, bias) for exponent in EXPONENTS}
+        sizes = size * _log_sizes(guessed, shares) if len(others) and in_product else np.zeros_like(bias)
+        return {
+            exponent: Guide(
+                (exponent * scores).astype(np.float32), tfidf, weight,
+                (bias + (in_product + min(exponent, in_product)) * sizes).astype(np.float32),
+            )
+            for exponent in EXPONENTS
+        }  # fmt: skip
 
     def _logistic(self, known: Array, view: str) -> tuple[Array, Array, Array]:
         """Logistic regression of labelled sentences: of TF-IDF [V, K], of h(x) [K, F], and bias [K]."""
@@ -131,23 +158,36 @@ class _Learner:
         return np.zeros((self.bags.tfidf.shape[1], self.n_classes), np.float32), weight, bias
 
 
-def _best_setting(learner: _Learner, known: Array) -> tuple[tuple[str, float], float]:
-    """View and exponent with the most labelled sentences right when they are held out, and that share.
+def _log_sizes(guessed: Array, labelled: Array) -> Array:
+    """log of how large each class [K] is among other sentences, as a multiple of its share of the labelled ones.
 
-    The only sentence of a class is never held out.
+    The regression knows the sizes of the labelled classes. Both arguments are shares of the classes, [N, K] and [L, K].
+
+    Source: Saerens, Latinne & Decaestecker, Adjusting the Outputs of a Classifier to New a Priori Probabilities, Neural
+    Computation 14, 2002.
+    """
+    now, before = (np.log(np.maximum(shares.mean(0) * shares.shape[1], LEAST_SIZE)) for shares in (guessed, labelled))
+    return now - before
+
+
+def _best_setting(learner: _Learner, known: Array) -> tuple[Setting, float]:
+    """The setting with the most labelled sentences right when they are held out, and that share.
+
+    The only sentence of a class is never held out. Of settings that are as good, one with sizes is taken.
     """
     bags, labels, n_classes = learner.bags, learner.labels, learner.n_classes
     counts = np.bincount(labels[known], minlength=n_classes)
     single, several = known[counts[labels[known]] == 1], known[counts[labels[known]] > 1]
     if not len(several):
-        return (learner.views[0], USUAL_EXPONENT), float("nan")
-    right = {(view, exponent): 0 for view in learner.views for exponent in EXPONENTS}
+        return (learner.views[0], USUAL_EXPONENT, 0.0), float("nan")
+    sizes = SIZES if counts.max() <= EVEN * counts[counts > 0].min() else (0.0,)
+    right = {(view, exponent, size): 0 for size in sizes for view in learner.views for exponent in EXPONENTS}
     n_held = 0
     for kept, held in _folds(several, labels, min(N_FOLDS, int(counts.max())), learner.seed):
-        for view in learner.views:
-            for exponent, guide in learner.taught(np.sort(np.concatenate((kept, single))), view).items():
+        for view, size in itertools.product(learner.views, sizes):
+            for exponent, guide in learner.taught(np.sort(np.concatenate((kept, single))), view, size).items():
                 predicted = guide.log_probabilities(bags[held]).argmax(1)
-                right[view, exponent] += int((predicted == labels[held]).sum())
+                right[view, exponent, size] += int((predicted == labels[held]).sum())
         n_held += len(held)
         if n_held >= ENOUGH_HELD_OUT:
             break
