@@ -25,7 +25,7 @@ import numpy as np
 from svebm_ext.models.features import evenly_spread
 from svebm_ext.training.guides.bags import MAX_SENTENCES, Array, Bags, Guide, log_softmax, word_scores
 from svebm_ext.training.guides.neighbours import neighbour_graph, spread_labels, unit_rows
-from svebm_ext.training.guides.unlabelled import regression
+from svebm_ext.training.guides.unlabelled import MANY_SYMBOLS, regression
 
 #: Exponent of the logistic regression in the product.
 REGRESSION_POWER = 0.5
@@ -40,6 +40,9 @@ EXPONENTS, USUAL_EXPONENT = (0.0, 0.05, 0.125, 0.25, 0.5), 0.25
 #: added, up to as much again. A class has this share of an even part of the sentences at least. Labels tell how large
 #: classes are themselves where one class has more than so many times those of another.
 SIZES, SIZE_IN_PRODUCT, LEAST_SIZE, EVEN = (1.0, 0.0), 0.25, 1e-3, 2.0
+#: Of more than MANY_SYMBOLS classes, which have few texts, EM cannot tell the sizes: even ones are usual.
+#: Standard deviations by which a setting is ahead of the usual one to be taken: some thirty are compared.
+SURE = 2.0
 #: View, exponent of the words, exponent of the sizes.
 Setting = tuple[str, float, float]
 #: The view of spread labels, and labelled sentences that it is tried with at most: more need no neighbours.
@@ -171,9 +174,11 @@ def _log_sizes(guessed: Array, labelled: Array) -> Array:
 
 
 def _best_setting(learner: _Learner, known: Array) -> tuple[Setting, float]:
-    """The setting with the most labelled sentences right when they are held out, and that share.
+    """The setting with the most labelled sentences right when they are held out, and its share of them.
 
-    The only sentence of a class is never held out. Of settings that are as good, one with sizes is taken.
+    The only sentence of a class is never held out. The usual setting is kept unless another one is ahead of it by more
+    than chance: by more than SURE times the square root of how many sentences just one of both has right. Of
+    ENOUGH_HELD_OUT the best one is taken.
     """
     bags, labels, n_classes = learner.bags, learner.labels, learner.n_classes
     counts = np.bincount(labels[known], minlength=n_classes)
@@ -181,19 +186,21 @@ def _best_setting(learner: _Learner, known: Array) -> tuple[Setting, float]:
     if not len(several):
         return (learner.views[0], USUAL_EXPONENT, 0.0), float("nan")
     sizes = SIZES if counts.max() <= EVEN * counts[counts > 0].min() else (0.0,)
-    right = {(view, exponent, size): 0 for size in sizes for view in learner.views for exponent in EXPONENTS}
-    n_held = 0
+    right: dict[Setting, list[bool]] = {}
     for kept, held in _folds(several, labels, min(N_FOLDS, int(counts.max())), learner.seed):
         for view, size in itertools.product(learner.views, sizes):
             for exponent, guide in learner.taught(np.sort(np.concatenate((kept, single))), view, size).items():
-                predicted = guide.log_probabilities(bags[held]).argmax(1)
-                right[view, exponent, size] += int((predicted == labels[held]).sum())
-        n_held += len(held)
-        if n_held >= ENOUGH_HELD_OUT:
+                answers = guide.log_probabilities(bags[held]).argmax(1)
+                right.setdefault((view, exponent, size), []).extend(answers == labels[held])
+        if len(right[view, exponent, size]) >= ENOUGH_HELD_OUT:
             break
+    usual = (learner.views[0], USUAL_EXPONENT, sizes[0] if n_classes <= MANY_SYMBOLS else 0.0)
     order = {setting: number for number, setting in enumerate(right)}
-    best = max(right, key=lambda setting: (right[setting], -abs(setting[1] - USUAL_EXPONENT), -order[setting]))
-    return best, right[best] / n_held
+    best = max(right, key=lambda one: (sum(right[one]), -abs(one[1] - USUAL_EXPONENT), -order[one]))
+    ahead = np.subtract(right[best], right[usual], dtype=int)
+    by_chance = SURE * math.sqrt(np.abs(ahead).sum()) if len(ahead) < ENOUGH_HELD_OUT else 0.0
+    chosen = best if ahead.sum() > by_chance else usual
+    return chosen, float(np.mean(right[chosen]))
 
 
 def _folds(known: Array, labels: Array, n_folds: int, seed: int) -> Iterator[tuple[Array, Array]]:
