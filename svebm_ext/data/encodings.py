@@ -4,6 +4,7 @@ import codecs
 import re
 import shlex
 import unicodedata
+from pathlib import PurePath
 
 from ..errors import DataError
 from .containers import STANDARD_INPUT, name_of
@@ -44,8 +45,8 @@ def filtering(command: str, name: str) -> str:
     if name == name_of(STANDARD_INPUT):
         return f"put {command} | before this command"
     unpack = next((unpack for ending, unpack in _UNPACKING.items() if name.lower().endswith(ending)), None)
-    file = shlex.quote(name)
-    return f"{command} {file} > new.txt" if unpack is None else f"{unpack} {file} | {command} > new.txt"
+    file, new = shlex.quote(name), "newer.txt" if PurePath(name).name == "new.txt" else "new.txt"
+    return f"{command} {file} > {new}" if unpack is None else f"{unpack} {file} | {command} > {new}"
 
 
 def decode(content: bytes, name: str) -> tuple[str, list[str]]:

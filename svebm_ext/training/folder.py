@@ -7,7 +7,7 @@ from pathlib import Path
 from svebm_ext.config import Config, check_bounds, from_dict
 from svebm_ext.errors import ConfigError, ModelFolderError
 from svebm_ext.files import read_json
-from svebm_ext.models.folder import CONFIG, WEIGHTS
+from svebm_ext.models.folder import CONFIG, WEIGHTS, check_saved
 from svebm_ext.training.lock import running_training
 
 LAST, BEST = "checkpoints/last.safetensors", "checkpoints/best.safetensors"
@@ -55,6 +55,7 @@ def read_run_config(run: Path) -> Config:
     if not run.is_dir():
         raise ModelFolderError(f"{run}: no such run folder")
     refuse_folder_of_runs(run)
+    check_saved(run)
     description = read_json(run / CONFIG)
     if not isinstance(description, dict) or "config" not in description:
         raise ModelFolderError(f"{run / CONFIG}: no usable configuration: expected an object with an entry config")

@@ -11,14 +11,12 @@ from pathlib import Path
 
 from svebm_ext.errors import ConfigError
 from svebm_ext.files import JsonObject, in_made_folder, is_running, made_folder, remove_stale
+from svebm_ext.models.folder import LOCK
 
 try:
     import fcntl
 except ImportError:  # no Unix: the number of the process alone tells
     fcntl = None  # type: ignore[assignment]
-
-#: Its presence says that a training is at work in the folder; it names process and host.
-LOCK = "train.lock"
 
 
 @contextlib.contextmanager

@@ -146,6 +146,7 @@ class Trainer:
             "waited": self.waited,
             "guards": self.guards.state(),
             "data": self.feed.fingerprint(),
+            "held_out": self.feed.held_out_fingerprint(),
             "tensors": len(tensors),
             "config": to_dict(self.config),
         }
@@ -172,6 +173,10 @@ class Trainer:
             raise ModelFolderError(
                 f"{path}: was written on other training data (fingerprint {state.get('data')}, "
                 f"now {self.feed.fingerprint()}); resume with the data of the run"
+            )
+        if state.get("held_out", self.feed.held_out_fingerprint()) != self.feed.held_out_fingerprint():
+            raise ModelFolderError(
+                f"{path}: was written with other texts to validate or test; resume with the data of the run"
             )
         if os.path.lexists(self.out / BEST):  # a damaged one, or a link to nothing, is told now and not in the end
             load_checkpoint(self.out / BEST)

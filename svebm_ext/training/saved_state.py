@@ -127,7 +127,19 @@ class SavedState:
             ModelFolderError: names the file, the entry and what is expected.
         """
         fields = Fields(state, f"{where}: state")
-        fields.only("step", "best", "seconds", "decay", "recoveries", "waited", "guards", "data", "tensors", "config")
+        fields.only(
+            "step",
+            "best",
+            "seconds",
+            "decay",
+            "recoveries",
+            "waited",
+            "guards",
+            "data",
+            "held_out",
+            "tensors",
+            "config",
+        )
         return cls(
             step=fields.integer("step"),
             best=fields.optional_number("best"),

@@ -14,7 +14,9 @@ from tiny_runs import tiny_config, write_corpus
 
 from svebm_ext.config import to_dict
 from svebm_ext.errors import ConfigError, ModelFolderError
+from svebm_ext.models.folder import check_folder
 from svebm_ext.training.checkpoint import load_checkpoint, save_checkpoint
+from svebm_ext.training.folder import read_run_config
 from svebm_ext.training.run import train
 
 LAST = "checkpoints/last.safetensors"
@@ -156,6 +158,29 @@ def test_resume_refuses_other_data(tmp_path):
     other = write_corpus(tmp_path, n=200)
     with pytest.raises(ModelFolderError, match="other training data"):
         train(replace(config, data=replace(config.data, train=other)), tmp_path / "out", resume=True)
+
+
+@pytest.mark.parametrize("split", ["valid", "test"])
+def test_resume_refuses_other_held_out_texts(tmp_path, split):
+    """The choice of the best model and the report would rest on other texts than before."""
+    config = tiny_config(write_corpus(tmp_path))
+    path = tmp_path / f"{split}.txt"
+    path.write_text("".join(config.data.train.read_text().splitlines(keepends=True)[:20]))
+    config = replace(config, data=replace(config.data, **{split: path}))
+    train(config, tmp_path / "out")
+    train(config, tmp_path / "out", resume=True)
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    with pytest.raises(ModelFolderError, match="other texts to validate or test"):
+        train(config, tmp_path / "out", resume=True)
+
+
+def test_a_folder_in_which_nothing_was_saved_says_so(tmp_path):
+    """A training that was killed in its first seconds leaves its lock alone."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "train.lock").write_text("{}")
+    for read in (read_run_config, check_folder):
+        with pytest.raises(ModelFolderError, match=r"has saved nothing yet; .* give its command once more"):
+            read(tmp_path / "out")
 
 
 def test_refused_resume_leaves_the_folder_as_it_was(tmp_path):

@@ -42,6 +42,10 @@ class Feed(ABC):
     def fingerprint(self) -> str:
         """Hash of the training data: a run resumes on the same data or not at all."""
 
+    def held_out_fingerprint(self) -> str:
+        """Hash of what the run is validated and tested on; empty where nothing is held out."""
+        return ""
+
 
 class TextFeed(Feed):
     """Texts of a corpus in batches.
@@ -79,6 +83,8 @@ class TextFeed(Feed):
         #: Probabilities [N, K] of the symbols of each training example, where something guides them.
         self.guesses: Guesses | None = None
         self._fingerprint: str | None = None
+        self._held_out: str | None = None
+        self._encode_test = lambda: kind.encode(corpus.test, vocabulary, config)
 
     def check_examples(self) -> None:
         """Refuse a training split that no run can be made of (DataError)."""
@@ -102,6 +108,12 @@ class TextFeed(Feed):
         if self._fingerprint is None:  # each checkpoint has it
             self._fingerprint = self.train.fingerprint()
         return self._fingerprint
+
+    def held_out_fingerprint(self) -> str:
+        """Hash of the encoded validation and test data."""
+        if self._held_out is None:
+            self._held_out = f"{self.valid.fingerprint()}-{self._encode_test().fingerprint()}"
+        return self._held_out
 
     def start(self, networks: LatentVariableModel, config: Config) -> None:
         """Put what the training split tells by itself into fresh networks; here nothing."""
