@@ -388,6 +388,8 @@ def check_options(options: Arguments) -> None:
     for name, given in (("json", options.json), ("words", options.words is not None)):
         if given:
             raise ConfigError(f"{name}: goes with what is printed, not with --out {options.out}")
+    if options.file is not None and options.out.exists() and options.out.samefile(options.file):
+        raise ConfigError(f"--out: {options.out} is the file that is read; expected another one")
     check_folder_takes_files(options.out.parent)
 
 

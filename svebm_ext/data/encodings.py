@@ -31,6 +31,11 @@ _PROPOSED = {"windows-1251": "[а-яё]", "koi8-r": "[а-яё]", "shift_jis": "[
 _HIGH = re.compile(r"[^\x00-\x7f]")
 #: Characters that tell an encoding from chance.
 _TELLING = 5
+#: A filter by which lines that are not UTF-8 are read as Windows-1252.
+LINES_OF_WINDOWS = (
+    'perl -MEncode -ne \'print encode("UTF-8", eval { decode("UTF-8", $_, Encode::FB_CROAK | Encode::LEAVE_SRC) } // '
+    'decode("cp1252", $_))\''
+)
 #: What unpacks a file, by its ending.
 _UNPACKING = {".gz": "gzip -dc", ".bz2": "bzip2 -dc", ".xz": "xz -dc", ".zip": "unzip -p"}
 
@@ -188,8 +193,10 @@ def windows_text(content: bytes, error: UnicodeDecodeError, name: str, notes: li
     replaced = content.decode("utf-8", errors="replace")
     n_replaced = replaced.count("\ufffd")
     if len(_HIGH.findall(replaced)) - n_replaced > n_replaced:
-        raise DataError(f"{wrong}, although the rest of the file is; write that line again, or drop what is broken: "
-                        f"{filtering('iconv -c -f utf-8 -t utf-8', name)}")  # fmt: skip
+        n_lines = sum("\ufffd" in part for part in replaced.split("\n"))
+        others = f", and so are {n_lines - 1:,} further lines" if n_lines > 1 else ""
+        raise DataError(f"{wrong}{others}, although the rest of the file is; write them again, or read such lines as "
+                        f"Windows-1252: {filtering(LINES_OF_WINDOWS, name)}")  # fmt: skip
     try:
         text = content.decode("cp1252")
     except UnicodeDecodeError:

@@ -8,7 +8,16 @@ from typing import NamedTuple
 
 from ..errors import DataError
 from .byte_streams import ByteStream
-from .encodings import MARK, check_characters, control_character, damaged, filtering, wide_encoding, windows_text
+from .encodings import (
+    LINES_OF_WINDOWS,
+    MARK,
+    check_characters,
+    control_character,
+    damaged,
+    filtering,
+    wide_encoding,
+    windows_text,
+)
 
 #: Bytes of the widest character, of which a beginning has whole ones.
 _WIDEST = 4
@@ -144,10 +153,14 @@ class TextBlocks:
         before = error.object[: error.object.rfind(self._end.encode(), 0, error.start) + 1].decode(encoding)
         if reason is None:
             line, byte = self._line + before.count(self._end), f"byte 0x{error.object[error.start]:02x}"
-            cure = filtering(f"iconv -c -f {encoding} -t utf-8", self.name)
+            if encoding == "utf-8":
+                wrong, cure = "UTF-8", f"read such lines as Windows-1252: {filtering(LINES_OF_WINDOWS, self.name)}"
+            else:
+                command = filtering(f"iconv -c -f {encoding} -t utf-8", self.name)
+                wrong, cure = "Windows-1252", f"drop what is broken: {command}"
             reason = DataError(
-                f"{self.name}:{line}: not {'UTF-8' if encoding == 'utf-8' else 'Windows-1252'} ({byte}), although the "
-                f"lines before it are; write that line again, or drop what is broken: {cure}"
+                f"{self.name}:{line}: not {wrong} ({byte}), although the lines before it are; write that line again, "
+                f"or {cure}"
             )
         return _Undecodable(before, reason)
 

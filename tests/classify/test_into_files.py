@@ -6,7 +6,7 @@ import pytest
 from classified_files import FORMS, WRITTEN, parquet, printed, pyarrow, read_back, sentences, write_as
 
 from svebm_ext import classify
-from svebm_ext.errors import DataError
+from svebm_ext.errors import ConfigError, DataError
 from svebm_ext.models.svebm import SVEBM
 
 
@@ -34,6 +34,17 @@ def test_columns_are_kept_and_added_to(run, tmp_path, capsys, short, form, out):
     if form in ("jsonl", "json", "parquet"):
         assert [int(row["n"]) for row in rows] == list(range(130))
         assert isinstance(rows[0]["n"], int) == (out.startswith(("o.jsonl", "o.parquet")))
+
+
+def test_the_file_that_is_read_is_never_written(run, tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("id,text\n1,the cat sees it\n")
+    link = tmp_path / "link.csv"
+    link.symlink_to(path)
+    for out in (path, link):
+        with pytest.raises(ConfigError, match="is the file that is read; expected another one"):
+            classify.main([str(run), "--file", str(path), "--out", str(out)])
+    assert path.read_text() == "id,text\n1,the cat sees it\n"
 
 
 def test_rows_without_a_text_stay_in_the_file_without_an_answer(run, tmp_path, capsys):

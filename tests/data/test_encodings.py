@@ -92,6 +92,17 @@ def test_the_command_that_a_message_proposes_can_be_run(content, name, tmp_path)
     assert (done.stdout != b"") == (name == "standard input") and b"No such file" not in done.stderr
 
 
+def test_lines_of_another_encoding_are_counted_and_keep_their_letters(tmp_path):
+    content = "café\n".encode() * 5 + b"caf\xe9\n" * 2 + "naïve\n".encode() + b"\x80 5\n"
+    with pytest.raises(
+        DataError, match=r"^a:6: .* and so are 2 further lines, although the rest .* read such lines as"
+    ) as raised:
+        decode(content, "a")
+    (tmp_path / "a").write_bytes(content)
+    subprocess.run(str(raised.value).split("Windows-1252: ")[1], shell=True, cwd=tmp_path, check=True)
+    assert (tmp_path / "new.txt").read_text() == "café\n" * 7 + "naïve\n€ 5\n"
+
+
 def test_a_few_bytes_name_no_encoding():
     with pytest.raises(DataError, match=r"cannot be recognised; convert it: put iconv -f ENCODING -t utf-8 \| before"):
         decode(b"abc \xff\xfe\x80\n", "standard input")

@@ -69,7 +69,7 @@ def calibrate(networks: LatentVariableModel, feed: SentenceFeed, config: Config,
     guide.log_temperature.fill_(log_temperature(answers, share))
     after = float((answers / guide.log_temperature.double().exp()).softmax(1).amax(1).mean())
     temperature = float(guide.log_temperature.exp())
-    say(f"answers: mean probability {after:.0%} by temperature {temperature:.2g}, {before:.0%} without: {why}")
+    say(f"answers: mean probability {after:.0%} by temperature {temperature:.3g}, {before:.0%} without: {why}")
 
 
 def log_temperature(log_probabilities: Float[Tensor, "N K"], share: float) -> float:
