@@ -40,11 +40,12 @@ EXPONENTS, USUAL_EXPONENT = (0.0, 0.05, 0.125, 0.25, 0.5), 0.25
 #: added, up to as much again. A class has this share of an even part of the sentences at least. Labels tell how large
 #: classes are themselves where one class has more than so many times those of another.
 SIZES, SIZE_IN_PRODUCT, LEAST_SIZE, EVEN = (1.0, 0.0), 0.25, 1e-3, 2.0
-#: Of more than MANY_SYMBOLS classes, which have few texts, EM cannot tell the sizes: even ones are usual.
 #: Standard deviations by which a setting is ahead of the usual one to be taken: some thirty are compared.
 SURE = 2.0
 #: View, exponent of the words, exponent of the sizes.
 Setting = tuple[str, float, float]
+#: Weights of TF-IDF [V, K] and of h(x) [K, F], and bias [K].
+Regressed = tuple[Array, Array, Array]
 #: The view of spread labels, and labelled sentences that it is tried with at most: more need no neighbours.
 SPREAD, MOST_SPREAD = "spread", 5000
 
@@ -70,7 +71,7 @@ def find_classes(
         learner = _Learner(bags, labels, others, n_classes, seed)
         best, accuracy = _best_setting(learner, known)
         view, exponent, size = best
-        guide = learner.taught(known, view, size, SIZE_IN_PRODUCT)[exponent]
+        guide = learner.taught(known, learner.regressed(known, view), size, SIZE_IN_PRODUCT)[exponent]
         guide = replace(guide, reliability=0.0 if math.isnan(accuracy) else accuracy)
     if say is not None:
         how = f", {100 * accuracy:.1f} % right in cross-validation" if accuracy == accuracy else ""
@@ -93,19 +94,22 @@ class _Learner:
             self._place[rows] = np.arange(len(rows))
             self._graph = neighbour_graph(unit_rows(bags.features[rows]))
 
-    def taught(self, known: Array, view: str, size: float, in_product: float = 0.0) -> dict[float, Guide]:
+    def regressed(self, known: Array, view: str) -> Regressed:
+        """The regression of some labelled sentences: of TF-IDF [V, K], of h(x) [K, F], and bias [K]."""
+        return self._spread(known) if view == SPREAD else self._logistic(known, view)
+
+    def taught(self, known: Array, regressed: Regressed, size: float, in_product: float = 0.0) -> dict[float, Guide]:
         """Guides of labelled and unlabelled sentences, by the exponent of their word counts.
 
         Args:
             known: labelled sentences.
-            view: of the regression.
+            regressed: their regression.
             size: exponent of the sizes of the classes in EM.
             in_product: part of that exponent in the guides. Labels are often as many of each class, however large it
                 is, so that they are predicted without.
         """
         bags, others, n_classes = self.bags, self.others, self.n_classes
         shares = np.eye(n_classes, dtype=np.float32)[self.labels[known]]
-        regressed = self._spread(known, shares) if view == SPREAD else self._logistic(known, view)
         tfidf, weight, bias = (REGRESSION_POWER * np.ascontiguousarray(part) for part in regressed)
         scores = np.zeros((bags.tfidf.shape[1], n_classes), np.float32)
         taught = (
@@ -128,8 +132,8 @@ class _Learner:
             for exponent in EXPONENTS
         }  # fmt: skip
 
-    def _logistic(self, known: Array, view: str) -> tuple[Array, Array, Array]:
-        """Logistic regression of labelled sentences: of TF-IDF [V, K], of h(x) [K, F], and bias [K]."""
+    def _logistic(self, known: Array, view: str) -> Regressed:
+        """Logistic regression of labelled sentences."""
         from sklearn.linear_model import LogisticRegression
 
         bags, n_classes, labels = self.bags, self.n_classes, self.labels
@@ -149,8 +153,9 @@ class _Learner:
         weight = rows[:, -n_features:] if view != "tfidf" else np.zeros((n_classes, n_features), np.float32)
         return tfidf, weight, bias
 
-    def _spread(self, known: Array, shares: Array) -> tuple[Array, Array, Array]:
-        """The same of a softmax regression of h(x) on labels that have spread over the neighbours."""
+    def _spread(self, known: Array) -> Regressed:
+        """Softmax regression of h(x) on labels that have spread over the neighbours."""
+        shares = np.eye(self.n_classes, dtype=np.float32)[self.labels[known]]
         rows = np.concatenate((known, self.others))
         place = self._place[rows]
         begun = np.concatenate((shares, np.zeros((len(self.others), self.n_classes), np.float32)))
@@ -188,12 +193,15 @@ def _best_setting(learner: _Learner, known: Array) -> tuple[Setting, float]:
     sizes = SIZES if counts.max() <= EVEN * counts[counts > 0].min() else (0.0,)
     right: dict[Setting, list[bool]] = {}
     for kept, held in _folds(several, labels, min(N_FOLDS, int(counts.max())), learner.seed):
+        learnt = np.sort(np.concatenate((kept, single)))
+        regressed = {view: learner.regressed(learnt, view) for view in learner.views}
         for view, size in itertools.product(learner.views, sizes):
-            for exponent, guide in learner.taught(np.sort(np.concatenate((kept, single))), view, size).items():
+            for exponent, guide in learner.taught(learnt, regressed[view], size).items():
                 answers = guide.log_probabilities(bags[held]).argmax(1)
                 right.setdefault((view, exponent, size), []).extend(answers == labels[held])
         if len(right[view, exponent, size]) >= ENOUGH_HELD_OUT:
             break
+    # Of many classes, which have few texts each, EM cannot tell the sizes.
     usual = (learner.views[0], USUAL_EXPONENT, sizes[0] if n_classes <= MANY_SYMBOLS else 0.0)
     order = {setting: number for number, setting in enumerate(right)}
     best = max(right, key=lambda one: (sum(right[one]), -abs(one[1] - USUAL_EXPONENT), -order[one]))
