@@ -2,11 +2,13 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "bench/native/ceiling.h"
+#include "common/cpu/thread_pool.h"
 #include "common/cpu/variant.h"
 #include "common/cuda/loader.h"
 #include "common/version.h"
@@ -30,6 +32,15 @@ void use_cpu_variant(const std::string& name) {
   throw std::invalid_argument("this processor or this build has no CPU variant '" + name + "'");
 }
 
+// Addresses of GOMP_parallel, omp_get_num_threads and omp_get_max_threads; all 0: threads of our own.
+void share_openmp(std::uintptr_t parallel, std::uintptr_t team_size, std::uintptr_t usual_size) {
+  svebm::OpenMp runtime;
+  runtime.parallel = reinterpret_cast<decltype(runtime.parallel)>(parallel);
+  runtime.team_size = reinterpret_cast<decltype(runtime.team_size)>(team_size);
+  runtime.usual_size = reinterpret_cast<decltype(runtime.usual_size)>(usual_size);
+  svebm::share_openmp(runtime);
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_native, module) {
@@ -39,6 +50,8 @@ PYBIND11_MODULE(_native, module) {
   module.def("cpu_variant", [] { return svebm::cpu_variant_name(svebm::cpu_variant()); });
   module.def("cpu_variants", &cpu_variants);
   module.def("use_cpu_variant", &use_cpu_variant);
+  module.def("share_openmp", &share_openmp);
+  module.def("n_pool_threads", &svebm::n_pool_threads);
   module.def("multiply_add_rate", &svebm::multiply_add_rate, pybind11::arg("n_threads"), pybind11::arg("seconds"),
              pybind11::arg("bf16") = false, pybind11::call_guard<pybind11::gil_scoped_release>());
   module.def("load_cuda", &svebm::load_cuda, pybind11::call_guard<pybind11::gil_scoped_release>());

@@ -41,8 +41,9 @@ Options = TypeVar("Options")
 FAILED, NO_READER = 2, 128 + 13
 #: Exit status of work that a signal has stopped and that can be taken up again.
 STOPPED = 130
-#: What the environment may ask of the ops; as `svebm_ext.ops.backend.CHOICES`, which needs torch to be read.
-BACKENDS = ("auto", "native", "reference")
+#: What the environment may ask of the ops; as CHOICES of `svebm_ext.ops.backend` and `svebm_ext.ops.threads`, for which
+#: torch has to be imported.
+ASKED_OF_OPS = {"SVEBM_BACKEND": ("auto", "native", "reference"), "SVEBM_THREADS": ("auto", "own")}
 #: Columns of the narrowest terminal that anything is laid out for.
 NARROWEST = 40
 #: Objects after which Python looks for garbage, of `rare_collections`; by default 700, 10, 10.
@@ -172,11 +173,12 @@ def _check_surroundings() -> None:
                 f"{name}: {value!r} given in the environment, expected a number of threads, 1 .. {MOST_THREADS}; "
                 "or unset it"
             )
-    backend = os.environ.get("SVEBM_BACKEND", "")
-    if backend and backend not in BACKENDS:
-        raise ConfigError(
-            f"SVEBM_BACKEND: {backend!r} given in the environment, {alternatives(backend, BACKENDS)}; or unset it"
-        )
+    for name, choices in ASKED_OF_OPS.items():
+        value = os.environ.get(name, "")
+        if value and value not in choices:
+            raise ConfigError(
+                f"{name}: {value!r} given in the environment, {alternatives(value, choices)}; or unset it"
+            )
 
 
 def check_numbers(options: object, **bounds: tuple[int, int]) -> None:

@@ -62,6 +62,7 @@ def _native(library: native_library.NativeLibrary) -> JsonObject:
         "compiler": build.get("compiler", ""),
         "cpu_variant": library.module.cpu_variant() if library.module else None,
         "cpu_variants": library.module.cpu_variants() if library.module else [],
+        "own_threads": library.own_threads,
     }
 
 
@@ -120,6 +121,8 @@ def _text(info: JsonObject) -> str:
         variants = ", ".join(native["cpu_variants"])
         lines += [f"  CPU kernels   {native['loaded']}", f"                {native['compiler']}"]
         lines += [f"                uses {native['cpu_variant']} of {variants}"]
+        if native["own_threads"]:
+            lines += [f"                threads of their own: {native['own_threads']}"]
     else:
         lines += [f"  CPU kernels   none: {native['reason']}"]
     if cuda["built"]:

@@ -12,6 +12,7 @@ from tiny_runs import write_corpus
 from svebm_ext import commands, evaluate, explore, generate, train
 from svebm_ext.commands import run_command
 from svebm_ext.models.svebm import SVEBM
+from svebm_ext.ops import threads
 from svebm_ext.ops.backend import CHOICES
 from svebm_ext.training.checkpoint import load_checkpoint
 from svebm_ext.training.loop import BEST, LAST
@@ -104,8 +105,8 @@ def test_every_command_bears_every_fault(place, tmp_path, command, fault):
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_backends_are_those_of_the_ops():
-    assert commands.BACKENDS == CHOICES
+def test_what_the_environment_may_ask_is_what_the_ops_take():
+    assert commands.ASKED_OF_OPS == {"SVEBM_BACKEND": CHOICES, "SVEBM_THREADS": threads.CHOICES}
 
 
 def ended(main, *arguments):

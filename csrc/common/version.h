@@ -2,4 +2,4 @@
 // or of a C ABI structure; svebm_ext/ops/native_library.py has the same number and refuses a library with another.
 #pragma once
 
-#define SVEBM_ABI_VERSION 8
+#define SVEBM_ABI_VERSION 9

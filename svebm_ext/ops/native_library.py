@@ -20,8 +20,9 @@ from types import ModuleType
 from svebm_ext import __version__
 from svebm_ext.errors import BackendUnavailableError
 from svebm_ext.files import JsonObject
+from svebm_ext.ops.threads import share_torch_threads
 
-ABI_VERSION = 8
+ABI_VERSION = 9
 """Version of the interface between these Python files and `_native`; csrc/common/version.h has the same number."""
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -29,12 +30,17 @@ PACKAGE = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class NativeLibrary:
-    """What was found: the loaded module, or None and the reason; the file; and the record of the build."""
+    """What was found: the loaded module, or None and the reason; the file; and the record of the build.
+
+    Attributes:
+        own_threads: why its kernels have threads of their own; empty where they share torch's.
+    """
 
     module: ModuleType | None
     reason: str
     path: Path | None = None
     build: JsonObject = field(default_factory=dict)
+    own_threads: str = ""
 
 
 def _package_folders() -> list[Path]:
@@ -98,7 +104,7 @@ def _find_library() -> NativeLibrary:
             other = f"{getattr(module, 'version', '?')} (interface {getattr(module, 'abi_version', '?')})"
             reasons.append(f"{path} was built for svebm_ext {other}, this is {__version__} (interface {ABI_VERSION})")
             continue
-        return NativeLibrary(module, "", path, build)
+        return NativeLibrary(module, "", path, build, share_torch_threads(module))
     if not reasons:
         reasons.append(_missing_reason(build))
     return NativeLibrary(None, "; ".join(reasons), None, build)

@@ -1,4 +1,5 @@
-// Every item exactly once, whatever the sizes; nested, concurrent and forked use.
+// Every item exactly once, whatever the sizes; nested, concurrent and forked use. Built twice: for the pool's own
+// threads, and for those of an OpenMP runtime.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -8,6 +9,11 @@
 
 #include "check.h"
 #include "common/cpu/thread_pool.h"
+
+#if defined(SVEBM_TEST_OPENMP)
+#include <omp.h>
+extern "C" void GOMP_parallel(void (*)(void*), void*, unsigned, unsigned);
+#endif
 
 namespace {
 
@@ -41,7 +47,11 @@ void no_more_threads_than_asked_for() {
     --inside;
   });
   CHECK(most >= 1 && most <= 3);
+#if defined(SVEBM_TEST_OPENMP)
+  CHECK(svebm::n_pool_threads() == 0);
+#else
   CHECK(svebm::n_pool_threads() <= 6);  // the most that any test before asked for, the caller not counted
+#endif
 }
 
 void nested() {
@@ -110,9 +120,33 @@ void after_a_fork() {
 }
 #endif
 
+#if defined(SVEBM_TEST_OPENMP)
+// Inside a parallel region of somebody else's there is one thread for each caller, or none beside it.
+void inside_a_region() {
+  std::atomic<int> good{0};
+#pragma omp parallel num_threads(3)
+  good += covers(2, 257, 8) ? 1 : 0;
+  CHECK(good == 3);
+}
+
+// Back to the pool, and to OpenMP again.
+void changed_between_calls(const svebm::OpenMp& runtime) {
+  svebm::share_openmp({});
+  CHECK(covers(3, 1000, 1));
+  CHECK(svebm::n_pool_threads() == 2);
+  svebm::share_openmp(runtime);
+  CHECK(covers(3, 1000, 1));
+  teams();
+}
+#endif
+
 }  // namespace
 
 int main() {
+#if defined(SVEBM_TEST_OPENMP)
+  const svebm::OpenMp runtime{GOMP_parallel, omp_get_num_threads, omp_get_max_threads};
+  svebm::share_openmp(runtime);
+#endif
   every_item_once();
   no_more_threads_than_asked_for();
   nested();
@@ -120,6 +154,10 @@ int main() {
   teams();
 #if !defined(__SANITIZE_THREAD__)
   after_a_fork();
+#endif
+#if defined(SVEBM_TEST_OPENMP)
+  inside_a_region();
+  changed_between_calls(runtime);
 #endif
   return check::failures();
 }

@@ -1,6 +1,9 @@
-// A small pool of threads that sleep between calls.
+// The threads of kernels: those of torch's OpenMP runtime where it is shared, else a small pool of our own.
 //
-// torch brings its own OpenMP runtime; a second one whose threads spin beside it costs more than a kernel saves.
+// After each of torch's operations its threads spin for some milliseconds, waiting for the next. Threads of our own
+// would have to push them off the processors first; a kernel that is their next work starts within microseconds.
+// Threads of our own sleep between calls.
+//
 // Results of kernels never depend on how items are divided, so parts are handed out as threads become free.
 #pragma once
 
@@ -42,11 +45,13 @@ void parallel_for(int n_threads, int64_t n_items, int64_t grain, const Callable&
 class Barrier {
  public:
   explicit Barrier(int n_threads) : n_threads_(n_threads) {}
+  // The number of threads that will call wait(); each of them may tell it, before its first wait().
+  void expect(int n_threads) { n_threads_.store(n_threads, std::memory_order_relaxed); }
   // Returns when all threads of the team have called it. Spins, and leaves the processor after a while.
   void wait();
 
  private:
-  const int n_threads_;
+  std::atomic<int> n_threads_;
   std::atomic<int> n_arrived_{0};
   std::atomic<unsigned> round_{0};
 };
@@ -54,7 +59,7 @@ class Barrier {
 using TeamFunction = void (*)(void* context, int worker, int n_workers, Barrier& barrier);
 
 // Calls function(context, worker, n_workers, barrier) once on each of n_workers threads at the same time, the caller
-// among them: as many as asked for, or fewer where the process may start no more or the pool is busy (then one).
+// among them: as many as asked for, or fewer where there are no more or the pool is busy (then one).
 void parallel_team(int n_threads, TeamFunction function, void* context);
 
 template <typename Callable>
@@ -65,7 +70,19 @@ void parallel_team(int n_threads, const Callable& callable) {
   parallel_team(n_threads, call, const_cast<void*>(static_cast<const void*>(&callable)));
 }
 
-// Threads started so far, the callers not counted.
+// What is called of an OpenMP runtime, under the names of GNU's, which LLVM's and Intel's have too.
+struct OpenMp {
+  // GOMP_parallel(function, context, n_threads, flags): 0 threads are as many as usual
+  void (*parallel)(void (*function)(void*), void* context, unsigned n_threads, unsigned flags) = nullptr;
+  int (*team_size)() = nullptr;   // omp_get_num_threads
+  int (*usual_size)() = nullptr;  // omp_get_max_threads
+};
+
+// From now on work is done by this runtime's threads; without `parallel` by the pool. Not while work is being done. A
+// child of fork() has a pool again.
+void share_openmp(const OpenMp& runtime);
+
+// Threads of the pool that were started so far, the callers not counted.
 int n_pool_threads();
 
 }  // namespace svebm
