@@ -63,22 +63,22 @@ class Processes:
         """Differentiable sum over processes."""
         return x if self.world_size == 1 else _SumOverProcesses.apply(x)
 
-    def gather(self, rows: Tensor) -> Tensor:
-        """Rows of all processes, interleaved back: row i of process r is row i * world_size + r of the whole."""
+    def gather(self, rows: Tensor, n_rows: int) -> Tensor:
+        """Rows of all processes, interleaved back: row i of process r is row i * world_size + r of the whole.
+
+        Args:
+            rows: those of this process, as `own` tells them.
+            n_rows: of all processes.
+        """
         if self.world_size == 1:
             return rows
-        counts = [torch.zeros(1, dtype=torch.int64, device=rows.device) for _ in range(self.world_size)]
-        with others_there():
-            dist.all_gather(counts, torch.tensor([rows.shape[0]], device=rows.device))
-        most = int(max(counts))
+        most = -(-n_rows // self.world_size)
         padded = torch.zeros(most, *rows.shape[1:], dtype=rows.dtype, device=rows.device)
         padded[: rows.shape[0]] = rows
         parts = [torch.zeros_like(padded) for _ in range(self.world_size)]
         with others_there():
             dist.all_gather(parts, padded)
-        whole = torch.stack(parts, dim=1).flatten(0, 1)
-        kept = torch.stack([torch.arange(most, device=rows.device) < c for c in counts], dim=1).flatten()
-        return whole[kept]
+        return torch.stack(parts, dim=1).flatten(0, 1)[:n_rows]
 
     def blocks(self, rows: Tensor, n_rows: int) -> Iterator[Tensor]:
         """Rows of all blocks in order, some at a time, on the main process alone; the others send theirs.

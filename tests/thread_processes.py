@@ -37,8 +37,9 @@ class OfThreads(Processes):
     def sum(self, x):
         return torch.stack(self.board.all_of(self.rank, x)).sum(0)
 
-    def gather(self, rows):
+    def gather(self, rows, n_rows):
         parts = self.board.all_of(self.rank, rows)
+        assert sum(map(len, parts)) == n_rows
         most = max(map(len, parts))
         return torch.stack([part[i] for i in range(most) for part in parts if i < len(part)]) if most else rows
 

@@ -46,8 +46,9 @@ def mutual_information(
     n = log_symbol.shape[0] if n_total is None else n_total
     total = sum_over_processes or (lambda x: x)
     symbol = log_symbol.exp()
-    marginal = total(symbol.sum(0)) / n
-    conditional = total(-(symbol * log_symbol).sum()) / n
+    # one message over processes
+    sums = total(torch.cat((symbol.sum(0), -(symbol * log_symbol).sum().view(1)))) / n
+    marginal, conditional = sums[:-1], sums[-1]
     if running_marginal is None or momentum == 0.0:
         return entropy(marginal) - conditional, marginal.detach()
     mixed = momentum * running_marginal + (1.0 - momentum) * marginal

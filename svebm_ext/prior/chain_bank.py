@@ -177,7 +177,7 @@ class ChainBank:
             first_step=self.noise_step, step_size=self.step_size if step_size is None else step_size, **options,
         )  # fmt: skip
         self.acceptance = None if moved.acceptance is None else float(moved.acceptance.mean())
-        z = self._processes.gather(moved.z)
+        z = self._processes.gather(moved.z, len(chosen))
         if self.metropolis and m > 0:
             self._adapt(len(own))
         if not alone:

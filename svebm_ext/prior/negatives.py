@@ -131,7 +131,7 @@ class RestartedAtPosterior(FromPrior):
         return functools.partial(self._given, step, len(examples))
 
     def _given(self, step: int, n: int, passed: Passed) -> Float[Tensor, "own D"]:
-        return self._advance(step, self._per_iteration or n, starts=self._processes.gather(passed.z.detach()))
+        return self._advance(step, self._per_iteration or n, starts=self._processes.gather(passed.z.detach(), n))
 
 
 class FromContexts(NegativeSource):

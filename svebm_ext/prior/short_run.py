@@ -80,7 +80,7 @@ class ShortRun:
             chain_ids=own,
             **options,
         ).z
-        return self._processes.gather(z)
+        return self._processes.gather(z, m)
 
     def state_dict(self) -> dict[str, Tensor | ShardedRows]:
         """Nothing: short runs keep nothing between iterations."""

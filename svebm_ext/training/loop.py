@@ -267,6 +267,7 @@ class Trainer:
         begin = time.monotonic() - self.seconds
         try:
             with stops_noted(shared=self.runtime.world_size > 1) as stop:
+                self.update.stops = stop
                 while not self.has_ended:
                     outcome, weight, n_tokens = self.iterate()
                     log.count(self.step, n_tokens)
@@ -285,7 +286,7 @@ class Trainer:
                         self._say(self.validator.samples(self.model, self.step))
                     if self._due(training.checkpoint_every) or self.has_ended:
                         self.save()
-                    if self._stop_wanted(stop):
+                    if self._stop_wanted(stop, outcome):
                         self.save()
                         raise Interrupted("state saved")
         except TrainingDivergedError as error:
@@ -320,9 +321,9 @@ class Trainer:
         regroup_symbols(self.model, train, bank, optimiser, draw, self.runtime)
         self.best, self.waited = None, 0
 
-    def _stop_wanted(self, received: list[int]) -> bool:
+    def _stop_wanted(self, received: list[int], outcome: Outcome) -> bool:
         """Whether any process was told to stop: all then stop after the same iteration."""
-        return self.runtime.total(float(bool(received)))[0] > 0
+        return outcome.stops if self.runtime.world_size > 1 else bool(received)
 
     def _due(self, every: int) -> bool:
         return every > 0 and (self.step % every == 0 or self.step == self.config.training.max_steps)

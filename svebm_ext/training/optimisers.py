@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -67,8 +68,14 @@ class Optimisers:
         """A validation without improvement: smaller steps from here on (Zhao et al. 2018, Shi et al. 2020)."""
         self.decay *= PLATEAU_FACTOR
 
+    def reduce(self, names: Sequence[str], runtime: Runtime, numbers: Tensor | None = None) -> Tensor:
+        """Add up the gradients of groups over processes, before they are applied, and numbers [n], which it returns."""
+        parameters = [p for name in names if name in self.groups for p in self.groups[name].parameters]
+        self._row_gradients.make_dense(parameters)
+        return runtime.reduce_gradients(parameters, numbers)
+
     def apply(self, name: str, runtime: Runtime) -> Tensor:
-        """Reduce, clip and apply the gradients of a group; returns their norm before clipping, where they are.
+        """Clip and apply the gradients of a group; returns their norm before clipping, where they are.
 
         Gradients that are not finite change nothing. Nothing here waits for a GPU to come to an end.
         """
@@ -76,7 +83,6 @@ class Optimisers:
             return torch.zeros((), device=runtime.device)
         parameters, optimiser, _, clip = self.groups[name]
         self._row_gradients.make_dense(parameters)
-        runtime.reduce_gradients(parameters)
         norm = gradient_norm(parameters)
         # the optimiser divides gradients by its scale as it reads them: clipping costs no pass of its own
         scale = ((norm + 1e-6) / clip).clamp(min=1.0) if clip > 0 else torch.ones_like(norm)
@@ -84,7 +90,7 @@ class Optimisers:
         optimiser.found_inf = (~norm.isfinite()).to(norm.dtype)  # type: ignore[attr-defined]
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        self._row_gradients.clear()
+        self._row_gradients.clear(parameters)
         return norm
 
     def state(self) -> dict[str, Tensor]:
@@ -135,7 +141,7 @@ class RowGradients:
             if isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and module.weight.device.type == "cpu":
                 module.sparse = True
         self._matrices: dict[nn.Parameter, Tensor] = {}
-        self._written: list[tuple[Tensor, Tensor]] = []
+        self._written: dict[nn.Parameter, Tensor] = {}
 
     def make_dense(self, parameters: list[nn.Parameter]) -> None:
         """Replace sparse gradients by matrices, valid until `clear`."""
@@ -148,11 +154,11 @@ class RowGradients:
                 matrix = self._matrices[parameter] = torch.zeros_like(parameter)
             rows = gradient._indices()[0]
             matrix.index_add_(0, rows, gradient._values())
-            self._written.append((matrix, rows))
+            self._written[parameter] = rows
             parameter.grad = matrix
 
-    def clear(self) -> None:
-        """Make the matrices zero again."""
-        for matrix, rows in self._written:
-            matrix.index_fill_(0, rows, 0.0)
-        self._written.clear()
+    def clear(self, parameters: list[nn.Parameter]) -> None:
+        """Make their matrices zero again."""
+        for parameter in parameters:
+            if parameter in self._written:
+                self._matrices[parameter].index_fill_(0, self._written.pop(parameter), 0.0)

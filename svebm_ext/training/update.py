@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -29,13 +30,14 @@ SHARES = ("nll", "kl", "dispersion", "energy_positive", "energy_negative", "labe
 
 @dataclass
 class Outcome:
-    """What an update tells the log."""
+    """What an update tells the log, and whether any process was told to stop before its end."""
 
     loss: float
     terms: dict[str, float]
     gradient_norm: float
     prior_gradient_norm: float
     marginal: Tensor | None
+    stops: bool = False
 
 
 @dataclass
@@ -47,6 +49,7 @@ class Update:
         optimisers: of the networks and the prior.
         config, runtime: of the run.
         graph: computes the loss where it can serve; see `loss_graph_of`.
+        stops: signals that have told this process to stop; others hear of them with its gradients.
         marginal: [K] moving average of q(y), which each update moves on, or None.
     """
 
@@ -56,6 +59,7 @@ class Update:
     runtime: Runtime
     graph: LossGraph | None = None
     marginal: Tensor | None = None
+    stops: Sequence[int] = ()
 
     @classmethod
     def of(cls, model: LatentVariableModel, config: Config, runtime: Runtime, marginal: Tensor | None = None) -> Update:
@@ -98,18 +102,22 @@ class Update:
         alternating = config.objective.update == "alternating" and negative is not None
         if alternating:
             loss_of(forward.detached())[0].backward()
+            optimisers.reduce(("prior",), runtime)
             prior_norm = optimisers.apply("prior", runtime)
         graphed = None
         if self.graph is not None and share.n_total == config.training.batch_size:
             graphed = self.graph(loss_of, forward, negative, weight)
         loss, terms = graphed or loss_of(forward)
         loss.backward()
+        shares = {name: value for name in SHARES if (value := getattr(terms, name)) is not None}
+        told = torch.stack([*(t.detach() for t in (loss, *shares.values())), loss.new_tensor(float(bool(self.stops)))])
+        totals = optimisers.reduce(("networks",) if alternating else ("networks", "prior"), runtime, told)
         norm = optimisers.apply("networks", runtime)
         if alternating:
             optimisers.forget("prior")
         else:
             prior_norm = optimisers.apply("prior", runtime)
-        return _outcome(loss, terms, norm, prior_norm, runtime)
+        return _outcome(list(shares), totals, terms, norm, prior_norm)
 
     def _pass(self, share: Share, step: int) -> Forward:
         """The batch, and the labelled one beside it, through the networks."""
@@ -131,9 +139,8 @@ def _kernels_need_processors(model: LatentVariableModel, runtime: Runtime) -> bo
     return resolve("gru_sequence", runtime.device) == resolve("token_loss", runtime.device) == "native"
 
 
-def _outcome(loss: Tensor, terms: LossTerms, norm: Tensor, prior_norm: Tensor, runtime: Runtime) -> Outcome:
-    """All numbers of the log in one reading."""
-    shares = {name: value for name in SHARES if (value := getattr(terms, name)) is not None}
+def _outcome(shares: list[str], totals: Tensor, terms: LossTerms, norm: Tensor, prior_norm: Tensor) -> Outcome:
+    """All numbers of the log in one reading; totals over processes are those of the loss, the shares and stops."""
     whole = {
         name: value
         for name, value in (
@@ -144,9 +151,8 @@ def _outcome(loss: Tensor, terms: LossTerms, norm: Tensor, prior_norm: Tensor, r
         )
         if value is not None
     }
-    tensors = [loss, *shares.values(), *whole.values(), norm, prior_norm]
-    *of_process, norm_value, prior_value = torch.stack([tensor.detach() for tensor in tensors]).tolist()
-    n = 1 + len(shares)
-    totals = runtime.total(*of_process[:n])
-    logged = dict(zip(shares, totals[1:], strict=True)) | dict(zip(whole, of_process[n:], strict=True))
-    return Outcome(totals[0], logged, norm_value, prior_value, terms.marginal)
+    tensors = [*totals, *whole.values(), norm, prior_norm]
+    loss, *values, norm_value, prior_value = torch.stack([tensor.detach() for tensor in tensors]).tolist()
+    stops = values.pop(len(shares))
+    logged = dict(zip([*shares, *whole], values, strict=True))
+    return Outcome(loss, logged, norm_value, prior_value, terms.marginal, stops > 0)

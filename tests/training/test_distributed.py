@@ -27,10 +27,12 @@ frozen.requires_grad_(False)
 a.grad = torch.tensor([1.0, 2.0]) * (runtime.rank + 1)
 if runtime.rank == 1:
     c.grad = torch.tensor([5.0])
-runtime.reduce_gradients([a, b, c, frozen])
+numbers = runtime.reduce_gradients([a, b, c, frozen], torch.tensor([0.5, float(runtime.rank)]))
+assert numbers.tolist() == [1.0, 1.0]
 assert a.grad.tolist() == [3.0, 6.0] and c.grad.tolist() == [5.0], (a.grad, c.grad)
 assert b.grad is None and frozen.grad is None
-runtime.reduce_gradients([frozen])
+assert len(runtime.reduce_gradients([frozen])) == 0
+assert runtime.reduce_gradients([], torch.tensor([2.0])).tolist() == [4.0]
 runtime.stop()
 """
     together(["-c", program], 2)

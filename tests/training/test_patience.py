@@ -63,7 +63,7 @@ def test_an_interrupted_run_waits_on(config, tmp_path, monkeypatch):
     config, counts = config
     config = with_patience(config, 3)
     wanted = Trainer._stop_wanted
-    monkeypatch.setattr(Trainer, "_stop_wanted", lambda self, received: self.step == 8)
+    monkeypatch.setattr(Trainer, "_stop_wanted", lambda self, received, outcome: self.step == 8)
     with pytest.raises(Interrupted):
         run.train(config, tmp_path / "run")
     monkeypatch.setattr(Trainer, "_stop_wanted", wanted)
