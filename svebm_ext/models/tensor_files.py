@@ -159,7 +159,7 @@ def read_tensors(path: Path, expected: Mapping[str, Form] | None = None) -> tupl
     unknown = [name for name, form in forms.items() if form.dtype is None]
     if unknown:
         raise ModelFolderError(f"{path}: tensors of a type that no model has: {listed(unknown)}")
-    with _opened(path) as file:
+    with _opened(path) as file, torch.device("cpu"):  # older readers take the default device of whoever calls
         tensors = {name: file.get_tensor(name) for name in forms}
     if CHECKSUM in metadata and metadata[CHECKSUM] != checksum(tensors, metadata):
         raise ModelFolderError(

@@ -123,6 +123,7 @@ def test_the_vectors_are_used(own):
     )
 
 
+@pytest.mark.filterwarnings("ignore:You are using `torch.load`:FutureWarning")  # of torch 2.4, by pickle
 def test_a_loaded_model_answers_alike_whoever_asks(trained, own):
     run, _, counter = own
     model = SVEBM.from_pretrained(run)

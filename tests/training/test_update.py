@@ -17,7 +17,7 @@ from svebm_ext.training.run import train
 from svebm_ext.training.update import Update
 
 
-def setup(tmp_path, **changes):
+def tiny_update(tmp_path, **changes):
     config, runtime, networks, feed = tiny_training(tmp_path, **changes)
     return config, runtime, networks, feed.batch(0)
 
@@ -65,7 +65,7 @@ def test_plateau_shrinks_the_step_once_for_each_validation_without_improvement(t
 
 @pytest.mark.parametrize(("scheme", "per_iteration"), [("joint", 0), ("joint", 20), ("alternating", 0)])
 def test_parameters_move_by_one_adam_step_on_the_documented_gradient(tmp_path, scheme, per_iteration):
-    config, runtime, networks, share = setup(
+    config, runtime, networks, share = tiny_update(
         tmp_path,
         objective={"update": scheme, "mutual_information": 2.0},
         optimiser={"clip": 0.0, "prior_clip": 0.0},
@@ -96,7 +96,7 @@ def test_parameters_move_by_one_adam_step_on_the_documented_gradient(tmp_path, s
 @pytest.mark.parametrize("clip", [0.0, 1e-3, 1e6])
 def test_clipped_steps_are_those_of_torch(tmp_path, tied, clip):
     """Two steps, so that rows of an embedding that only the first one touched are seen to be clear in the second."""
-    config, runtime, networks, share = setup(
+    config, runtime, networks, share = tiny_update(
         tmp_path, optimiser={"clip": clip}, model={"tied": tied, "embedding_dim": 8, "decoder_hidden": 8}
     )
     other = copy.deepcopy(networks)
@@ -128,7 +128,7 @@ def collate_rows(batch, rows):
 
 
 def test_a_gradient_that_is_not_finite_moves_nothing(tmp_path):
-    config, runtime, networks, share = setup(tmp_path)
+    config, runtime, networks, share = tiny_update(tmp_path)
     other = copy.deepcopy(networks)
     optimisers, of_other = Optimisers(networks, config.optimiser), Optimisers(other, config.optimiser)
     before = [p.clone() for p in networks.network_parameters()]
@@ -142,7 +142,7 @@ def test_a_gradient_that_is_not_finite_moves_nothing(tmp_path):
 
 
 def test_reconstruction_phase_leaves_the_prior_alone_without_information(tmp_path):
-    config, runtime, networks, share = setup(tmp_path, objective={"mutual_information": 0.0})
+    config, runtime, networks, share = tiny_update(tmp_path, objective={"mutual_information": 0.0})
     before = [p.clone() for p in networks.prior_parameters()]
     Update(networks, Optimisers(networks, config.optimiser), config, runtime)(share, None, 0.0, 0)
     assert all(torch.equal(a, b) for a, b in zip(before, networks.prior_parameters(), strict=True))
@@ -151,7 +151,7 @@ def test_reconstruction_phase_leaves_the_prior_alone_without_information(tmp_pat
 def test_information_kept_off_the_encoder_moves_only_the_prior(tmp_path):
     gradients = []
     for reaches in (False, True):
-        config, _, networks, share = setup(
+        config, _, networks, share = tiny_update(
             tmp_path, objective={"mutual_information": 50.0, "mutual_information_encoder": reaches}
         )
         from svebm_ext.models.latent_variable import Forward
