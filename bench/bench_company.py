@@ -14,7 +14,8 @@ import bench_token_loss
 import pytest
 import torch
 from interleaved import no_garbage_collection, report_times
-from langevin_implementations import Problem, own
+from langevin_implementations import own
+from langevin_problem import Problem
 from shapes import DECODE, LANGEVIN_SHAPES, LAYER, SMOKE, TOKEN_LOSS
 
 ROUNDS = 2 if SMOKE else 25

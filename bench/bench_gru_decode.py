@@ -3,8 +3,10 @@
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import onednn
 import pytest
 import torch
 from ceilings import ceilings
@@ -63,19 +65,30 @@ def plain(model: Model, greedy: bool) -> Tensor:
     return torch.stack(words, 1)
 
 
+Product = Callable[[Tensor], Tensor]
+
+
 @torch.no_grad()
-def tuned(model: Model, greedy: bool) -> Tensor:
-    """The input gates of all words in a table, z in a bias, addmm, and the inverse of the distribution function."""
+def tuned(model: Model, greedy: bool, products: tuple[Product, Product] | None = None) -> Tensor:
+    """The input gates of all words in a table, z in a bias, addmm, and the inverse of the distribution function.
+
+    Args:
+        products: of a state with the recurrent weights and with those of the words, biases added; default: addmm.
+    """
     state, gate_bias, words = model.state, model.gate_bias(), []
     weights = model.weights
     transposed, output = weights.weight.t(), weights.output.t()
+    recurrent, scored = products or (
+        lambda state: torch.addmm(weights.bias, state, transposed),
+        lambda state: torch.addmm(weights.output_bias, state, output),
+    )
     word = torch.full((model.shape.n_rows,), BEGIN, device=state.device)
     for _ in range(model.shape.max_tokens):
         input_r, input_u, input_n = (weights.input_gates[word] + gate_bias).chunk(3, 1)
-        hidden_r, hidden_u, hidden_n = torch.addmm(weights.bias, state, transposed).chunk(3, 1)
+        hidden_r, hidden_u, hidden_n = recurrent(state).chunk(3, 1)
         candidate = torch.tanh(torch.addcmul(input_n, torch.sigmoid(input_r + hidden_r), hidden_n))
         state = torch.lerp(candidate, state, torch.sigmoid(input_u + hidden_u))
-        scores = torch.addmm(weights.output_bias, state, output)
+        scores = scored(state)
         if greedy:
             word = scores.argmax(1)
         else:
@@ -84,6 +97,18 @@ def tuned(model: Model, greedy: bool) -> Tensor:
             word = torch.searchsorted(cumulative, uniform)[:, 0].clamp_(max=scores.shape[1] - 1)
         words.append(word)
     return torch.stack(words, 1)
+
+
+def packed(model: Model, greedy: bool, dtype: torch.dtype):
+    """`tuned` whose products are oneDNN's with packed weights; states and gates stay in fp32."""
+
+    def product(weight: Tensor, bias: Tensor) -> Product:
+        linear = onednn.packed_linear(weight, bias, model.shape.n_rows, dtype)
+        return lambda state: linear(state.to(dtype)).float()
+
+    weights = model.weights
+    products = (product(weights.weight, weights.bias), product(weights.output, weights.output_bias))
+    return lambda: tuned(model, greedy, products)
 
 
 def graphed(model: Model, greedy: bool):
@@ -130,6 +155,8 @@ IMPLEMENTATIONS = {
     "reference": lambda model, greedy: ours(model, greedy, "reference"),
     "GRUCell + Linear": lambda model, greedy: lambda: plain(model, greedy),
     "tuned torch": lambda model, greedy: lambda: tuned(model, greedy),
+    "oneDNN, packed": lambda model, greedy: packed(model, greedy, torch.float32),
+    "oneDNN, packed, bf16": lambda model, greedy: packed(model, greedy, torch.bfloat16),
     GRAPH: graphed,
 }
 
@@ -143,8 +170,8 @@ _ceilings: dict[tuple, dict[bool, dict[str, float]]] = {}
 def bench_gru_decode(benchmark, name, choice, implementation, device):
     if device.type == "cpu" and name not in DECODE:
         pytest.skip("a size for GPUs")
-    if device.type == "cpu" and implementation == GRAPH:
-        pytest.skip("for GPUs")
+    if implementation in unwanted(device):
+        pytest.skip("for the other device")
     reason = unavailable_reason("gru_decode", device.type)
     if reason and implementation.startswith("native"):
         pytest.skip(reason)
@@ -155,7 +182,7 @@ def bench_gru_decode(benchmark, name, choice, implementation, device):
     times = _measured[group][implementation]
     benchmark.group = f"gru_decode, {device.type}, {name} {choice}: {shape.max_tokens} words"
     seconds = statistics.median(times)
-    rates = _ceilings[group][implementation == "native fast"]
+    rates = _ceilings[group][is_rounded(implementation)]
     benchmark.extra_info["flop_per_second"] = shape.n_flop / seconds
     benchmark.extra_info["tokens_per_second"] = shape.n_rows * shape.max_tokens / seconds
     benchmark.extra_info["ceilings"] = rates
@@ -163,11 +190,23 @@ def bench_gru_decode(benchmark, name, choice, implementation, device):
     report_times(benchmark, times)
 
 
+def unwanted(device: torch.device) -> list[str]:
+    """Implementations that are for other devices."""
+    if device.type == "cpu" and not onednn.missing(device):
+        return [GRAPH]
+    return [name for name in IMPLEMENTATIONS if name.startswith("oneDNN") or (name == GRAPH and device.type == "cpu")]
+
+
+def is_rounded(implementation: str) -> bool:
+    """Whether weights and states have fewer bits in products than in fp32."""
+    return implementation == "native fast" or implementation.endswith("bf16")
+
+
 def measure_group(shape: DecodeShape, device: torch.device, greedy: bool, no_native: bool) -> dict[str, list[float]]:
     """Times of each implementation, after all have been seen to choose the same words where they choose the best."""
     model = Model.draw(shape, device)
-    unwanted = ("native",) * no_native + (GRAPH,) * (device.type == "cpu")
-    names = [name for name in IMPLEMENTATIONS if not name.startswith(unwanted)]
+    left_out = {*unwanted(device), *(name for name in IMPLEMENTATIONS if no_native and name.startswith("native"))}
+    names = [name for name in IMPLEMENTATIONS if name not in left_out]
     calls = {name: IMPLEMENTATIONS[name](model, greedy) for name in names}
     expected = plain(model, True)
     for name, call in calls.items():
@@ -175,7 +214,7 @@ def measure_group(shape: DecodeShape, device: torch.device, greedy: bool, no_nat
         assert words.shape == expected.shape and int(words.min()) >= 0 and int(words.max()) < shape.vocabulary
         if greedy:  # a near-tie may send a sentence another way, more often with rounded weights
             same = (words == expected).all(1).double().mean()
-            assert same >= (0.9 if name != "native fast" else 0.0), (name, float(same))
+            assert same >= (0.0 if is_rounded(name) else 0.9), (name, float(same))
     clock = synchronised_time if device.type == "cuda" else time.perf_counter
     return measure(calls, clock, SECONDS, *((1, 1) if SMOKE else ()))
 

@@ -5,6 +5,7 @@ import statistics
 import sys
 import time
 
+import onednn
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,10 +19,40 @@ from svebm_ext.ops.token_loss import token_loss
 
 SECONDS = 2.0 if SHORT else 8.0
 BF16 = ", bf16"
-IMPLEMENTATIONS = [name + suffix for name in ("native", "reference", "torch cross_entropy") for suffix in ("", BF16)]
+#: Under autocast torch's own products are oneDNN's.
+ONEDNN = "cross_entropy, oneDNN"
+IMPLEMENTATIONS = [
+    *(name + suffix for name in ("native", "reference", "torch cross_entropy") for suffix in ("", BF16)),
+    ONEDNN,
+]
 
 _measured: dict[tuple[str, str], dict[str, list[float]]] = {}
 _ceilings: dict[str, dict[bool, dict[str, float]]] = {}
+
+
+class OneDnnLoss(torch.autograd.Function):
+    """Sum of the losses, all logits held, by oneDNN's products: weights are packed in each call, as they change."""
+
+    @staticmethod
+    def forward(ctx, hidden, weight, targets):
+        """The loss, and its gradient by the logits for the pass backward."""
+        logits = onednn.packed_linear(weight, None, len(hidden))(hidden)
+        log_p = F.log_softmax(logits, dim=1)
+        rows = torch.arange(len(targets))
+        loss = -log_p[rows, targets].sum()
+        by_logits = log_p.exp_()
+        by_logits[rows, targets] -= 1.0
+        ctx.save_for_backward(hidden, weight, by_logits)
+        return loss
+
+    @staticmethod
+    def backward(ctx, by_loss):
+        """Gradients of hidden states and weights."""
+        hidden, weight, by_logits = ctx.saved_tensors
+        by_logits = by_logits * by_loss
+        by_hidden = onednn.packed_linear(weight.t(), None, len(hidden))(by_logits)
+        by_weight = onednn.packed_linear(hidden.t(), None, len(weight))(by_logits.t().contiguous())
+        return by_hidden, by_weight, None
 
 
 def make_call(name: str, implementation: str, device: torch.device):
@@ -35,7 +66,9 @@ def make_call(name: str, implementation: str, device: torch.device):
 
     def call() -> None:
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=implementation.endswith(BF16)):
-            if backend == "torch cross_entropy":
+            if backend == ONEDNN:
+                loss = OneDnnLoss.apply(hidden, weight, targets)
+            elif backend == "torch cross_entropy":
                 loss = F.cross_entropy(F.linear(hidden, weight), targets, reduction="sum")
             else:
                 loss = token_loss(hidden, weight, targets, backend=backend).sum()
@@ -47,7 +80,8 @@ def make_call(name: str, implementation: str, device: torch.device):
 def selected(device: torch.device) -> list[str]:
     """Implementations that this installation has for the device."""
     missing = unavailable_reason("token_loss", device.type)
-    return [name for name in IMPLEMENTATIONS if not (missing and name.startswith("native"))]
+    left_out = [ONEDNN] if onednn.missing(device) else []
+    return [name for name in IMPLEMENTATIONS if name not in left_out and not (missing and name.startswith("native"))]
 
 
 def measure_group(name: str, device: torch.device) -> dict[str, list[float]]:
@@ -64,7 +98,7 @@ def bench_token_loss(benchmark, name, implementation, device):
     if device.type == "cpu" and name not in TOKEN_LOSS:
         pytest.skip("a size for GPUs")
     if implementation not in selected(device):
-        pytest.skip(unavailable_reason("token_loss", device.type))
+        pytest.skip(onednn.missing(device) or unavailable_reason("token_loss", device.type))
     if (device.type, name) not in _measured:
         _measured[device.type, name] = measure_group(name, device)
     if device.type not in _ceilings:

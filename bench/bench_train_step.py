@@ -7,9 +7,7 @@ tensors on a GPU. `python bench/bench_train_step.py parts` prints where the time
 """
 
 import json
-import resource
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 from interleaved import measure, report_times, synchronised_time
-from memory import bytes_on_gpu
+from memory import bytes_in_a_process, bytes_on_gpu, growth
 from shapes import SHORT, SMOKE, TRAINING, TRAINING_CUDA
 from training_steps import CPU_STEPS, CUDA_STEPS, sentence_lengths
 
@@ -82,18 +80,13 @@ def some_steps(name: str, implementation: str, device: torch.device) -> None:
 
 def peak_memory(name: str, implementation: str) -> int:
     """Bytes that a process needs for a few steps, beyond the libraries it has loaded."""
-    command = [sys.executable, __file__, "memory", name, implementation, str(torch.get_num_threads())]
-    return int(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1]))
+    return bytes_in_a_process(__file__, "memory", name, implementation, str(torch.get_num_threads()))
 
 
 def measure_memory(name: str, implementation: str, n_threads: int) -> int:
     """In this process, which has made no step yet."""
     torch.set_num_threads(n_threads)
-    warm = torch.randn(64, 64, requires_grad=True)
-    (warm @ warm).sum().backward()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    some_steps(name, implementation, torch.device("cpu"))
-    return 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    return growth(lambda: some_steps(name, implementation, torch.device("cpu")))
 
 
 def print_parts(name: str, implementation: str) -> None:

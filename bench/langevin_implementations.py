@@ -6,57 +6,28 @@ from problem.z. It draws its own noise by the means of its own library. What can
 
 from __future__ import annotations
 
-import importlib.metadata
-import itertools
-import math
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import onednn
 import torch
-from shapes import LangevinShape
+from langevin_libraries import jax_scan, torchebm_sampler
+from langevin_problem import (
+    SLOPE,
+    STEP_SIZE,
+    Call,
+    Implementation,
+    Problem,
+    Unavailable,
+    activate,
+    activate_backward,
+    aten,
+    energy,
+)
 from torch import Tensor
 from torch.nn import functional
 
 from svebm_ext.ops.backend import unavailable_reason
 from svebm_ext.ops.langevin import langevin
-
-aten = torch.ops.aten
-STEP_SIZE = 0.08
-SLOPE = 0.2
-
-
-class Unavailable(Exception):
-    """Why an implementation cannot run here."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Initial states and the energy network, the same for all implementations."""
-
-    shape: LangevinShape
-    z: Tensor
-    weights: list[Tensor]
-    biases: list[Tensor]
-
-    @staticmethod
-    def draw(shape: LangevinShape, device: torch.device) -> Problem:
-        generator = torch.Generator().manual_seed(0)
-        widths = [shape.dim, shape.hidden, shape.hidden, shape.n_categories]
-        pairs = list(itertools.pairwise(widths))
-        weights = [torch.randn(after, before, generator=generator) / math.sqrt(before) for before, after in pairs]
-        biases = [0.1 * torch.randn(after, generator=generator) for _, after in pairs]
-        z = torch.randn(shape.n_chains, shape.dim, generator=generator)
-        return Problem(shape, z.to(device), [w.to(device) for w in weights], [b.to(device) for b in biases])
-
-    def noise(self, n_steps: int, noise_scale: float) -> Tensor:
-        """sqrt(2 s) e of all steps, from one torch.randn: for few chains faster than one a step, for many equal."""
-        return torch.randn(n_steps, *self.z.shape, device=self.z.device).mul_(noise_scale * math.sqrt(2 * STEP_SIZE))
-
-
-Call = Callable[[], object]
-Implementation = Callable[[Problem, int, float], Call]
-
 
 # -- this package
 
@@ -76,22 +47,6 @@ def own(backend: str, precision: str) -> Implementation:
 
 
 # -- plain PyTorch
-
-
-def activate(activation: str, a: Tensor) -> Tensor:
-    return functional.gelu(a) if activation == "gelu" else functional.leaky_relu(a, SLOPE)
-
-
-def activate_backward(activation: str, v: Tensor, a: Tensor) -> Tensor:
-    return aten.gelu_backward(v, a) if activation == "gelu" else aten.leaky_relu_backward(v, a, SLOPE, False)
-
-
-def energy(z: Tensor, activation: str, weights: list[Tensor], biases: list[Tensor]) -> Tensor:
-    """logsumexp_k f_k(z) of each chain [N]."""
-    hidden = z
-    for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
-        hidden = activate(activation, functional.linear(hidden, weight, bias))
-    return torch.logsumexp(functional.linear(hidden, weights[-1], biases[-1]), dim=1)
 
 
 def functional_step(z: Tensor, noise: Tensor, activation: str, weights: list[Tensor], biases: list[Tensor]) -> Tensor:
@@ -196,6 +151,91 @@ def compiled(step: Callable[..., Tensor], n_together: int, mode: str = "default"
     return implementation
 
 
+def packed_products(dtype: torch.dtype) -> Implementation:
+    """The gradient written by hand, its products by oneDNN with packed weights, activations in the products' format."""
+
+    def implementation(problem: Problem, n_steps: int, noise_scale: float) -> Call:
+        if reason := onednn.missing(problem.z.device):
+            raise Unavailable(reason)
+        n, kind = len(problem.z), problem.shape.activation
+        forward = [onednn.packed_linear(w, b, n, dtype) for w, b in zip(problem.weights, problem.biases, strict=True)]
+        scales = (STEP_SIZE, 1.0, 1.0)
+        backward = [
+            onednn.packed_linear(s * w.t(), None, n, dtype) for s, w in zip(scales, problem.weights, strict=True)
+        ]
+
+        @torch.no_grad()
+        def call() -> Tensor:
+            z = problem.z
+            for noise in problem.noise(n_steps, noise_scale).unbind():
+                a1 = forward[0](z.to(dtype))
+                a2 = forward[1](activate(kind, a1))
+                p = torch.softmax(forward[2](activate(kind, a2)), dim=1)
+                v = activate_backward(kind, backward[2](p), a2)
+                v = activate_backward(kind, backward[1](v), a1)
+                z = torch.add(noise, z, alpha=1 - STEP_SIZE).add_(backward[0](v))
+            return z
+
+        return call
+
+    return implementation
+
+
+class FrozenSteps(torch.nn.Module):
+    """Steps whose weights are constants of the program, so that torch.compile packs them."""
+
+    def __init__(self, problem: Problem, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.activation, self.dtype = problem.shape.activation, dtype
+
+        def constants(tensors: list[Tensor]) -> torch.nn.ParameterList:
+            cast = [tensor.to(dtype).contiguous() for tensor in tensors]
+            return torch.nn.ParameterList([torch.nn.Parameter(tensor, requires_grad=False) for tensor in cast])
+
+        self.weights, self.biases = constants(problem.weights), constants(problem.biases)
+        self.transposed = constants([weight.t() for weight in problem.weights])
+
+    def forward(self, z: Tensor, noises: Tensor) -> Tensor:
+        """One step for each of the noises [S, N, D]."""
+        linear, kind = functional.linear, self.activation
+        for noise in noises.unbind():
+            a1 = linear(z.to(self.dtype), self.weights[0], self.biases[0])
+            a2 = linear(activate(kind, a1), self.weights[1], self.biases[1])
+            p = torch.softmax(linear(activate(kind, a2), self.weights[2], self.biases[2]), dim=1)
+            v = activate_backward(kind, linear(p, self.transposed[2]), a2)
+            v = activate_backward(kind, linear(v, self.transposed[1]), a1)
+            z = (1 - STEP_SIZE) * z + STEP_SIZE * linear(v, self.transposed[0]) + noise
+        return z
+
+
+def frozen(dtype: torch.dtype, n_together: int = 10) -> Implementation:
+    """n_together steps by torch.compile with freezing."""
+
+    def implementation(problem: Problem, n_steps: int, noise_scale: float) -> Call:
+        if problem.z.device.type != "cpu":
+            raise Unavailable("freezing is for inference on a CPU")
+        import torch._inductor.config as inductor
+
+        module = FrozenSteps(problem, dtype).eval()
+        fast_steps = torch.compile(module, dynamic=False, fullgraph=True)
+
+        @torch.no_grad()
+        def call() -> Tensor:
+            z = problem.z
+            for noises in problem.noise(n_steps, noise_scale).split(n_together):
+                z = fast_steps(z, noises)
+            return z
+
+        try:
+            with inductor.patch(freezing=True):
+                call()
+        except torch._dynamo.exc.TorchDynamoException as error:
+            raise Unavailable(f"torch.compile: {str(error).strip().splitlines()[0]}") from error
+        return call
+
+    return implementation
+
+
 def cuda_graph(eager: Implementation) -> Implementation:
     """All steps recorded once and replayed as one CUDA graph."""
 
@@ -222,89 +262,16 @@ def cuda_graph(eager: Implementation) -> Implementation:
     return implementation
 
 
-# -- other libraries
-
-
-def installed(package: str) -> None:
-    try:
-        importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        raise Unavailable(f"{package} is not installed") from None
-
-
-def jax_scan(problem: Problem, n_steps: int, noise_scale: float) -> Call:
-    """jit of a scan over the steps."""
-    installed("jax")
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # else it takes most of the GPU's memory
-    import jax
-
-    device = jax_device(problem.z.device)
-    gelu = problem.shape.activation == "gelu"
-
-    def energy_and_reference(z, weights, biases):
-        hidden = z
-        for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
-            a = hidden @ weight.T + bias
-            hidden = jax.nn.gelu(a, approximate=False) if gelu else jax.nn.leaky_relu(a, SLOPE)
-        logits = hidden @ weights[-1].T + biases[-1]
-        return jax.nn.logsumexp(logits, axis=1).sum() - 0.5 * (z**2).sum()
-
-    def steps(z, key, weights, biases):
-        def step(z, key):
-            _, gradient = jax.value_and_grad(energy_and_reference)(z, weights, biases)
-            noise = jax.random.normal(key, z.shape)
-            return z + STEP_SIZE * gradient + noise_scale * math.sqrt(2 * STEP_SIZE) * noise, None
-
-        return jax.lax.scan(step, z, jax.random.split(key, n_steps))[0]
-
-    with jax.default_matmul_precision("highest"):
-        tensors = (problem.z, jax.random.key(0), problem.weights, problem.biases)
-        arguments = jax.tree.map(
-            lambda tensor: jax.device_put(tensor.cpu().numpy() if isinstance(tensor, Tensor) else tensor, device),
-            tensors,
-        )
-        run = jax.jit(steps).lower(*arguments).compile()
-    return lambda: run(*arguments).block_until_ready()
-
-
-def jax_device(device: torch.device):
-    """JAX's device of the same kind; on the CPU its thread pool is made as large as torch's where it is made here."""
-    import jax
-
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(allowed)[: torch.get_num_threads()])  # which the pool's threads inherit
-    try:
-        return jax.devices("cpu" if device.type == "cpu" else "gpu")[0]
-    except RuntimeError as error:
-        raise Unavailable(f"jax: {error}") from error
-    finally:
-        os.sched_setaffinity(0, allowed)
-
-
-def torchebm_sampler(problem: Problem, n_steps: int, noise_scale: float) -> Call:
-    """torchebm's Langevin sampler on an energy that its user would write."""
-    installed("torchebm")
-    from torchebm.core import BaseModel
-    from torchebm.samplers import LangevinDynamics
-
-    class Energy(BaseModel):
-        def forward(self, x: Tensor) -> Tensor:
-            value = energy(x, problem.shape.activation, problem.weights, problem.biases)
-            return 0.5 * x.square().sum(dim=1) - value
-
-    # a scale of 0 is refused
-    sampler = LangevinDynamics(
-        Energy(device=problem.z.device), STEP_SIZE, noise_scale or 1e-20, device=problem.z.device
-    )
-    return lambda: sampler.sample(x=problem.z, n_steps=n_steps)
-
-
 IMPLEMENTATIONS: dict[str, Implementation] = {
     "native": own("native", "fp32"),
     "native fast": own("native", "fast"),
     "reference": own("reference", "fp32"),
     "eager autograd": eager_autograd,
     "hand-written gradient": hand_written_gradient,
+    "oneDNN, packed": packed_products(torch.float32),
+    "oneDNN, packed, bf16": packed_products(torch.bfloat16),
+    "torch.compile, frozen": frozen(torch.float32),
+    "torch.compile, frozen, bf16": frozen(torch.bfloat16),
     "torch.compile of autograd": compiled(functional_step, 10),
     "torch.compile of gradient": compiled(gradient_step, 10),
     "CUDA graph of gradient": cuda_graph(hand_written_gradient),
@@ -313,4 +280,13 @@ IMPLEMENTATIONS: dict[str, Implementation] = {
     "jax": jax_scan,
     "torchebm": torchebm_sampler,
 }
-FASTEST = ("native", "native fast", "hand-written gradient", "CUDA graph of gradient", "CUDA graph of compiled")
+FASTEST = (
+    "native",
+    "native fast",
+    "hand-written gradient",
+    "oneDNN, packed",
+    "oneDNN, packed, bf16",
+    "torch.compile, frozen, bf16",
+    "CUDA graph of gradient",
+    "CUDA graph of compiled",
+)

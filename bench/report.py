@@ -6,8 +6,32 @@ import json
 import sys
 from pathlib import Path
 
+OWN = (
+    "native",
+    "native fast",
+    "native, bf16",
+    "this package",
+    "this package, bf16",
+    "reference",
+    "reference, bf16",
+    "packed, reference ops",
+)
+"""Implementations of this package; the others are its rivals."""
+
 CEILINGS = {"multiply_add": "% of multiply-add rate", "torch_product": "% of torch's product"}
 """extra_info["share_of_ceilings"] -> heading of its column; bench/ceilings.py measures them."""
+
+
+def is_rounded(implementation: str) -> bool:
+    """Whether operands of products have fewer bits than in fp32."""
+    return implementation == "native fast" or implementation.endswith("bf16")
+
+
+def fastest_rival(times: dict[str, float], implementation: str) -> float | None:
+    """The shortest of the times of rivals that compute in the precision of an implementation; None without any."""
+    rounded = is_rounded(implementation)
+    rivals = [time for name, time in times.items() if name not in OWN and is_rounded(name) == rounded]
+    return min(rivals, default=None)
 
 
 def report(result: dict) -> str:
@@ -57,18 +81,30 @@ def cells(member: dict, members: list[dict]) -> dict[str, str]:
 
     def times_faster_than(implementation: str) -> str:
         for other in members:
-            if other["group"] == member["group"] and other["params"]["implementation"] == implementation:
+            if other["group"] == member["group"] and other["params"].get("implementation") == implementation:
                 return f"{other['stats']['median'] / median:.1f}"
         return ""
+
+    def times_fastest_rival() -> str:
+        times = {
+            other["params"]["implementation"]: other["stats"]["median"]
+            for other in members
+            if other["group"] == member["group"] and "implementation" in (other["params"] or {})
+        }
+        name = member["params"].get("implementation")
+        rival = fastest_rival(times, name) if name in OWN else None
+        return f"{rival / median:.2f}" if rival else ""
 
     written, flop_rate = extra.get("bytes_written"), extra.get("flop_per_second")
     shares = extra.get("share_of_ceilings", {})
     return {
         "what": member["group"],
-        "implementation": member["params"]["implementation"],
+        "implementation": member["params"].get("implementation") or member["params"]["setting"],
         "median": f"{1e6 * median:.1f} us" if median < 1e-3 else f"{1e3 * median:.2f} ms",
         "spread (quartiles)": f"{100 * stats['iqr'] / median:.0f} %",
         "rounds": str(stats["rounds"]) if flop_rate else "",
+        "times back to back": f"{extra['times_back_to_back']:.2f}" if "times_back_to_back" in extra else "",
+        "times the fastest rival": times_fastest_rival(),
         "times eager autograd": times_faster_than("eager autograd"),
         "times plain PyTorch": times_faster_than("plain PyTorch"),
         "times GRUCell + Linear": times_faster_than("GRUCell + Linear"),

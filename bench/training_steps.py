@@ -2,8 +2,9 @@
 
 Plain PyTorch is what one writes first: a batch padded to its longest sentence, nn.Embedding, a bidirectional nn.GRU as
 encoder and one as decoder over the padded batch, logits of every position, cross_entropy that ignores padding,
-clip_grad_norm_, torch.optim.Adam as it comes. Sizes, dropout, tied weights and loss are the same: a Gaussian posterior,
-reconstruction and divergence.
+clip_grad_norm_, torch.optim.Adam as it comes. Packed PyTorch is what one writes next: nn.GRU over packed sequences,
+logits of the words that are there, and the fused Adam. Sizes, dropout, tied weights and loss are the same: a Gaussian
+posterior, reconstruction and divergence.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from shapes import LayerShape, TrainingShape
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from svebm_ext.config import Config, SentenceModel, TrainingConfig
 from svebm_ext.data.batching import EncodedSplit, SentenceBatch, collate
@@ -87,6 +89,30 @@ class PlainModel(nn.Module):
         return (nll + kl) / inputs.shape[0]
 
 
+class PackedModel(PlainModel):
+    """The same networks over packed batches."""
+
+    def forward(self, inputs: Tensor, targets: Tensor, sizes: Tensor, rows: Tensor) -> Tensor:
+        """As PlainModel's.
+
+        Args:
+            inputs, targets: [n] ids of a packed batch.
+            sizes: [L] sentences at each position.
+            rows: [n] the sentence of each.
+        """
+        _, final = self.encoder(PackedSequence(self.source_embedding(targets), sizes))
+        features = torch.cat((final[0], final[1]), dim=-1)
+        mean, log_variance = self.to_mean(features), self.to_log_variance(features)
+        z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+        embedded = F.dropout(self.embedding(inputs), 0.3)
+        packed = PackedSequence(torch.cat((embedded, z[rows]), dim=-1), sizes)
+        states = self.decoder(packed, self.initial(z)[None])[0].data
+        logits = F.linear(F.dropout(states, 0.3), self.embedding.weight)
+        nll = F.cross_entropy(logits, targets, reduction="sum")
+        kl = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).sum()
+        return (nll + kl) / len(z)
+
+
 def padded(batch: SentenceBatch, packed: Tensor) -> Tensor:
     """[B, L] from packed ids."""
     out = packed.new_full((batch.n_sentences, int(batch.lengths[0])), PAD)
@@ -98,14 +124,30 @@ def plain_step(shape: TrainingShape, device: torch.device, precision: str) -> Ca
     """A step of plain PyTorch; bf16 is autocast of the forward pass."""
     torch.manual_seed(0)
     batch = make_batch(shape).to(device)
-    inputs, targets = padded(batch, batch.inputs), padded(batch, batch.targets)
+    inputs = (padded(batch, batch.inputs), padded(batch, batch.targets))
     model = PlainModel(shape).to(device)
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+    return torch_step(model, inputs, torch.optim.Adam(model.parameters(), lr=1e-3), precision)
+
+
+def packed_step(shape: TrainingShape, device: torch.device, precision: str) -> Callable[[], object]:
+    """A step of packed PyTorch; bf16 is autocast of the forward pass."""
+    torch.manual_seed(0)
+    batch = make_batch(shape).to(device)
+    inputs = (batch.inputs, batch.targets, torch.as_tensor(batch.batch_sizes).cpu(), batch.rows)
+    model = PackedModel(shape).to(device)
+    return torch_step(model, inputs, torch.optim.Adam(model.parameters(), lr=1e-3, fused=True), precision)
+
+
+def torch_step(
+    model: nn.Module, inputs: tuple[Tensor, ...], optimiser: torch.optim.Optimizer, precision: str
+) -> Callable[[], float]:
+    """A function that does a step and tells the loss."""
+    device = inputs[0].device
 
     def step() -> float:
         optimiser.zero_grad()
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
-            loss = model(inputs, targets)
+            loss = model(*inputs)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 0.5)
         optimiser.step()
@@ -135,6 +177,8 @@ Steps = dict[str, Callable[[TrainingShape, torch.device], Callable[[], object]]]
 
 CPU_STEPS: Steps = {
     "plain PyTorch": partial(plain_step, precision="fp32"),
+    "packed PyTorch": partial(packed_step, precision="fp32"),
+    "packed PyTorch, bf16": partial(packed_step, precision="bf16"),
     "packed, reference ops": partial(package_step, precision="fp32", backend="reference"),
     "native": partial(package_step, precision="fp32", backend="native"),
     "native, bf16": partial(package_step, precision="bf16", backend="native"),
