@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from torch.distributed.rendezvous import rendezvous
 from svebm_ext.errors import ConfigError
 from svebm_ext.processes import ADDRESS, PATIENCE_HOURS, Processes, attempt, keep_store, others_there
 from svebm_ext.terminal import mute
+
+#: Gloo's threads need Python's lock to forget the last message. In torch 2.4 the end of the group waits for them and
+#: keeps that lock, so they get it before.
+LAST_MESSAGE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,7 @@ class Runtime(Processes):
     def stop(self) -> None:
         """Leave the process group."""
         if self.world_size > 1 and dist.is_initialized():
+            time.sleep(LAST_MESSAGE_SECONDS)
             dist.destroy_process_group()
 
 

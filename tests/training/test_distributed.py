@@ -162,6 +162,33 @@ def assert_close(found, expected):
                 assert second[key] == pytest.approx(first[key], rel=1e-4, abs=1e-4), (first["step"], key)
 
 
+COUNTED = """
+import torch.distributed as dist
+n_messages = [0]
+def counted(send):
+    def sent(*arguments, **options):
+        n_messages[0] += 1
+        return send(*arguments, **options)
+    return sent
+for name in ("all_reduce", "all_gather", "broadcast", "send", "recv"):
+    setattr(dist, name, counted(getattr(dist, name)))
+"""
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="torch was built without distributed")
+def test_a_step_sends_five_messages(tmp_path):
+    """States of chains before and after they move, the sums of I(z, y) and their gradient, and all gradients in one."""
+    config_file, counts = tmp_path / "config.json", []
+    for n_steps in (4, 9):
+        every = {"max_steps": n_steps, "log_every": 100, "validate_every": 100, "checkpoint_every": 100}
+        config = sentences(tmp_path, objective={"mutual_information": 2.0}, training=every)
+        config_file.write_text(json.dumps(to_dict(config)))
+        program = f"{COUNTED}{TRAINING}\nprint(n_messages[0])"
+        results = together(["-c", program, str(config_file), str(tmp_path / f"run{n_steps}")], 2)
+        counts.append([int(printed.splitlines()[-1]) for printed, _ in results])
+    assert [after - before for before, after in zip(*counts, strict=True)] == [25, 25]
+
+
 def test_any_number_of_processes_goes_on(tmp_path):
     """Three begin, one goes on, two come to the end: what one learns in one go, chains and all."""
     changes = {"chains": {"restart_fraction": 0.3}, "training": {"validate_every": 4}}
