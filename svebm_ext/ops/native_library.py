@@ -20,7 +20,6 @@ from types import ModuleType
 from svebm_ext import __version__
 from svebm_ext.errors import BackendUnavailableError
 from svebm_ext.files import JsonObject
-from svebm_ext.ops.threads import share_torch_threads
 
 ABI_VERSION = 9
 """Version of the interface between these Python files and `_native`; csrc/common/version.h has the same number."""
@@ -88,6 +87,8 @@ def native_library() -> NativeLibrary:
 
 
 def _find_library() -> NativeLibrary:
+    from svebm_ext.ops.threads import share_torch_threads  # with torch, for which commands that only look do not wait
+
     reasons = []
     build: JsonObject = {}
     for folder in _package_folders():
