@@ -14,7 +14,6 @@ from svebm_ext.models.latent_variable import Forward, LatentVariableModel
 from svebm_ext.objectives.elbo import Averager, LossTerms, total_loss
 from svebm_ext.objectives.schedules import label_weight
 from svebm_ext.ops.backend import resolve
-from svebm_ext.ops.native_library import native_library
 from svebm_ext.ops.threads import only_kernels_in_parallel
 from svebm_ext.prior.negatives import Negatives
 from svebm_ext.randomness import Draw
@@ -77,7 +76,7 @@ class Update:
             weight: w.
             step: iteration, from 0: addresses the random numbers.
         """
-        alone = _kernels_need_processors(self.model, self.runtime)
+        alone = _kernels_do_the_work(self.model, self.runtime)
         with only_kernels_in_parallel() if alone else contextlib.nullcontext():
             outcome = self._move(share, negatives, weight, step)
         if self.marginal is not None and outcome.marginal is not None:
@@ -130,11 +129,13 @@ class Update:
         return forward
 
 
-def _kernels_need_processors(model: LatentVariableModel, runtime: Runtime) -> bool:
-    """Whether recurrence and loss run in compiled kernels on the CPU, on threads that torch's get in the way of."""
-    if not native_library().own_threads or runtime.device.type != "cpu":
-        return False
-    if not isinstance(getattr(model.decoder, "recurrent", None), nn.GRU):
+def _kernels_do_the_work(model: LatentVariableModel, runtime: Runtime) -> bool:
+    """Whether recurrence and loss run in compiled kernels on the CPU.
+
+    Torch's own operations then stay on one thread. They are small, and on several threads some of them round in another
+    way from run to run, so that a run could not be had again to the bit.
+    """
+    if runtime.device.type != "cpu" or not isinstance(getattr(model.decoder, "recurrent", None), nn.GRU):
         return False
     return resolve("gru_sequence", runtime.device) == resolve("token_loss", runtime.device) == "native"
 
