@@ -12,6 +12,7 @@ import torch
 from ceilings import ceilings
 from interleaved import measure, report_times, synchronised_time
 from memory import bytes_in_a_process, print_growth
+from report import is_rounded
 from shapes import DECODE, DECODE_CUDA, SHORT, SMOKE, DecodeShape
 from torch import Tensor, nn
 
@@ -195,11 +196,6 @@ def unwanted(device: torch.device) -> list[str]:
     if device.type == "cpu" and not onednn.missing(device):
         return [GRAPH]
     return [name for name in IMPLEMENTATIONS if name.startswith("oneDNN") or (name == GRAPH and device.type == "cpu")]
-
-
-def is_rounded(implementation: str) -> bool:
-    """Whether weights and states have fewer bits in products than in fp32."""
-    return implementation == "native fast" or implementation.endswith("bf16")
 
 
 def measure_group(shape: DecodeShape, device: torch.device, greedy: bool, no_native: bool) -> dict[str, list[float]]:

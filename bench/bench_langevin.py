@@ -11,6 +11,7 @@ from ceilings import ceilings
 from interleaved import measure, report_times, synchronised_time
 from langevin_implementations import FASTEST, IMPLEMENTATIONS
 from langevin_problem import Problem, Unavailable
+from report import is_rounded
 from shapes import LANGEVIN, SHORT, SMOKE
 
 from svebm_ext.errors import BackendUnavailableError
@@ -51,11 +52,6 @@ def bench_langevin(benchmark, name, implementation, device, request):
     benchmark.extra_info["ceilings"] = rates
     benchmark.extra_info["share_of_ceilings"] = {ceiling: flop_rate / rate for ceiling, rate in rates.items()}
     report_times(benchmark, result)
-
-
-def is_rounded(implementation: str) -> bool:
-    """Whether operands of products have fewer bits than in fp32."""
-    return implementation == "native fast" or implementation.endswith("bf16")
 
 
 def left_out(shape, implementation: str) -> str | None:
