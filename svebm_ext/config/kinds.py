@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from svebm_ext.config.models import BagModel, ModelConfig, RecurrentModel, SentenceModel
+from svebm_ext.config.models import BagModel, FeatureModel, ModelConfig, RecurrentModel, SentenceModel
 from svebm_ext.config.options import Config
 from svebm_ext.errors import ConfigError
 
@@ -78,7 +78,7 @@ class SentenceOptions(RecurrentOptions):
         _check_sentence_encoder(model)
 
 
-def _check_sentence_encoder(model: SentenceModel) -> None:
+def _check_sentence_encoder(model: FeatureModel) -> None:
     """Refuse a frozen encoder where nothing reads its vectors (ConfigError); a run asks whether it is there."""
     if model.sentence_encoder is None and model.sentence_encoder_dim > 0:
         raise ConfigError(
@@ -139,6 +139,7 @@ class BagOptions(KindOptions):
         model = BagModel.of(config.model)
         if model.latent == "none":
             raise ConfigError("model.latent: 'none' given; a bag of words needs a latent variable")
+        _check_sentence_encoder(model)
         if model.class_words and model.latent != "energy":
             raise ConfigError("model.class-words: needs the energy latent family; turn it off for others")
         if model.class_words_start != "zero" and not (model.class_words and config.objective.label_weight > 0):

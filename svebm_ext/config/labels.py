@@ -41,6 +41,8 @@ def check_guide(config: Config, kind: KindOptions) -> None:
             f"objective.group-by: {objective.group_by} given, but words find no symbols here (objective.pseudo-labels "
             "words, objective.pseudo-label-weight above 0); expected auto"
         )
+    if objective.group_by == "wording" and kind.is_bag:
+        raise ConfigError("objective.group-by: wording given, but a bag of words has no order; expected topics or auto")
     if objective.group_by != "auto" and objective.label_weight > 0:
         raise ConfigError(
             f"objective.group-by: {objective.group_by} given, but symbols are the classes of the labels "
@@ -50,7 +52,8 @@ def check_guide(config: Config, kind: KindOptions) -> None:
         return
     if by_words and not (model.has_word_features and model.latent == "energy"):
         raise ConfigError(
-            "objective.pseudo-labels: words needs sentences, the energy latent family and model.sentence-features words"
+            "objective.pseudo-labels: words needs sentences or bags of words, the energy latent family and "
+            "model.sentence-features words"
         )
     if not by_words and not (kind.is_bag and objective.label_weight > 0):
         raise ConfigError(

@@ -125,11 +125,11 @@ class RecurrentModel(ModelConfig):
 
 
 @dataclass(frozen=True)
-class SentenceModel(RecurrentModel):
-    """Sentences, each by itself."""
+class FeatureModel(ModelConfig):
+    """Options of the kinds that have features of a text beside those of their encoder."""
 
     sentence_features: Literal["none", "words"] = "none"
-    """Features of a sentence beside the recurrent ones: none (the paper), or what its words say by themselves, from
+    """Features of a text beside those of the encoder: none (the paper), or what its words say by themselves, from
     statistics of the training text (latent semantic analysis and word vectors)."""
     sentence_encoder: str | None = None
     """Frozen pretrained encoder whose vectors stand beside these features: a folder (sentence-transformers, Hugging
@@ -138,11 +138,6 @@ class SentenceModel(RecurrentModel):
     """E, numbers of its vectors; 0: as many as it gives."""
     feature_dropout: float = 0.3
     """Dropout probability on these features in the encoder."""
-
-    @property
-    def name(self) -> str:
-        """Of sentences."""
-        return "sentences"
 
     @property
     def has_word_features(self) -> bool:
@@ -158,6 +153,16 @@ class SentenceModel(RecurrentModel):
     def pretrained_dim(self) -> int:
         """As `sentence_encoder_dim` says."""
         return self.sentence_encoder_dim
+
+
+@dataclass(frozen=True)
+class SentenceModel(FeatureModel, RecurrentModel):
+    """Sentences, each by itself."""
+
+    @property
+    def name(self) -> str:
+        """Of sentences."""
+        return "sentences"
 
 
 @dataclass(frozen=True)
@@ -181,7 +186,7 @@ class DialogModel(RecurrentModel):
 
 
 @dataclass(frozen=True)
-class BagModel(ModelConfig):
+class BagModel(FeatureModel):
     """Documents as bags of words."""
 
     kind: KindName = "documents"

@@ -149,10 +149,11 @@ class ObjectiveConfig:
     """Share of the run over which the weight of the labels' cross-entropy rises from 0."""
     pseudo_label_weight: float = 0.0
     """Weight of the cross-entropy of the class (or symbol) probabilities that `pseudo_labels` gives: of bags of words
-    at z = mu(x) of the documents without a label, of sentences at z of `label_at` of all of them."""
+    at z = mu(x) of the documents without a label, by "words" at z of `label_at` of all texts."""
     pseudo_labels: Literal["naive_bayes", "ensemble", "words"] = "naive_bayes"
-    """Bags of words: naive Bayes with EM, or its mean with self-training logistic regression. Sentences: "words",
-    symbols that are found from the words of the training text, or from its labels where it learns from labels."""
+    """Bags of words: naive Bayes with EM, or its mean with self-training logistic regression. Sentences and bags of
+    words: "words", symbols that are found from the words of the training text, or from its labels where it learns from
+    labels; they need `model.sentence-features` words."""
     group_by: Literal["auto", "topics", "wording"] = "auto"
     """What symbols that words find without labels are: topics; wording, such as that of questions and of answers; or
     topics, and in conversations what halves of the text agree on better."""

@@ -3,22 +3,35 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int, Int64, Shaped
+from jaxtyping import Float, Float32, Int, Int64, Shaped
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from ..errors import DataError, alternatives
 from .corpus import Split
 from .token_lists import flat_ids_of
-from .vocabulary import Vocabulary
+from .vocabulary import N_SPECIAL, Vocabulary
 
 _Batch = TypeVar("_Batch", bound="SentenceBatch")
 #: Numbers of a tensor that are hashed at a time.
 _HASHED = 1 << 20
+
+
+#: Distinct words of rows in compressed rows (ids of the vocabulary), how often each occurs, and where rows begin.
+CountedWords: TypeAlias = tuple[Int[Tensor, "m"], Float[Tensor, "m"], Int[Tensor, "B_plus_1"]]
+
+
+def bags_of(tokens: Int[Tensor, "n"], rows: Int[Tensor, "n"], n_rows: int, vocabulary_size: int) -> CountedWords:
+    """Distinct words of each row in compressed rows, and how often each occurs; special tokens are left out."""
+    kept = tokens >= N_SPECIAL
+    keys, counts = (rows[kept] * vocabulary_size + tokens[kept]).unique(return_counts=True)
+    owners = keys.div(vocabulary_size, rounding_mode="floor")
+    offsets = torch.searchsorted(owners, torch.arange(n_rows + 1, device=keys.device))
+    return keys - owners * vocabulary_size, counts.float(), offsets
 
 
 @dataclass(frozen=True)
@@ -120,6 +133,11 @@ class EncodedSplit:
         """`followed_by(others).part(rows)` of ascending rows; nothing else of both is copied."""
         is_own = rows < len(self)
         return self.part(rows[is_own]).followed_by(others.part(rows[~is_own] - len(self)))
+
+    def bags(self, vocabulary_size: int) -> CountedWords:
+        """Distinct words of each sentence; see `bags_of`."""
+        rows = torch.repeat_interleave(torch.arange(len(self)), self.lengths)
+        return bags_of(self.targets, rows, len(self), vocabulary_size)
 
     def collate(self, indices: Int64[Tensor, " B"] | Sequence[int]) -> "SentenceBatch":
         """The sentences `indices` as one packed batch, rows sorted by decreasing length.
@@ -255,6 +273,10 @@ class SentenceBatch:
     def copies_within(self, budget: int) -> int:
         """How often the batch may be repeated to have about `budget` tokens, at least once."""
         return max(1, budget // max(1, self.n_tokens))
+
+    def bags(self, vocabulary_size: int) -> CountedWords:
+        """Distinct words of each row; see `bags_of`."""
+        return bags_of(self.targets, self.rows, self.n_sentences, vocabulary_size)
 
     def packed(self, values: Shaped[Tensor, "n *features"]) -> PackedSequence:
         """`values`, one entry for each packed position, as the input of a torch recurrent network."""

@@ -1,23 +1,20 @@
 """Documents as bags of words: sparse counts, batches of them, and which documents keep their label."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from ..config import Config
 from ..errors import DataError
-from .batching import encode_labels, fingerprint_of
+from .batching import CountedWords, encode_labels, fingerprint_of
 from .corpus import Split
 from .splitting import shuffled
 from .token_lists import ids_of, lengths_of
-from .vocabulary import Vocabulary
-
-N_SPECIAL = len(Vocabulary.SPECIAL)
-"""Word w of a bag is token w + N_SPECIAL of the vocabulary: padding and marks are no words of a document."""
+from .vocabulary import N_SPECIAL, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -30,6 +27,7 @@ class DocumentBatch:
         offsets: where each row begins, and the end of the last.
         indices: index in the dataset of each row's document.
         labels: class of each row, -1 where it has none.
+        vectors: of each row by a frozen encoder, where there is one.
     """
 
     words: Int64[Tensor, " n"]
@@ -37,6 +35,7 @@ class DocumentBatch:
     offsets: Int64[Tensor, " B_plus_1"]
     indices: Int64[Tensor, " B"]
     labels: Int64[Tensor, " B"]
+    vectors: Float32[Tensor, "B E"] | None = field(default=None, kw_only=True)
 
     @property
     def n_documents(self) -> int:
@@ -61,13 +60,19 @@ class DocumentBatch:
 
     def to(self, device: torch.device | str) -> "DocumentBatch":
         """The same batch on `device`."""
-        return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        held = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{name: tensor.to(device) for name, tensor in held.items() if tensor is not None})
+
+    def bags(self, vocabulary_size: int) -> CountedWords:
+        """The words of each row as ids of the vocabulary, how often each occurs, and where rows begin."""
+        return self.words + N_SPECIAL, self.counts, self.offsets
 
     def repeat(self, n: int) -> "DocumentBatch":
         """Batch with every row n times in a row: row r becomes rows r n .. r n + n - 1."""
         chosen = torch.arange(self.n_documents, device=self.words.device).repeat_interleave(n)
         words, counts, offsets = _gather_rows(self.words, self.counts, self.offsets, chosen)
-        return DocumentBatch(words, counts, offsets, self.indices[chosen], self.labels[chosen])
+        vectors = None if self.vectors is None else self.vectors[chosen]
+        return DocumentBatch(words, counts, offsets, self.indices[chosen], self.labels[chosen], vectors=vectors)
 
     def copies_within(self, budget: int) -> int:
         """How often the batch may be repeated to have about `budget` words, at least once."""
@@ -82,6 +87,7 @@ class DocumentSplit:
         classes: names of the classes.
         n_empty: documents without a word of the vocabulary. They stay, as rows without entries: their likelihood is 1
             and their class the one that the model gives to no evidence at all.
+        vectors: of each document by a frozen encoder, where there is one.
     """
 
     words: Int64[Tensor, " n"]
@@ -91,6 +97,7 @@ class DocumentSplit:
     n_words: int
     classes: tuple[str, ...] = ()
     n_empty: int = 0
+    vectors: Float32[Tensor, "B E"] | None = field(default=None, kw_only=True)
 
     @classmethod
     def from_split(
@@ -121,6 +128,7 @@ class DocumentSplit:
             n_words=n_words,
             classes=names,
             n_empty=int((lengths == 0).sum()),
+            vectors=split.vectors,
         )
 
     def __len__(self) -> int:
@@ -146,7 +154,39 @@ class DocumentSplit:
         if chosen.numel() and (int(chosen.min()) < 0 or int(chosen.max()) >= len(self)):
             raise DataError(f"document index outside 0 to {len(self) - 1}: {chosen.tolist()}")
         words, counts, offsets = _gather_rows(self.words, self.counts, self.offsets, chosen)
-        return DocumentBatch(words, counts, offsets, chosen, self.labels[chosen])
+        vectors = None if self.vectors is None else self.vectors[chosen]
+        return DocumentBatch(words, counts, offsets, chosen, self.labels[chosen], vectors=vectors)
+
+    def bags(self, vocabulary_size: int) -> CountedWords:
+        """The words of each document as ids of the vocabulary, how often each occurs, and where documents begin."""
+        return self.words + N_SPECIAL, self.counts, self.offsets
+
+    def part(self, rows: Int64[Tensor, " B"]) -> "DocumentSplit":
+        """The split of the documents `rows` alone, in their order."""
+        words, counts, offsets = _gather_rows(self.words, self.counts, self.offsets, rows)
+        vectors = None if self.vectors is None else self.vectors[rows]
+        return self._of(words, counts, offsets, self.labels[rows], vectors)
+
+    def part_of_both(self, others: "DocumentSplit", rows: Int64[Tensor, " B"]) -> "DocumentSplit":
+        """The documents `rows`, ascending, of this split followed by another one of the same words."""
+        is_own = rows < len(self)
+        own, rest = self.part(rows[is_own]), others.part(rows[~is_own] - len(self))
+        both = zip((own.words, own.counts, own.labels), (rest.words, rest.counts, rest.labels), strict=True)
+        words, counts, labels = (torch.cat(pair) for pair in both)
+        vectors = None
+        if own.vectors is not None and rest.vectors is not None:
+            vectors = torch.cat((own.vectors, rest.vectors))
+        offsets = torch.cat((own.offsets, rest.offsets[1:] + own.offsets[-1]))
+        return self._of(words, counts, offsets, labels, vectors)
+
+    def _of(
+        self, words: Tensor, counts: Tensor, offsets: Tensor, labels: Tensor, vectors: Tensor | None
+    ) -> "DocumentSplit":
+        """Other documents of the same words and classes."""
+        n_empty = int((offsets.diff() == 0).sum())
+        return replace(
+            self, words=words, counts=counts, offsets=offsets, labels=labels, n_empty=n_empty, vectors=vectors
+        )
 
     def log_frequencies(self) -> Float[Tensor, " V"]:
         """Background: log of each word's share of all words, one added to every count so that it is finite."""

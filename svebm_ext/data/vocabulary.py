@@ -119,6 +119,10 @@ class Vocabulary:
             raise ModelFolderError(f"{path}: {error}") from error
 
 
+#: Ids of padding and marks, which are no words: a bag of words has id w + N_SPECIAL as word w.
+N_SPECIAL = len(Vocabulary.SPECIAL)
+
+
 def _tokens(path: Path, content: object) -> list[str]:
     """The token list of a parsed vocabulary file, its layout checked."""
     if not isinstance(content, dict) or content.get("format") != FORMAT:

@@ -38,8 +38,9 @@ class DocumentEvaluator(Evaluator):
         networks = self.model.networks
 
         def encoded(rows: Tensor) -> tuple[Tensor, Tensor | None]:
-            posterior = networks.posterior(self.batch(rows))
-            of_symbols = posterior.log_categories
+            batch = self.batch(rows)
+            posterior = networks.posterior(batch)
+            of_symbols = networks.answers(batch, posterior)
             return posterior.mean.float().cpu(), None if of_symbols is None else of_symbols.float().cpu()
 
         parts = self.processes.map(encoded, torch.arange(len(self.test)).split(500))

@@ -12,6 +12,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
 from svebm_ext.data.batching import SentenceBatch
+from svebm_ext.data.documents import DocumentBatch
 from svebm_ext.data.synthetic import PointBatch
 from svebm_ext.models.features import WordFeatures
 from svebm_ext.ops.gru_sequence import gru_sequence, prefers_torch
@@ -135,23 +136,23 @@ def softmax_of_rows(scores: Float[Tensor, "n"], rows: Int[Tensor, "n"], n_rows: 
 
 
 class FeatureEncoder(Encoder):
-    """Recurrent features of a sentence beside what its words say by themselves (`models.features`).
+    """Features of a text beside what its words say by themselves (`models.features`).
 
     Args:
-        recurrent: encoder of the words in their order.
+        recurrent: encoder of the words in their order, or of a bag of words.
         words: h(x), held fixed.
         hidden: size of the layer between h(x) and the posterior.
         dropout: probability on h(x), in training.
     """
 
-    def __init__(self, recurrent: RecurrentEncoder, words: WordFeatures, *, hidden: int, dropout: float) -> None:
+    def __init__(self, recurrent: Encoder, words: WordFeatures, *, hidden: int, dropout: float) -> None:
         super().__init__()
         self.recurrent, self.words, self.dropout = recurrent, words, dropout
         self.layer = nn.Linear(words.dim, hidden)
         self.feature_dim = recurrent.feature_dim + hidden
 
-    def forward(self, batch: SentenceBatch, draw: Draw | None = None) -> Float[Tensor, "B F"]:
-        """Recurrent features, then those of h(x); dropout only where a draw is given."""
+    def forward(self, batch: SentenceBatch | DocumentBatch, draw: Draw | None = None) -> Float[Tensor, "B F"]:
+        """Features of the encoder, then those of h(x); dropout only where a draw is given."""
         features = self.recurrent(batch, draw)
         words = self.words(batch) * FEATURE_SCALE
         if draw is not None:

@@ -23,9 +23,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from svebm_ext.data.batching import EncodedSplit, SentenceBatch
-from svebm_ext.data.vocabulary import Vocabulary
+from svebm_ext.data.batching import SentenceBatch
+from svebm_ext.data.documents import DocumentBatch
 from svebm_ext.errors import DataError
+from svebm_ext.kinds import EncodedTexts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +40,6 @@ FEATURE_DIM = TOPIC_DIM + WORD_DIM
 MAX_SENTENCES, MAX_PAIRS = 50_000, 50_000_000
 #: A word counts for a / (a + p) in a mean, p its share of all words (Arora et al. 2017).
 RARITY = 1e-3
-N_SPECIAL = len(Vocabulary.SPECIAL)
 #: Length of the part of a frozen encoder, where those of words have 1.
 ENCODER_LENGTH = 2.0
 
@@ -74,9 +74,9 @@ class WordFeatures(nn.Module):
             self.register_buffer("centre", torch.zeros(encoder_dim))
 
     @torch.no_grad()
-    def forward(self, batch: SentenceBatch) -> Float[Tensor, "B F"]:
+    def forward(self, batch: SentenceBatch | DocumentBatch) -> Float[Tensor, "B F"]:
         """h(x) of each row; a part of words of a sentence without a known word is 0."""
-        words, counts, offsets = bags_of(batch.targets, batch.rows, batch.n_sentences, len(self.idf))
+        words, counts, offsets = batch.bags(len(self.idf))
         weights = self.tfidf(words, counts, offsets)
         topics = F.embedding_bag(words, self.topics, offsets[:-1], mode="sum", per_sample_weights=weights)
         vectors = F.embedding_bag(words, self.vectors, offsets[:-1], mode="sum") - self.mean
@@ -106,7 +106,7 @@ class WordFeatures(nn.Module):
         return weights / squares.clamp_min(1e-12).sqrt()[rows]
 
     @torch.no_grad()
-    def of_split(self, split: EncodedSplit) -> Float[Tensor, "N F"]:
+    def of_split(self, split: EncodedTexts) -> Float[Tensor, "N F"]:
         """h(x) of every sentence of a split, in order."""
         features = torch.empty(len(split), self.dim, device=self.idf.device)
         for rows in torch.arange(len(split)).split(4096):
@@ -115,7 +115,7 @@ class WordFeatures(nn.Module):
         return features
 
     @torch.no_grad()
-    def fit(self, train: EncodedSplit, *, seed: int = 0) -> None:
+    def fit(self, train: EncodedTexts, *, seed: int = 0) -> None:
         """Learn the tables from training sentences.
 
         Args:
@@ -158,23 +158,12 @@ class WordFeatures(nn.Module):
             self.centre.copy_(F.normalize(some, dim=-1).mean(0))
 
 
-def bags_of(
-    tokens: Int[Tensor, "n"], rows: Int[Tensor, "n"], n_rows: int, vocabulary_size: int
-) -> tuple[Int[Tensor, "m"], Float[Tensor, "m"], Int[Tensor, "B_plus_1"]]:
-    """Distinct words of each row in compressed rows, and how often each occurs; special tokens are left out."""
-    kept = tokens >= N_SPECIAL
-    keys, counts = (rows[kept] * vocabulary_size + tokens[kept]).unique(return_counts=True)
-    owners = keys.div(vocabulary_size, rounding_mode="floor")
-    offsets = torch.searchsorted(owners, torch.arange(n_rows + 1, device=keys.device))
-    return keys - owners * vocabulary_size, counts.float(), offsets
-
-
 def evenly_spread(n: int, n_most: int) -> Int[Tensor, "n"]:
     """`n_most` of the numbers 0 .. n - 1, evenly spread; all of them where there are no more."""
     return torch.arange(min(n, n_most)) * n // max(1, min(n, n_most))
 
 
-def count_matrix(split: EncodedSplit, vocabulary_size: int, n_most: int | None = None) -> csr_matrix:
+def count_matrix(split: EncodedTexts, vocabulary_size: int, n_most: int | None = None) -> csr_matrix:
     """How often each word occurs in each sentence, a scipy matrix in compressed rows [N, V] (float64).
 
     Args:
@@ -184,18 +173,11 @@ def count_matrix(split: EncodedSplit, vocabulary_size: int, n_most: int | None =
     """
     from scipy.sparse import csr_matrix
 
-    rows = torch.repeat_interleave(torch.arange(len(split)), split.lengths)
-    targets = split.targets
     if n_most is not None and len(split) > n_most:
-        chosen = evenly_spread(len(split), n_most)
-        place = torch.full((len(split),), -1).index_copy(0, chosen, torch.arange(len(chosen)))
-        kept = place[rows] >= 0
-        rows, targets, n = place[rows[kept]], targets[kept], len(chosen)
-    else:
-        n = len(split)
-    words, counts, offsets = bags_of(targets, rows, n, vocabulary_size)
+        split = split.part(evenly_spread(len(split), n_most))
+    words, counts, offsets = split.bags(vocabulary_size)
     parts = (counts.double().numpy(), words.numpy(), offsets.numpy())
-    return csr_matrix(parts, shape=(n, vocabulary_size))
+    return csr_matrix(parts, shape=(len(split), vocabulary_size))
 
 
 def singular_vectors(matrix: csr_matrix, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from svebm_ext.data.batching import SentenceBatch
-from svebm_ext.models.features import FEATURE_DIM, WordFeatures, bags_of
+from svebm_ext.data.documents import DocumentBatch
+from svebm_ext.models.features import FEATURE_DIM, WordFeatures
 
 
 class SymbolGuide(nn.Module):
@@ -53,9 +54,9 @@ class SymbolGuide(nn.Module):
         self.register_buffer("log_temperature", torch.zeros(()))
 
     @torch.no_grad()
-    def forward(self, batch: SentenceBatch, features: WordFeatures) -> Float[Tensor, "B K"]:
+    def forward(self, batch: SentenceBatch | DocumentBatch, features: WordFeatures) -> Float[Tensor, "B K"]:
         """log p(y | words of x) of each row; `features` are those of the model."""
-        words, counts, offsets = bags_of(batch.targets, batch.rows, batch.n_sentences, len(self.scores))
+        words, counts, offsets = batch.bags(len(self.scores))
         scores = functional.embedding_bag(words, self.scores, offsets[:-1], mode="sum")
         weights = features.tfidf(words, counts, offsets)
         scores += functional.embedding_bag(words, self.tfidf, offsets[:-1], mode="sum", per_sample_weights=weights)

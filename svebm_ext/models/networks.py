@@ -12,6 +12,7 @@ from svebm_ext.config import (
     BagModel,
     Config,
     DialogModel,
+    FeatureModel,
     ModelConfig,
     PointModel,
     RecurrentModel,
@@ -117,13 +118,14 @@ def _build_bags(config: ModelConfig, vocabulary_size: int, step_size: float, bag
     """Networks over bags of words; their layers keep their own initialisation."""
     bags = BagModel.of(config)
     n_words = vocabulary_size - N_SPECIAL
-    encoder = DocumentEncoder(
+    counted = DocumentEncoder(
         n_words,
         bags.document_hidden,
         dropout=bags.document_dropout,
         word_dropout=bags.word_dropout,
         counts=bags.document_counts,
     )
+    encoder, guide = _with_features(counted, counted.feature_dim, bags, vocabulary_size)
     latent = build_latent(bags, encoder.feature_dim, step_size)
     decoder = DocumentDecoder(
         n_words,
@@ -133,17 +135,23 @@ def _build_bags(config: ModelConfig, vocabulary_size: int, step_size: float, bag
         batch_norm=bags.batch_norm,
         n_classes=bags.n_categories if bags.class_words else 0,
     )
-    return LatentVariableModel(encoder, latent, decoder)
+    return LatentVariableModel(encoder, latent, decoder, None, guide)
 
 
-def _sentence_encoder(config: SentenceModel, vocabulary_size: int) -> tuple[Encoder, SymbolGuide | None]:
-    """Encoder of sentences, with the features of their words where it has some, and the guide of the symbols."""
-    if config.latent == "none":
-        return NoEncoder(), None
-    encoder = _recurrent_encoder(config, vocabulary_size)
+def _with_features(
+    encoder: Encoder, hidden: int, config: FeatureModel, vocabulary_size: int
+) -> tuple[Encoder, SymbolGuide | None]:
+    """An encoder with the features of the words beside its own, where a model has them, and the guide of the symbols.
+
+    Args:
+        encoder: of the words.
+        hidden: size of the layer between h(x) and the posterior.
+        config: of the model.
+        vocabulary_size: V.
+    """
     if not config.has_word_features:
         return encoder, None
-    words, hidden = WordFeatures(vocabulary_size, config.sentence_encoder_dim), encoder.feature_dim
+    words = WordFeatures(vocabulary_size, config.sentence_encoder_dim)
     with_words = FeatureEncoder(encoder, words, hidden=hidden, dropout=config.feature_dropout)
     if config.latent != "energy":
         return with_words, None
@@ -160,7 +168,10 @@ def _recurrent_encoder(config: RecurrentModel, vocabulary_size: int) -> Recurren
 def _build_sentences(config: ModelConfig, vocabulary_size: int, step_size: float, bag: bool) -> LatentVariableModel:
     """Recurrent networks over sentences."""
     sentences = SentenceModel.of(config)
-    encoder, guide = _sentence_encoder(sentences, vocabulary_size)
+    if sentences.latent == "none":
+        return _with_generator(NoEncoder(), sentences, vocabulary_size, step_size, bag)
+    recurrent = _recurrent_encoder(sentences, vocabulary_size)
+    encoder, guide = _with_features(recurrent, recurrent.feature_dim, sentences, vocabulary_size)
     return _with_generator(encoder, sentences, vocabulary_size, step_size, bag, guide)
 
 

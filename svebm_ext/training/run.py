@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from svebm_ext.config import Config, SentenceModel
+from svebm_ext.config import Config, FeatureModel
 from svebm_ext.data.corpora import load_configured
 from svebm_ext.data.corpus import Corpus, texts_digest
 from svebm_ext.data.sentence_vectors import CACHE, SentenceVectors
@@ -163,7 +163,8 @@ class TextRun(Run):
         asked = self.config.model.pretrained_encoder
         if asked is None:
             return
-        model = SentenceModel.of(self.config.model)
+        model = self.config.model
+        assert isinstance(model, FeatureModel)  # no other kind has an encoder
         before = read_encoder(self.out) if self.resume else None
         device = str(self.runtime.device)
         self.vectors = SentenceVectors(asked, identity=before, cache=self.out / CACHE, device=device, say=self._say)
@@ -194,7 +195,7 @@ class TextRun(Run):
         if not self.config.model.has_word_features:
             return None
         known = None if self.start is None else self.start.networks.word_features
-        learnt = learn_features(SentenceFeed.of(self.feed), vocabulary, self.config, self._say, known)
+        learnt = learn_features(self.feed, vocabulary, self.config, self._say, known)
         self.config = replace(self.config, model=replace(self.config.model, n_categories=learnt.n_categories))
         return learnt
 
@@ -211,7 +212,7 @@ class TextRun(Run):
     def begin(self, trainer: Trainer) -> None:
         """Guesses of the symbols, where words guide them."""
         if is_guided(self.config):
-            guide_symbols(self.model.networks, SentenceFeed.of(self.feed))
+            guide_symbols(self.model.networks, self.feed)
 
     def description(self) -> JsonObject:
         """What config.json holds: that of the model."""
@@ -230,8 +231,8 @@ class TextRun(Run):
         if self.config.training.prior_steps > 0:
             finish_prior(trainer.model, SentenceFeed.of(self.feed), self.validator, self.config, self.out)
         if is_guided(self.config):
-            calibrate(trainer.model, SentenceFeed.of(self.feed), self.config, say)
-            guide_by_all_labels(trainer.model, SentenceFeed.of(self.feed), self.config, say)
+            calibrate(trainer.model, self.feed, self.config, say)
+            guide_by_all_labels(trainer.model, self.feed, self.config, say)
 
     def save_best(self, trainer: Trainer) -> None:
         """Write the model folder of a run that cannot go on, its symbols held where the energy was still to come."""

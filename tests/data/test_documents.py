@@ -1,6 +1,7 @@
 """Bags of words: counts against a Counter, batches, labelled subsets."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -46,6 +47,23 @@ def test_repeated_rows_are_neighbours():
     repeated = batch.repeat(2)
     assert [bag(repeated, row) for row in range(6)] == [bag(batch, row // 2) for row in range(6)]
     assert repeated.labels.tolist() == [0, 0, 1, 1, -1, -1]
+
+
+def test_parts_keep_words_labels_and_vectors():
+    vectors = torch.arange(10.0).reshape(5, 2)
+    split = DocumentSplit.from_split(replace(SPLIT, vectors=vectors), VOCABULARY, "topic")
+    part = split.part(torch.tensor([3, 1, 0]))
+    both = split.part_of_both(part, torch.tensor([1, 2, 5, 7]))
+    for of, rows in ((part, [3, 1, 0]), (both, [1, 2, 3, 0])):
+        expected, found = split.collate(rows), of.collate(range(len(of)))
+        assert [bag(found, row) for row in range(len(rows))] == [bag(expected, row) for row in range(len(rows))]
+        assert torch.equal(of.labels, split.labels[rows]) and torch.equal(of.vectors, vectors[rows])
+        assert (of.n_empty, of.classes, of.n_words) == (1, split.classes, split.n_words)
+        assert torch.equal(found.vectors, vectors[rows]) and torch.equal(found.to("cpu").vectors, found.vectors)
+        assert torch.equal(found.repeat(2).vectors, vectors[rows].repeat_interleave(2, 0))
+    plain = DocumentSplit.from_split(SPLIT, VOCABULARY)
+    assert plain.part_of_both(part, torch.tensor([0, 6])).vectors is None
+    assert plain.collate([0]).repeat(2).vectors is None
 
 
 def test_no_documents_and_no_words():

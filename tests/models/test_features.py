@@ -7,11 +7,12 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from tiny_runs import TOPICS, write_documents
 
 from svebm_ext.data import EncodedSplit, Vocabulary, load_text
+from svebm_ext.data.batching import bags_of
+from svebm_ext.data.documents import DocumentSplit
 from svebm_ext.models.features import (
     FEATURE_DIM,
     TOPIC_DIM,
     WordFeatures,
-    bags_of,
     count_matrix,
     positive_information,
     singular_vectors,
@@ -57,6 +58,16 @@ def test_counts_are_those_of_the_sentences(train, vocabulary, corpus):
         assert (counts[row] == expected).all()
     fewer = count_matrix(train, len(vocabulary), 50).toarray()
     assert len(fewer) == 50 and all((fewer[i] == counts[i * len(counts) // 50]).all() for i in range(50))
+
+
+def test_a_bag_of_words_has_the_features_of_the_sentence(features, train, vocabulary, corpus):
+    documents = DocumentSplit.from_split(corpus.train, vocabulary)
+    torch.testing.assert_close(features.of_split(documents), features.of_split(train))
+    assert (count_matrix(documents, len(vocabulary), 50) != count_matrix(train, len(vocabulary), 50)).nnz == 0
+    again = WordFeatures(len(vocabulary))
+    again.fit(documents, seed=3)
+    torch.testing.assert_close(again.topics, features.topics)
+    torch.testing.assert_close(again.vectors, features.vectors)
 
 
 def test_tfidf_is_scikit_learns(features, train, vocabulary, corpus):

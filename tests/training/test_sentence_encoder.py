@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_encoders import DIM, counting, vector_of, write_encoder, write_network
-from tiny_runs import COMMON, TOPICS, stopped, tiny_config, write_documents
+from tiny_runs import COMMON, TOPICS, document_config, stopped, tiny_config, write_documents
 
 from svebm_ext import TextModel, classify, evaluate, explore, generate
 from svebm_ext import train as train_command
@@ -17,6 +17,8 @@ from svebm_ext.commands import run_command
 from svebm_ext.config import validate
 from svebm_ext.data import EncodedSplit, Split, Vocabulary
 from svebm_ext.errors import ConfigError, DataError, ModelFolderError
+from svebm_ext.evaluation.evaluate_model import evaluate_run
+from svebm_ext.measures.agreement import agreement_with_labels
 from svebm_ext.models.features import ENCODER_LENGTH, FEATURE_DIM, WordFeatures
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.training.guides.bags import bags_of_split
@@ -94,6 +96,44 @@ def test_vectors_go_with_their_sentences():
     torch.testing.assert_close(split.followed_by(split).vectors, torch.cat((vectors, vectors)))
     plain = EncodedSplit.from_split(Split(sentences), Vocabulary.build(sentences))
     assert plain.collate([0]).to("cpu").repeat(2).vectors is None and plain.part(torch.tensor([1])).vectors is None
+
+
+def test_bags_of_words_read_with_an_encoder(tmp_path, monkeypatch):
+    counter = counting(monkeypatch)
+    encoder = write_encoder(tmp_path / "encoder")
+    config = document_config(
+        write_documents(tmp_path, n=240),
+        data={"n_labelled": 12},
+        model={"sentence_features": "words", "sentence_encoder": str(encoder)},
+        objective=GUIDED | {"label_at": "mean"},
+        training={"max_steps": 30, "validate_every": 30, "batch_size": 20, "labelled_batch_size": 6},
+    )
+    model, corpus = train(config, tmp_path / "run")
+    assert model.config.model.sentence_encoder_dim == DIM and counter.n_opened == 1
+    texts = corpus.test.sentences
+    expected = model.symbol_probabilities(texts)
+    assert torch.equal(expected, SVEBM.from_pretrained(tmp_path / "run").symbol_probabilities(texts))
+    said = [model.label_names[int(row)] for row in expected.argmax(1)]
+    right = sum(a == b for a, b in zip(said, corpus.test.labels["label"], strict=True)) / len(said)
+    accuracy = evaluate_run(tmp_path / "run", model, corpus)["accuracy"]
+    assert accuracy == pytest.approx(right) and accuracy >= 0.9
+    counter.encode = lambda texts: np.stack([-vector_of(text) for text in texts])
+    assert not torch.allclose(SVEBM.from_pretrained(tmp_path / "run").symbol_probabilities(texts), expected)
+
+
+def test_bags_of_words_find_symbols_without_labels(tmp_path):
+    config = document_config(
+        write_documents(tmp_path, n=240),
+        model={"sentence_features": "words", "n_categories": 3},
+        objective=GUIDED | {"label_weight": 0.0, "labelled_bound": True},
+        training={"max_steps": 30, "validate_every": 30, "batch_size": 20, "labelled_batch_size": 0, "select": "bound"},
+        data={"n_labelled": 0},
+    )
+    model, corpus = train(config, tmp_path / "run")
+    symbols = model.symbol_probabilities(corpus.test.sentences).argmax(1)
+    assert agreement_with_labels(symbols, corpus.test)["adjusted_mutual_information"]["label"] >= 0.9
+    with pytest.raises(ConfigError, match="a bag of words has no order"):
+        validate(replace(config, objective=replace(config.objective, group_by="wording")))
 
 
 # Runs ---------------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import DataError
 from svebm_ext.judges.semi_supervised import NaiveBayes, guessed_classes, naive_bayes_em
 from svebm_ext.models.document import WORD_STD, DocumentDecoder, DocumentEncoder
+from svebm_ext.models.encoders import FeatureEncoder
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.training.feeds.base import TextFeed
 from svebm_ext.training.feeds.share import Share
@@ -36,9 +37,9 @@ class DocumentFeed(TextFeed):
 
     def __init__(self, corpus: Corpus, vocabulary: Vocabulary, config: Config, runtime: Runtime) -> None:
         super().__init__(corpus, vocabulary, config, runtime)
-        if config.objective.pseudo_label_weight > 0:
-            kind = config.objective.pseudo_labels
-            assert kind != "words"  # checked with the configuration
+        kind = config.objective.pseudo_labels
+        self._guided = kind == "words"
+        if config.objective.pseudo_label_weight > 0 and kind != "words":
             guesses = guessed_classes(self.train, self.naive_bayes, kind)
             guesses[self.train.labels >= 0] = 0.0
             self.guesses = F.pad(guesses, (0, config.model.n_categories - guesses.shape[1]))
@@ -58,15 +59,18 @@ class DocumentFeed(TextFeed):
         return naive_bayes_em(self.train, len(self.label_names))
 
     def n_guessed(self, share: Share) -> int:
-        """Documents of an iteration that have a guess: those without a label."""
+        """Documents of an iteration that have a guess: those without a label, or all of them where words guide."""
+        if self._guided:
+            return super().n_guessed(share)
         assert self.guesses is not None
         return int((self.guesses[share.examples].sum(-1) > 0).sum())
 
     def start(self, networks: LatentVariableModel, config: Config) -> None:
         """Background and table of classes of the generator, first features of the encoder; see `start_words`."""
-        assert isinstance(networks.encoder, DocumentEncoder)
+        encoder = networks.encoder.recurrent if isinstance(networks.encoder, FeatureEncoder) else networks.encoder
+        assert isinstance(encoder, DocumentEncoder)
         assert isinstance(networks.decoder, DocumentDecoder)
-        start_words(networks.encoder, networks.decoder, self, config)
+        start_words(encoder, networks.decoder, self, config)
 
     def described(self, corpus: Corpus, vocabulary: Vocabulary, config: Config) -> str:
         """Sizes of the corpus, and documents without a known word."""

@@ -11,15 +11,17 @@ from torch import Tensor
 
 from svebm_ext.config import Config
 from svebm_ext.data.batching import EncodedSplit
+from svebm_ext.data.documents import DocumentSplit
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.errors import DataError
+from svebm_ext.kinds import EncodedTexts
 from svebm_ext.models.features import MAX_SENTENCES as MOST_READ
 from svebm_ext.models.features import WordFeatures, evenly_spread
 from svebm_ext.models.grouping import check_number
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.prior.groups import SymbolGroups
 from svebm_ext.terminal import counted
-from svebm_ext.training.feeds import SentenceFeed
+from svebm_ext.training.feeds import TextFeed
 from svebm_ext.training.guides.bags import MAX_SENTENCES, Guide, bags_of_split
 from svebm_ext.training.guides.labelled import find_classes
 from svebm_ext.training.guides.number import choose_n_symbols
@@ -55,7 +57,7 @@ def is_guided(config: Config) -> bool:
 
 
 def learn_features(
-    feed: SentenceFeed,
+    feed: TextFeed,
     vocabulary: Vocabulary,
     config: Config,
     say: Callable[[str], None],
@@ -79,7 +81,7 @@ def learn_features(
     features = WordFeatures(len(vocabulary), config.model.pretrained_dim) if known is None else known
     if known is None:
         rows = evenly_spread(len(train) + len(valid), MOST_READ)
-        features.fit(train.part_of_both(valid, rows), seed=config.seed)
+        features.fit(_of_both(train, valid, rows), seed=config.seed)
     n_symbols = config.model.n_categories
     if not is_guided(config):
         return LearntFeatures(features, n_symbols, None)
@@ -88,14 +90,14 @@ def learn_features(
             f"model.n-categories: {counted(n_symbols, 'symbol')} for {counted(len(feed.train), 'training sentence')}; "
             "expected at most one for each"
         )
-    part = train.part_of_both(valid, _looked_at(torch.cat((train.labels, valid.labels))))
+    part = _of_both(train, valid, _looked_at(torch.cat((train.labels, valid.labels))))
     bags = bags_of_split(part, features)
     if config.objective.label_weight > 0:
         guide = find_classes(bags, part.labels.numpy(), len(feed.label_names), seed=config.seed, say=say)
     else:
         n_symbols = n_symbols or choose_n_symbols(bags, seed=config.seed, say=say)
         group_by = config.objective.group_by
-        if group_by == "auto" and not is_conversation(part, vocabulary):
+        if group_by == "auto" and not (isinstance(part, EncodedSplit) and is_conversation(part, vocabulary)):
             group_by = "topics"
         n_groups = config.model.n_groups
         check_number(n_groups, n_symbols)
@@ -104,7 +106,7 @@ def learn_features(
 
 
 def guide_by_all_labels(
-    networks: LatentVariableModel, feed: SentenceFeed, config: Config, say: Callable[[str], None]
+    networks: LatentVariableModel, feed: TextFeed, config: Config, say: Callable[[str], None]
 ) -> None:
     """Find the classes once more when the model has been chosen, from the held-out labels as well, if there are any.
 
@@ -118,10 +120,19 @@ def guide_by_all_labels(
     if not is_guided(config) or config.objective.label_weight == 0 or not held_out:
         return
     assert networks.guide is not None
-    part = feed.train.part_of_both(feed.valid, _looked_at(torch.cat((feed.train.labels, feed.valid.labels))))
+    part = _of_both(feed.train, feed.valid, _looked_at(torch.cat((feed.train.labels, feed.valid.labels))))
     say("classes by words, once more with the held-out labels")
     bags = bags_of_split(part, networks.word_features)
     find_classes(bags, part.labels.numpy(), len(feed.label_names), seed=config.seed, say=say).copy_to(networks.guide)
+
+
+def _of_both(train: EncodedTexts, valid: EncodedTexts, rows: Tensor) -> EncodedTexts:
+    """The texts `rows`, ascending, of a training split followed by the held-out one, which are of the same kind."""
+    if isinstance(train, DocumentSplit):
+        assert isinstance(valid, DocumentSplit)
+        return train.part_of_both(valid, rows)
+    assert isinstance(valid, EncodedSplit)
+    return train.part_of_both(valid, rows)
 
 
 def _looked_at(labels: Tensor) -> Tensor:
@@ -131,7 +142,7 @@ def _looked_at(labels: Tensor) -> Tensor:
     return torch.cat(parts).sort().values
 
 
-def guide_symbols(networks: LatentVariableModel, feed: SentenceFeed) -> None:
+def guide_symbols(networks: LatentVariableModel, feed: TextFeed) -> None:
     """Give a feed the guide's answers for its training sentences, read off the networks, which keep it.
 
     Where these would be more than MOST_GUESSES numbers, they are computed for each batch as it comes.
@@ -154,7 +165,7 @@ class BatchGuesses:
 
     features: WordFeatures
     guide: Guide
-    split: EncodedSplit
+    split: EncodedTexts
 
     def __getitem__(self, rows: Int64[Tensor, "B"]) -> Float[Tensor, "B K"]:
         guesses = [torch.zeros(0, len(self.guide.bias))]

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from svebm_ext.data.batching import EncodedSplit
+from svebm_ext.kinds import EncodedTexts
 from svebm_ext.models.features import WordFeatures, count_matrix, evenly_spread
 from svebm_ext.models.guide import SymbolGuide
 
@@ -99,7 +99,7 @@ class Guide:
         module.reliability.fill_(self.reliability)
 
 
-def bags_of_split(split: EncodedSplit, features: WordFeatures) -> Bags:
+def bags_of_split(split: EncodedTexts, features: WordFeatures) -> Bags:
     """All sentences of a split as the guide sees them."""
     counts = count_matrix(split, len(features.idf))
     parts = (torch.from_numpy(part) for part in (counts.indices, counts.data, counts.indptr))

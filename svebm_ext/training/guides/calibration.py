@@ -18,10 +18,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from svebm_ext.config import Config
-from svebm_ext.data.batching import EncodedSplit, evaluation_batches
+from svebm_ext.data.batching import evaluation_batches
+from svebm_ext.kinds import EncodedTexts
 from svebm_ext.models.features import evenly_spread
 from svebm_ext.models.latent_variable import LatentVariableModel
-from svebm_ext.training.feeds import SentenceFeed
+from svebm_ext.training.feeds import TextFeed
 
 #: Labelled held-out texts whose share of right answers is taken, at least; texts that certainty is measured on, at
 #: least (training texts make up for missing ones) and at most.
@@ -31,7 +32,7 @@ LOG_TEMPERATURES, HALVINGS = (0.0, 6.0), 40
 
 
 @torch.no_grad()
-def calibrate(networks: LatentVariableModel, feed: SentenceFeed, config: Config, say: Callable[[str], None]) -> None:
+def calibrate(networks: LatentVariableModel, feed: TextFeed, config: Config, say: Callable[[str], None]) -> None:
     """Set the temperature of a guided model's answers, where it is known how many of them are right.
 
     Args:
@@ -92,7 +93,7 @@ def _evenly(rows: Tensor) -> Tensor:
     return rows[evenly_spread(len(rows), MOST_TEXTS)]
 
 
-def _answers(networks: LatentVariableModel, split: EncodedSplit, rows: Tensor) -> Float[Tensor, "N K"]:
+def _answers(networks: LatentVariableModel, split: EncodedTexts, rows: Tensor) -> Float[Tensor, "N K"]:
     """log p(y|x) of some texts of a split, as it was learnt (float64)."""
     device = next(networks.parameters()).device
     parts = evaluation_batches(split.lengths[rows], 256)
