@@ -74,7 +74,8 @@ class DataConfig:
     """Your own text without labels: encode it once into files, which training reads as it needs them, in place of
     holding all of it in memory. The results are the same. "auto": from 64 MiB of text on."""
     cache: Path | None = None
-    """Folder of text that was encoded for `memory_map` (default: SVEBM_CACHE, or the user's folder of caches)."""
+    """Folder of text that was encoded for `memory_map` (default: SVEBM_CACHE, or the user's folder of caches), and of
+    vectors of a frozen encoder (default: in the folder of the run)."""
 
 
 @dataclass(frozen=True)

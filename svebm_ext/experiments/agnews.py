@@ -38,11 +38,17 @@ PAPER: dict[str, tuple[float, float, float, float] | None] = {
     "svebm-ib": (86.4, 87.4, 87.9, 88.6),
     "svebm-ib-gru": None,
     "svebm-ib-guided": None,
+    "svebm-ib-words": None,
+    "encoder-lr-nb": None,
+    "encoder-guide": None,
+    "svebm-ib-encoder": None,
 }
 #: Systems that no iterations are trained of.
-REFERENCES = ("nb-em", "self-training-lr")
-#: Systems that are models of this package; the others are those of `agnews_baselines`.
-MODELS = ("svebm", "svebm-ib", "svebm-ib-gru", "svebm-ib-guided")
+REFERENCES = ("nb-em", "self-training-lr", "encoder-lr-nb", "encoder-guide")
+#: Systems that are models of this package; the others are those of `agnews_baselines` and `agnews_encoder`.
+MODELS = ("svebm", "svebm-ib", "svebm-ib-gru", "svebm-ib-guided", "svebm-ib-words", "svebm-ib-encoder")
+#: The frozen encoder of the rows that have one, which is looked for on this disk.
+ENCODER = "all-MiniLM-L6-v2"
 #: Options, or sections, that the others read.
 READS = ("preset", "seed", "data.", "model.", "optimiser.", "training.", "objective.label_weight")
 #: For people.
@@ -60,6 +66,10 @@ TITLES = {
     "svebm-ib": "SVEBM-IB",
     "svebm-ib-gru": "SVEBM-IB of sequences (GRU)",
     "svebm-ib-guided": "SVEBM-IB, guided by both references",
+    "svebm-ib-words": "SVEBM-IB, guided by words",
+    "encoder-lr-nb": "MiniLM: logistic regression times naive Bayes + EM (reference)",
+    "encoder-guide": "MiniLM: the guide of the next row (reference)",
+    "svebm-ib-encoder": "SVEBM-IB, guided by words and MiniLM",
 }
 #: Iterations of the released code: 201 epochs of 48,459 documents in batches of 200.
 RELEASED_STEPS = 201 * 243
@@ -68,6 +78,20 @@ _AVERAGE: Changes = {
     "model": {"document_hidden": 100, "document_dropout": 0.3, "word_dropout": 0.3},
     "training": {"max_steps": 500, "validate_every": 50},
 }
+#: SVEBM-IB with a guide.
+_GUIDED: dict[str, dict[str, object]] = {
+    "model": {"class_words_start": "naive_bayes", "word_dropout": 0.3},
+    "objective": {
+        "mutual_information": 10.0, "energy_penalty": 0.0, "pseudo_label_weight": 20.0, "pseudo_labels": "ensemble",
+    },
+    "optimiser": {"learning_rate": 2e-3, "schedule": "cosine"},
+}  # fmt: skip
+_BY_WORDS: dict[str, dict[str, object]] = {
+    **_GUIDED,
+    "model": {**_GUIDED["model"], "sentence_features": "words"},
+    "objective": {**_GUIDED["objective"], "pseudo_labels": "words"},
+}
+_BY_ENCODER: Changes = {**_BY_WORDS, "model": {**_BY_WORDS["model"], "sentence_encoder": ENCODER}}
 #: What each system changes in preset agnews: options by section.
 CHANGES: dict[str, Changes] = {
     "nb-em": {},
@@ -84,16 +108,11 @@ CHANGES: dict[str, Changes] = {
     "catvae": {"model": {"word_dropout": 0.3}, "training": {"batch_size": 100}},
     "svebm": {"objective": {"mutual_information": 0.0}},
     "svebm-ib": {},
-    "svebm-ib-guided": {
-        "model": {"class_words_start": "naive_bayes", "word_dropout": 0.3},
-        "objective": {
-            "mutual_information": 10.0,
-            "energy_penalty": 0.0,
-            "pseudo_label_weight": 20.0,
-            "pseudo_labels": "ensemble",
-        },
-        "optimiser": {"learning_rate": 2e-3, "schedule": "cosine"},
-    },
+    "svebm-ib-guided": _GUIDED,
+    "svebm-ib-words": _BY_WORDS,
+    "encoder-lr-nb": _BY_ENCODER,
+    "encoder-guide": _BY_ENCODER,
+    "svebm-ib-encoder": _BY_ENCODER,
 }
 
 
@@ -119,9 +138,9 @@ def make_row(name: str, budget: Budget) -> Row:
 
 def _make(run: Run, system: str) -> JsonObject:
     """Train and measure a row of a system that is no model of this package."""
-    from svebm_ext.experiments import agnews_baselines  # which needs torch: names of rows do not wait for it
+    from svebm_ext.experiments import agnews_baselines, agnews_encoder  # need torch: names of rows do not wait for it
 
-    return agnews_baselines.make(run, system)
+    return agnews_baselines.make(run, {**agnews_baselines.SYSTEMS, **agnews_encoder.SYSTEMS}[system], system)
 
 
 def sized(config: Config, budget: Budget, system: str) -> Config:
@@ -148,7 +167,7 @@ def sized(config: Config, budget: Budget, system: str) -> Config:
     quick = {"importance_samples": 20, "max_sentences": 200, "log_z_chains": 300, "log_z_temperatures": 200}
     if budget == "cpu":
         return with_changes(config, {"evaluation": quick, "training": {"sample_every": 0, "checkpoint_every": 500}})
-    if system not in ("vampire", "hard-em", "catvae", "svebm", "svebm-ib", "svebm-ib-guided"):
+    if system not in ("vampire", "hard-em", "catvae", *MODELS) or system == "svebm-ib-gru":
         steps = 10 * config.training.max_steps
         return with_changes(config, {"training": {"max_steps": steps, "validate_every": steps // 20}})
     return with_changes(
@@ -174,8 +193,16 @@ def sized(config: Config, budget: Budget, system: str) -> Config:
 
 
 def unavailable(name: str, place: Place) -> str | None:
-    """GloVe-OD needs published vectors."""
-    if split_name(name)[0] != "glove-od":
+    """GloVe-OD needs published vectors, and rows by an encoder its weights."""
+    system = split_name(name)[0]
+    if "sentence_encoder" in CHANGES.get(system, {}).get("model", {}):
+        from svebm_ext.data.sentence_encoders import find_encoder
+
+        try:
+            find_encoder(ENCODER)
+        except ConfigError as error:
+            return str(error)
+    if system != "glove-od":
         return None
     from svebm_ext.experiments.agnews_baselines import vector_root
 
@@ -253,7 +280,11 @@ def notes(budget: Budget) -> list[str]:
         "M2 of Kingma et al. (2014) with one z for all classes.",
         "SVEBM-IB guided by both references: they are fitted to the same documents and labels; naive Bayes + EM says "
         "where the generator's table of classes and words starts, and the mean of both references' class probabilities "
-        "stands in for the labels of unlabelled documents. The other rows do without such help.",
+        "stands in for the labels of unlabelled documents.",
+        "SVEBM-IB guided by words: the guide of docs/data.md, a logistic regression of features of words times naive "
+        "Bayes + EM, whose answer is multiplied with p(y given z) of the model. Rows with MiniLM read vectors of "
+        f"{ENCODER} as well, a frozen encoder that others pretrained on other text, so that they compare with each "
+        "other alone.",
         f"SVEBM-IB of sequences reads the first {sequences.data.max_tokens} words of a document in their order, stop "
         f"words in, of a vocabulary of {sequences.data.vocabulary_size:,} ({sequences.training.max_steps:,} iterations "
         f"of {sequences.training.batch_size} documents).",

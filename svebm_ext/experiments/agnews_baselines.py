@@ -246,12 +246,13 @@ SYSTEMS: dict[str, Callable[[Task], Answer]] = {
 # A run ----------------------------------------------------------------------------------------------------------
 
 
-def make(run: Run, system: str) -> JsonObject:
+def make(run: Run, learn: Callable[[Task], Answer], system: str) -> JsonObject:
     """Train a system, measure it on the test split, and write config.json, metrics.jsonl, metrics.json, report.md.
 
     Args:
         run: of the row.
-        system: key of SYSTEMS.
+        learn: trains the system.
+        system: its name.
 
     Returns:
         The content of metrics.json.
@@ -263,7 +264,7 @@ def make(run: Run, system: str) -> JsonObject:
     train = replace(documents.train, labels=labels)
     run.folder.mkdir(parents=True, exist_ok=True)
     write_json(run.folder / CONFIG, {"config": to_dict(config), "system": system})
-    answer, curve = SYSTEMS[system](Task(documents, train, config, runtime.device))
+    answer, curve = learn(Task(documents, train, config, runtime.device))
     seconds = round(time.monotonic() - begin, 3)
     log = MetricsFile(run.folder / "metrics.jsonl")
     for step, value in curve:

@@ -22,9 +22,11 @@ from svebm_ext.training.folder import FITTED, LAST, SAMPLES, read_run_config
 Budget = Literal["smoke", "cpu", "long", "30-epochs", "paper"]
 
 #: Options that say where a run is made, or what it is called, not what it is: a row may be taken up with others.
-PLACE = ("data.root", "training.device", "preset")
+PLACE = ("data.root", "data.cache", "training.device", "preset")
 #: All finished rows of a folder, one line each: what each is, and what was measured.
 ROWS = "rows.jsonl"
+#: Folder of vectors of frozen encoders, which the rows of an experiment share.
+VECTORS = "sentence_vectors"
 #: Left in the folder of a run that failed: what was raised, and where.
 FAILURE = "failure.txt"
 
@@ -70,6 +72,8 @@ class Place:
         if row.files is not None:
             train, test = row.files(self.out)
             data = replace(data, train=train, test=test)
+        if row.config.model.pretrained_encoder is not None:  # rows of one text need its vectors once
+            data = replace(data, cache=self.out / VECTORS)
         config = replace(
             row.config,
             seed=seed,
@@ -295,7 +299,7 @@ def write_rows(results: Results) -> Path:
     lines = []
     for run, document in results.documents:
         config = to_dict(run.config)
-        config["data"]["root"], config["training"]["device"] = None, "auto"
+        config["data"]["root"], config["data"]["cache"], config["training"]["device"] = None, None, "auto"
         for name in ("train", "test"):
             if config["data"][name] is not None:
                 config["data"][name] = Path(config["data"][name]).name

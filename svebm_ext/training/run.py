@@ -167,7 +167,8 @@ class TextRun(Run):
         assert isinstance(model, FeatureModel)  # no other kind has an encoder
         before = read_encoder(self.out) if self.resume else None
         device = str(self.runtime.device)
-        self.vectors = SentenceVectors(asked, identity=before, cache=self.out / CACHE, device=device, say=self._say)
+        cache = self.config.data.cache or self.out / CACHE
+        self.vectors = SentenceVectors(asked, identity=before, cache=cache, device=device, say=self._say)
         encoder = self.vectors.open()
         if model.sentence_encoder_dim not in (0, encoder.dim):
             raise ConfigError(

@@ -23,7 +23,7 @@ from svebm_ext.prior.groups import SymbolGroups
 from svebm_ext.terminal import counted
 from svebm_ext.training.feeds import TextFeed
 from svebm_ext.training.guides.bags import MAX_SENTENCES, Guide, bags_of_split
-from svebm_ext.training.guides.labelled import find_classes
+from svebm_ext.training.guides.labelled import MOST_UNLABELLED, find_classes
 from svebm_ext.training.guides.number import choose_n_symbols
 from svebm_ext.training.guides.unlabelled import find_symbols
 from svebm_ext.training.guides.wording import is_conversation
@@ -90,7 +90,8 @@ def learn_features(
             f"model.n-categories: {counted(n_symbols, 'symbol')} for {counted(len(feed.train), 'training sentence')}; "
             "expected at most one for each"
         )
-    part = _of_both(train, valid, _looked_at(torch.cat((train.labels, valid.labels))))
+    n_unlabelled = MOST_UNLABELLED if config.objective.label_weight > 0 else MAX_SENTENCES
+    part = _of_both(train, valid, _looked_at(torch.cat((train.labels, valid.labels)), n_unlabelled))
     bags = bags_of_split(part, features)
     if config.objective.label_weight > 0:
         guide = find_classes(bags, part.labels.numpy(), len(feed.label_names), seed=config.seed, say=say)
@@ -120,7 +121,8 @@ def guide_by_all_labels(
     if not is_guided(config) or config.objective.label_weight == 0 or not held_out:
         return
     assert networks.guide is not None
-    part = _of_both(feed.train, feed.valid, _looked_at(torch.cat((feed.train.labels, feed.valid.labels))))
+    labels = torch.cat((feed.train.labels, feed.valid.labels))
+    part = _of_both(feed.train, feed.valid, _looked_at(labels, MOST_UNLABELLED))
     say("classes by words, once more with the held-out labels")
     bags = bags_of_split(part, networks.word_features)
     find_classes(bags, part.labels.numpy(), len(feed.label_names), seed=config.seed, say=say).copy_to(networks.guide)
@@ -135,10 +137,10 @@ def _of_both(train: EncodedTexts, valid: EncodedTexts, rows: Tensor) -> EncodedT
     return train.part_of_both(valid, rows)
 
 
-def _looked_at(labels: Tensor) -> Tensor:
-    """Sentences that guides are found from, evenly spread: MAX_LABELLED at most with a label, MAX_SENTENCES without."""
+def _looked_at(labels: Tensor, n_unlabelled: int) -> Tensor:
+    """Sentences that guides are found from, evenly spread: at most MAX_LABELLED with a label, `n_unlabelled` others."""
     known, others = (labels >= 0).nonzero()[:, 0], (labels < 0).nonzero()[:, 0]
-    parts = [rows[evenly_spread(len(rows), most)] for rows, most in ((known, MAX_LABELLED), (others, MAX_SENTENCES))]
+    parts = [rows[evenly_spread(len(rows), most)] for rows, most in ((known, MAX_LABELLED), (others, n_unlabelled))]
     return torch.cat(parts).sort().values
 
 

@@ -6,10 +6,13 @@ of them (Nigam et al. 2000). How much the words count beside it is chosen by cro
 Labels that are as many of each class do not tell how large the classes are. Most texts have large and small ones, and
 words of a large class would fill the small ones. So EM may learn the sizes, which cross-validation decides as well.
 
-Where a pretrained encoder has a part in h(x), a further view to choose from begins with the labels' neighbours: labels
-spread over the graph of nearest neighbours, and a softmax regression of h(x) learns what has come to each sentence.
+Where a pretrained encoder has a part in h(x), two things are added. One or two labels a class tell a regression little.
+There another view is the usual one: labels spread over the graph of nearest neighbours, and a softmax regression of
+h(x) learns what has come to each sentence. And the two sides teach each other: a softmax regression of h(x) learns what
+both together say of all sentences, and EM begins again from that.
 
-Source: Zhou et al., Learning with Local and Global Consistency, NIPS 2003 (label spreading).
+Sources: Zhou et al., Learning with Local and Global Consistency, NIPS 2003 (label spreading); Blum & Mitchell,
+Combining Labeled and Unlabeled Data with Co-Training, COLT 1998 (two views).
 """
 
 from __future__ import annotations
@@ -46,8 +49,12 @@ SURE = 2.0
 Setting = tuple[str, float, float]
 #: Weights of TF-IDF [V, K] and of h(x) [K, F], and bias [K].
 Regressed = tuple[Array, Array, Array]
-#: The view of spread labels, and labelled sentences that it is tried with at most: more need no neighbours.
-SPREAD, MOST_SPREAD = "spread", 5000
+#: The view of spread labels, labelled sentences that it is tried with at most, and labels a class from which it is not
+#: the usual view.
+SPREAD, MOST_SPREAD, ENOUGH_LABELS = "spread", 5000, 3.0
+#: Rounds in which h(x) and words teach each other; sentences without a label that all of it learns from, at most, and
+#: those that settings are compared with.
+CO_TRAINING_ROUNDS, MOST_UNLABELLED, MOST_COMPARED = 2, 50_000, MAX_SENTENCES
 
 
 def find_classes(
@@ -66,12 +73,17 @@ def find_classes(
 
     known = np.flatnonzero(labels >= 0)
     others = np.flatnonzero(labels < 0)
-    others = others[evenly_spread(len(others), MAX_SENTENCES).numpy()]
+    others = others[evenly_spread(len(others), MOST_UNLABELLED).numpy()]
+    compared = others[evenly_spread(len(others), MOST_COMPARED).numpy()]
     with threadpool_limits(1):  # sums of several threads end differently each time; a resumed run must not
-        learner = _Learner(bags, labels, others, n_classes, seed)
-        best, accuracy = _best_setting(learner, known)
-        view, exponent, size = best
-        guide = learner.taught(known, learner.regressed(known, view), size, SIZE_IN_PRODUCT)[exponent]
+        learner = _Learner(bags, labels, compared, n_classes, seed)
+        (view, exponent, size), accuracy = _best_setting(learner, known)
+        regressed = learner.regressed(known, view)
+        learner.others = others
+        guide = learner.taught(known, regressed, size, SIZE_IN_PRODUCT)[exponent]
+        for _ in range(CO_TRAINING_ROUNDS if bags.has_vectors and len(others) else 0):
+            more = learner.co_trained(known, regressed, guide)
+            guide = learner.taught(known, more, size, SIZE_IN_PRODUCT)[exponent]
         guide = replace(guide, reliability=0.0 if math.isnan(accuracy) else accuracy)
     if say is not None:
         how = f", {100 * accuracy:.1f} % right in cross-validation" if accuracy == accuracy else ""
@@ -88,7 +100,8 @@ class _Learner:
         self._graph: Array = None
         known = np.flatnonzero(labels >= 0)
         if bags.has_vectors and len(others) and len(known) <= MOST_SPREAD:
-            self.views = (SPREAD, *VIEWS)
+            few = len(known) < ENOUGH_LABELS * n_classes
+            self.views = (SPREAD, *VIEWS) if few else (*VIEWS, SPREAD)
             rows = np.concatenate((known, others))
             self._place = np.full(len(bags), -1)
             self._place[rows] = np.arange(len(rows))
@@ -131,6 +144,14 @@ class _Learner:
             )
             for exponent in EXPONENTS
         }  # fmt: skip
+
+    def co_trained(self, known: Array, regressed: Regressed, guide: Guide) -> Regressed:
+        """A regression, and with it one of h(x) of all sentences on what a guide says of them."""
+        rows = np.concatenate((known, self.others))
+        shares = np.exp(guide.log_probabilities(self.bags[rows])).astype(np.float32)
+        shares[: len(known)] = np.eye(self.n_classes, dtype=np.float32)[self.labels[known]]
+        weight, bias = regression(self.bags.features[rows], shares, self.seed)
+        return regressed[0], regressed[1] + weight / REGRESSION_POWER, regressed[2] + bias / REGRESSION_POWER
 
     def _logistic(self, known: Array, view: str) -> Regressed:
         """Logistic regression of labelled sentences."""
