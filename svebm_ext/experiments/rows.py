@@ -177,6 +177,8 @@ def finished(run: Run) -> JsonObject | None:
     if not (run.folder / (LAST if run.row.make is None else METRICS)).exists():
         return None
     differing = _differences(to_dict(read_run_config(run.folder)), to_dict(run.config))
+    if run.config.model.pretrained_dim == 0:  # the run asks the encoder
+        differing.pop("model.sentence_encoder_dim", None)
     differing = {name: text for name, text in differing.items() if name.startswith(run.row.reads)}
     training = [text for name, text in differing.items() if not name.startswith("evaluation.")]
     if training:

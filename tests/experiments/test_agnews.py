@@ -5,12 +5,15 @@ import statistics
 from dataclasses import replace
 
 import pytest
+from tiny_encoders import counting, write_encoder
 from tiny_runs import write_agnews
 
 from svebm_ext import experiments
 from svebm_ext.config import SequenceModel, options_of, validate
+from svebm_ext.data import sentence_encoders, sentence_vectors
+from svebm_ext.data.sentence_encoders import FoundEncoder
 from svebm_ext.errors import ConfigError
-from svebm_ext.experiments import agnews, rows
+from svebm_ext.experiments import agnews, agnews_encoder, rows
 from svebm_ext.experiments.agnews import (
     AGNEWS,
     PAPER,
@@ -27,13 +30,13 @@ from svebm_ext.presets import preset
 
 
 def test_rows_are_systems_with_numbers_of_labels():
-    assert AGNEWS.names[:4] == ("nb-em-200", "nb-em-500", "nb-em-2500", "nb-em-10000") and len(AGNEWS.names) == 52
+    assert AGNEWS.names[:4] == ("nb-em-200", "nb-em-500", "nb-em-2500", "nb-em-10000") and len(AGNEWS.names) == 68
     assert make_row("svebm-ib-2500", "cpu").paper == {"accuracy": 87.9}
     assert make_row("nb-em-200", "cpu").paper == {"accuracy": None}
     assert make_row("self-training-lr-200", "cpu").config.data.n_labelled == 200
     assert AGNEWS.groups["catvae"] == ("catvae-200", "catvae-500", "catvae-2500", "catvae-10000")
-    assert len(AGNEWS.groups["500"]) == len(PAPER) == 13
-    assert set(SYSTEMS) == set(PAPER) - {"svebm", "svebm-ib", "svebm-ib-gru", "svebm-ib-guided"}
+    assert len(AGNEWS.groups["500"]) == len(PAPER) == 17
+    assert {*SYSTEMS, *agnews_encoder.SYSTEMS} == {name for name in PAPER if not name.startswith("svebm")}
 
 
 @pytest.mark.parametrize("budget", ["smoke", "cpu", "paper"])
@@ -121,6 +124,30 @@ def test_published_vectors_that_are_not_there_are_told(tmp_path):
     assert unavailable("glove-id-200", Place(tmp_path, tmp_path)) is None
 
 
+def test_rows_by_an_encoder_share_its_vectors(tmp_path, monkeypatch):
+    write_agnews(tmp_path)
+    counter, encoder = counting(monkeypatch), write_encoder(tmp_path / "encoder")
+    place, accuracies = Place(tmp_path / "out", tmp_path, "cpu"), {}
+    for name in ("encoder-lr-nb-200", "encoder-guide-200", "svebm-ib-encoder-200"):
+        row = make_row(name, "smoke")
+        model = replace(row.config.model, sentence_encoder=str(encoder))
+        run = place.run(replace(row, config=replace(row.config, model=model)), 0)
+        accuracies[name] = rows.run_row(run)["accuracy"]
+        assert finished(run) is not None
+    assert min(accuracies["encoder-lr-nb-200"], accuracies["encoder-guide-200"]) > 0.8  # half of the words tell
+    assert len(counter.texts) == len(set(counter.texts)) == 340  # each document of the three splits once
+    assert len(list((tmp_path / "out" / "sentence_vectors").glob("*.npy"))) == 3
+
+
+def test_an_encoder_that_is_not_there_is_told(tmp_path, monkeypatch):
+    def missing(name):
+        raise ConfigError(f"{name} is not on this disk")
+
+    monkeypatch.setattr("svebm_ext.data.sentence_encoders.find_encoder", missing)
+    assert unavailable("svebm-ib-encoder-500", Place(tmp_path, tmp_path)) == "all-MiniLM-L6-v2 is not on this disk"
+    assert unavailable("svebm-ib-words-500", Place(tmp_path, tmp_path)) is None
+
+
 def test_groups_stand_for_their_rows_and_what_is_not_there_is_skipped(tmp_path, monkeypatch, capsys):
     write_agnews(tmp_path)
     (tmp_path / "glove" / "glove.6B.50d.txt").unlink()
@@ -137,13 +164,17 @@ def test_groups_stand_for_their_rows_and_what_is_not_there_is_skipped(tmp_path, 
 
 
 @pytest.mark.slow
-def test_all_systems_from_command_to_report(tmp_path, capsys):
+def test_all_systems_from_command_to_report(tmp_path, capsys, monkeypatch):
     write_agnews(tmp_path)
+    counting(monkeypatch)
+    encoder = FoundEncoder(write_encoder(tmp_path / "encoder"), agnews.ENCODER)
+    for module in (sentence_encoders, sentence_vectors):
+        monkeypatch.setattr(module, "find_encoder", lambda name: encoder)
     out = tmp_path / "out"
     command = ["agnews", "--budget", "smoke", "--data.root", str(tmp_path), "--out", str(out), "--device", "cpu"]
     experiments.main([*command, "--rows", "200"])
     printed = capsys.readouterr().out
-    assert "[13/13] svebm-ib-guided-200, seed 0" in printed and "| CatVAE |" in printed
+    assert "[17/17] svebm-ib-encoder-200, seed 0" in printed and "| CatVAE |" in printed
     reported = json.loads((out / "report.json").read_text())
     assert [row["row"] for row in reported] == list(PAPER)
     for row in reported:

@@ -6,7 +6,7 @@ from scipy.sparse import csr_matrix
 from sklearn.metrics import adjusted_mutual_info_score
 from sklearn.neighbors import NearestNeighbors
 
-from svebm_ext.training.guides import neighbours
+from svebm_ext.training.guides import labelled, neighbours
 from svebm_ext.training.guides.bags import Bags
 from svebm_ext.training.guides.labelled import find_classes
 from svebm_ext.training.guides.neighbours import neighbour_graph, smoothed, spread_labels, unit_rows
@@ -104,5 +104,30 @@ def test_few_labels_spread_to_the_groups_of_the_encoder():
         labels[np.flatnonzero(groups == k)[:2]] = k
     guide = find_classes(bags, labels, 8, seed=0)
     assert (guide.log_probabilities(bags).argmax(1) == groups).mean() > 0.95
+    assert (guide.weight != 0).any() and not guide.tfidf.any()  # spread labels know vectors alone
     one = np.where(np.arange(len(groups)) % 40 == 0, groups, -1)  # a label each: nothing to choose by
     assert (find_classes(bags, one, 8, seed=0).log_probabilities(bags).argmax(1) == groups).mean() > 0.95
+
+
+def test_with_more_labels_vectors_and_words_teach_each_other(monkeypatch):
+    """Classes of two groups each, of one of which no text has a label: words that both groups share tell of it."""
+    groups, bags = rays(n_groups=8)
+    classes = groups // 2
+    rng = np.random.default_rng(1)
+    words = np.zeros((len(groups), 40), np.float32)
+    for row, own in enumerate(classes):
+        words[row, rng.choice(8, 4, replace=False) + 8 * own] = 1.0  # of the class
+        words[row, rng.choice(8, 2, replace=False) + 32] = 1.0  # of all
+    both = Bags(csr_matrix(words), bags.features, csr_matrix(words / np.sqrt(6.0)), True)
+    labels = np.full(len(groups), -1)
+    for k in range(4):
+        labels[np.flatnonzero(groups == 2 * k)[:4]] = k
+    right = {}
+    for rounds in (0, 2):
+        monkeypatch.setattr(labelled, "CO_TRAINING_ROUNDS", rounds)
+        guide = find_classes(both, labels, 4, seed=0)
+        by_vectors = (both.features @ guide.weight.T + guide.bias).argmax(1)
+        unseen = groups % 2 == 1
+        right[rounds] = (by_vectors == classes)[unseen].mean()
+    assert (guide.log_probabilities(both).argmax(1) == classes).mean() > 0.9
+    assert right[0] < 0.5 and right[2] > 0.85  # vectors alone now tell groups that no label is of
