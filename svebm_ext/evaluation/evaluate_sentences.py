@@ -22,7 +22,7 @@ from svebm_ext.evaluation.topics import (
     topic_lines,
     topic_sentences,
 )
-from svebm_ext.evaluation.verdict import accuracy_sentence, agreement_sentence
+from svebm_ext.evaluation.verdict import accuracy_sentence, agreement_sentence, weak_classes_sentence
 from svebm_ext.judges.plain import evenly_spread, tfidf_kmeans, tfidf_logistic_regression
 from svebm_ext.latents.base import Posterior
 from svebm_ext.measures import latent
@@ -210,6 +210,9 @@ class SentenceEvaluator(Evaluator):
             rows = (self._truth >= 0).nonzero()[:, 0]
             right = (self._predicted == self._truth)[rows].tolist()
             self.evaluation.summary.append(accuracy_sentence(right, self._plain_classifier(rows)))
+            answers, truth = self._predicted[rows].tolist(), self._truth[rows].tolist()
+            weak = weak_classes_sentence(answers, truth, self.model.label_names)
+            self.evaluation.summary += [] if weak is None else [weak]
             return
         for name, value in ours.items():
             own = self.corpus.name == "lines" and len(ours) == 1

@@ -9,6 +9,8 @@ from svebm_ext.measures.classification import wilson_interval
 
 #: Accuracy on fewer labelled texts is given with its 95 % interval.
 FEW_TEXTS = 100
+#: Classes that are named as weak, at most.
+WEAKEST = 3
 #: Quantile of chi-squared with one degree of freedom: McNemar's test at 5 %.
 CHI_SQUARED = 3.841
 #: I(z, y) below which several symbols say next to nothing (nats).
@@ -95,6 +97,29 @@ def accuracy_sentence(right: Sequence[bool], plain_right: Sequence[bool] | None)
             verdict = verdict.rstrip(".") + ", but by no more than chance explains."
     aside = f"{LOGISTIC_REGRESSION}: {100 * sum(plain_right) / n:.1f} %"
     return f"{text[:-1]}; {aside}). {verdict}" if text.endswith(")") else f"{text} ({aside}). {verdict}"
+
+
+def weak_classes_sentence(answers: Sequence[int], truth: Sequence[int], names: Sequence[str]) -> str | None:
+    """The classes that are recognised worse than the others, with what they are taken for; None where there are none.
+
+    A class is one of them where even the upper end of the 95 % interval of its share of right answers lies below the
+    share over all classes. WEAKEST of them are named.
+
+    Args:
+        answers: class that the model gives to each labelled test text.
+        truth: class that it has; a number beyond `names` is one that was not learnt.
+        names: of the classes.
+    """
+    counts, right = Counter(truth), Counter(k for k, said in zip(truth, answers, strict=True) if k == said)
+    overall = right.total() / max(1, len(truth))
+    weak = [k for k, n in counts.items() if k < len(names) and wilson_interval(right[k], n)[1] < overall]
+    weak = sorted(weak, key=lambda k: (right[k] / counts[k], k))[:WEAKEST]
+    told = []
+    for k in weak:
+        wrong = Counter(said for was, said in zip(truth, answers, strict=True) if was == k != said)
+        other, n = wrong.most_common(1)[0]
+        told.append(f"{names[k]!r} ({right[k]} of {counts[k]} right, {n} taken for {names[other]!r})")
+    return f"Weakest class{'' if len(told) == 1 else 'es'}: {', '.join(told)}." if told else None
 
 
 def symbol_warnings(

@@ -7,7 +7,13 @@ from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.evaluation.evaluate_sentences import SentenceEvaluator
 from svebm_ext.evaluation.report import ReportContext, metrics_document, render_report
 from svebm_ext.evaluation.summary import summary_lines
-from svebm_ext.evaluation.verdict import accuracy_sentence, agreement_sentence, crossing_remark, symbol_warnings
+from svebm_ext.evaluation.verdict import (
+    accuracy_sentence,
+    agreement_sentence,
+    crossing_remark,
+    symbol_warnings,
+    weak_classes_sentence,
+)
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.prior.annealing import estimate_log_z
 from svebm_ext.prior.network import EnergyMLP
@@ -134,3 +140,19 @@ def test_the_evaluation_warns_of_symbols(tmp_path):
     before = list(evaluator.evaluation.warnings)
     evaluator.symbols()
     assert [text.partition(" ")[0] for text in evaluator.evaluation.warnings[len(before) :]] == ["one", "1", "I(z,"]
+
+
+def test_classes_that_are_worse_than_the_others_are_named():
+    truth = [0] * 60 + [1] * 40 + [2] * 20 + [3] * 4
+    answers = [0] * 57 + [1] * 3 + [1] * 38 + [0] * 2 + [0] * 9 + [1] * 5 + [2] * 6 + [3] * 2 + [0] * 2
+    # 103 of 124 right, 83.1 %; Wilson's interval of 6 of 20 ends at 51.9 %, that of 2 of 4 at 85.0 %.
+    names = ["bus", "train", "late arrivals", "lost"]
+    told = "Weakest class: 'late arrivals' (6 of 20 right, 9 taken for 'bus')."
+    assert weak_classes_sentence(answers, truth, names) == told
+    assert weak_classes_sentence([0] * 90 + [1] * 10, [0] * 90 + [1] * 10, names) is None
+    assert weak_classes_sentence([], [], names) is None
+    unlearnt = weak_classes_sentence([0] * 90 + [1] * 10, [0] * 90 + [4] * 10, names)  # told of by a warning
+    assert unlearnt is None
+    many = weak_classes_sentence([0] * 400 + [0] * 80, [0] * 400 + [k for k in range(1, 5) for _ in range(20)], "abcde")
+    parts = ", ".join(f"{name!r} (0 of 20 right, 20 taken for 'a')" for name in "bcd")
+    assert many == f"Weakest classes: {parts}."
