@@ -30,6 +30,7 @@ from svebm_ext.data.shards import check_named
 from svebm_ext.errors import ConfigError, Interrupted, RunStoppedError, SvebmError
 from svebm_ext.files import check_folder_takes_files, read_json
 from svebm_ext.models.folder import CONFIG, WEIGHTS
+from svebm_ext.option_file import with_options_of_file
 from svebm_ext.presets import PRESETS, is_preset, preset
 from svebm_ext.terminal import say, show
 from svebm_ext.training.folder import LAST, RESUMABLE, check_folder, read_run_config
@@ -56,6 +57,8 @@ class Arguments(Config):
     with the same command. Workers that torchrun starts again do so anyway."""
     from_run: Path | None = None
     """Run folder whose words, encoder and generator a new run begins with (also --from); prior and classes are new."""
+    config: Path | None = None
+    """File of options, YAML or JSON, or the config.json of a run; those of the command line win."""
     evaluate: bool = True
     """Measure the model on the test split after training."""
 
@@ -66,7 +69,7 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Config, Arguments]:
     Raises:
         ConfigError: an unknown preset, or an option out of range.
     """
-    name, rest = _positional(arguments)
+    name, rest = _positional(with_options_of_file(arguments))
     rest = [re.sub(r"^--from(?==|$)", "--from-run", argument) for argument in rest]
     named = _value_of("--preset", rest)
     if named is not None and named != name:

@@ -9,6 +9,7 @@ import importlib.util
 import re
 import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -109,12 +110,24 @@ def test_few_blocks_are_not_run_and_each_has_its_reason():
 
 
 def test_every_fenced_block_is_of_a_language_that_is_checked():
-    """`python` is run, `console` is run with its output (README), `mermaid` and others would be checked by nobody."""
+    """`python` is run, `console` is run with its output (README), `yaml` is read as a file of options (presets).
+
+    `mermaid` and others would be checked by nobody.
+    """
     for page in PAGES:
         languages = re.findall(r"^ *```(\w*)$", text_of(page), re.MULTILINE)
-        assert set(languages[::2]) <= {"python", "console"}, page.name
+        assert set(languages[::2]) <= {"python", "console", "yaml"}, page.name
         assert len(languages) % 2 == 0 and set(languages[1::2]) <= {""}, page.name
         assert "console" not in languages or page == README, page.name
+        assert "yaml" not in languages or page.name == "presets.md", page.name
+
+
+def test_the_file_of_options_is_read(small):
+    (written,) = re.findall(r"^```yaml\n(.*?)^```", text_of(ROOT / "docs" / "presets.md"), re.DOTALL | re.MULTILINE)
+    (small / "run.yaml").write_text(written)
+    config, options = train.parse_arguments(["--config", "run.yaml"])
+    assert (config.preset, config.model.n_categories, config.training.max_steps) == ("lines", 12, 2000)
+    assert config.data.train == small / "mine.txt" and options.out == Path("runs/mine")
 
 
 def test_comparison_of_outputs_notices_differences():

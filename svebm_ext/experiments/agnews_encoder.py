@@ -81,10 +81,10 @@ def guide(task: Task) -> Answer:
     assert train.vectors is not None
     features = WordFeatures(train.n_words + len(task.documents.vocabulary.SPECIAL), train.vectors.shape[1])
     features.fit(train, seed=task.config.seed)
-    found = find_classes(bags_of_split(train, features), train.labels.numpy(), task.n_classes, seed=task.config.seed)
+    learnt = find_classes(bags_of_split(train, features), train.labels.numpy(), task.n_classes, seed=task.config.seed)
 
     def answer(split: DocumentSplit) -> Tensor:
-        return torch.from_numpy(found.log_probabilities(bags_of_split(split, features))).double()
+        return torch.from_numpy(learnt.log_probabilities(bags_of_split(split, features))).double()
 
     return _answered((answer(valid), answer(test)), valid)
 
