@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from svebm_ext.densities import standard_normal_log_density
+from svebm_ext.densities import LOG_TWO_PI, standard_normal_log_density
+from svebm_ext.latents.gaussian import GaussianLatent
 from svebm_ext.models.importance import ImportanceSamples
 from svebm_ext.models.likelihood import importance_weighted_log_likelihood
+from svebm_ext.ops.philox import Stream, philox_uniform
 
 if TYPE_CHECKING:
     from sklearn.mixture import GaussianMixture
@@ -81,3 +83,51 @@ def nll_of_priors(drawn: ImportanceSamples, priors: Mapping[str, FittedPrior]) -
         name: -importance_weighted_log_likelihood(drawn.log_likelihood, log_prior, drawn.log_posterior)
         for name, log_prior in log_priors.items()
     }
+
+
+class FittedLatent(GaussianLatent):
+    """The latent family of a VAE with a fitted prior in the place of N(0, I).
+
+    Its density is the one of `FittedPrior.log_prob` with a gradient, and its samples are addressed like those of other
+    families.
+
+    Args:
+        latent: of the VAE, whose q(z|x) it shares.
+        prior: fitted to z of it.
+    """
+
+    log_weights: Tensor
+    centres: Tensor
+    inverse_roots: Tensor
+    roots: Tensor
+
+    def __init__(self, latent: GaussianLatent, prior: FittedPrior) -> None:
+        nn.Module.__init__(self)
+        self.latent_dim = latent.latent_dim
+        self.to_mean, self.to_log_variance = latent.to_mean, latent.to_log_variance
+        device, mixture = latent.to_mean.weight.device, prior.mixture
+        for name, values in (
+            ("log_weights", torch.from_numpy(mixture.weights_).log()),
+            ("centres", torch.from_numpy(mixture.means_)),
+            ("inverse_roots", torch.from_numpy(mixture.precisions_cholesky_)),
+            ("roots", torch.linalg.cholesky(torch.from_numpy(mixture.covariances_))),
+        ):
+            self.register_buffer(name, values.double().to(device))
+
+    def log_prior(self, z: Float[Tensor, "*M B D"]) -> Float[Tensor, "*M B"]:
+        """log p(z) in nats, float64: log sum_k w_k N(z; mu_k, S_k), P_k P_k^T the inverse of S_k."""
+        scaled = torch.einsum("...d,kde->...ke", z.double(), self.inverse_roots)
+        scaled = scaled - torch.einsum("kd,kde->ke", self.centres, self.inverse_roots)
+        log_determinants = self.inverse_roots.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        constant = self.log_weights + log_determinants - 0.5 * self.latent_dim * LOG_TWO_PI
+        return torch.logsumexp(constant - 0.5 * scaled.square().sum(-1), -1)
+
+    def sample_prior(self, n: int, *, seed: int, symbol: int | None = None) -> Float[Tensor, "n D"]:
+        """A Gaussian drawn by its weight, and a vector of it."""
+        noise = super().sample_prior(n, seed=seed, symbol=symbol)
+        ids = torch.arange(n, device=noise.device)
+        uniform = philox_uniform(seed, ids, dim=1, stream=Stream.CATEGORY)[0, :, 0].double()
+        shares = self.log_weights.exp().cumsum(0)
+        chosen = torch.searchsorted(shares / shares[-1], uniform).clamp(max=len(shares) - 1)
+        z = self.centres[chosen] + torch.einsum("nde,ne->nd", self.roots[chosen], noise.double())
+        return z.to(noise.dtype)

@@ -6,7 +6,8 @@ import pytest
 import scipy.stats
 import torch
 
-from svebm_ext.baselines.fitted_priors import fit_gaussians, fit_mixture, nll_of_priors
+from svebm_ext.baselines.fitted_priors import FittedLatent, fit_gaussians, fit_mixture, nll_of_priors
+from svebm_ext.latents.gaussian import GaussianLatent
 from svebm_ext.models.importance import ImportanceSamples
 
 
@@ -65,3 +66,55 @@ def test_likelihood_under_a_fitted_prior():
     nll = nll_of_priors(drawn, {"gaussian": prior})
     torch.testing.assert_close(nll["standard"], -normal(x, 0.0, math.sqrt(2.0)).double(), atol=0.02, rtol=0)
     torch.testing.assert_close(nll["gaussian"], -normal(x, 3.0, math.sqrt(1.25)).double(), atol=0.03, rtol=0)
+
+
+# As the prior of a VAE -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def fitted_family(three_clouds):
+    """A mixture of three Gaussians fitted to the clouds, and the latent family that has it as its prior."""
+    prior = fit_gaussians(three_clouds[0], 3)
+    return prior, FittedLatent(GaussianLatent(5, 2), prior)
+
+
+def test_the_density_with_a_gradient_is_that_of_scikit_learn(three_clouds, fitted_family):
+    prior, latent = fitted_family
+    z = (3.0 * three_clouds[1][:60].double()).view(3, 20, 2).requires_grad_()
+    logged = latent.log_prior(z)
+    torch.testing.assert_close(logged, prior.log_prob(z), atol=1e-10, rtol=0)
+    (gradient,) = torch.autograd.grad(logged.sum(), z)
+    step = 1e-5
+    for axis in range(2):
+        moved = torch.zeros(2, dtype=torch.float64)
+        moved[axis] = step
+        slope = (prior.log_prob(z + moved) - prior.log_prob(z - moved)) / (2 * step)
+        torch.testing.assert_close(gradient[..., axis], slope, atol=1e-5, rtol=1e-5)
+    assert latent.log_prior(z.float()).dtype == torch.float64
+
+
+def test_its_samples_have_the_moments_of_the_mixture(fitted_family):
+    prior, latent = fitted_family
+    z = latent.sample_prior(20_000, seed=3).double()
+    mixture = prior.mixture
+    mean = torch.from_numpy(mixture.weights_ @ mixture.means_)
+    second = sum(
+        w * (torch.from_numpy(s) + torch.outer(m, m))
+        for w, m, s in zip(
+            mixture.weights_.tolist(), torch.from_numpy(mixture.means_), mixture.covariances_, strict=True
+        )
+    )
+    torch.testing.assert_close(z.mean(0), mean, atol=5 * 5.0 / math.sqrt(20_000), rtol=0)
+    torch.testing.assert_close(z.T @ z / len(z), second, atol=1.0, rtol=0)
+    # -log p of its own samples is its entropy; the clouds are apart, so that it is that of a cloud and log 3.
+    entropy = math.log(3) + math.log(2 * math.pi * math.e) + math.log(0.5)
+    assert -float(latent.log_prior(z).mean()) == pytest.approx(entropy, abs=0.05)
+    torch.testing.assert_close(latent.sample_prior(10, seed=3), z[:10].float())
+
+
+def test_it_shares_the_encoder_of_the_vae(three_clouds):
+    vae = GaussianLatent(5, 2)
+    latent = FittedLatent(vae, fit_gaussians(three_clouds[0], 1))
+    features = torch.randn(4, 5, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(latent.posterior(features).mean, vae.posterior(features).mean)
+    assert {name for name, _ in latent.named_parameters()} == {name for name, _ in vae.named_parameters()}
