@@ -7,7 +7,7 @@ import pytest
 
 from svebm_ext import plots
 from svebm_ext.errors import ConfigError, DataError
-from svebm_ext.plots import plane, run, systems
+from svebm_ext.plots import against, plane, run, systems
 from svebm_ext.plots.canvas import save_figure
 
 
@@ -15,7 +15,7 @@ from svebm_ext.plots.canvas import save_figure
 def saved(monkeypatch):
     """Figures as they were saved, for looking into them."""
     figures = []
-    for module in (plane, run, systems):
+    for module in (against, plane, run, systems):
         monkeypatch.setattr(
             module, "save_figure", lambda figure, out: figures.append(figure) or save_figure(figure, out)
         )
@@ -220,3 +220,19 @@ def test_logarithmic_axes_have_few_numbers(tmp_path, saved, low, most):
     axis = saved[0].axes[0]
     shown = [tick for tick in axis.get_xticks() if axis.get_xlim()[0] <= tick <= axis.get_xlim()[1]]
     assert axis.get_xscale() == "log" and 2 <= len(shown) <= most
+
+
+def test_trade_offs_have_a_line_a_system_and_a_point_a_setting(tmp_path, saved):
+    lines = {"vae": [plots.Point(1.0, 9.0, "1"), plots.Point(5.0, 7.0, "0.5")], "svebm": [plots.Point(4.0, 7.0)]}
+    panels = [plots.TradeOff("NLL", lines), plots.TradeOff("BLEU", {"svebm": [plots.Point(4.0, 2.0)]})]
+    out = plots.trade_offs(panels, tmp_path / "a/b.png", x="rate")
+    assert out.stat().st_size > 1000
+    first, second = saved[0].axes
+    assert [line.get_xydata().tolist() for line in first.lines] == [[[1.0, 9.0], [5.0, 7.0]], [[4.0, 7.0]]]
+    assert [text.get_text() for text in first.texts] == ["1", "0.5"] and first.get_xlabel() == "rate"
+    # A system looks the same in every panel, and unlike the others.
+    assert second.lines[0].get_marker() == first.lines[1].get_marker() != first.lines[0].get_marker()
+    assert second.lines[0].get_color() == first.lines[1].get_color() != first.lines[0].get_color()
+    assert [text.get_text() for text in saved[0].legends[0].get_texts()] == ["vae", "svebm"]
+    with pytest.raises(DataError, match="no points"):
+        plots.trade_offs([plots.TradeOff("NLL", {})], tmp_path / "c.png", x="rate")
