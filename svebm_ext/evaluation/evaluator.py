@@ -28,7 +28,7 @@ from svebm_ext.models.annealed_likelihood import annealed_likelihood, find_step_
 from svebm_ext.models.latent_variable import Batch
 from svebm_ext.models.proposal import PROPOSAL_EXAMPLES, tightest_proposal_scale
 from svebm_ext.models.svebm import SVEBM
-from svebm_ext.prior.annealing import estimate_log_z
+from svebm_ext.prior.annealing import LogZEstimate, estimate_log_z
 from svebm_ext.prior.groups import log_groups_of
 from svebm_ext.processes import ALONE, Processes
 
@@ -48,6 +48,19 @@ GROUP_AGREEMENT = {
     "homogeneity_groups_chance": "chance_homogeneity",
     "adjusted_mutual_information_groups": "adjusted_mutual_information",
 }
+
+
+def log_z_warnings(estimate: LogZEstimate) -> list[str]:
+    """What there is to say against an estimate of log Z."""
+    warnings, gap = [], estimate.upper - estimate.lower
+    if not gap <= LOG_Z_GAP:
+        warnings.append(f"the ends of log Z are {gap:.2f} nats apart: take more chains or temperatures")
+    smallest = min(estimate.forward_ess, estimate.reverse_ess)
+    if not smallest >= LOG_Z_ESS:
+        warnings.append(f"log Z stands on an effective sample of {smallest:.0f} chains: take more")
+    if not estimate.r_hat <= R_HAT:
+        warnings.append(f"R-hat of the prior's chains is {estimate.r_hat:.2f}: they have not converged")
+    return warnings
 
 
 class Evaluator:
@@ -150,18 +163,7 @@ class Evaluator:
         crossing = crossing_remark(estimate.lower, estimate.upper, estimate.standard_error)
         if crossing is not None:
             self.evaluation.remarks["log_z_upper"] = crossing
-        gap = estimate.upper - estimate.lower
-        if not gap <= LOG_Z_GAP:
-            self.evaluation.warnings.append(
-                f"the ends of log Z are {gap:.2f} nats apart: take more chains or temperatures"
-            )
-        smallest = min(estimate.forward_ess, estimate.reverse_ess)
-        if not smallest >= LOG_Z_ESS:
-            self.evaluation.warnings.append(f"log Z stands on an effective sample of {smallest:.0f} chains: take more")
-        if not estimate.r_hat <= R_HAT:
-            self.evaluation.warnings.append(
-                f"R-hat of the prior's chains is {estimate.r_hat:.2f}: they have not converged"
-            )
+        self.evaluation.warnings += log_z_warnings(estimate)
 
     def likelihoods(self) -> None:
         """Importance-weighted NLL; of samples of q(z|x) itself the ELBO, its parts and the published estimate."""

@@ -22,6 +22,7 @@ from svebm_ext.experiments.agnews import AGNEWS
 from svebm_ext.experiments.assistant import ASSISTANT
 from svebm_ext.experiments.figure2 import FIGURE2
 from svebm_ext.experiments.own_text import OWN_TEXT
+from svebm_ext.experiments.rate_distortion import RATE_DISTORTION
 from svebm_ext.experiments.rows import (
     Budget,
     Experiment,
@@ -50,6 +51,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "figure2": FIGURE2,
     "assistant": ASSISTANT,
     "own-text": OWN_TEXT,
+    "rate-distortion": RATE_DISTORTION,
 }
 #: Names that experiments had before 0.2.0; they go on working.
 FORMER_NAMES = {
@@ -78,8 +80,8 @@ class Arguments:
     """Rows, or groups of rows, to make (default: all). The report shows all finished rows of the folder."""
     budget: Budget = "cpu"
     """smoke: a few iterations of small networks, to see that it works; cpu: sized for two cores; long: four times the
-    iterations of cpu (table1-ptb), or all lines (own-text); 30-epochs: as preset ptb-svebm-ib (table1-ptb); paper: the
-    paper's."""
+    iterations of cpu (table1-ptb), or the paper's networks for as long (rate-distortion), or all lines (own-text);
+    30-epochs: as preset ptb-svebm-ib (table1-ptb); paper: the paper's."""
     seeds: int = 1
     """Training seeds of every row: SEED, SEED + 1, and so on, this many."""
     seed: int = 0

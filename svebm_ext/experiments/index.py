@@ -15,7 +15,7 @@ from pathlib import Path
 
 from svebm_ext.commands import run_command
 from svebm_ext.experiments import agnews, smd, table1, table2, yelp
-from svebm_ext.experiments.index_of_reports import assistant_lines, figure2_lines
+from svebm_ext.experiments.index_of_reports import assistant_lines, figure2_lines, rate_lines
 from svebm_ext.experiments.own_text_data import TITLES
 from svebm_ext.experiments.own_text_report import CLASSIFIERS, METHODS, PLAIN, PLAIN_CLASSIFIERS
 from svebm_ext.experiments.table import REPORT, REPORT_JSON, Measure, by_name, value_of
@@ -338,6 +338,7 @@ def index(results: Path) -> str:
         "",
         *figure2_lines(results),
         *assistant_lines(results),
+        *rate_lines(results),
         "## Text of one's own",
         "",
         "[All rows](own-text/report.md). AMI is agreement of symbols with classes that the model was not shown.",

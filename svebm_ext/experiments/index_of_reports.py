@@ -1,11 +1,11 @@
-"""Parts of the overview of results/ that are taken over from a report: Figure 2, and the default corpus."""
+"""Parts of the overview of results/ that are taken over from a report: Figure 2, the default corpus, and the rate."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from svebm_ext.experiments import assistant, figure2
+from svebm_ext.experiments import assistant, figure2, rate_distortion_report
 from svebm_ext.experiments.table import REPORT, REPORT_JSON, Measure, by_name, table_cells
 from svebm_ext.files import JsonMapping, read_json
 from svebm_ext.markdown import table_row
@@ -49,5 +49,26 @@ def assistant_lines(results: Path) -> list[str]:
         *_cells_lines(rows, [measure for measure in measures if measure.key in keys]),
         "",
         f"    python -m svebm_ext.experiments assistant{'' if seeds == 1 else f' --seeds {seeds}'}",
+        "",
+    ]
+
+
+def rate_lines(results: Path) -> list[str]:
+    """Rate against distortion of each prior at each weight; nothing where there are no results yet."""
+    if not (results / "rate-distortion" / REPORT_JSON).exists():
+        return []
+    rows = read_json(results / "rate-distortion" / REPORT_JSON)
+    keys = ("rate", "reconstruction_nll", "nll_annealed", "bleu", "rppl", "rppl_ancestral")
+    budget, seeds = rows[0]["budget"], max(len(own) for own in by_name(rows).values())
+    options = ["" if budget == "cpu" else f" --budget {budget}", "" if seeds == 1 else f" --seeds {seeds}"]
+    return [
+        "## Rate against distortion",
+        "",
+        f"[All measures, pictures, and energies less mixtures](rate-distortion/{REPORT}), budget {budget}. All rows of "
+        "one w stand on the same z, except dgm-vae-i.",
+        "",
+        *_cells_lines(rows, [measure for measure in rate_distortion_report.MEASURES if measure.key in keys]),
+        "",
+        f"    python -m svebm_ext.experiments rate-distortion --data.root DIR{''.join(options)}",
         "",
     ]

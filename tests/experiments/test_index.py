@@ -11,6 +11,7 @@ import pytest
 from svebm_ext import experiments
 from svebm_ext.config import from_dict, to_dict
 from svebm_ext.experiments import index
+from svebm_ext.experiments.index_of_reports import rate_lines
 from svebm_ext.experiments.rows import read_rows
 from svebm_ext.experiments.table import value_of
 from svebm_ext.experiments.table1 import make_row
@@ -53,6 +54,22 @@ def test_best_of_all_folders_mean_of_seeds_references_left_out(tmp_path):
     assert (bleu.best.value, bleu.best.row, nll.best.value, nll.best.row) == (11.5, "ae", 99.0, "vae")
     assert nll.best.command == "python -m svebm_ext.experiments table1-ptb --data.root DIR --budget long --rows vae"
     assert bleu.ours.command.endswith("--budget long --rows svebm-ib --seeds 2")
+
+
+def test_rate_against_distortion_is_shown_where_it_was_made(tmp_path):
+    assert rate_lines(tmp_path) == []
+    (tmp_path / "rate-distortion").mkdir()
+    rows = [
+        row(f"svebm-ib-w-{w}", 5.0, 100.0) | {"budget": "long", "seed": seed, "rate": rate, "nll_annealed": 99.25}
+        for w, rate in (("1", 2.0), ("0.5", 8.0))
+        for seed in (0, 1)
+    ]
+    (tmp_path / "rate-distortion/report.json").write_text(json.dumps(rows))
+    lines = rate_lines(tmp_path)
+    assert any(line.startswith("| svebm-ib-w-0.5 | 2 | 8.00 ± 0.00 | – | 99.25 ± 0.00 |") for line in lines)
+    (command,) = [line for line in lines if line.startswith("    python")]
+    assert command.endswith("rate-distortion --data.root DIR --budget long --seeds 2")
+    assert experiments.parse_arguments(shlex.split(command)[3:])[0] == "rate-distortion"
 
 
 def test_a_note_says_what_was_asked_and_whether_it_holds(tmp_path):
