@@ -10,6 +10,7 @@ from svebm_ext.config import Config, asked_iterations
 from svebm_ext.files import JsonMapping
 from svebm_ext.markdown import table_row
 from svebm_ext.measures.documentation import documented, value_text
+from svebm_ext.prior.groups import SymbolGroups
 from svebm_ext.terminal import printable
 
 #: Labels of symbols that the card names; a model of more has them in config.json.
@@ -17,7 +18,12 @@ SHOWN_LABELS = 50
 
 
 def model_card(
-    config: Config, n_words: int, n_parameters: int, label_names: Sequence[str], document: JsonMapping | None
+    config: Config,
+    n_words: int,
+    n_parameters: int,
+    label_names: Sequence[str],
+    document: JsonMapping | None,
+    groups: SymbolGroups | None = None,
 ) -> str:
     """Content of MODEL_CARD.md.
 
@@ -27,9 +33,12 @@ def model_card(
         n_parameters: of its networks.
         label_names: classes of a model that learnt from labels.
         document: content of metrics.json; None where nothing was measured.
+        groups: of its symbols, where these are in two levels.
     """
     encoder = config.model.pretrained_encoder
     symbols = f", {config.model.n_categories} symbols" if config.model.latent == "energy" else ""
+    if groups is not None:
+        symbols += f" in {groups.n_groups} groups ({', '.join(str(len(own)) for own in groups.members)} symbols)"
     lines = [
         f"# {config.preset}",
         "",

@@ -376,7 +376,7 @@ class SVEBM(Answering):
     def card(self, metrics: dict | None = None) -> str:
         """MODEL_CARD.md: what the model is, what it was trained on, what was measured."""
         n = sum(p.numel() for p in self.parameters())
-        return model_card(self.config, len(self.vocabulary), n, self.label_names, metrics)
+        return model_card(self.config, len(self.vocabulary), n, self.label_names, metrics, self.groups)
 
     def _content(self) -> FolderContent:
         encoder, tensors = None if self.vectors is None else self.vectors.identity, self.networks.state_dict()

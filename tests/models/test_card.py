@@ -6,6 +6,7 @@ from dataclasses import replace
 from svebm_ext import preset
 from svebm_ext.data.vocabulary import Vocabulary
 from svebm_ext.models.svebm import SVEBM
+from svebm_ext.prior.groups import SymbolGroups
 
 DOCUMENT = {
     "nll": 13.250715257661243,
@@ -53,3 +54,11 @@ def test_a_pretrained_encoder_is_named_without_its_path():
     card = model.card()
     assert "encoder `all-MiniLM-L6-v2`, whose weights are not in this folder" in card
     assert "someone" not in card and "nothing else" not in card
+
+
+def test_groups_of_symbols_are_told():
+    model = small([])
+    n = model.config.model.n_categories
+    assert f"{n} symbols. " in model.card() and "groups" not in model.card()
+    model.groups = SymbolGroups((0, *[1] * (n - 1)))
+    assert f"{n} symbols in 2 groups (1, {n - 1} symbols). " in model.card()
