@@ -80,8 +80,8 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Config, Arguments]:
             raise ConfigError(f"preset: {name!r} given with --resume; a resumed run has its own configuration")
         base = read_run_config(expanded(resumed))
     else:
-        if name == "lines" and _value_of("--data.labelled", rest) is not None:
-            name = "lines-labelled"  # a few labels beside the text ask for a classifier
+        if name in ("lines", "documents") and _value_of("--data.labelled", rest) is not None:
+            name = f"{name}-labelled"  # a few labels beside the text ask for a classifier
         base = preset(name or "assistant")
     base = dataclasses.replace(base, model=_networks_asked(base.model, rest))
     base = _with_steps_asked(base, rest, resumed=resumed is not None)

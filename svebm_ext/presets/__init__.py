@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from svebm_ext.config import Config
 from svebm_ext.errors import ConfigError, alternatives
-from svebm_ext.presets import agnews, assistant, daily_dialog, points, ptb, smd, yelp
+from svebm_ext.presets import agnews, assistant, daily_dialog, documents, points, ptb, smd, yelp
 from svebm_ext.presets.schemes import Preset
 
 PRESETS: dict[str, Preset] = {
     **assistant.PRESETS,
+    **documents.PRESETS,
     **ptb.PRESETS,
     **daily_dialog.PRESETS,
     **smd.PRESETS,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from svebm_ext.config import Config
+from svebm_ext.models.document import DocumentDecoder
 from svebm_ext.models.latent_variable import Forward, LatentVariableModel
 from svebm_ext.objectives.elbo import Averager, LossTerms, total_loss
 from svebm_ext.objectives.schedules import label_weight
@@ -130,12 +131,13 @@ class Update:
 
 
 def _kernels_do_the_work(model: LatentVariableModel, runtime: Runtime) -> bool:
-    """Whether recurrence and loss run in compiled kernels on the CPU.
+    """Whether recurrence and loss, or the loss of bags of words, run in compiled kernels on the CPU.
 
     Torch's own operations then stay on one thread. They are small, and on several threads some of them round in another
     way from run to run, so that a run could not be had again to the bit.
     """
-    if runtime.device.type != "cpu" or not isinstance(getattr(model.decoder, "recurrent", None), nn.GRU):
+    recurrent = isinstance(getattr(model.decoder, "recurrent", None), nn.GRU)
+    if runtime.device.type != "cpu" or not (recurrent or isinstance(model.decoder, DocumentDecoder)):
         return False
     return resolve("gru_sequence", runtime.device) == resolve("token_loss", runtime.device) == "native"
 

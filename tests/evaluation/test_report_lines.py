@@ -175,11 +175,11 @@ def test_several_labels_are_columns_where_they_fit():
 
 
 def test_topics_are_shown_of_test_texts_where_there_are_enough(tmp_path, monkeypatch):
-    from svebm_ext.evaluation import evaluate_sentences
+    from svebm_ext.evaluation import evaluate_own_text
 
     config = tiny_config(write_corpus(tmp_path, n=240))
     corpus = load_configured(config.data)
-    monkeypatch.setattr(evaluate_sentences, "FEW_TEST_TEXTS", len(corpus.test))
+    monkeypatch.setattr(evaluate_own_text, "FEW_TEST_TEXTS", len(corpus.test))
     model, corpus = train(config, tmp_path / "run")
     document = evaluate_run(tmp_path / "run", model, corpus, say=lambda text: None)
     assert document["about"]["summary"][0].endswith(f"in {len(corpus.test)} test texts.")

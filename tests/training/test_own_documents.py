@@ -1,0 +1,73 @@
+"""Presets documents and documents-labelled: long texts of one's own from the command to the report."""
+
+import json
+
+import pytest
+from tiny_runs import write_documents
+
+from svebm_ext import classify, generate
+from svebm_ext import train as train_command
+from svebm_ext.commands import run_command
+from svebm_ext.errors import ConfigError
+from svebm_ext.presets import preset
+from svebm_ext.train import parse_arguments
+
+SMALL = [
+    *("--model.document-hidden", "16", "--model.latent-dim", "4", "--chains.n-chains", "100"),
+    *("--training.max-steps", "60", "--training.validate-every", "30", "--training.batch-size", "20"),
+    *("--evaluation.log-z-chains", "64", "--evaluation.log-z-temperatures", "20"),
+    *("--evaluation.importance-samples", "5", "--training.device", "cpu"),
+]
+
+
+def run(folder, *arguments):
+    train_command.main([*arguments, *SMALL, "--out", str(folder)])
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_topics_of_documents_beside_the_plain_way(tmp_path, capsys):
+    corpus = write_documents(tmp_path, n=300)
+    measured = run(tmp_path / "run", "documents", str(corpus), "--model.n-categories", "3")
+    printed = capsys.readouterr().out
+    ours = measured["adjusted_mutual_information"]["label"]
+    assert ours > 0.9 and measured["adjusted_mutual_information_tfidf"]["label"] is not None
+    assert f"3 topics in 30 test texts; against your labels AMI {ours:.2f} (TF-IDF + k-means: " in printed
+    assert "topic 0, " in printed and "Sentences of each" not in (tmp_path / "run" / "report.md").read_text()
+    texts = tmp_path / "new.txt"
+    texts.write_text("boat wave salt\npan bread salt oven\n")
+    classify.main([str(tmp_path / "run"), "--file", str(texts)])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and lines[0].split("\t")[0] != lines[1].split("\t")[0]
+    generate.main([str(tmp_path / "run"), "-n", "1"])
+    assert len(capsys.readouterr().out.split()) > 5
+
+
+def test_classes_of_documents_from_a_few_labels(tmp_path, capsys):
+    corpus = write_documents(tmp_path, n=300)
+    few = tmp_path / "few.tsv"
+    few.write_text("".join(f"{line}\n" for line in corpus.read_text().splitlines()[:24]))
+    plain = tmp_path / "texts.txt"
+    plain.write_text("".join(line.split("\t", 1)[1] + "\n" for line in corpus.read_text().splitlines()[24:200]))
+    test = tmp_path / "test.tsv"
+    test.write_text("".join(f"{line}\n" for line in corpus.read_text().splitlines()[200:]))
+    measured = run(tmp_path / "run", "documents", str(plain), "--data.labelled", str(few), "--data.test", str(test))
+    assert measured["accuracy"] > 0.9
+    assert "labelled test texts (TF-IDF + logistic regression: " in capsys.readouterr().out
+
+
+def test_the_presets_are_bags_of_words_of_ones_own_text(tmp_path):
+    (tmp_path / "a.txt").write_text("some words\n" * 3)
+    config, _ = parse_arguments(["documents", str(tmp_path / "a.txt")])
+    assert (config.model.name, config.data.corpus, config.model.n_categories) == ("documents-bow", "lines", 0)
+    config, _ = parse_arguments(["documents", str(tmp_path / "a.txt"), "--data.labelled", str(tmp_path / "a.txt")])
+    assert config.preset == "documents-labelled" and config.objective.label_weight > 0
+    assert preset("documents").objective.label_weight == 0
+    with pytest.raises(ConfigError, match="bpe is for sequences"):
+        parse_arguments(["documents", str(tmp_path / "a.txt"), "--data.tokenization", "bpe"])
+
+
+@pytest.mark.parametrize("name", ["documents", "documents-labelled"])
+def test_a_file_is_needed(name, capsys):
+    with pytest.raises(SystemExit):
+        run_command(train_command.main, [name])
+    assert "needs a file of your own text" in capsys.readouterr().err
