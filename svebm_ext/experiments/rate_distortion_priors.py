@@ -234,6 +234,10 @@ class Priors:
         evaluator = SentenceEvaluator(self.model, self.corpus, seed=self.settings.seed, say=self._say)
         with torch.no_grad(), in_place_of_prior(self.networks, latent):
             entry |= self._normaliser(latent)
+            gain = self.gain(latent, entry.get("log_z_upper", 0.0))
+            entry["validation_gain"] = gain if math.isfinite(gain) else None
+            if isinstance(latent, EnergyLatent) and not gain > 0.0:
+                return self._not_kept(family, entry, gain) | {"seconds": time.monotonic() - begin}
             entry |= self._likelihoods(latent, entry.get("log_z_upper", 0.0))
             entry |= self._annealed(family, entry.get("log_z_upper", 0.0))
             evaluator.samples()
@@ -249,6 +253,18 @@ class Priors:
             "annealed temperatures": self.settings.annealed_temperatures,
         }
         return entry | {"seconds": time.monotonic() - begin}
+
+    def gain(self, latent: Latent, log_z: float) -> float:
+        """By how much the rate of validation sentences is below that to N(0, I), in nats; by one z of each."""
+        z = self.sampled(posterior_of(self.networks, self.valid, self.settings.sentences))
+        apart = latent.log_prior(z).double() - standard_normal_log_density(z.double())
+        return float(apart.mean()) - log_z
+
+    def _not_kept(self, family: str, entry: JsonObject, gain: float) -> JsonObject:
+        """What there is to say of an energy that a second stage would not keep (`training.prior_alone`)."""
+        reason = f"{family}: behind N(0, I) on validation data by {-gain:.3g} nats: a second stage does not keep it"
+        self._say(reason)
+        return entry | {"warnings": [reason], "sample_counts": {}, "annealed_by_sentence": []}
 
     def _normaliser(self, latent: Latent) -> JsonObject:
         """Both ends of log Z of an energy; nothing of a density."""

@@ -62,6 +62,9 @@ FURTHER = (
 )
 #: Measures of the networks, which all priors on their z share; the others are of a prior.
 OF_NETWORKS = ("reconstruction_nll", "bleu", "nll_proposal_scale", "active_units")
+#: Measures of a prior that an energy which is not kept has not.
+OF_PRIOR = ("rate", "elbo", "nll", "nll_annealed", "nll_annealed_error", "nll_of_annealed", "annealed_acceptance",
+            "rppl", "rppl_ancestral", "wkl", "wkl_ancestral")  # fmt: skip
 REASONS = {
     "components": "the prior is no mixture fitted afterwards",
     **dict.fromkeys(("log_z_lower", "log_z_upper", "log_z_error"), "the prior is normalised"),
@@ -99,11 +102,13 @@ def report_rows(results: Results) -> list[JsonObject]:
 
 def _document(networks: JsonMapping, prior: JsonMapping) -> JsonObject:
     """Measures of a prior in the form of metrics.json."""
-    about = networks["about"]
+    about, reasons = networks["about"], networks["null_reasons"] | REASONS
+    if not prior[BY_SENTENCE]:
+        reasons |= dict.fromkeys(OF_PRIOR, "the energy is behind N(0, I) on validation data, and is not kept")
     return {
         **{key: networks.get(key) for key in OF_NETWORKS},
         **prior,
-        "null_reasons": networks["null_reasons"] | REASONS,
+        "null_reasons": reasons,
         "about": about | {key: prior[key] for key in ("sample_counts", "warnings")},
     }
 
@@ -146,9 +151,11 @@ def compared(rows: Sequence[JsonMapping], energy: str, other: str) -> list[Compa
     groups = by_name(rows)
     comparisons = []
     for weight in sorted(WEIGHTS, key=float, reverse=True):
-        theirs = {row["seed"]: row for row in groups.get(row_name(other, weight), ())}
+        theirs = {row["seed"]: row for row in groups.get(row_name(other, weight), ()) if row[BY_SENTENCE]}
         pairs = [
-            (row, theirs[row["seed"]]) for row in groups.get(row_name(energy, weight), ()) if row["seed"] in theirs
+            (row, theirs[row["seed"]])
+            for row in groups.get(row_name(energy, weight), ())
+            if row[BY_SENTENCE] and row["seed"] in theirs
         ]
         if not pairs:
             continue
@@ -215,7 +222,7 @@ def notes(budget: Budget) -> list[str]:
         f"For each w there are two trainings of networks. On z of the VAE stand five priors. Three are plain: N(0, I) "
         f"({VAE}), a Gaussian ({GAUSSIAN}), and a mixture of Gaussians with full covariances ({MIXTURE}). The number "
         f"of its Gaussians is chosen on validation data. Two are energies, learnt on the frozen z with lambda 0 "
-        f"({ENERGY}) or 5 ({ENERGY_IB}), and taken as they are after their last iteration. "
+        f"({ENERGY}) or 5 ({ENERGY_IB}). One that is behind N(0, I) on validation data is not kept, and not measured. "
         f"The rows {DGM} have networks and a prior of their own.",
         "Rate: KL of q(z|x) to the prior, in nats a sentence, with the upper end of log Z. Distortion: NLL given z of "
         "q(z|x). ELBO is minus their sum. All rows are of the same test sentences; distortion and BLEU are of the "

@@ -24,6 +24,7 @@ from svebm_ext.experiments.rate_distortion_rows import (
     make_row,
     plain,
 )
+from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.latents.gaussian import GaussianLatent, GaussianPosterior
 
 ALL = [family for group in FAMILIES.values() for family in group]
@@ -185,6 +186,8 @@ def test_two_trainings_give_six_rows(command, monkeypatch, capsys):
             raise KeyboardInterrupt
         return measured(self, family)
 
+    # Twenty iterations make no energy that would be kept.
+    monkeypatch.setattr(rate_distortion_priors.Priors, "gain", lambda self, latent, log_z: 1.0)
     monkeypatch.setattr(rate_distortion_priors.Priors, "measured", interrupted)
     with pytest.raises(experiments.Interrupted):
         experiments.main(arguments)
@@ -221,6 +224,25 @@ def test_two_trainings_give_six_rows(command, monkeypatch, capsys):
     capsys.readouterr()
     experiments.main(arguments)
     assert "2 of 2 rows are finished and kept" in capsys.readouterr().out
+
+
+def test_an_energy_behind_the_standard_normal_is_not_kept(command, monkeypatch, capsys):
+    out, arguments = command
+    gain = rate_distortion_priors.Priors.gain
+
+    def behind(self, latent, log_z):
+        return -5.0 if isinstance(latent, EnergyLatent) else gain(self, latent, log_z)
+
+    monkeypatch.setattr(rate_distortion_priors.Priors, "gain", behind)
+    experiments.main(arguments[:-1])
+    told = "svebm: behind N(0, I) on validation data by 5 nats: a second stage does not keep it"
+    assert told in capsys.readouterr().err
+    rows = {r["row"]: r for r in json.loads((out / "report.json").read_text())}
+    assert rows["svebm-w-0.5"]["nll"] is None and rows["svebm-w-0.5"]["bleu"] == rows["vae-w-0.5"]["bleu"]
+    assert "is not kept" in rows["svebm-w-0.5"]["null_reasons"]["nll_annealed"]
+    assert rows["vae-w-0.5"]["nll"] is not None and told in (out / "report.md").read_text()
+    text = (out / "report.md").read_text()
+    assert "The energy svebm-ib and vae-gmm are not both measured yet." in text
 
 
 def test_families_are_those_of_their_networks():
