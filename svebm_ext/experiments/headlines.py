@@ -57,7 +57,7 @@ HEADLINES = (
         ("table6-yelp", "dgm-vae-i", "DGM-VAE + I"),
     ),
     Headline(
-        "Table 8", _AGNEWS, "svebm-ib-200", {"accuracy, 200 labels, %": ACCURACIES[0]},
+        "Table 8", _AGNEWS, "svebm-ib-words-200", {"accuracy, 200 labels, %": ACCURACIES[0]},
         ("table8-agnews", "nb-em-200", "naive Bayes"),
     ),
 )  # fmt: skip
