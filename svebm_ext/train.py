@@ -69,7 +69,7 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[Config, Arguments]:
     Raises:
         ConfigError: an unknown preset, or an option out of range.
     """
-    name, rest = _positional(with_options_of_file(arguments))
+    name, rest = _positional(with_options_of_file(arguments, Arguments))
     rest = [re.sub(r"^--from(?==|$)", "--from-run", argument) for argument in rest]
     named = _value_of("--preset", rest)
     if named is not None and named != name:

@@ -7,7 +7,7 @@ import pytest
 from svebm_ext.config import to_dict
 from svebm_ext.errors import ConfigError
 from svebm_ext.option_file import with_options_of_file
-from svebm_ext.train import parse_arguments
+from svebm_ext.train import Arguments, parse_arguments
 
 OPTIONS = """
 preset: ptb-vae
@@ -84,11 +84,21 @@ def test_the_configuration_of_a_run_is_a_file_of_options(tmp_path):
         ("training: {max_step: 5}", "--training.max-step: no such option; did you mean --training.max-steps"),
         ("training: {max_steps: many}", "--training.max-steps: 'many' given, expected a whole number"),
         ("preset: nonsense", "nonsense"),
-        ("- a\n- b", "list given, expected options by name"),
+        ("- a\n- b", "no options by name"),
         ("a: [", "not YAML: while parsing"),
-        ("model: {prior_hidden: []}", "model.prior-hidden: \\[\\] given, expected numbers or texts"),
+        ("model: {prior_hidden: []}", "model.prior-hidden: \\[\\] given, expected a list"),
         ("1: 2", "1 is no name of an option"),
-        ("", "NoneType given"),
+        ("", "o.yml: empty, expected options"),
+        ("evaluate: 'off'", "o.yml: evaluate: 'off' given, expected true or false"),
+        ("training: {max_steps: true}", "training.max-steps: True given, expected a whole number"),
+        ("data: {train: [a, b]}", "data.train: \\['a', 'b'\\] given, expected a"),
+        ("training: 10", "training: 10 given, expected its options"),
+        ("seed: {a: 1}", "seed: options given, expected a whole number"),
+        ("preset: [ptb-vae]", "preset: \\['ptb-vae'\\] given, expected the name of one"),
+        ("seed: 1\nseed: 2", "not YAML: 'seed' stands there twice"),
+        ("help: true", "'help' is no name"),
+        ("x: &a {b: *a}", "not YAML|too deeply|no name"),
+        ("a: " + "[" * 3000, "too deeply|not YAML"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, content, message):
@@ -104,5 +114,23 @@ def test_one_file_that_is_there(tmp_path):
         (["--config", str(tmp_path / "none.yaml")], "no such file"),
     ):
         with pytest.raises(ConfigError, match=message):
-            with_options_of_file(given)
-    assert with_options_of_file(["lines", "x.txt", "--seed", "3"]) == ["lines", "x.txt", "--seed", "3"]
+            with_options_of_file(given, Arguments)
+    assert with_options_of_file(["lines", "x.txt", "--seed", "3"], Arguments) == ["lines", "x.txt", "--seed", "3"]
+    with pytest.raises(ConfigError, match="is a folder"):
+        with_options_of_file(["--config", str(tmp_path)], Arguments)
+
+
+def test_the_files_preset_stays_where_the_command_line_has_text_alone(tmp_path):
+    for name in ("mine.txt", "other.txt"):
+        (tmp_path / name).write_text("some text\n" * 3)
+    content = {"preset": "documents", "data": {"train": str(tmp_path / "other.txt")}, "training": {"max_steps": 7}}
+    (tmp_path / "o.json").write_text("\ufeff" + json.dumps(content), encoding="utf-8")
+    for given in ([str(tmp_path / "mine.txt")], ["lines", str(tmp_path / "mine.txt")]):
+        config, _ = parse_arguments([*given, "--config", str(tmp_path / "o.json")])
+        assert config.preset == ("documents" if len(given) == 1 else "lines")
+        assert config.data.train == tmp_path / "mine.txt" and config.training.max_steps == 7
+    config, _ = parse_arguments(["--config", str(tmp_path / "o.json")])
+    assert config.data.train == tmp_path / "other.txt"
+    (tmp_path / "o.json").write_text('{"seed": 1, "seed": 2}')
+    with pytest.raises(ConfigError, match="'seed' stands there twice"):
+        parse_arguments(["--config", str(tmp_path / "o.json")])

@@ -52,8 +52,8 @@ def check_guide(config: Config, kind: KindOptions) -> None:
         return
     if by_words and not (model.has_word_features and model.latent == "energy"):
         raise ConfigError(
-            "objective.pseudo-labels: words needs sentences or bags of words, the energy latent family and "
-            "model.sentence-features words"
+            "objective.pseudo-labels: words needs sentences or bags of words (model.encoder bow), the energy latent "
+            "family and model.sentence-features words"
         )
     if not by_words and not (kind.is_bag and objective.label_weight > 0):
         raise ConfigError(

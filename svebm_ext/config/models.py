@@ -198,6 +198,9 @@ class BagModel(FeatureModel):
     """Width of encoder and generator of bags of words."""
     document_layers: int = 3
     """Hidden layers of the generator of bags of words; 0: word scores are linear in z."""
+    document_words: int = 0
+    """Words that a document counts as, at most: the counts of a longer one are scaled down to so many, since it would
+    outweigh all others. 0: as many as it has."""
     document_dropout: float = 0.5
     """Dropout probability on the hidden layers of the encoder of bags of words."""
     document_counts: Literal["counts", "log"] = "counts"

@@ -41,7 +41,7 @@ RANGES: dict[str, dict[Range, str]] = {
         Range(lambda v: v >= 0, "a finite number of at least 0"): "prior_scale",
         Range(lambda v: 0 <= v <= LARGEST_START, f"0, or a number up to {LARGEST_START}"): "init_range",
         PROBABILITY: "word_dropout document_dropout feature_dropout",
-        AT_LEAST_0: "document_layers sentence_encoder_dim n_groups",
+        AT_LEAST_0: "document_layers document_words sentence_encoder_dim n_groups",
         Range(lambda v: 1 <= len(v) <= 2 and min(v) >= 1, "one or two sizes above 0"): "prior_hidden",
         SCALE: "gumbel_temperature points_std",
     },

@@ -65,7 +65,7 @@ class DocumentBatch:
 
     def bags(self, vocabulary_size: int) -> CountedWords:
         """The words of each row as ids of the vocabulary, how often each occurs, and where rows begin."""
-        return self.words + N_SPECIAL, self.counts, self.offsets
+        return self.words + N_SPECIAL, self.counts.clamp_min(1.0), self.offsets
 
     def repeat(self, n: int) -> "DocumentBatch":
         """Batch with every row n times in a row: row r becomes rows r n .. r n + n - 1."""
@@ -87,6 +87,7 @@ class DocumentSplit:
         classes: names of the classes.
         n_empty: documents without a word of the vocabulary. They stay, as rows without entries: their likelihood is 1
             and their class the one that the model gives to no evidence at all.
+        n_longer: documents whose counts were scaled down; see `from_split`.
         vectors: of each document by a frozen encoder, where there is one.
     """
 
@@ -97,17 +98,24 @@ class DocumentSplit:
     n_words: int
     classes: tuple[str, ...] = ()
     n_empty: int = 0
+    n_longer: int = 0
     vectors: Float32[Tensor, "B E"] | None = field(default=None, kw_only=True)
 
     @classmethod
     def from_split(
-        cls, split: Split, vocabulary: Vocabulary, label: str | None = None, classes: Sequence[str] | None = None
+        cls,
+        split: Split,
+        vocabulary: Vocabulary,
+        label: str | None = None,
+        classes: Sequence[str] | None = None,
+        max_words: int = 0,
     ) -> "DocumentSplit":
         """Count the words of each document; words outside the vocabulary are left out.
 
         Args:
             label: name of the label to encode; None leaves every document unlabelled.
             classes: its classes in the order of their ids; by default those of this split, sorted.
+            max_words: that a document counts as, at most; counts of longer ones are scaled down. 0: any number.
 
         Raises:
             DataError: no label of that name, or a label value that is none of `classes`.
@@ -119,15 +127,20 @@ class DocumentSplit:
         keys, counts = np.unique(keys[ids >= 0], return_counts=True)
         rows, words = np.divmod(keys, max(1, n_words))
         lengths = np.bincount(rows, minlength=len(split))
+        shares, n_longer = np.ones(len(split)), 0
+        if max_words:
+            totals = np.bincount(rows, counts, minlength=len(split))
+            shares, n_longer = np.minimum(1.0, max_words / np.maximum(totals, 1.0)), int((totals > max_words).sum())
         labels, names = encode_labels(split, label, classes)
         return cls(
             words=torch.from_numpy(words),
-            counts=torch.from_numpy(counts).float(),
+            counts=torch.from_numpy(counts * shares[rows]).float(),
             offsets=torch.from_numpy(np.cumsum([0, *lengths])),
             labels=labels,
             n_words=n_words,
             classes=names,
             n_empty=int((lengths == 0).sum()),
+            n_longer=n_longer,
             vectors=split.vectors,
         )
 
@@ -138,7 +151,7 @@ class DocumentSplit:
     def lengths(self) -> Int64[Tensor, " B"]:
         """Words of each document that the vocabulary has, repeated ones counted."""
         totals = torch.cat((torch.zeros(1, dtype=torch.float64), self.counts.double().cumsum(0)))
-        return (totals[self.offsets[1:]] - totals[self.offsets[:-1]]).long()
+        return (totals[self.offsets[1:]] - totals[self.offsets[:-1]]).round().long()
 
     def fingerprint(self) -> str:
         """Hash of the counts and labels."""
@@ -159,7 +172,7 @@ class DocumentSplit:
 
     def bags(self, vocabulary_size: int) -> CountedWords:
         """The words of each document as ids of the vocabulary, how often each occurs, and where documents begin."""
-        return self.words + N_SPECIAL, self.counts, self.offsets
+        return self.words + N_SPECIAL, self.counts.clamp_min(1.0), self.offsets
 
     def part(self, rows: Int64[Tensor, " B"]) -> "DocumentSplit":
         """The split of the documents `rows` alone, in their order."""

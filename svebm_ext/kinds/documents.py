@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from svebm_ext.config import Config, DataConfig
+from svebm_ext.config import BagModel, Config, DataConfig
 from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.data.documents import DocumentSplit, document_vocabulary
 from svebm_ext.data.vocabulary import Vocabulary
@@ -32,4 +32,5 @@ class BagsOfWords(TextKind):
         classes: Sequence[str] | None = None,
     ) -> DocumentSplit:
         """Counts of the words of each document; arguments and errors as for `TextKind.encode`."""
-        return DocumentSplit.from_split(split, vocabulary, label, classes)
+        most = BagModel.of(config.model).document_words
+        return DocumentSplit.from_split(split, vocabulary, label, classes, most)

@@ -18,10 +18,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from svebm_ext.data.batching import EncodedSplit
 from svebm_ext.data.corpus import Split
 from svebm_ext.data.token_lists import lengths_of
 from svebm_ext.errors import ConfigError
+from svebm_ext.kinds import EncodedTexts
 from svebm_ext.models.encoders import FeatureEncoder
 from svebm_ext.models.reading import Chunk
 from svebm_ext.models.symbols import check_symbols, probabilities_of
@@ -101,9 +101,8 @@ def _has_features(model: SVEBM) -> bool:
     return isinstance(encoder, FeatureEncoder) and bool(encoder.words.idf.any())
 
 
-def _features(model: SVEBM, texts: object) -> Float[Tensor, "B F"]:
+def _features(model: SVEBM, texts: EncodedTexts) -> Float[Tensor, "B F"]:
     """h(x) of some texts."""
-    assert isinstance(texts, EncodedSplit)
     return model.networks.word_features.of_split(texts).double().cpu()
 
 

@@ -11,14 +11,14 @@ from svebm_ext.presets.schemes import Preset
 
 # The networks of AG News by words (experiments.agnews), with the guides of preset lines: symbols, or classes of a
 # few labels, come from the words, and f learns them. Counts have no order, so that nothing is cut and nothing is
-# written.
+# written. A text of thousands of words would pull z and F as far out as all others together: it counts as 200.
 DOCUMENTS = replace(
     AGNEWS,
     preset="documents",
     data=replace(LINES.data, vocabulary_size=30_000, remove_stop_words=True),
     model=BagModel(
         latent_dim=16, n_categories=0, n_groups=0, prior_activation="leaky_relu", document_hidden=100,
-        document_layers=0, class_words=True, word_dropout=0.3, sentence_features="words",
+        document_layers=0, document_words=200, class_words=True, word_dropout=0.3, sentence_features="words",
     ),
     objective=replace(
         AGNEWS.objective, mutual_information=10.0, energy_penalty=0.0, label_weight=0.0, labelled_bound=True,

@@ -65,7 +65,7 @@ def _fit_networks(model: Recurrent, n_words: int) -> Recurrent:
 def told_sizes(asked: Config, chosen: Config) -> str | None:
     """One line about the sizes that were left open; None where all were given."""
     parts = []
-    if asked.data.max_tokens == 0:
+    if asked.data.max_tokens == 0 and isinstance(chosen.model, RecurrentModel):  # bags of words are not cut
         unit = "subwords" if has_subwords(chosen.data) else "words"
         parts.append(f"sentences of at most {chosen.data.max_tokens - 2} {unit}")
     before, now = asked.model, chosen.model

@@ -115,3 +115,14 @@ def test_labels_that_do_not_suffice():
         DocumentSplit.from_split(SPLIT, VOCABULARY, "topic", ["x"])
     with pytest.raises(DataError, match="outside 0 to 4"):
         collate_documents(DocumentSplit.from_split(SPLIT, VOCABULARY), [5])
+
+
+def test_long_documents_count_as_fewer_words():
+    split = DocumentSplit.from_split(SPLIT, VOCABULARY, "topic", max_words=2)
+    whole = DocumentSplit.from_split(SPLIT, VOCABULARY, "topic")
+    assert split.n_longer == 2 and whole.n_longer == 0  # "a b a c", "b b b"
+    assert split.lengths.tolist() == [2, 0, 2, 2, 1]
+    torch.testing.assert_close(split.collate([0]).counts, whole.collate([0]).counts / 2)
+    torch.testing.assert_close(split.collate([2]).counts, torch.tensor([2.0]))
+    assert torch.equal(split.words, whole.words)  # every word stays, and counts as one at least where it is looked up
+    assert split.bags(len(VOCABULARY))[1].min() == 1.0

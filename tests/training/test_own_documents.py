@@ -1,11 +1,12 @@
 """Presets documents and documents-labelled: long texts of one's own from the command to the report."""
 
 import json
+import random
 
 import pytest
-from tiny_runs import write_documents
+from tiny_runs import COMMON, TOPICS, write_documents
 
-from svebm_ext import classify, generate
+from svebm_ext import classify, generate, group
 from svebm_ext import train as train_command
 from svebm_ext.commands import run_command
 from svebm_ext.errors import ConfigError
@@ -22,7 +23,7 @@ SMALL = [
 
 def run(folder, *arguments):
     train_command.main([*arguments, *SMALL, "--out", str(folder)])
-    return json.loads((folder / "metrics.json").read_text())
+    return json.loads((folder / "metrics.json").read_text()) if (folder / "metrics.json").exists() else None
 
 
 def test_topics_of_documents_beside_the_plain_way(tmp_path, capsys):
@@ -71,3 +72,27 @@ def test_a_file_is_needed(name, capsys):
     with pytest.raises(SystemExit):
         run_command(train_command.main, [name])
     assert "needs a file of your own text" in capsys.readouterr().err
+
+
+def test_documents_of_thousands_of_words_end_and_tell_topics(tmp_path, capsys):
+    """Their bounds have tens of thousands of nats, before which F and z run away."""
+    rng = random.Random(0)
+    lines = []
+    for number in range(90):
+        topic = list(TOPICS)[number % 3]
+        n_words = 20 if number % 9 else 6000
+        words = [rng.choice(TOPICS[topic] if rng.random() < 0.3 else COMMON) for _ in range(n_words)]
+        lines.append(f"{topic}\t{' '.join(words)}")
+    (tmp_path / "long.tsv").write_text("\n".join(lines) + "\n")
+    measured = run(tmp_path / "run", "documents", str(tmp_path / "long.tsv"), "--model.n-categories", "3")
+    printed = "".join(capsys.readouterr())
+    assert "training documents are longer, and count as 200 words each" in printed
+    assert "sentences of at most" not in printed and "diverged" not in printed
+    assert measured["nll"] < 1000 and measured["symbols_used"] == 3
+
+
+def test_groups_of_documents(tmp_path, capsys):
+    corpus = write_documents(tmp_path, n=120)
+    run(tmp_path / "run", "documents", str(corpus), "--model.n-categories", "3", "--no-evaluate")
+    group.main([str(tmp_path / "run"), "--n-groups", "2"])
+    assert "2 groups of 3 symbols" in capsys.readouterr().out

@@ -47,7 +47,10 @@ class DocumentFeed(TextFeed):
     def check_examples(self) -> None:
         """Refuse documents without a known word (DataError)."""
         if self.train.n_empty == len(self.train):
-            raise DataError("no training document has a word of the vocabulary (data.remove-stop-words?)")
+            raise DataError(
+                "no training document has a word of the vocabulary; --data.no-remove-stop-words keeps stop words and "
+                "single characters, which are the words of Chinese here"
+            )
 
     @functools.cached_property
     def naive_bayes(self) -> NaiveBayes:
@@ -82,6 +85,9 @@ class DocumentFeed(TextFeed):
         ]
         if self.train.n_empty:
             lines.append(f"{self.train.n_empty:,} training documents have no word of the vocabulary")
+        if self.train.n_longer:
+            most = BagModel.of(config.model).document_words
+            lines.append(f"{self.train.n_longer:,} training documents are longer, and count as {most:,} words each")
         return "\n".join([*lines, *corpus.notes])
 
 
