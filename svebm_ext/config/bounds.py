@@ -44,6 +44,7 @@ LARGEST: dict[str, int] = {
     "model.context_map": WIDTH,
     "model.document_hidden": WIDTH,
     "model.document_layers": 100,
+    "model.document_words": COUNT,
     "model.points_hidden": WIDTH,
     "data.n_labelled": COUNT,
     "data.max_tokens": LENGTH,

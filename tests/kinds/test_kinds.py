@@ -69,7 +69,7 @@ def test_every_kind_of_the_room_is_among_them():
     ],
 )
 def test_a_split_is_encoded_as_the_networks_read_it(name, split):
-    model = {"kind": "dialogs", "context_turns": 1} if name == "dialogs" else {}
+    model = {"dialogs": {"kind": "dialogs", "context_turns": 1}, "documents-bow": {"kind": "documents"}}.get(name, {})
     config = tiny_config(None, data={"max_tokens": 4}, model=model)
     encoded = KINDS[name].encode(TURNS, VOCABULARY, config)
     assert type(encoded) is split and len(encoded) == 5
