@@ -89,7 +89,15 @@ def test_pages_outside_docs_are_part_of_it(site):
 @needs_docs
 def test_options_and_signatures_are_those_of_the_sources(site):
     commands = (site[0] / "reference" / "commands.html").read_text(encoding="utf-8")
-    for option in ("--data.n-labelled", "--objective.mutual-information", "--top-p", "--max-sentences", "--budget"):
+    in_models = ("--model.sentence-encoder", "--model.document-words")
+    for option in (
+        "--data.n-labelled",
+        "--objective.mutual-information",
+        "--top-p",
+        "--max-sentences",
+        "--budget",
+        *in_models,
+    ):
         assert f"<code>{option}</code>" in commands, option
     assert "options of" not in commands
     assert 'id="svebm_ext.models.svebm.SVEBM.generate"' in (site[0] / "reference" / "model.html").read_text("utf-8")
