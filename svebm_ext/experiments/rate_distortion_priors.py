@@ -164,6 +164,11 @@ class Priors:
         return self._encoded(self.corpus.valid)
 
     @functools.cached_property
+    def valid_z(self) -> Tensor:
+        """A z for each validation sentence; the priors share q(z|x)."""
+        return self.sampled(posterior_of(self.networks, self.valid, self.settings.sentences))
+
+    @functools.cached_property
     def training(self) -> GaussianPosterior:
         """q(z|x) of training sentences."""
         return posterior_of(self.networks, self._encoded(self.corpus.train), self.settings.sentences)
@@ -195,8 +200,7 @@ class Priors:
         z, seed = self.sampled(self.training), self.settings.seed
         if family == GAUSSIAN:
             return fit_gaussians(z, 1, seed=seed)
-        valid = self.sampled(posterior_of(self.networks, self.valid, self.settings.sentences))
-        return fit_mixture(z, valid, self.settings.components, seed=seed)
+        return fit_mixture(z, self.valid_z, self.settings.components, seed=seed)
 
     @torch.enable_grad()
     def _energy(self, family: str) -> EnergyLatent:
@@ -234,10 +238,11 @@ class Priors:
         evaluator = SentenceEvaluator(self.model, self.corpus, seed=self.settings.seed, say=self._say)
         with torch.no_grad(), in_place_of_prior(self.networks, latent):
             entry |= self._normaliser(latent)
-            gain = self.gain(latent, entry.get("log_z_upper", 0.0))
-            entry["validation_gain"] = gain if math.isfinite(gain) else None
-            if isinstance(latent, EnergyLatent) and not gain > 0.0:
-                return self._not_kept(family, entry, gain) | {"seconds": time.monotonic() - begin}
+            if isinstance(latent, EnergyLatent):
+                gain = self.gain(latent, entry["log_z_upper"])
+                entry["validation_gain"] = gain if math.isfinite(gain) else None
+                if not gain > 0.0:
+                    return self._not_kept(family, entry, gain) | {"seconds": time.monotonic() - begin}
             entry |= self._likelihoods(latent, entry.get("log_z_upper", 0.0))
             entry |= self._annealed(family, entry.get("log_z_upper", 0.0))
             evaluator.samples()
@@ -256,7 +261,7 @@ class Priors:
 
     def gain(self, latent: Latent, log_z: float) -> float:
         """By how much the rate of validation sentences is below that to N(0, I), in nats; by one z of each."""
-        z = self.sampled(posterior_of(self.networks, self.valid, self.settings.sentences))
+        z = self.valid_z
         apart = latent.log_prior(z).double() - standard_normal_log_density(z.double())
         return float(apart.mean()) - log_z
 

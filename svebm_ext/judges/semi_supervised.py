@@ -169,5 +169,6 @@ def count_matrix(documents: DocumentSplit) -> csr_matrix:
     """The documents as a scipy matrix of counts in compressed rows [B, V]."""
     from scipy.sparse import csr_matrix
 
-    parts = (documents.counts.clamp_min(1.0).double().numpy(), documents.words.numpy(), documents.offsets.numpy())
+    _, counts, offsets = documents.bags(documents.n_words)
+    parts = (counts.double().numpy(), documents.words.numpy(), offsets.numpy())
     return csr_matrix(parts, shape=(len(documents), documents.n_words))
