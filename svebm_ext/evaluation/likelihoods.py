@@ -13,6 +13,7 @@ from svebm_ext.latents.gaussian import GaussianLatent, GaussianPosterior
 from svebm_ext.measures import latent
 from svebm_ext.models import likelihood
 from svebm_ext.models.importance import importance_samples
+from svebm_ext.prior.symbols import energy_of
 
 if TYPE_CHECKING:
     from svebm_ext.evaluation.evaluator import Evaluator
@@ -67,7 +68,7 @@ def measure_likelihood(evaluator: Evaluator, rows: Tensor, M: int, scale: float,
         sums["kl"] = float(latent.kl_to_standard_normal(*posterior.moments).sum())
         energy = torch.zeros_like(drawn.z[..., 0])
         if isinstance(family, EnergyLatent):
-            energy = family.prior.energy(drawn.z)
+            energy = energy_of(family.logits(drawn.z))
         published = float(likelihood.nll_as_published(drawn.log_likelihood, energy, drawn.z, *posterior.moments).sum())
     else:
         sums["kl"] = float((drawn.log_posterior - drawn.log_prior).mean(0).sum())

@@ -222,7 +222,7 @@ class Priors:
         latent.to(device)
         fit_prior(
             latent.prior, self.training.moments, self.settings.steps, seed=self.settings.seed,
-            step_size=latent.step_size, information=SHARE * INFORMATION[family], say=self._say,
+            step_size=latent.step_size, information=SHARE * INFORMATION[family], whiten=True, say=self._say,
         )  # fmt: skip
         if not all(bool(p.isfinite().all()) for p in latent.prior.parameters()):
             raise TrainingDivergedError(f"{family}: the energy has parameters that are no numbers")

@@ -145,7 +145,7 @@ def encode(model: SVEBM, corpus: Corpus, settings: Settings, groups: SymbolGroup
         [SPLITS.index(name) for name, _, rows in chosen for _ in rows],
         [SplitSize(name, len(rows), len(split)) for name, split, rows in chosen],
         z,
-        latent.prior.logits(z).double().cpu() if isinstance(latent, EnergyLatent) else None,
+        latent.logits(z).double().cpu() if isinstance(latent, EnergyLatent) else None,
         model.symbol_probabilities(words).double().cpu() if isinstance(latent, EnergyLatent) else None,
         groups,
     )

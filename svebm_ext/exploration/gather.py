@@ -258,7 +258,7 @@ def interpolations(model: SVEBM, encoded: Encoded, settings: Settings, reasons: 
     symbols, probability = [-1] * len(texts), [0.0] * len(texts)
     latent = model.networks.latent
     if isinstance(latent, EnergyLatent):
-        best = latent.prior.logits(z).softmax(-1).max(-1)
+        best = latent.logits(z).softmax(-1).max(-1)
         symbols, probability = best.indices.tolist(), best.values.tolist()
     steps = [Step(*step) for step in zip(texts, symbols, probability, strict=True)]
     return [

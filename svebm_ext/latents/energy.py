@@ -30,7 +30,7 @@ class EnergyPosterior(GaussianPosterior):
 
     def logits(self, z: Float[Tensor, "B D"]) -> Float[Tensor, "B K"]:
         """f(z), or f(z, c)."""
-        return self.prior.logits(z, None if self.context is None else self.prior.context_shift(self.context))
+        return self.prior.at(z, None if self.context is None else self.prior.context_shift(self.context))
 
     def terms(self, z: Float[Tensor, "B D"]) -> dict[str, Tensor]:
         """`kl` [B, D] to p0, `energy_positive` [B] = F(z+), `log_symbol` [B, K] = log p(y|z+)."""
@@ -92,15 +92,20 @@ class EnergyLatent(GaussianLatent):
         """mu(x) and log sigma^2(x), in at least float32."""
         return EnergyPosterior(*self.moments(features), self.prior)
 
+    def logits(self, z: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch K"]:
+        """f(z), of a prior without a context."""
+        return self.prior.at(z)
+
     def log_prior(self, z: Float[Tensor, "*M B D"]) -> Float[Tensor, "*M B"]:
         """F(z) + log N(z; 0, I), without the constant -log Z."""
-        return self.prior.energy(z) + super().log_prior(z)
+        return energy_of(self.logits(z)) + super().log_prior(z)
 
     def sample_some(
         self, ids: Int[Tensor, "m"], n: int, *, seed: int, symbol: int | Sequence[int] | None = None
     ) -> Float[Tensor, "m D"]:
         """As in `Latent`; the others are not sampled."""
-        return sample_prior(self.prior, len(ids), seed=seed, step_size=self.step_size, symbol=symbol, ids=ids)
+        u = sample_prior(self.prior, len(ids), seed=seed, step_size=self.step_size, symbol=symbol, ids=ids)
+        return self.prior.reference.restored(u)
 
     def sample_prior(self, n: int, *, seed: int, symbol: int | Sequence[int] | None = None) -> Float[Tensor, "n D"]:
         """Langevin samples of p(z), or of p(z|y = symbol) proportional to exp(f_symbol(z)) p0(z).
@@ -110,4 +115,5 @@ class EnergyLatent(GaussianLatent):
         Raises:
             ConfigError: the symbol is outside 0 .. K-1.
         """
-        return sample_prior(self.prior, n, seed=seed, step_size=self.step_size, symbol=symbol)
+        u = sample_prior(self.prior, n, seed=seed, step_size=self.step_size, symbol=symbol)
+        return self.prior.reference.restored(u)

@@ -18,6 +18,7 @@ from svebm_ext.latents.energy import EnergyLatent
 from svebm_ext.models.encoders import FeatureEncoder
 from svebm_ext.models.features import WordFeatures
 from svebm_ext.models.guide import SymbolGuide
+from svebm_ext.prior.symbols import log_symbols_of
 from svebm_ext.randomness import Draw
 
 if TYPE_CHECKING:  # any modules with these methods will do
@@ -101,7 +102,7 @@ class LatentVariableModel(nn.Module):
         """p(y|z) for a decoder that has a table of classes, by the name of its argument; nothing for others."""
         if getattr(self.decoder, "class_words", None) is None:
             return {}
-        return {"symbol": self.energy_latent.prior.log_posterior_symbol(z).exp()}
+        return {"symbol": log_symbols_of(self.energy_latent.logits(z)).exp()}
 
     def bag_of_words_nll(self, batch: SentenceBatch, z: Float[Tensor, "B D"]) -> Float[Tensor, "B"]:
         """Sum over a sentence's tokens of -log p(token|z), each token predicted from z alone, in nats."""

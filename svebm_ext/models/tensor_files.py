@@ -36,7 +36,9 @@ TYPES = {
 #: Names that an error lists.
 LISTED = 8
 #: Numbers that networks of earlier builds lack. They are 0, which leaves their answers as they were.
-ADDED = frozenset({"guide.reliability", "guide.log_temperature"})
+ADDED = frozenset(
+    {"guide.reliability", "guide.log_temperature", "latent.prior.reference.mean", "latent.prior.reference.spread"}
+)
 
 
 class _Uninitialised(TorchFunctionMode):

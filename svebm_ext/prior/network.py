@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from svebm_ext.errors import ConfigError
+from svebm_ext.prior.reference import Reference
 from svebm_ext.prior.symbols import energy_of, log_symbols_of
 
 ACTIVATIONS = ("gelu", "leaky_relu", "silu", "tanh")
@@ -49,6 +50,9 @@ class MoveOptions(LangevinOptions, total=False):
 class EnergyMLP(nn.Module):
     """Energy network f of the symbol-vector prior p(y, z) = exp(<y, f(z)>) p0(z) / Z (Eq. 2).
 
+    `reference` is p0, N(0, I) unless a second stage fitted another one. The layers, and all methods but `at`, take z in
+    the coordinates in which p0 is N(0, I).
+
     Args:
         latent_dim: D, size of z.
         n_categories: K, number of symbols.
@@ -83,6 +87,7 @@ class EnergyMLP(nn.Module):
         self.activation = activation
         self.negative_slope = negative_slope
         self.linears = nn.ModuleList(nn.Linear(fan_in, fan_out) for fan_in, fan_out in pairwise(widths))
+        self.reference = Reference(latent_dim)
         self.context = nn.Linear(context_dim, widths[1], bias=False) if context_dim > 0 else None
 
     def context_shift(self, context: Float[Tensor, "*batch C"]) -> Float[Tensor, "*batch H"]:
@@ -125,6 +130,18 @@ class EnergyMLP(nn.Module):
         for linear in self.linears[1:]:
             hidden = linear(activation(hidden))
         return hidden
+
+    def at(
+        self, z: Float[Tensor, "*batch D"], context_shift: Float[Tensor, "*batch H"] | None = None
+    ) -> Float[Tensor, "*batch K"]:
+        """Return f [*, K] of z of the encoder, so that p(y, z) is proportional to exp(<y, f>) N(z; 0, I).
+
+        Beside another reference it is f of z whitened, plus log N(z; m, S) - log N(z; 0, I).
+        """
+        if self.reference.is_standard:
+            return self.logits(z, context_shift)
+        u = self.reference.whitened(z)
+        return self.logits(u, context_shift) + self.reference.log_ratio(z, u)[..., None]
 
     def energy(
         self, z: Float[Tensor, "*batch D"], context_shift: Float[Tensor, "*batch H"] | None = None

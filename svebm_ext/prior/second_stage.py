@@ -9,9 +9,10 @@ Source: two-stage training of Dai & Wipf, Diagnosing and Enhancing VAE Models, I
 Kautz & Vahdat, A Contrastive Learning Approach for Training Variational Autoencoder Priors, NeurIPS 2021. The gradient
 is that of the prior in Algorithm 1 of Pang & Wu (2021).
 
-Where something guides the symbols, the stage begins at a mixture of Gaussians, a component a symbol, and the symbols
-are held to their guide. Chains then move by Metropolis-adjusted steps, whose size follows their acceptance: they sample
-no blurred density, however sharp F becomes.
+Chains move by Metropolis-adjusted steps, whose size follows their acceptance: they sample no blurred density, however
+sharp F becomes. An energy that begins here stands on a Gaussian with the moments of z (`Reference`). Where something
+guides the symbols, it begins at a mixture of Gaussians instead, a component a symbol, and the symbols are held to their
+guide.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ def fit_prior(
     step_size: float,
     information: float = 0.0,
     targets: Float[Tensor, "N K"] | None = None,
+    whiten: bool = False,
     say: Callable[[str], None] = print,
 ) -> None:
     """Move the prior towards the aggregate posterior of the training sentences.
@@ -73,16 +75,17 @@ def fit_prior(
         step_size: s of training, for the samples that the chains start from.
         information: lambda.
         targets: probabilities of the symbols of every sentence, to which p(y|z) is held instead.
+        whiten: take a Gaussian with mean and covariance of z for p0 first. F has to be new.
         say: receives lines of progress.
     """
-    guided = targets is not None
+    if whiten:
+        network.reference.fit(*posterior)
+    n_moved, n_steps = N_MOVED, N_STEPS
     if targets is not None:
         say("prior alone: starts at a mixture of Gaussians, one for each symbol")
         start_at_mixture(network, posterior, targets, seed=seed, n_iterations=n_iterations)
-    n_moved, n_steps = (N_MOVED_FROM_MIXTURE, N_STEPS_FROM_MIXTURE) if guided else (N_MOVED, N_STEPS)
-    device = network.device
-    chains = ChainBank(N_CHAINS, network.latent_dim, seed=seed + 1, n_steps=n_steps, step_size=STEP_SIZE, device=device)
-    chains.states = sample_prior(network, N_CHAINS, seed=seed, step_size=step_size)
+        n_moved, n_steps = N_MOVED_FROM_MIXTURE, N_STEPS_FROM_MIXTURE
+    chains = _chains(network, seed, n_steps, step_size)
     size = STEP_SIZE
     optimiser = torch.optim.Adam(network.parameters(), lr=RATE)
     every = max(1, n_iterations // N_REPORTS)
@@ -90,11 +93,11 @@ def fit_prior(
         optimiser.param_groups[0]["lr"] = RATE * cosine_decay(iteration, n_iterations)
         rows, z = _sample(posterior, Draw(seed, iteration))
         negatives = chains.advance(
-            network.layers(), iteration, n_moved, step_size=size, metropolis=guided, **network.langevin_options
+            network.layers(), iteration, n_moved, step_size=size, metropolis=True, **network.langevin_options
         )
         if chains.acceptance is not None:
             size = adapted_step_size(size, chains.acceptance)
-        logits = network.logits(z)
+        logits = network.logits(network.reference.whitened(z))
         gap = energy_of(logits).mean() - energy_of(network.logits(negatives)).mean()
         loss = -gap
         if targets is not None:
@@ -105,10 +108,23 @@ def fit_prior(
         loss.backward()
         optimiser.step()
         if (iteration + 1) % every == 0:
-            apart = f"{abs(gap):.2f} nats {'above' if gap >= 0 else 'below'}"
-            done = f"prior alone: iteration {iteration + 1:,} of {n_iterations:,}"
-            say(f"{done}, F at z of the texts is {apart} F at samples of the prior")
+            say(_progress(iteration + 1, n_iterations, float(gap.detach())))
     optimiser.zero_grad(set_to_none=True)
+
+
+def _chains(network: EnergyMLP, seed: int, n_steps: int, step_size: float) -> ChainBank:
+    """Chains that begin as samples of the prior."""
+    chains = ChainBank(
+        N_CHAINS, network.latent_dim, seed=seed + 1, n_steps=n_steps, step_size=STEP_SIZE, device=network.device
+    )
+    chains.states = sample_prior(network, N_CHAINS, seed=seed, step_size=step_size)
+    return chains
+
+
+def _progress(done: int, n_iterations: int, gap: float) -> str:
+    apart = f"{abs(gap):.2f} nats {'above' if gap >= 0 else 'below'}"
+    head = f"prior alone: iteration {done:,} of {n_iterations:,}"
+    return f"{head}, F at z of the texts is {apart} F at samples of the prior"
 
 
 def _sample(posterior: tuple[Tensor, Tensor], draw: Draw) -> tuple[Int[Tensor, "B"], Float[Tensor, "B D"]]:

@@ -39,21 +39,21 @@ def finish_prior(
             load_parameters(model, section(tensors, "model"), str(path))
             return
     learnt = copy.deepcopy(model.latent.state_dict())
-    guided = is_guided(config)
+    guided, learnt_before = is_guided(config), learns_energy(model.latent, config)
     # Where f has learnt symbols but no energy yet, p(z) is N(0, I).
-    before = validator.measure(model, energy=not guided or learns_energy(model.latent, config))["valid_bound"]
+    before = validator.measure(model, energy=not guided or learnt_before)["valid_bound"]
     latent = model.energy_latent
     posterior, targets = positives(model, feed)
     fit_prior(
         latent.prior, posterior.moments, n_iterations, seed=config.seed, step_size=latent.step_size, targets=targets,
-        information=INFORMATION * config.objective.mutual_information, say=say,
+        information=INFORMATION * config.objective.mutual_information, whiten=not guided and not learnt_before, say=say,
     )  # fmt: skip
     finite = all(bool(p.isfinite().all()) for p in model.latent.parameters())
     after = validator.measure(model)["valid_bound"] if finite else math.nan
     kept = after < before
     if not kept:
         model.latent.load_state_dict(learnt)
-        if guided and not learns_energy(model.latent, config):
+        if guided and not learnt_before:
             hold_symbols(model, feed, config.seed, n_iterations)
     outcome = "kept" if kept else "not kept"
     say(f"prior alone: validation bound {before:.3f} nats before, {after:.3f} after (lower is better), {outcome}")

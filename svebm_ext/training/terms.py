@@ -59,9 +59,9 @@ def terms_of(
             known, labels = classified, share.batch.labels
             if share.labelled is not None and forward.labelled_mean is not None:
                 known, labels = forward.labelled_mean, share.labelled.labels
-            label_logits = posterior.prior.logits(known if objective.label_encoder else known.detach())
+            label_logits = posterior.logits(known if objective.label_encoder else known.detach())
         if share.guesses is not None:
-            guess_logits = posterior.prior.logits(classified)
+            guess_logits = posterior.logits(classified)
     elif objective.label_weight > 0.0:  # one mixture, whose component is the class: Kingma et al. 2014, with q(c|x)
         label_logits, labels = divergence["log_categories"][:, 0], share.batch.labels
     return collect_terms(

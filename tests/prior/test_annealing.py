@@ -54,9 +54,9 @@ def embedded(model, latent_dim, seed=0):
     """The same energy of two hidden coordinates, in D dimensions: log Z does not change."""
     plane = torch.linalg.qr(torch.randn(latent_dim, 2, generator=torch.Generator().manual_seed(seed)))[0]
     larger = EnergyMLP(latent_dim, model.n_categories, model.hidden, model.activation)
-    state = dict(model.state_dict())
+    state = {name: value for name, value in model.state_dict().items() if name.startswith("linears")}
     state["linears.0.weight"] = state["linears.0.weight"] @ plane.T
-    larger.load_state_dict(state)
+    larger.load_state_dict(larger.state_dict() | state)
     return larger
 
 

@@ -69,6 +69,9 @@ def test_a_run_has_both_stages(tmp_path, monkeypatch, capsys):
         name for name in fitted if name.startswith("latent.prior.")
     }
     assert not torch.equal(fitted["latent.prior.linears.0.weight"], best["latent.prior.linears.0.weight"])
+    reference = SVEBM.from_pretrained(out).networks.latent.prior.reference  # of the encoder's z, and saved
+    assert not best["latent.prior.reference.spread"].any() and not reference.is_standard
+    assert torch.equal(reference.spread, fitted["latent.prior.reference.spread"])
     # the bound that the second stage starts from has the energy in it, which is next to nothing before it has learnt
     assert state["valid_bound_before"] == pytest.approx(min(found["valid_bound"] for found in validations), abs=0.2)
     kept = read_tensors(out / "model.safetensors")[0]
