@@ -222,7 +222,8 @@ def notes(budget: Budget) -> list[str]:
         f"For each w there are two trainings of networks. On z of the VAE stand five priors. Three are plain: N(0, I) "
         f"({VAE}), a Gaussian ({GAUSSIAN}), and a mixture of Gaussians with full covariances ({MIXTURE}). The number "
         f"of its Gaussians is chosen on validation data. Two are energies, learnt on the frozen z with lambda 0 "
-        f"({ENERGY}) or 5 ({ENERGY_IB}). One that is behind N(0, I) on validation data is not kept, and not measured. "
+        f"({ENERGY}) or 5 ({ENERGY_IB}) on a Gaussian with the mean and covariance "
+        "of z. One that is behind N(0, I) on validation data is not kept, and not measured. "
         f"The rows {DGM} have networks and a prior of their own.",
         "Rate: KL of q(z|x) to the prior, in nats a sentence, with the upper end of log Z. Distortion: NLL given z of "
         "q(z|x). ELBO is minus their sum. All rows are of the same test sentences; distortion and BLEU are of the "
