@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from svebm_ext.errors import ProcessLostError
 
@@ -111,6 +111,35 @@ class Processes:
             dist.all_reduce(tensor)
         return tensor.tolist()
 
+    def reduce_gradients(self, parameters: Iterable[nn.Parameter], numbers: Tensor | None = None) -> Tensor:
+        """Add up gradients over processes, in one message; a loss is a share of the global one, so sums are exact.
+
+        A parameter without a gradient on every process stays without: zeros would let Adam's moments move it, which
+        leave it alone where one process learns.
+
+        Args:
+            parameters: the same on every process.
+            numbers: [n] of each process, which go with the message.
+
+        Returns: [n] their sums over processes, in the format of the parameters.
+        """
+        numbers = torch.zeros(0) if numbers is None else numbers
+        if self.world_size == 1:
+            return numbers
+        trained = [p for p in parameters if p.requires_grad]
+        if not trained and not len(numbers):
+            return numbers
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
+        like = parts[0] if parts else numbers
+        counted = torch.tensor([float(p.grad is not None) for p in trained]).to(like)
+        flat = torch.cat([*(part.reshape(-1) for part in parts), counted, numbers.to(like)])
+        with others_there():
+            dist.all_reduce(flat)
+        *sums, counts, totals = flat.split([*(p.numel() for p in trained), len(trained), len(numbers)])
+        for p, g, count in zip(trained, sums, counts.tolist(), strict=True):
+            p.grad = g.view_as(p) if count > 0 else None
+        return totals
+
     @torch.no_grad()
     def share(self, tensors: Iterable[Tensor]) -> None:
         """Let every process have the main one's numbers; arithmetic of other processors may have rounded elsewhere."""
@@ -133,6 +162,13 @@ class Processes:
         Items are those that one process would have, batches and all, so that results are equal bit for bit.
         """
         return self.interleaved([work(item) for item in items[self.rank :: self.world_size]])
+
+    def map_tensors(self, work: Callable[[T], tuple[Tensor, ...]], items: Sequence[T]) -> list[tuple[Tensor, ...]]:
+        """As `map`, of tensors, which end on each process's own device."""
+        if self.world_size == 1:
+            return self.map(work, items)
+        told = self.map(lambda item: tuple(tensor.cpu() for tensor in work(item)), items)
+        return [tuple(tensor.to(self.device) for tensor in tensors) for tensors in told]
 
     def interleaved(self, own: list[R]) -> list[R]:
         """Items of all processes: item i of process r is item i * world_size + r of the whole."""

@@ -30,8 +30,8 @@ from svebm_ext.prior.chain_bank import ChainBank
 from svebm_ext.prior.conditional import sample_prior
 from svebm_ext.prior.mixture_start import GUIDANCE, start_at_mixture
 from svebm_ext.prior.network import EnergyMLP
-from svebm_ext.prior.step_sizes import adapted_step_size
 from svebm_ext.prior.symbols import energy_of, log_symbols_of
+from svebm_ext.processes import ALONE, Processes
 from svebm_ext.randomness import Draw
 
 #: Training sentences whose q(z|x) is kept, at most.
@@ -60,6 +60,7 @@ def fit_prior(
     information: float = 0.0,
     targets: Float[Tensor, "N K"] | None = None,
     whiten: bool = False,
+    processes: Processes = ALONE,
     say: Callable[[str], None] = print,
 ) -> None:
     """Move the prior towards the aggregate posterior of the training sentences.
@@ -76,6 +77,7 @@ def fit_prior(
         information: lambda.
         targets: probabilities of the symbols of every sentence, to which p(y|z) is held instead.
         whiten: take a Gaussian with mean and covariance of z for p0 first. F has to be new.
+        processes: that share z and chains of each iteration. All of them call, with the same arguments.
         say: receives lines of progress.
     """
     if whiten:
@@ -85,39 +87,41 @@ def fit_prior(
         say("prior alone: starts at a mixture of Gaussians, one for each symbol")
         start_at_mixture(network, posterior, targets, seed=seed, n_iterations=n_iterations)
         n_moved, n_steps = N_MOVED_FROM_MIXTURE, N_STEPS_FROM_MIXTURE
-    chains = _chains(network, seed, n_steps, step_size)
-    size = STEP_SIZE
+        processes.share(network.parameters())  # the start is made on each, whose arithmetic may round elsewhere
+    chains = _chains(network, seed, n_steps, step_size, processes)
     optimiser = torch.optim.Adam(network.parameters(), lr=RATE)
     every = max(1, n_iterations // N_REPORTS)
     for iteration in range(n_iterations):
         optimiser.param_groups[0]["lr"] = RATE * cosine_decay(iteration, n_iterations)
         rows, z = _sample(posterior, Draw(seed, iteration))
-        negatives = chains.advance(
-            network.layers(), iteration, n_moved, step_size=size, metropolis=True, **network.langevin_options
-        )
-        if chains.acceptance is not None:
-            size = adapted_step_size(size, chains.acceptance)
+        negatives = chains.advance(network.layers(), iteration, n_moved, **network.langevin_options)
+        rows, z, negatives = (processes.own(part) for part in (rows, z, negatives))
         logits = network.logits(network.reference.whitened(z))
-        gap = energy_of(logits).mean() - energy_of(network.logits(negatives)).mean()
+        gap = energy_of(logits).sum() / BATCH - energy_of(network.logits(negatives)).sum() / n_moved
         loss = -gap
         if targets is not None:
-            loss = loss - GUIDANCE * (targets[rows] * log_symbols_of(logits)).sum(-1).mean()
+            loss = loss - GUIDANCE * (targets[rows] * log_symbols_of(logits)).sum() / BATCH
         elif information > 0.0:
-            loss = loss - information * mutual_information(log_symbols_of(logits))[0]
+            # the whole on each process, and the gradients of all are added up
+            shared, _ = mutual_information(log_symbols_of(logits), n_total=BATCH, sum_over_processes=processes.sum)
+            loss = loss - information / processes.world_size * shared
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        whole_gap = processes.reduce_gradients(network.parameters(), gap.detach().view(1))
         optimiser.step()
         if (iteration + 1) % every == 0:
-            say(_progress(iteration + 1, n_iterations, float(gap.detach())))
+            say(_progress(iteration + 1, n_iterations, float(whole_gap)))
     optimiser.zero_grad(set_to_none=True)
 
 
-def _chains(network: EnergyMLP, seed: int, n_steps: int, step_size: float) -> ChainBank:
-    """Chains that begin as samples of the prior."""
+def _chains(network: EnergyMLP, seed: int, n_steps: int, step_size: float, processes: Processes) -> ChainBank:
+    """Chains that begin as samples of the prior, each process with its block of them."""
     chains = ChainBank(
-        N_CHAINS, network.latent_dim, seed=seed + 1, n_steps=n_steps, step_size=STEP_SIZE, device=network.device
-    )
-    chains.states = sample_prior(network, N_CHAINS, seed=seed, step_size=step_size)
+        N_CHAINS, network.latent_dim, seed=seed + 1, n_steps=n_steps, step_size=STEP_SIZE, metropolis=True,
+        device=network.device, processes=processes,
+    )  # fmt: skip
+    first, end = processes.block(N_CHAINS)
+    chains.states = sample_prior(network, end - first, seed=seed, step_size=step_size, ids=torch.arange(first, end))
     return chains
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from svebm_ext.latents.gaussian import GaussianPosterior
 from svebm_ext.models.features import evenly_spread
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.prior.regrouping import Encoded
+from svebm_ext.processes import ALONE, Processes
 from svebm_ext.randomness import Draw
 
 #: Sentences that are encoded at a time.
@@ -24,45 +25,58 @@ def encoded_rows(train: EncodedSplit, n_most: int) -> Tensor:
     return evenly_spread(len(train), n_most)
 
 
-def posteriors_of(
-    model: LatentVariableModel, train: EncodedSplit, n_most: int
-) -> Iterator[tuple[SentenceBatch, Posterior]]:
-    """Batches of at most `n_most` sentences, evenly spread over the split, each with its posterior.
+def _of_batches(
+    model: LatentVariableModel,
+    train: EncodedSplit,
+    n_most: int,
+    read: Callable[[SentenceBatch, Posterior], tuple[Tensor, ...]],
+    processes: Processes,
+) -> list[Tensor]:
+    """What is read off batches of at most `n_most` sentences and their posteriors, one after the other.
 
-    The model is left in evaluation mode. Meant for use under `torch.no_grad`.
+    The batches are shared by the processes, which all have the result. The model is left in evaluation mode. Meant for
+    use under `torch.no_grad`.
     """
     model.eval()
     device = next(model.parameters()).device
     chosen = encoded_rows(train, n_most)
-    for part in evaluation_batches(train.lengths[chosen], BATCH):
+
+    def encoded(part: Tensor) -> tuple[Tensor, ...]:
         batch = train.collate(chosen[part]).to(device)
-        yield batch, model.posterior(batch)
+        return read(batch, model.posterior(batch))
+
+    batches = processes.map_tensors(encoded, evaluation_batches(train.lengths[chosen], BATCH))
+    return [torch.cat(parts) for parts in zip(*batches, strict=True)]
 
 
 @torch.no_grad()
-def posterior_of(model: LatentVariableModel, train: EncodedSplit, n_most: int) -> GaussianPosterior:
-    """q(z|x) of the sentences of `encoded_rows`: mean and log variance [N, D]."""
-    batches = list(posteriors_of(model, train, n_most))
-    order = torch.cat([batch.indices for batch, _ in batches]).argsort()
-    moments = [_moments(posterior) for _, posterior in batches]
-    return GaussianPosterior(*(torch.cat(parts)[order] for parts in zip(*moments, strict=True)))
+def posterior_of(
+    model: LatentVariableModel, train: EncodedSplit, n_most: int, processes: Processes = ALONE
+) -> GaussianPosterior:
+    """q(z|x) of the sentences of `encoded_rows`: mean and log variance [N, D], on all processes that share the work."""
+    rows, *moments = _of_batches(model, train, n_most, _indexed_moments, processes)
+    order = rows.argsort()
+    return GaussianPosterior(*(part[order] for part in moments))
 
 
-def _moments(posterior: Posterior) -> tuple[Tensor, Tensor]:
-    """Mean and log variance, each [B, D]."""
+def _indexed_moments(batch: SentenceBatch, posterior: Posterior) -> tuple[Tensor, Tensor, Tensor]:
+    """Numbers of sentences [B], mean and log variance, each [B, D]."""
     assert isinstance(posterior, GaussianPosterior)
-    return posterior.moments
+    return batch.indices, *posterior.moments
 
 
 @torch.no_grad()
-def encoded_of(model: LatentVariableModel, train: EncodedSplit, n_most: int, draw: Draw) -> Encoded:
-    """mu(x), a z of q(z|x) and, where there is one, the context of the sentences of `encoded_rows`, in any order."""
-    rows, means, samples, contexts = [], [], [], []
-    for batch, posterior in posteriors_of(model, train, n_most):
-        rows.append(batch.indices)
-        means.append(posterior.mean)
-        samples.append(posterior.rsample(draw, batch.indices))
-        if posterior.context is not None:
-            contexts.append(posterior.context)
-    context = torch.cat(contexts) if contexts else None
-    return Encoded(torch.cat(rows), torch.cat(means), torch.cat(samples), context)
+def encoded_of(
+    model: LatentVariableModel, train: EncodedSplit, n_most: int, draw: Draw, processes: Processes = ALONE
+) -> Encoded:
+    """mu(x), a z of q(z|x) and, where there is one, the context of the sentences of `encoded_rows`, in any order.
+
+    All processes that share the work have them.
+    """
+
+    def read(batch: SentenceBatch, posterior: Posterior) -> tuple[Tensor, ...]:
+        context = () if posterior.context is None else (posterior.context,)
+        return batch.indices, posterior.mean, posterior.rsample(draw, batch.indices), *context
+
+    rows, means, samples, *context = _of_batches(model, train, n_most, read, processes)
+    return Encoded(rows, means, samples, context[0] if context else None)

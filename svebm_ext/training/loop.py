@@ -347,11 +347,11 @@ class Trainer:
         if self.validator is None:
             return
         improved = False
+        latent, validator = self.model.latent, self.validator
+        measured = validator.measure(
+            self.model, energy=learns_energy(latent, self.config), symbols=learns_symbols(latent, self.config)
+        )
         if self.runtime.is_main:
-            latent, validator = self.model.latent, self.validator
-            measured = validator.measure(
-                self.model, energy=learns_energy(latent, self.config), symbols=learns_symbols(latent, self.config)
-            )
             valid = self.guards.accept(
                 self.step, measured, weight, n_texts=validator.n_texts, largest_class=validator.largest_class
             )

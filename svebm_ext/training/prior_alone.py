@@ -14,6 +14,7 @@ from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.tensor_files import load_parameters
 from svebm_ext.prior.mixture_start import START_ITERATIONS, start_at_mixture
 from svebm_ext.prior.second_stage import INFORMATION, MAX_SENTENCES, fit_prior
+from svebm_ext.processes import ALONE, Processes
 from svebm_ext.terminal import say
 from svebm_ext.training.checkpoint import load_checkpoint, prefixed, save_checkpoint, section
 from svebm_ext.training.encoding import encoded_rows, posterior_of
@@ -26,29 +27,34 @@ from svebm_ext.training.validation import Validator
 
 
 def finish_prior(
-    model: LatentVariableModel, feed: SentenceFeed, validator: Validator, config: Config, out: Path
+    model: LatentVariableModel,
+    feed: SentenceFeed,
+    validator: Validator,
+    config: Config,
+    out: Path,
+    processes: Processes = ALONE,
 ) -> None:
     """Second stage of a run: the prior of the best model learns alone, and is kept if the validation bound is better.
 
-    It is done once and kept in FITTED. Interrupted, it is done from its beginning, with the same result.
+    It is done once and kept in FITTED. Interrupted, it is done from its beginning, with the same result. The processes
+    that have trained the model share the work, and all of them call.
     """
     path, n_iterations = out / FITTED, config.training.prior_steps
-    if path.exists():
-        tensors, state = load_checkpoint(path)
-        if Fields(state, f"{path}: state").integer("prior_steps") == n_iterations:
-            load_parameters(model, section(tensors, "model"), str(path))
-            return
+    if processes.agree(processes.is_main and _is_done(path, n_iterations)):
+        load_parameters(model, section(load_checkpoint(path)[0], "model"), str(path))
+        return
     learnt = copy.deepcopy(model.latent.state_dict())
     guided, learnt_before = is_guided(config), learns_energy(model.latent, config)
     # Where f has learnt symbols but no energy yet, p(z) is N(0, I).
     before = validator.measure(model, energy=not guided or learnt_before)["valid_bound"]
     latent = model.energy_latent
-    posterior, targets = positives(model, feed)
+    posterior, targets = positives(model, feed, processes)
     fit_prior(
         latent.prior, posterior.moments, n_iterations, seed=config.seed, step_size=latent.step_size, targets=targets,
-        information=INFORMATION * config.objective.mutual_information, whiten=not guided and not learnt_before, say=say,
+        information=INFORMATION * config.objective.mutual_information, whiten=not guided and not learnt_before,
+        processes=processes, say=say,
     )  # fmt: skip
-    finite = all(bool(p.isfinite().all()) for p in model.latent.parameters())
+    finite = processes.agree(all(bool(p.isfinite().all()) for p in model.latent.parameters()))
     after = validator.measure(model)["valid_bound"] if finite else math.nan
     kept = after < before
     if not kept:
@@ -57,13 +63,23 @@ def finish_prior(
             hold_symbols(model, feed, config.seed, n_iterations)
     outcome = "kept" if kept else "not kept"
     say(f"prior alone: validation bound {before:.3f} nats before, {after:.3f} after (lower is better), {outcome}")
-    state = {"prior_steps": n_iterations, "valid_bound_before": before, "kept": kept}
-    save_checkpoint(path, prefixed(model.state_dict(), "model"), state)
+    if processes.is_main:
+        state = {"prior_steps": n_iterations, "valid_bound_before": before, "kept": kept}
+        save_checkpoint(path, prefixed(model.state_dict(), "model"), state)
 
 
-def positives(model: LatentVariableModel, feed: SentenceFeed) -> tuple[GaussianPosterior, Tensor | None]:
+def _is_done(path: Path, n_iterations: int) -> bool:
+    """Whether a second stage of as many iterations has been kept."""
+    if not path.exists():
+        return False
+    return Fields(load_checkpoint(path)[1], f"{path}: state").integer("prior_steps") == n_iterations
+
+
+def positives(
+    model: LatentVariableModel, feed: SentenceFeed, processes: Processes = ALONE
+) -> tuple[GaussianPosterior, Tensor | None]:
     """q(z|x) of the sentences that the prior alone learns from, and the guesses of their symbols, if there are some."""
-    posterior = posterior_of(model, feed.train, MAX_SENTENCES)
+    posterior = posterior_of(model, feed.train, MAX_SENTENCES, processes)
     if feed.guesses is None:
         return posterior, None
     return posterior, feed.guesses[encoded_rows(feed.train, MAX_SENTENCES)].to(posterior.mean.device)

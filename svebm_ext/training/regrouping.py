@@ -33,7 +33,7 @@ def regroup_symbols(
         processes: that train the model together.
     """
     latent = model.energy_latent
-    encoded = encoded_of(model, train, MAX_SENTENCES, draw)
+    encoded = encoded_of(model, train, MAX_SENTENCES, draw, processes)
     chains = None
     if bank is not None:
         spread = evenly_spread(len(bank), MAX_SENTENCES).to(encoded.z.device)

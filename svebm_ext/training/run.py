@@ -131,6 +131,7 @@ class TextRun(Run):
             device=self.runtime.device,
             objective=self.config.objective,
             to_text=self.model.to_text,
+            processes=self.runtime,
         )
         return Trainer(
             self.config, self.model.networks, self.feed, self.out, self.runtime, self.validator, self.callbacks
@@ -230,8 +231,9 @@ class TextRun(Run):
     def finish(self, trainer: Trainer) -> None:
         """The prior alone, how certain answers are, and the guide by all labels, where the configuration asks."""
         if self.config.training.prior_steps > 0:
-            finish_prior(trainer.model, SentenceFeed.of(self.feed), self.validator, self.config, self.out)
-        if is_guided(self.config):
+            feed = SentenceFeed.of(self.feed)
+            finish_prior(trainer.model, feed, self.validator, self.config, self.out, self.runtime)
+        if is_guided(self.config) and self.runtime.is_main:
             calibrate(trainer.model, self.feed, self.config, say)
             guide_by_all_labels(trainer.model, self.feed, self.config, say)
 

@@ -87,7 +87,7 @@ class Run(ABC):
             write_json(self.out / "env.json", environment())
 
     def finish(self, trainer: Trainer) -> None:
-        """What there is to do with the best model before it is written; here nothing."""
+        """What there is to do with the best model before it is written, on all processes; here nothing."""
         return
 
     def save_best(self, trainer: Trainer) -> None:
@@ -122,18 +122,21 @@ class Run(ABC):
                 if main:
                     self.save_best(trainer)
                 raise TrainingDivergedError(f"{error}; the best valid model is in {self.out}") from None
-            if main:
-                self._end(trainer)
+            self._end(trainer)
 
     def _end(self, trainer: Trainer) -> None:
-        """Write the best model."""
-        trainer.check_folder()
-        if trainer.best is not None and not (self.out / BEST).exists():
-            say(f"{self.out / BEST}: is gone; the model is that of the last iteration")
+        """Write the best model, which all processes have read."""
+        main = self.runtime.is_main
+        if main:
+            trainer.check_folder()
+            if trainer.best is not None and not (self.out / BEST).exists():
+                say(f"{self.out / BEST}: is gone; the model is that of the last iteration")
+        self.runtime.barrier()  # the last checkpoint is written
         load_best(trainer.model, self.out)
         self.finish(trainer)
-        trainer.check_folder()
-        self.save()
+        if main:
+            trainer.check_folder()
+            self.save()
 
 
 def load_best(model: LatentVariableModel, out: Path) -> None:

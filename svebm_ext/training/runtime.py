@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,11 +12,10 @@ from importlib import import_module
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
 from torch.distributed.rendezvous import rendezvous
 
 from svebm_ext.errors import ConfigError
-from svebm_ext.processes import ADDRESS, PATIENCE_HOURS, Processes, attempt, keep_store, others_there
+from svebm_ext.processes import ADDRESS, PATIENCE_HOURS, Processes, attempt, keep_store
 from svebm_ext.terminal import mute
 
 #: Gloo's threads need Python's lock to forget the last message. In torch 2.4 the end of the group waits for them and
@@ -87,35 +86,6 @@ class Runtime(Processes):
     def mixed_precision(self) -> AbstractContextManager:
         """bfloat16 autocast where asked for."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16) if self.bf16 else nullcontext()
-
-    def reduce_gradients(self, parameters: Iterable[nn.Parameter], numbers: Tensor | None = None) -> Tensor:
-        """Add up gradients over processes, in one message; a loss is a share of the global one, so sums are exact.
-
-        A parameter without a gradient on every process stays without: zeros would let Adam's moments move it, which
-        leave it alone where one process learns.
-
-        Args:
-            parameters: the same on every process.
-            numbers: [n] of each process, which go with the message.
-
-        Returns: [n] their sums over processes, in the format of the parameters.
-        """
-        numbers = torch.zeros(0) if numbers is None else numbers
-        if self.world_size == 1:
-            return numbers
-        trained = [p for p in parameters if p.requires_grad]
-        if not trained and not len(numbers):
-            return numbers
-        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
-        like = parts[0] if parts else numbers
-        counted = torch.tensor([float(p.grad is not None) for p in trained]).to(like)
-        flat = torch.cat([*(part.reshape(-1) for part in parts), counted, numbers.to(like)])
-        with others_there():
-            dist.all_reduce(flat)
-        *sums, counts, totals = flat.split([*(p.numel() for p in trained), len(trained), len(numbers)])
-        for p, g, count in zip(trained, sums, counts.tolist(), strict=True):
-            p.grad = g.view_as(p) if count > 0 else None
-        return totals
 
     def stop(self) -> None:
         """Leave the process group."""

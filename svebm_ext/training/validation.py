@@ -21,6 +21,7 @@ from svebm_ext.models.cut import marked
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.objectives.categories import category_divergence
 from svebm_ext.prior.annealing import conditional_log_z, estimate_log_z
+from svebm_ext.processes import ALONE, Processes
 from svebm_ext.randomness import Draw
 from svebm_ext.terminal import counted
 
@@ -41,6 +42,7 @@ class Validator:
         objective: terms that it leaves out altogether are left out of the bound.
         to_text: how ids are printed; words joined by spaces where it is not given.
         device: where the model is.
+        processes: that share its texts; all of them measure, and have the same numbers.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class Validator:
         device: torch.device,
         objective: ObjectiveConfig | None = None,
         to_text: Callable[[list[int]], str] | None = None,
+        processes: Processes = ALONE,
     ) -> None:
+        self._processes = processes
         self._valid, self._vocabulary, self._seed, self._max_words = valid, vocabulary, seed, max_words
         self._device, self._objective = device, objective or ObjectiveConfig()
         self._words = to_text or (lambda ids: " ".join(vocabulary.decode(ids)))
@@ -82,14 +86,14 @@ class Validator:
         labelled = (self._valid.labels >= 0).nonzero()[:, 0]
         if len(labelled) == 0:
             return None
-        right = 0
-        for part in evaluation_batches(self._valid.lengths[labelled], 500):
+
+        def right(part: Tensor) -> tuple[Tensor, ...]:
             batch = self._collate(labelled[part])
-            log_categories = model.answers(batch, model.posterior(batch))
-            if log_categories is None:
-                return None
-            right += int((log_categories[:, 0].argmax(-1) == batch.labels).sum())
-        return right / len(labelled)
+            answers = model.answers(batch, model.posterior(batch))
+            return () if answers is None else (answers[:, 0].argmax(-1) == batch.labels,)
+
+        told = self._processes.map_tensors(right, evaluation_batches(self._valid.lengths[labelled], 500))
+        return None if () in told else sum(int(one.sum()) for (one,) in told) / len(labelled)
 
     @torch.no_grad()
     def measure(self, model: LatentVariableModel, *, energy: bool = True, symbols: bool = False) -> dict[str, float]:
@@ -111,24 +115,12 @@ class Validator:
             symbols: whether symbols are being learnt, so that their use is measured.
         """
         model.eval()
-        sums = {"nll": 0.0, "kl": 0.0, "energy": 0.0}
-        log_categories, answers = [], []
-        for indices in self._batches:
-            batch = self._collate(indices)
-            passed = model(batch, Draw(self._seed, 0), dropout=False)
-            terms = passed.posterior.terms(passed.z)
-            sums["nll"] += float(passed.nll.sum())
-            if "kl" in terms:
-                sums["kl"] += float(terms["kl"].sum())
-            if "dispersion" in terms:
-                sums["kl"] += self._objective.dispersion * float(terms["dispersion"].sum())
-            if "log_categories" in terms:
-                log_categories.append(terms["log_categories"])
-            answer = model.answers(batch, passed.posterior) if symbols else None
-            if answer is not None:
-                answers.append(answer)
-            if energy and "energy_positive" in terms:
-                sums["energy"] += float(terms["energy_positive"].sum())
+        told = self._processes.map_tensors(
+            lambda part: self._measure_batch(model, part, energy, symbols), self._batches
+        )
+        columns = zip(*(sums.tolist() for sums, _, _ in told), strict=True)
+        sums = {name: sum(column) for name, column in zip(("nll", "kl", "energy"), columns, strict=True)}
+        log_categories, answers = ([some[n] for some in told if some[n].numel() > 0] for n in (1, 2))
         measures = {f"valid_{name}": value / self._n for name, value in sums.items()}
         if log_categories:
             marginal, information = category_divergence(torch.cat(log_categories))
@@ -151,7 +143,24 @@ class Validator:
         accuracy = self.accuracy(model)
         if accuracy is not None:
             measures["valid_accuracy"] = accuracy
-        return measures | (symbol_use(torch.cat(answers)) if answers else {})
+        measures |= symbol_use(torch.cat(answers)) if answers else {}
+        return self._processes.agree(measures)
+
+    def _measure_batch(
+        self, model: LatentVariableModel, indices: Tensor, energy: bool, symbols: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Sums of NLL, KL and F(z+) in nats [3]; log q of discrete variables, and answers, each empty without."""
+        batch = self._collate(indices)
+        passed = model(batch, Draw(self._seed, 0), dropout=False)
+        terms = passed.posterior.terms(passed.z)
+        nothing = torch.zeros(0, device=self._device)
+        kl = float(terms["kl"].sum()) if "kl" in terms else 0.0
+        if "dispersion" in terms:
+            kl += self._objective.dispersion * float(terms["dispersion"].sum())
+        positive = float(terms["energy_positive"].sum()) if energy and "energy_positive" in terms else 0.0
+        answers = model.answers(batch, passed.posterior) if symbols else None
+        sums = torch.tensor([float(passed.nll.sum()), kl, positive], dtype=torch.float64, device=self._device)
+        return sums, terms.get("log_categories", nothing), nothing if answers is None else answers
 
     @torch.no_grad()
     def samples(self, model: LatentVariableModel, step: int, n: int = 3) -> str:

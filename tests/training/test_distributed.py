@@ -107,6 +107,13 @@ RUNS = {
             "training": {"prior_stage": "second", "prior_steps": 20},
         },
     ),
+    "prior-alone": (  # whitened, with mutual information
+        sentences,
+        {
+            "objective": {"mutual_information": 2.0},
+            "training": {"prior_stage": "second", "prior_steps": 20, "validate_every": 4},
+        },
+    ),
     "dialogs": (dialogs, {"chains": {"restart_fraction": 0.3}}),
     "dialogs-metropolis-regrouping": (dialogs, {"chains": {"metropolis": True}} | REGROUPED),
     "dialogs-short-run": (dialogs, {"chains": {"mode": "short_run"}, "objective": {"update": "alternating"}}),
@@ -157,7 +164,7 @@ def assert_close(found, expected):
         for folder in (expected, found)
     ]
     for first, second in zip(*logs, strict=True):
-        for key in ("loss", "nll", "kl", "mi", "energy_negative", "label", "pseudo_label"):
+        for key in ("loss", "nll", "kl", "mi", "energy_negative", "label", "pseudo_label", "valid_bound"):
             if key in first:
                 assert second[key] == pytest.approx(first[key], rel=1e-4, abs=1e-4), (first["step"], key)
 

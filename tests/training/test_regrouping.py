@@ -18,9 +18,9 @@ def test_it_happens_once_at_its_share_of_the_run(tmp_path, monkeypatch):
     config = tiny_config(write_corpus(tmp_path), objective={"mutual_information": 2.0, "regroup_at": 0.3})
     steps, banks = [], []
 
-    def encoded_of(model, train, n_most, draw):
+    def encoded_of(model, train, n_most, draw, processes):
         steps.append((draw.step, len(train)))
-        return encode(model, train, n_most, draw)
+        return encode(model, train, n_most, draw, processes)
 
     def regroup(network, encoded, bank, optimiser, **options):
         banks.append(tuple(bank.shape))
