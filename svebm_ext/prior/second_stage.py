@@ -98,13 +98,7 @@ def fit_prior(
         rows, z, negatives = (processes.own(part) for part in (rows, z, negatives))
         logits = network.logits(network.reference.whitened(z))
         gap = energy_of(logits).sum() / BATCH - energy_of(network.logits(negatives)).sum() / n_moved
-        loss = -gap
-        if targets is not None:
-            loss = loss - GUIDANCE * (targets[rows] * log_symbols_of(logits)).sum() / BATCH
-        elif information > 0.0:
-            # the whole on each process, and the gradients of all are added up
-            shared, _ = mutual_information(log_symbols_of(logits), n_total=BATCH, sum_over_processes=processes.sum)
-            loss = loss - information / processes.world_size * shared
+        loss = _symbols_loss(logits, None if targets is None else targets[rows], information, processes) - gap
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         whole_gap = processes.reduce_gradients(network.parameters(), gap.detach().view(1))
@@ -112,6 +106,19 @@ def fit_prior(
         if (iteration + 1) % every == 0:
             say(_progress(iteration + 1, n_iterations, float(whole_gap)))
     optimiser.zero_grad(set_to_none=True)
+
+
+def _symbols_loss(
+    logits: Float[Tensor, "own K"], targets: Float[Tensor, "own K"] | None, information: float, processes: Processes
+) -> Tensor | float:
+    """This process's share of what holds the symbols: their guide, or lambda I(z, y), or nothing."""
+    if targets is not None:
+        return -GUIDANCE * (targets * log_symbols_of(logits)).sum() / BATCH
+    if information == 0.0:
+        return 0.0
+    log_symbols = log_symbols_of(logits)
+    whole, _ = mutual_information(log_symbols, n_total=BATCH, sum_over_processes=processes.sum)
+    return -information / processes.world_size * whole  # each process has the whole; their gradients are added up
 
 
 def _chains(network: EnergyMLP, seed: int, n_steps: int, step_size: float, processes: Processes) -> ChainBank:
