@@ -253,8 +253,8 @@ def test_a_file_after_the_preset_is_the_training_text(tmp_path, monkeypatch):
     for words, message in (
         (["lines", "mine.csv", "other"], "'other': expected a preset, files and options"),
         (["mine.csv", "--data.train", "other.csv"], "other.csv given, and mine.csv after the preset"),
-        (["ptb", "mine.csv"], "data.train: files of your own go with preset lines, not with ptb"),
-        (["ptb", "--data.text-column", "a"], "data.text-column: files of your own go with preset lines"),
+        (["ptb", "mine.csv"], "data.train: files of your own go with preset lines or documents, not with ptb"),
+        (["ptb", "--data.text-column", "a"], "data.text-column: files of your own go with preset lines or documents"),
         (["nopreset"], "no preset 'nopreset'"),
     ):
         with pytest.raises(ConfigError, match=re.escape(message)):

@@ -51,7 +51,9 @@ def check_data(config: Config, kind: KindOptions) -> None:
     for name in ("train", "valid", "test", "labelled", "text_column", "label_column"):
         if not own and getattr(data, name) is not None:
             option = name.replace("_", "-")
-            raise ConfigError(f"data.{option}: files of your own go with preset lines, not with {data.corpus}")
+            raise ConfigError(
+                f"data.{option}: files of your own go with preset lines or documents, not with {data.corpus}"
+            )
     if own and data.train is None:
         raise ConfigError("data.train: corpus 'lines' needs a file of your own text (--data.train FILE)")
     if data.tokenization == "bpe" and (not has_subwords(data) or kind.is_bag):

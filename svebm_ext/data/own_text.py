@@ -373,7 +373,7 @@ def _complete(name: str, splits: dict[str, Split], notes: list[str], seed: int, 
     valid, test = (splits[part] if part in splits else held[part] for part in ("valid", "test"))
     n_both = n_repeated(train.sentences, test.sentences)
     if n_both:
-        notes.append(f"{n_both} of {len(test)} test sentences also occur in the training split")
+        notes.append(f"{n_both} of {len(test)} test texts also occur in the training split")
     train, valid, test = _same_labels(train, valid, test)
     return Corpus("lines", train, valid, test, notes=tuple(notes))
 
@@ -386,7 +386,7 @@ def _with_every_class(train: Split, kept: np.ndarray, n_needed: int, seed: int, 
     every = one_of_each(labels, seed, kept)
     if len(train) - len(every) >= n_needed:
         return every
-    notes.append(f"{len(set(labels))} classes in {len(train)} sentences: some are not in the training split")
+    notes.append(f"{len(set(labels))} classes in {len(train)} texts: some are not in the training split")
     return kept
 
 

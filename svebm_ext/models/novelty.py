@@ -59,6 +59,8 @@ def novelty(
 ) -> Float[Tensor, "B"]:
     """(-log p(x) + n_unknown log V) / n_tokens + ENTROPY_WEIGHT H(y|x) of each text, in nats (float64).
 
+    Unknown words are in no bag of words. There they count by their share of the text.
+
     Args:
         model: with a prior and symbols.
         chunk: of B texts.
@@ -71,7 +73,11 @@ def novelty(
     )
     nll = replace(chunk, start=start).in_order(model.device, of_batch)
     n_tokens, n_unknown = chunk.in_order(model.device, _token_counts).double().unbind(1)
-    surprise = (nll + n_unknown * math.log(len(model.vocabulary))) / n_tokens.clamp(min=1.0)
+    a_word = math.log(len(model.vocabulary))
+    surprise = (nll + n_unknown * a_word) / n_tokens.clamp(min=1.0)
+    if chunk.unknown is not None:
+        unknown = chunk.unknown.to(model.device)
+        surprise = (1.0 - unknown) * surprise * (n_tokens > 0) + unknown * a_word  # of no word nothing is a surprise
     entropy = torch.special.entr(probabilities.double()).sum(-1)
     return surprise + ENTROPY_WEIGHT * entropy
 

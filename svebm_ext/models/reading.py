@@ -8,11 +8,12 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor
 
 from svebm_ext.data.batching import EncodedSplit, SentenceBatch
 from svebm_ext.data.corpus import Split
-from svebm_ext.data.documents import DocumentBatch
+from svebm_ext.data.documents import DocumentBatch, content_words
 from svebm_ext.data.texts import Texts, each_text
 from svebm_ext.errors import DataError
 from svebm_ext.kinds import EncodedTexts
@@ -32,11 +33,13 @@ class Chunk:
         start: number of the first one.
         texts: as the networks read them.
         n_unknown: texts without a word that the model knows.
+        unknown: of bags of words the share of each text's words that the model does not know, which are in no bag.
     """
 
     start: int
     texts: EncodedTexts
     n_unknown: int
+    unknown: Float64[Tensor, "B"] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -75,7 +78,16 @@ def chunk_of(model: SVEBM, texts: Sequence[str | Sequence[str]], start: int = 0)
             raise DataError(f"text {number}: empty, expected at least one word")
     knows = model.vocabulary.knows
     n_unknown = sum(not any(map(knows, sentence)) for sentence in sentences)
-    return Chunk(start, model.encode_split(Split(sentences)), n_unknown)
+    unknown = None if model.kind.is_ordered else _unknown(model, sentences)
+    return Chunk(start, model.encode_split(Split(sentences)), n_unknown, unknown)
+
+
+def _unknown(model: SVEBM, sentences: Sequence[Sequence[str]]) -> Float64[Tensor, "B"]:
+    """The share of each text's words that a model of bags does not know; words that it never counts are left out."""
+    counted = content_words(sentences) if model.config.data.remove_stop_words else sentences
+    knows = model.vocabulary.knows
+    shares = [sum(not knows(word) for word in words) / max(1, len(words)) for words in counted]
+    return torch.tensor(shares, dtype=torch.float64)
 
 
 def chunks_of(model: SVEBM, texts: Texts, size: int = CHUNK, first: int = 0) -> Iterator[Chunk]:

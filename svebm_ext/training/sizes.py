@@ -75,7 +75,7 @@ def told_sizes(asked: Config, chosen: Config) -> str | None:
         if min(before.embedding_dropout, before.output_dropout) < 0:
             parts.append(f"dropout {now.output_dropout:g}")
     if asked.training.max_steps == 0:
-        parts.append(f"{chosen.training.max_steps:,} iterations of {chosen.training.batch_size} sentences")
+        parts.append(f"{chosen.training.max_steps:,} iterations of {chosen.training.batch_size} texts")
     return f"sizes by the corpus: {', '.join(parts)}" if parts else None
 
 

@@ -63,7 +63,7 @@ def test_labelled_formats_are_recognised(tmp_path, name, content, compress):
     corpus = load_text(path, path, path)
     assert corpus.train.sentences == [["one"], ["two", "!"], ["three"]]
     assert corpus.train.labels == {"label": ["a", "b", ""]}
-    assert corpus.notes == ("3 of 3 test sentences also occur in the training split",)
+    assert corpus.notes == ("3 of 3 test texts also occur in the training split",)
 
 
 def test_recognised_formats():
@@ -365,7 +365,7 @@ def test_classes_are_held_out_in_proportion(tmp_path):
 
 def test_more_classes_than_can_stay_are_noted(tmp_path):
     path = write(tmp_path / "a.tsv", "".join(f"L{i}\tw{i}\n" for i in range(30)))
-    assert "30 classes in 30 sentences: some are not in the training split" in load_text(path).notes
+    assert "30 classes in 30 texts: some are not in the training split" in load_text(path).notes
 
 
 def test_sentences_without_a_word_are_empty(tmp_path, monkeypatch):

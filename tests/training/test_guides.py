@@ -75,7 +75,7 @@ def test_symbols_are_the_topics_and_none_is_empty(text):
     found = guide.log_probabilities(bags).argmax(1)
     assert adjusted_mutual_info_score(corpus.train.labels["label"], found) > 0.85
     assert said == [
-        f"symbols of {len(bags)} sentences by their words: 3 of 3 in use; half of the text finds 100% of them again"
+        f"symbols of {len(bags)} texts by their words: 3 of 3 in use; half of the text finds 100% of them again"
     ]
     again = find_symbols(bags, 3, seed=0)
     assert np.array_equal(again.scores, guide.scores) and np.array_equal(again.weight, guide.weight)
@@ -144,13 +144,13 @@ def test_a_number_at_the_limit_is_said_to_be_at_it(text, monkeypatch):
     said = []
     monkeypatch.setattr("svebm_ext.training.guides.number.CANDIDATES", (2, 3, 400))
     assert choose_n_symbols(text[1], seed=0, say=said.append) == 3
-    assert f"; no more are tried on {len(text[1]):,} sentences; for another number" in said[0]
+    assert f"; no more are tried on {len(text[1]):,} texts; for another number" in said[0]
 
 
 def test_a_text_too_small_to_compare_numbers(text):
     said = []
     assert choose_n_symbols(text[1][:20], seed=0, say=said.append) == 2
-    assert said == ["symbols: 2; the text is too small to compare numbers of symbols (20 sentences)"]
+    assert said == ["symbols: 2; the text is too small to compare numbers of symbols (20 texts)"]
     assert choose_n_symbols(text[1][:1], seed=0, say=lambda _: None) == 1
 
 

@@ -9,9 +9,11 @@ from tiny_runs import COMMON, TOPICS, write_documents
 from svebm_ext import classify, generate, group
 from svebm_ext import train as train_command
 from svebm_ext.commands import run_command
+from svebm_ext.data.corpus import Corpus, Split
 from svebm_ext.errors import ConfigError
 from svebm_ext.presets import preset
 from svebm_ext.train import parse_arguments
+from svebm_ext.training.feeds.labels import training_label
 
 SMALL = [
     *("--model.document-hidden", "16", "--model.latent-dim", "4", "--chains.n-chains", "100"),
@@ -39,6 +41,10 @@ def test_topics_of_documents_beside_the_plain_way(tmp_path, capsys):
     classify.main([str(tmp_path / "run"), "--file", str(texts)])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 and lines[0].split("\t")[0] != lines[1].split("\t")[0]
+    texts.write_text("boat wave salt\nboat salt zxcv qwrt\nzxcv qwrt\nthe of and\n")
+    classify.main([str(tmp_path / "run"), "--file", str(texts), "--novelty", "--json"])
+    known, half, strange, empty = (json.loads(line)["novelty"] for line in capsys.readouterr().out.splitlines())
+    assert max(empty, known, half) < strange  # of unknown words each is one of the vocabulary
     generate.main([str(tmp_path / "run"), "-n", "1"])
     assert len(capsys.readouterr().out.split()) > 5
 
@@ -96,3 +102,12 @@ def test_groups_of_documents(tmp_path, capsys):
     run(tmp_path / "run", "documents", str(corpus), "--model.n-categories", "3", "--no-evaluate")
     group.main([str(tmp_path / "run"), "--n-groups", "2"])
     assert "2 groups of 3 symbols" in capsys.readouterr().out
+
+
+def test_the_preset_without_labels_is_one_of_documents(tmp_path):
+    config = preset("documents-labelled")
+    corpus = Corpus("lines", *(Split([["a", "word"]]) for _ in range(3)))
+    with pytest.raises(ConfigError, match="or take preset documents, which needs none"):
+        training_label(corpus, config)
+    with pytest.raises(ConfigError, match="or take preset lines, which needs none"):
+        training_label(corpus, preset("lines-labelled"))

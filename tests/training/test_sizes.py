@@ -57,7 +57,7 @@ def test_sizes_are_told():
     found = fit_to_corpus(LINES, corpus(300, 8))
     assert told_sizes(LINES, found) == (
         "sizes by the corpus: sentences of at most 10 words, networks 128 wide (encoder 85), dropout 0.4, "
-        "600 iterations of 128 sentences"
+        "600 iterations of 128 texts"
     )
     assert told_sizes(found, found) is None
 

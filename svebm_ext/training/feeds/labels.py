@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from svebm_ext.config import Config
+from svebm_ext.config import Config, options_of
 from svebm_ext.data.corpus import Corpus, Split, label_classes
 from svebm_ext.errors import ConfigError, alternatives
 
@@ -28,10 +28,11 @@ def training_label(corpus: Corpus, config: Config) -> tuple[str | None, tuple[st
     known = sorted(corpus.train.labels)
     name = config.data.label or (known[0] if known else None)
     if name is None and corpus.name == "lines":
+        without = "documents" if options_of(config.model).is_bag else "lines"
         raise ConfigError(
             f"--data.labelled: missing; {config.data.train} has no labels, and preset {config.preset} learns from "
             "some. Give texts with labels in a file of their own (--data.labelled FILE), name their column "
-            "(--data.label-column), or take preset lines, which needs none"
+            f"(--data.label-column), or take preset {without}, which needs none"
         )
     if name is None:
         raise ConfigError(

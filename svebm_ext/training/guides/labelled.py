@@ -87,7 +87,7 @@ def find_classes(
         guide = replace(guide, reliability=0.0 if math.isnan(accuracy) else accuracy)
     if say is not None:
         how = f", {100 * accuracy:.1f} % right in cross-validation" if accuracy == accuracy else ""
-        say(f"classes by words: {len(known):,} labels of {n_classes} classes, {len(others):,} sentences without{how}")
+        say(f"classes by words: {len(known):,} labels of {n_classes} classes, {len(others):,} texts without{how}")
     return guide
 
 

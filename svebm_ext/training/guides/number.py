@@ -53,7 +53,7 @@ def choose_n_symbols(bags: Bags, *, seed: int, say: Callable[[str], None]) -> in
                 scores.append(adjusted_mutual_info_score(*told))
             agreement[n] = float(np.mean(scores))
     if not agreement:
-        size = counted(len(bags), "sentence")
+        size = counted(len(bags), "text")
         say(f"symbols: {candidates[0]}; the text is too small to compare numbers of symbols ({size})")
         return candidates[0]
     best = max(agreement.values())
@@ -61,7 +61,7 @@ def choose_n_symbols(bags: Bags, *, seed: int, say: Callable[[str], None]) -> in
     near = [n for n, value in agreement.items() if value >= best - (MARGIN if is_clear else 0.005)]
     chosen = min(near) if is_clear else max(near)
     table = "  ".join(f"{n}: {value:.2f}" for n, value in agreement.items())
-    limit = f"; no more are tried on {len(bags):,} sentences" if chosen == candidates[-1] < CANDIDATES[-1] else ""
+    limit = f"; no more are tried on {len(bags):,} texts" if chosen == candidates[-1] < CANDIDATES[-1] else ""
     say(
         f"symbols: {chosen}, on which halves of the text agree best ({table}){limit}; for another number set "
         "--model.n-categories"

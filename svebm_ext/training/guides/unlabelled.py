@@ -138,7 +138,7 @@ def find_symbols(
         share = _reliability(guide, bags, n_symbols, worded, seed) if used > 1 else 0.0
         groups = guide.groups if worded else _groups_of_topics(bags, guide, n_groups, seed)
     again = f"; half of the text finds {share:.0%} of them again" if share else ""
-    say(f"symbols of {len(bags):,} sentences by their words: {used} of {n_symbols} in use{again}")
+    say(f"symbols of {len(bags):,} texts by their words: {used} of {n_symbols} in use{again}")
     return replace(guide, reliability=share, groups=groups)
 
 
