@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 from svebm_ext.errors import ModelFolderError
 from svebm_ext.files import check_regular, written_whole
 from svebm_ext.ops.threads import only_kernels_in_parallel
+from svebm_ext.prior.reference import check_spread
 from svebm_ext.processes import ShardedRows
 
 if TYPE_CHECKING:
@@ -35,10 +36,13 @@ TYPES = {
 }  # fmt: skip
 #: Names that an error lists.
 LISTED = 8
-#: Numbers that networks of earlier builds lack. They are 0, which leaves their answers as they were.
-ADDED = frozenset(
-    {"guide.reliability", "guide.log_temperature", "latent.prior.reference.mean", "latent.prior.reference.spread"}
+#: Numbers that networks of earlier builds lack, those of a group together. They are 0, which changes no answer.
+ADDED_TOGETHER = (
+    frozenset({"guide.reliability"}),
+    frozenset({"guide.log_temperature"}),
+    frozenset({"latent.prior.reference.mean", "latent.prior.reference.spread"}),
 )
+ADDED = frozenset.union(*ADDED_TOGETHER)
 
 
 class _Uninitialised(TorchFunctionMode):
@@ -194,7 +198,8 @@ def check_forms(held: Mapping[str, Form], expected: Mapping[str, Form], where: s
     Raises:
         ModelFolderError: a tensor is missing, unknown, or of another shape or type.
     """
-    missing, unknown = sorted(set(expected) - set(held) - ADDED), sorted(set(held) - set(expected))
+    earlier = frozenset[str]().union(*(group for group in ADDED_TOGETHER if group.isdisjoint(held)))
+    missing, unknown = sorted(set(expected) - set(held) - earlier), sorted(set(held) - set(expected))
     if missing or unknown:
         raise ModelFolderError(f"{where}: missing tensors {listed(missing)}, unknown tensors {listed(unknown)}")
     for name, want in expected.items():
@@ -214,7 +219,7 @@ def load_parameters(module: torch.nn.Module, tensors: Mapping[str, Tensor], wher
     """Copy tensors into a module, all or nothing.
 
     Raises:
-        ModelFolderError: a tensor is missing, unknown, of another shape or type, or not finite.
+        ModelFolderError: a tensor is missing, unknown, of another shape or type, not finite, or of no covariance.
     """
     own = module.state_dict()
     expected = {name: form_of(tensor) for name, tensor in own.items()}
@@ -222,6 +227,8 @@ def load_parameters(module: torch.nn.Module, tensors: Mapping[str, Tensor], wher
     with only_kernels_in_parallel():  # each tensor is done sooner than other threads have gone to sleep again
         for name, tensor in tensors.items():
             check_finite(name, tensor, where)
+            if name.endswith("prior.reference.spread"):
+                check_spread(name, tensor, where)
         added = {name: torch.zeros_like(own[name]) for name in set(expected) - set(tensors)}
         module.load_state_dict({**tensors, **added})
 

@@ -13,6 +13,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from svebm_ext.densities import standard_normal_log_density
+from svebm_ext.errors import ModelFolderError
+
+#: Variance of z that a coordinate has at least, and diagonal of L that is taken from a file.
+LEAST_VARIANCE, NARROWEST = 1e-8, 1e-5
 
 
 class Reference(nn.Module):
@@ -45,7 +49,8 @@ class Reference(nn.Module):
         """Take mean and covariance of z ~ q(z|x) over N sentences: of mu(x), and the mean of sigma^2(x) beside it."""
         centre, n = mean.double().mean(0), len(mean)
         apart = mean.double() - centre
-        covariance = apart.T @ apart / n + log_variance.double().exp().mean(0).diag()
+        widths = log_variance.double().exp().mean(0).clamp_min(LEAST_VARIANCE)
+        covariance = apart.T @ apart / n + widths.diag()
         self.mean.copy_(centre)
         self.spread.copy_(torch.linalg.cholesky(covariance) - torch.eye(len(centre), device=centre.device))
         self._standard = None
@@ -72,3 +77,22 @@ class Reference(nn.Module):
     def _load_from_state_dict(self, state_dict: Mapping[str, Tensor], *args: object) -> None:
         self._standard = None
         super()._load_from_state_dict(state_dict, *args)
+
+
+def check_spread(name: str, spread: Float[Tensor, "D D"], where: str) -> None:
+    """Refuse an L - I, as a file holds it, of no Gaussian.
+
+    Args:
+        name: of the tensor.
+        spread: finite numbers.
+        where: its file.
+
+    Raises:
+        ModelFolderError: a diagonal element of L is not positive.
+    """
+    smallest = float((1.0 + spread.diagonal()).min())
+    if smallest < NARROWEST:
+        raise ModelFolderError(
+            f"{where}: tensor {name} is of no covariance: its root has {smallest:g} on the diagonal, expected at least "
+            f"{NARROWEST:g}"
+        )

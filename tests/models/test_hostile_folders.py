@@ -137,12 +137,26 @@ def test_names_shapes_and_types_are_compared_before_networks_are_built(folder, u
     tensors, _ = read_tensors(folder / "model.safetensors")
     for name in tensors:
         others = {other: tensor for other, tensor in tensors.items() if other != name}
-        missing = () if name in ADDED else (others,)  # which earlier builds had not
+        missing = () if name in ADDED and ".reference." not in name else (others,)  # which earlier builds had not
         for changed in (*missing, others | {name + "x": tensors[name]}, others | {name: tensors[name][None]},
                         others | {name: tensors[name].double()}):  # fmt: skip
             write_tensors(folder / "model.safetensors", changed, {})
             with pytest.raises(ModelFolderError, match=f"model.safetensors.*{name}"):
                 SVEBM.from_pretrained(folder)
+
+
+def test_a_reference_has_a_covariance(folder):
+    tensors, _ = read_tensors(folder / "model.safetensors")
+    name = "latent.prior.reference.spread"
+    for diagonal, is_right in ((-0.999, True), (-1.0, False), (-2.5, False), (3.0, True)):
+        spread = torch.zeros_like(tensors[name])
+        spread[1, 1], spread[0, 1] = diagonal, 1e6  # above the diagonal nothing is read
+        write_tensors(folder / "model.safetensors", tensors | {name: spread}, {})
+        if is_right:
+            assert SVEBM.from_pretrained(folder).generate(1)
+            continue
+        with pytest.raises(ModelFolderError, match=f"{name} is of no covariance: its root has .* on the diagonal"):
+            SVEBM.from_pretrained(folder)
 
 
 def test_bounds_hold_for_resuming_before_networks_are_built(folder, unbuilt):
