@@ -225,7 +225,7 @@ class TrainingConfig:
     sample_every: int = 1000
     """Iterations between printed samples and reconstructions; 0 never prints."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Arithmetic of the networks: float32, or bfloat16 autocast."""
+    """Arithmetic of the networks: float32, or bfloat16 autocast where the device multiplies in it."""
     device: str = "auto"
     """Device: auto, cpu, cuda, or cuda:N."""
     cuda_graphs: bool = True

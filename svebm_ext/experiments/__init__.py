@@ -35,6 +35,7 @@ from svebm_ext.experiments.rows import (
     write_rows,
 )
 from svebm_ext.experiments.smd import TABLE3
+from svebm_ext.experiments.strange_texts import STRANGE_TEXTS
 from svebm_ext.experiments.table1 import TABLE1
 from svebm_ext.experiments.table2 import TABLE2
 from svebm_ext.experiments.yelp import YELP
@@ -52,6 +53,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "assistant": ASSISTANT,
     "own-text": OWN_TEXT,
     "rate-distortion": RATE_DISTORTION,
+    "strange-texts": STRANGE_TEXTS,
 }
 #: Names that experiments had before 0.2.0; they go on working.
 FORMER_NAMES = {

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from svebm_ext.commands import run_command
 from svebm_ext.experiments import agnews, smd, table1, table2, yelp
-from svebm_ext.experiments.index_of_reports import assistant_lines, figure2_lines, rate_lines
+from svebm_ext.experiments.index_of_reports import assistant_lines, figure2_lines, rate_lines, strange_lines
 from svebm_ext.experiments.own_text_data import TITLES
 from svebm_ext.experiments.own_text_report import CLASSIFIERS, METHODS, PLAIN, PLAIN_CLASSIFIERS
 from svebm_ext.experiments.table import REPORT, REPORT_JSON, Measure, by_name, value_of
@@ -344,6 +344,7 @@ def index(results: Path) -> str:
         "[All rows](own-text/report.md). AMI is agreement of symbols with classes that the model was not shown.",
         "",
         *_own_text_lines(results),
+        *strange_lines(results),
         "## Notes",
         "",
         table_row(["note", "question", "answer", "standing"]),

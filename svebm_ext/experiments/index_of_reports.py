@@ -1,11 +1,11 @@
-"""Parts of the overview of results/ that are taken over from a report: Figure 2, the default corpus, and the rate."""
+"""Parts of the overview of results/ taken over from a report: Figure 2, default corpus, rate, strange texts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from svebm_ext.experiments import assistant, figure2, rate_distortion_report
+from svebm_ext.experiments import assistant, figure2, rate_distortion_report, strange_texts
 from svebm_ext.experiments.table import REPORT, REPORT_JSON, Measure, by_name, table_cells
 from svebm_ext.files import JsonMapping, read_json
 from svebm_ext.markdown import table_row
@@ -72,3 +72,10 @@ def rate_lines(results: Path) -> list[str]:
         f"    python -m svebm_ext.experiments rate-distortion --data.root DIR{''.join(options)}",
         "",
     ]
+
+
+def strange_lines(results: Path) -> list[str]:
+    """How well strange texts are told; nothing where there are no results yet."""
+    if not (results / "strange-texts" / REPORT_JSON).exists():
+        return []
+    return strange_texts.index_lines(read_json(results / "strange-texts" / REPORT_JSON))

@@ -18,6 +18,7 @@ from svebm_ext.files import JsonObject, write_json
 from svebm_ext.models.folder import CONFIG
 from svebm_ext.models.latent_variable import LatentVariableModel
 from svebm_ext.models.tensor_files import load_parameters
+from svebm_ext.precision import multiplies_bf16
 from svebm_ext.provenance import source_version
 from svebm_ext.terminal import say
 from svebm_ext.training.callbacks import Callback
@@ -57,6 +58,8 @@ class Run(ABC):
         self.config, self.out, self.resume, self.callbacks = config, out, resume, callbacks
         self.check()
         self.runtime = runtime or Runtime.start(config.training.device, config.training.precision)
+        if config.training.precision == "bf16" and not multiplies_bf16(self.runtime.device):
+            say("training.precision: float32, since this processor does not multiply in bfloat16")
         check_folder(out, resume)
 
     @abstractmethod

@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 from svebm_ext.errors import ConfigError
+from svebm_ext.precision import bf16_autocast
 from svebm_ext.processes import ADDRESS, PATIENCE_HOURS, Processes, attempt, keep_store
 from svebm_ext.terminal import mute
 
@@ -29,7 +30,7 @@ class Runtime(Processes):
 
     Attributes:
         device, rank, world_size: as in `Processes`; what is shared is the global batch.
-        bf16: run the networks under bfloat16 autocast.
+        bf16: run the networks under bfloat16 autocast, where the device multiplies in it.
     """
 
     bf16: bool = False
@@ -85,7 +86,7 @@ class Runtime(Processes):
 
     def mixed_precision(self) -> AbstractContextManager:
         """bfloat16 autocast where asked for."""
-        return torch.autocast(self.device.type, dtype=torch.bfloat16) if self.bf16 else nullcontext()
+        return bf16_autocast(self.device) if self.bf16 else nullcontext()
 
     def stop(self) -> None:
         """Leave the process group."""

@@ -10,6 +10,7 @@ from tiny_runs import tiny_config, tiny_training, write_corpus
 from svebm_ext.data.batching import EncodedSplit, collate
 from svebm_ext.objectives.elbo import kept_kl
 from svebm_ext.objectives.mutual_information import mutual_information
+from svebm_ext.precision import cpu_multiplies_bf16
 from svebm_ext.randomness import Draw
 from svebm_ext.training.checkpoint import load_checkpoint
 from svebm_ext.training.optimisers import Optimisers
@@ -177,5 +178,5 @@ def test_bf16_autocast_trains_close_to_fp32(tmp_path):
         train(config, tmp_path / precision)
         lines = (tmp_path / precision / "metrics.jsonl").read_text().splitlines()
         losses[precision] = [json.loads(line)["nll"] for line in lines if "nll" in json.loads(line)]
-    assert losses["fp32"] != losses["bf16"]
+    assert (losses["fp32"] != losses["bf16"]) == cpu_multiplies_bf16()
     assert losses["bf16"][-1] == pytest.approx(losses["fp32"][-1], rel=0.03)
