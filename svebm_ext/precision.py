@@ -11,6 +11,9 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
+#: Compute capability of the first GPUs with such products.
+FIRST_GPU = 8
+
 
 @functools.cache
 def cpu_multiplies_bf16() -> bool:
@@ -22,8 +25,10 @@ def cpu_multiplies_bf16() -> bool:
 
 
 def multiplies_bf16(device: torch.device) -> bool:
-    """Whether products of bfloat16 are worth their rounding on a device; a GPU emulates none."""
-    return device.type != "cpu" or cpu_multiplies_bf16()
+    """Whether a device multiplies in bfloat16 by instructions that it has; of NVIDIA's GPUs those since Ampere do."""
+    if device.type == "cpu":
+        return cpu_multiplies_bf16()
+    return torch.cuda.get_device_capability(device)[0] >= FIRST_GPU
 
 
 def bf16_autocast(device: torch.device) -> AbstractContextManager:

@@ -19,10 +19,16 @@ def has_products(request, monkeypatch):
 
 
 def test_autocast_is_where_products_are(has_products):
-    assert multiplies_bf16(CPU) == has_products and multiplies_bf16(torch.device("cuda"))
+    assert multiplies_bf16(CPU) == has_products
     layer, x = torch.nn.Linear(3, 2), torch.ones(1, 3)
     with bf16_autocast(CPU):
         assert layer(x).dtype == (torch.bfloat16 if has_products else torch.float32)
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), False), ((8, 0), True), ((9, 0), True), ((12, 0), True)])
+def test_gpus_have_them_since_ampere(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert multiplies_bf16(torch.device("cuda")) == expected
 
 
 def test_an_lstm_runs_where_products_are_said_to_be():
@@ -41,5 +47,5 @@ def test_a_run_without_them_is_one_of_float32(tmp_path, monkeypatch, capsys):
         train(config, tmp_path / name)
         weights[name] = read_tensors(tmp_path / name / "model.safetensors")[0]
     said = capsys.readouterr().err
-    assert said.count("training.precision: float32, since this processor does not multiply in bfloat16") == 1
+    assert said.count("training.precision: float32, since this device does not multiply in bfloat16") == 1
     assert all(torch.equal(tensor, weights["fp32"][name]) for name, tensor in weights["bf16"].items())

@@ -59,7 +59,7 @@ class Run(ABC):
         self.check()
         self.runtime = runtime or Runtime.start(config.training.device, config.training.precision)
         if config.training.precision == "bf16" and not multiplies_bf16(self.runtime.device):
-            say("training.precision: float32, since this processor does not multiply in bfloat16")
+            say("training.precision: float32, since this device does not multiply in bfloat16")
         check_folder(out, resume)
 
     @abstractmethod
