@@ -155,7 +155,7 @@ def packed_products(dtype: torch.dtype) -> Implementation:
     """The gradient written by hand, its products by oneDNN with packed weights, activations in the products' format."""
 
     def implementation(problem: Problem, n_steps: int, noise_scale: float) -> Call:
-        if reason := onednn.missing(problem.z.device):
+        if reason := onednn.missing(problem.z.device, dtype):
             raise Unavailable(reason)
         n, kind = len(problem.z), problem.shape.activation
         forward = [onednn.packed_linear(w, b, n, dtype) for w, b in zip(problem.weights, problem.biases, strict=True)]

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from svebm_ext.precision import cpu_multiplies_bf16
+
 
 def packed_linear(
     weight: Tensor, bias: Tensor | None, n_rows: int, dtype: torch.dtype = torch.float32
@@ -26,10 +28,12 @@ def packed_linear(
     return lambda x: ops._linear_pointwise(x, packed, offset, "none", [], "")
 
 
-def missing(device: torch.device) -> str:
+def missing(device: torch.device, dtype: torch.dtype = torch.float32) -> str:
     """Why such products cannot be had; empty where they can."""
     if device.type != "cpu":
         return "oneDNN is for CPUs"
     if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         return "this torch has no oneDNN"
+    if dtype == torch.bfloat16 and not cpu_multiplies_bf16():
+        return "this processor does not multiply in bfloat16"
     return ""
