@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import statistics
-import subprocess
 import sys
 import time
 import tracemalloc
@@ -22,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.distributed as dist
+from workers import told_by_first
 
 from svebm_ext.config import Config
 from svebm_ext.data.batching import BatchOrder, EncodedSplit
@@ -125,19 +124,8 @@ def measure_messages(sizes: list[int]) -> None:
 
 def gloo_seconds(n_processes: int, sizes: list[int]) -> dict[int, float]:
     """The same, of processes of this machine."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
-    address |= {"WORLD_SIZE": str(n_processes), "OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-W", "ignore", __file__, *map(str, sizes)],
-            env=os.environ | address | {"RANK": str(rank)}, stdout=subprocess.PIPE, text=True,
-        )
-        for rank in range(n_processes)
-    ]  # fmt: skip
-    first, *_ = [process.communicate()[0] for process in processes]
-    return {int(size): seconds for size, seconds in json.loads(first).items()}
+    told = told_by_first(n_processes, __file__, *sizes)
+    return {int(size): seconds for size, seconds in told.items()}
 
 
 def ring_bytes(message: int, n_devices: int) -> float:

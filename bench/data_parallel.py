@@ -10,10 +10,7 @@ backward pass, the message and Adam. The ways take turns, and the figure is the 
 from __future__ import annotations
 
 import json
-import os
-import socket
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -24,6 +21,7 @@ from shapes import TrainingShape
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from training_steps import make_batch, model_config
+from workers import told_by_first
 
 from svebm_ext.data.batching import SentenceBatch
 from svebm_ext.models.networks import build_networks
@@ -121,26 +119,9 @@ def measure(name: str, batch_size: int) -> None:
     runtime.stop()
 
 
-def together(name: str, batch_size: int, n_processes: int = 2) -> dict[str, dict[str, float]]:
-    """What processes of this machine have measured."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
-    address |= {"WORLD_SIZE": str(n_processes), "OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-W", "ignore", __file__, name, str(batch_size)],
-            env=os.environ | address | {"RANK": str(rank)}, stdout=subprocess.PIPE, text=True,
-        )
-        for rank in range(n_processes)
-    ]  # fmt: skip
-    first, *_ = [process.communicate()[0] for process in processes]
-    return json.loads(first.splitlines()[-1])
-
-
 def main() -> None:
     """Print the table."""
-    results = {column: together(*column) for column in COLUMNS}
+    results = {column: told_by_first(2, __file__, *column) for column in COLUMNS}
     print("# Ways to share a training step between two processes\n")
     print(f"`python bench/data_parallel.py`, torch {torch.__version__}, two CPU cores, one thread a process, gloo.")
     print("Milliseconds a step, median; of accumulated batches, milliseconds a batch.\n")
