@@ -31,6 +31,6 @@ def multiplies_bf16(device: torch.device) -> bool:
     return torch.cuda.get_device_capability(device)[0] >= FIRST_GPU
 
 
-def bf16_autocast(device: torch.device) -> AbstractContextManager:
+def in_bf16(device: torch.device) -> AbstractContextManager:
     """bfloat16 autocast of what is computed within, where the device multiplies in it; else nothing."""
     return torch.autocast(device.type, dtype=torch.bfloat16) if multiplies_bf16(device) else nullcontext()

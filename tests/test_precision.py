@@ -6,7 +6,7 @@ from tiny_runs import tiny_config, write_corpus
 
 from svebm_ext import precision
 from svebm_ext.models.tensor_files import read_tensors
-from svebm_ext.precision import bf16_autocast, multiplies_bf16
+from svebm_ext.precision import in_bf16, multiplies_bf16
 from svebm_ext.training.run import train
 
 CPU = torch.device("cpu")
@@ -21,7 +21,7 @@ def has_products(request, monkeypatch):
 def test_autocast_is_where_products_are(has_products):
     assert multiplies_bf16(CPU) == has_products
     layer, x = torch.nn.Linear(3, 2), torch.ones(1, 3)
-    with bf16_autocast(CPU):
+    with in_bf16(CPU):
         assert layer(x).dtype == (torch.bfloat16 if has_products else torch.float32)
 
 
@@ -34,7 +34,7 @@ def test_gpus_have_them_since_ampere(monkeypatch, capability, expected):
 def test_an_lstm_runs_where_products_are_said_to_be():
     if not precision.cpu_multiplies_bf16():
         pytest.skip("this processor has no products of bfloat16")
-    with bf16_autocast(CPU):
+    with in_bf16(CPU):
         states, _ = torch.nn.LSTM(8, 8)(torch.randn(4, 2, 8))
     assert states.isfinite().all()
 

@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 from svebm_ext.errors import ConfigError
-from svebm_ext.precision import bf16_autocast
+from svebm_ext.precision import in_bf16
 from svebm_ext.processes import ADDRESS, PATIENCE_HOURS, Processes, attempt, keep_store
 from svebm_ext.terminal import mute
 
@@ -86,7 +86,7 @@ class Runtime(Processes):
 
     def mixed_precision(self) -> AbstractContextManager:
         """bfloat16 autocast where asked for."""
-        return bf16_autocast(self.device) if self.bf16 else nullcontext()
+        return in_bf16(self.device) if self.bf16 else nullcontext()
 
     def stop(self) -> None:
         """Leave the process group."""

@@ -168,7 +168,7 @@ def test_information_kept_off_the_encoder_moves_only_the_prior(tmp_path):
     assert gradients[1][0].abs().sum() > 0
 
 
-def test_bf16_autocast_trains_close_to_fp32(tmp_path):
+def test_in_bf16_trains_close_to_fp32(tmp_path):
     import json
 
     corpus = write_corpus(tmp_path)

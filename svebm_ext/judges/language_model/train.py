@@ -18,7 +18,7 @@ from svebm_ext.judges.language_model.network import AWDLSTM, Masks
 from svebm_ext.judges.language_model.settings import FAST, LanguageModelSettings
 from svebm_ext.judges.language_model.stream import Columns, columns, encode
 from svebm_ext.ops.philox import Stream, philox_normal, philox_uniform
-from svebm_ext.precision import bf16_autocast
+from svebm_ext.precision import in_bf16
 from svebm_ext.randomness import Draw
 
 #: Columns that a text is scored in, fewer where they would be shorter than EVALUATION_STEPS; steps of a window.
@@ -187,7 +187,7 @@ def mixed_precision(network: AWDLSTM) -> AbstractContextManager:
     """bfloat16 autocast where the settings ask for it."""
     if network.settings.precision == "fp32":
         return nullcontext()
-    return bf16_autocast(network.embedding.device)
+    return in_bf16(network.embedding.device)
 
 
 def scoring_columns(stream: Tensor, device: torch.device) -> Columns:
