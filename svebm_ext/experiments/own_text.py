@@ -37,7 +37,7 @@ _VAE: Changes = {
     },
     "training": {"prior_steps": 0, "prior_stage": "joint"},
 }  # fmt: skip
-_SMOKE: Changes = {
+SMOKE: Changes = {
     "model": {"embedding_dim": 16, "encoder_hidden": 16, "decoder_hidden": 16, "latent_dim": 4, "prior_hidden": (16,)},
     "chains": {"n_chains": 128, "n_steps": 3},
     "training": {"max_steps": 6, "validate_every": 3, "sample_every": 0, "prior_steps": 0, "prior_stage": "joint"},
@@ -55,12 +55,13 @@ def make_row(name: str, budget: Budget) -> Row:
     if method == "vae-kmeans":
         config = with_changes(config, _VAE)
     if budget == "smoke":
-        config = with_changes(config, _SMOKE)
+        config = with_changes(config, SMOKE)
     make = functools.partial(_make, corpus=corpus, method=method, labels=labels)
-    return Row(name, config, make=make, reads=READS, files=functools.partial(_files, corpus=corpus))
+    return Row(name, config, make=make, reads=READS, files=functools.partial(train_and_test, corpus=corpus))
 
 
-def _files(out: Path, corpus: str) -> tuple[Path, Path]:
+def train_and_test(out: Path, corpus: str) -> tuple[Path, Path]:
+    """The files of a corpus in the folder of the experiment."""
     files = Files.of(out, corpus)
     return files.train, files.test
 

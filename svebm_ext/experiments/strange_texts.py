@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from svebm_ext.config import Changes, to_dict, with_changes
+from svebm_ext.config import to_dict, with_changes
 from svebm_ext.errors import DataError
 from svebm_ext.evaluation.report import METRICS
-from svebm_ext.experiments.own_text import READS
+from svebm_ext.experiments.own_text import READS, SMOKE, train_and_test
 from svebm_ext.experiments.own_text_data import TITLES, Files, Line, spread, write_files, write_lines
 from svebm_ext.experiments.rows import Budget, Experiment, Place, Results, Row, Run
 from svebm_ext.experiments.table import REPORT, REPORT_JSON
@@ -72,11 +72,6 @@ class Limits:
 
 
 LIMITS: dict[Budget, Limits] = {"smoke": Limits(600, 200, 40), "cpu": Limits()}
-_SMOKE: Changes = {
-    "model": {"embedding_dim": 16, "encoder_hidden": 16, "decoder_hidden": 16, "latent_dim": 4, "prior_hidden": (16,)},
-    "chains": {"n_chains": 128, "n_steps": 3},
-    "training": {"max_steps": 6, "validate_every": 3, "sample_every": 0, "prior_steps": 0, "prior_stage": "joint"},
-}
 
 
 def make_row(name: str, budget: Budget) -> Row:
@@ -86,14 +81,9 @@ def make_row(name: str, budget: Budget) -> Row:
     if system.n_symbols:
         config = with_changes(config, {"model": {"n_categories": system.n_symbols if budget != "smoke" else 4}})
     if budget == "smoke":
-        config = with_changes(config, _SMOKE)
-    files = partial(_files, name=name if system.holds_back else system.corpus)
+        config = with_changes(config, SMOKE)
+    files = partial(train_and_test, corpus=name if system.holds_back else system.corpus)
     return Row(name, config, make=partial(_make, system=system, limits=LIMITS[budget]), reads=READS, files=files)
-
-
-def _files(out: Path, name: str) -> tuple[Path, Path]:
-    files = Files.of(out, name)
-    return files.train, files.test
 
 
 def prepare(names: Sequence[str], budget: Budget, place: Place) -> dict[str, str]:
