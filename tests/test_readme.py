@@ -19,7 +19,8 @@ def prose(text):
 
 
 def numbers(text):
-    return re.findall(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?", text)
+    """Numbers of a text; that of a name, as in AVX-512, is none."""
+    return re.findall(r"(?<![\w.])(?<![A-Za-z]-)\d+(?:,\d{3})*(?:\.\d+)?", text)
 
 
 #: Numbers of README's prose, and where each comes from.

@@ -58,8 +58,6 @@ class Run(ABC):
         self.config, self.out, self.resume, self.callbacks = config, out, resume, callbacks
         self.check()
         self.runtime = runtime or Runtime.start(config.training.device, config.training.precision)
-        if config.training.precision == "bf16" and not multiplies_bf16(self.runtime.device):
-            say("training.precision: float32, since this device does not multiply in bfloat16")
         check_folder(out, resume)
 
     @abstractmethod
@@ -116,6 +114,8 @@ class Run(ABC):
             self.runtime.share(trainer.model.state_dict().values())
             if main:
                 self.write_start(trainer)
+                if self.config.training.precision == "bf16" and not multiplies_bf16(self.runtime.device):
+                    say("training.precision: float32, since this device does not multiply in bfloat16")
             self.runtime.barrier()
             try:
                 trainer.run()
