@@ -160,7 +160,8 @@ def sized(config: Config, budget: Budget, system: str) -> Config:
                 "chains": {"n_chains": 100, "n_steps": 3},
                 "training": {"batch_size": 30, "labelled_batch_size": 20, "max_steps": 6, "validate_every": 3},
                 "evaluation": {
-                    "importance_samples": 2, "max_sentences": 20, "log_z_chains": 32, "log_z_temperatures": 10,
+                    "importance_samples": 2, "max_sentences": 20, "frequency_samples": 200, "log_z_chains": 32,
+                    "log_z_temperatures": 10,
                 },
             },
         )  # fmt: skip

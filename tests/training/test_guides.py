@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_matrix
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_mutual_info_score, f1_score
 from tiny_runs import tiny_config, write_documents
 
@@ -23,7 +24,7 @@ from svebm_ext.training.guides.bags import (
 from svebm_ext.training.guides.labelled import find_classes
 from svebm_ext.training.guides.merging import merged
 from svebm_ext.training.guides.number import choose_n_symbols
-from svebm_ext.training.guides.unlabelled import find_symbols, without_empty
+from svebm_ext.training.guides.unlabelled import find_symbols, regression, without_empty
 from svebm_ext.training.run import train
 
 
@@ -290,3 +291,21 @@ def test_held_out_labels_are_learnt_from_when_the_model_has_been_chosen(tmp_path
     found = Guide.of(model.networks.guide)
     for name in ("scores", "tfidf", "weight", "bias"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-5, atol=1e-6)
+
+
+def test_the_regression_answers_as_one_of_scikit_learn():
+    """It has dropout, so that it is less certain; where classes overlap both draw the same borders."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(5, size=3000)
+    features = generator.normal(size=(5, 43))[labels] + 2.0 * generator.normal(size=(3000, 43))
+    features = (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float32)
+    weight, bias = regression(features, np.eye(5, dtype=np.float32)[labels], seed=0)
+    told = features @ weight.T + bias
+    plain = LogisticRegression(C=10.0).fit(features, labels)
+    assert (told.argmax(1) == plain.predict(features)).mean() > 0.95
+    mean = np.exp(log_softmax(told)).max(1).mean()
+    assert 0.2 < mean < plain.predict_proba(features).max(1).mean()
+    for one, other in zip(
+        regression(features, np.eye(5, dtype=np.float32)[labels], seed=0), (weight, bias), strict=True
+    ):
+        assert np.array_equal(one, other)
