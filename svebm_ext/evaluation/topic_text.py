@@ -43,8 +43,9 @@ class Topic(NamedTuple):
 
     @property
     def short(self) -> str:
-        """The same below its group."""
-        return f"{self.name or self.address or self.symbol}, {100 * self.share:.1f} %: {', '.join(self.words)}"
+        """The same below its group; where no word is typical of it, the text that is most certain of it."""
+        told = ", ".join(map(printable, self.words)) or "; ".join(f'"{shortened(text)}"' for text in self.texts[:1])
+        return f"{self.name or self.address or self.symbol}, {100 * self.share:.1f} %: {told}"
 
     def entry(self) -> dict[str, Any]:
         """What metrics.json has of it."""

@@ -6,6 +6,7 @@ from tiny_runs import tiny_config
 
 from svebm_ext.data.corpus import Split
 from svebm_ext.data.vocabulary import Vocabulary
+from svebm_ext.evaluation.topic_text import group_lines
 from svebm_ext.evaluation.topics import Topic, find_topics, shortened, topic_lines, topic_sentences
 from svebm_ext.models.svebm import SVEBM
 from svebm_ext.terminal import printable
@@ -87,3 +88,19 @@ def test_long_texts_are_cut_to_a_line():
     assert shortened("one\n two\tthree") == "one two three"
     assert shortened("x" * 100) == "x" * 100
     assert shortened("x" * 101) == "x" * 99 + "…"
+
+
+def test_a_topic_without_a_typical_word_is_told_by_a_text():
+    """Of few texts no word may be significant; a line with a number alone would say nothing."""
+    topics = [
+        Topic(0, "", 0.4, [], ["a rabbit's\tface", "cow"], "0.0"),
+        Topic(1, "", 0.2, ["button"], ["red button"], "0.1"),
+        Topic(2, "", 0.1, [], [], "0.2"),
+    ]
+    group = Topic(0, "", 0.7, [], [], "0", (0, 1, 2))
+    assert group_lines([group], topics) == [
+        "group 0, 70.0 % of the texts: no typical word",
+        '    0.0, 40.0 %: "a rabbit\'s face"',
+        "    0.1, 20.0 %: button",
+        "    0.2, 10.0 %:",
+    ]
