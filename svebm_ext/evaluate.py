@@ -51,7 +51,10 @@ def main(arguments: Sequence[str]) -> None:
         Arguments,
         arguments,
         command="evaluate",
-        description="Measure a trained model on its test split; writes RUN/metrics.json and RUN/report.md.",
+        description=(
+            "Measure a trained model on its test split; writes RUN/metrics.json and RUN/report.md. Options of data and "
+            "evaluation default to those of the run, which RUN --help shows: --data.test FILE takes another test file."
+        ),
         default=default_arguments,
     )
     check_numbers(options, seed=(0, LARGEST_SEED))

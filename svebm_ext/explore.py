@@ -102,7 +102,10 @@ def main(arguments: Sequence[str]) -> None:
         Arguments,
         arguments,
         command="explore",
-        description="Write one HTML page that shows what a model has learnt.",
+        description=(
+            "Write one HTML page that shows what a model has learnt. Options of data default to those of the run, "
+            "which RUN --help shows: --data.train FILE for one that has moved."
+        ),
         default=default_arguments,
     )
     out = options.out.expanduser() if options.out is not None else Path(run) / "explore.html"
