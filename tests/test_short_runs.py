@@ -110,5 +110,11 @@ def test_lengths_are_told_in_words_without_marks(tmp_path):
     vocabulary = Vocabulary.build(corpus.train.sentences)
     cut = sum(len(sentence) > 4 for sentence in corpus.train.sentences)
     assert cut > 1 and f"\n{cut} training sentences were cut to 4 words" in feed.described(corpus, vocabulary, config)
+    lines = replace(config, preset="lines-labelled")
+    assert "cut to 4 words; preset documents-labelled takes long texts whole" in feed.described(
+        corpus, vocabulary, lines
+    )
+    few = replace(corpus, name="ptb"), vocabulary, replace(lines, data=replace(lines.data, corpus="ptb"))
+    assert "preset documents" not in feed.described(*few)
     sizes = told_sizes(replace(config, data=replace(config.data, max_tokens=0)), config)
     assert sizes is not None and "sentences of at most 4 words" in sizes

@@ -234,16 +234,23 @@ def document_vocabulary(
     return Vocabulary.build(content_words(sentences) if remove_stop_words else sentences, max_size=max_size)
 
 
-def content_words(sentences: Iterable[Sequence[str]]) -> Iterator[list[str]]:
-    """The tokens of each sentence that are no stop word, longer than a character, and have a letter or digit."""
+def english_stop_words() -> frozenset[str]:
+    """scikit-learn's English stop words."""
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
+    words: frozenset[str] = ENGLISH_STOP_WORDS
+    return words
+
+
+def content_words(sentences: Iterable[Sequence[str]]) -> Iterator[list[str]]:
+    """The tokens of each sentence that are no stop word, longer than a character, and have a letter or digit."""
+    stop_words = english_stop_words()
     kept: dict[str, bool] = {}
     for sentence in sentences:
         for word in sentence:
             if word not in kept:
                 content = len(word) > 1 and any(map(str.isalnum, word))
-                kept[word] = content and word.lower() not in ENGLISH_STOP_WORDS
+                kept[word] = content and word.lower() not in stop_words
         yield [word for word in sentence if kept[word]]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from svebm_ext.evaluation.topics import (
     topic_sentences,
 )
 from svebm_ext.evaluation.verdict import accuracy_sentence, agreement_sentence, weak_classes_sentence
-from svebm_ext.judges.plain import evenly_spread, tfidf_kmeans, tfidf_logistic_regression
+from svebm_ext.judges.plain import evenly_spread, tfidf_kmeans_starts, tfidf_logistic_regression
 from svebm_ext.latents.base import Posterior
 from svebm_ext.measures import latent
 from svebm_ext.models.latent_variable import Batch
@@ -33,6 +34,39 @@ TOPIC_TEXTS, FEW_TEST_TEXTS = 5000, 300
 CHAIN_TEXTS, CLASSIFIER_TEXTS = 5000, 50_000
 
 
+#: Starts of k-means beside the model; parts of the test texts, each of which is left out once.
+KMEANS_STARTS, PARTS = 3, 10
+
+
+@dataclass(frozen=True)
+class _Control:
+    """k-means beside symbols: its adjusted mutual information with a label from each start, and the standard error of
+    the difference."""
+
+    each: list[float]
+    error: float
+
+    @property
+    def mean(self) -> float:
+        return sum(self.each) / len(self.each)
+
+    @classmethod
+    def of(cls, symbols: Tensor, starts: Sequence[Tensor], labels: Sequence[str]) -> _Control:
+        """Both beside the labels of the test texts, "" where one has none; the error by the jackknife of groups."""
+        rows = [i for i, label in enumerate(labels) if label]
+
+        def agreement(codes: Tensor, chosen: Sequence[int]) -> float:
+            told = latent.cluster_agreement(codes[list(chosen)], [labels[i] for i in chosen], n_permutations=0)
+            return told.adjusted_mutual_information
+
+        each = [agreement(codes, rows) for codes in starts]
+        if len(rows) < 2 * PARTS:
+            return cls(each, 0.0)
+        kept = [[row for i, row in enumerate(rows) if i % PARTS != part] for part in range(PARTS)]
+        leads = torch.tensor([agreement(symbols, some) - agreement(starts[0], some) for some in kept])
+        return cls(each, float(((PARTS - 1) / PARTS * (leads - leads.mean()).square().sum()).sqrt()))
+
+
 class OwnTextEvaluator(Evaluator):
     """Measures of text of one's own, of sentences and of bags of words; arguments are those of `Evaluator`."""
 
@@ -40,14 +74,14 @@ class OwnTextEvaluator(Evaluator):
         """Text of one's own: the same measures of k-means and of logistic regression; sentences that compare them."""
         if self.corpus.name not in OWN_TEXT or self._answers is None or self._answers.shape[1] != 1:
             return
-        metrics, train, test = self.evaluation.metrics, self.corpus.train, self.corpus.test
+        metrics, test = self.evaluation.metrics, self.corpus.test
         ours: dict[str, float] = metrics.get("adjusted_mutual_information", {})
+        symbols = self._answers[:, 0].argmax(-1)
+        controls: dict[str, _Control] = {}
         if ours:
-            clusters = torch.tensor(tfidf_kmeans(train.sentences, test.sentences, self._answers.shape[-1], self.seed))
-            plain = {name: latent.cluster_agreement(clusters, test.labels[name], n_permutations=0) for name in ours}
-            metrics["adjusted_mutual_information_tfidf"] = {
-                name: scores.adjusted_mutual_information for name, scores in plain.items()
-            }
+            starts = self._kmeans(self._answers.shape[-1])
+            controls = {name: _Control.of(symbols, starts, test.labels[name]) for name in ours}
+            metrics["adjusted_mutual_information_tfidf"] = {name: one.mean for name, one in controls.items()}
         if self._truth is not None and self._predicted is not None:
             rows = (self._truth >= 0).nonzero()[:, 0]
             right = (self._predicted == self._truth)[rows].tolist()
@@ -58,8 +92,10 @@ class OwnTextEvaluator(Evaluator):
             return
         for name, value in ours.items():
             own = self.corpus.name == "lines" and len(ours) == 1
-            theirs = metrics["adjusted_mutual_information_tfidf"][name]
-            sentence = agreement_sentence(metrics["symbols_used"], None if own else name, value, theirs, len(test))
+            plain, n_used = controls[name], metrics["symbols_used"]
+            sentence = agreement_sentence(
+                n_used, None if own else name, value, plain.each, len(test), error=plain.error
+            )
             self._compare_groups(name, own)
             self.evaluation.summary.append(sentence)
 
@@ -68,13 +104,20 @@ class OwnTextEvaluator(Evaluator):
         metrics, test, groups = self.evaluation.metrics, self.corpus.test, self.model.groups
         if groups is None:
             return
-        clusters = torch.tensor(tfidf_kmeans(self.corpus.train.sentences, test.sentences, groups.n_groups, self.seed))
-        plain = latent.cluster_agreement(clusters, test.labels[label], n_permutations=0).adjusted_mutual_information
-        metrics.setdefault("adjusted_mutual_information_groups_tfidf", {})[label] = plain
-        ours = metrics["adjusted_mutual_information_groups"][label]
-        n_groups = metrics["groups_used"]
-        sentence = agreement_sentence(n_groups, None if own else label, ours, plain, len(test), what="group")
+        assert self._answers is not None
+        of = torch.tensor(groups.of)[self._answers[:, 0].argmax(-1)]
+        plain = _Control.of(of, self._kmeans(groups.n_groups), test.labels[label])
+        metrics.setdefault("adjusted_mutual_information_groups_tfidf", {})[label] = plain.mean
+        ours, n_groups = metrics["adjusted_mutual_information_groups"][label], metrics["groups_used"]
+        sentence = agreement_sentence(
+            n_groups, None if own else label, ours, plain.each, len(test), error=plain.error, what="group"
+        )
         self.evaluation.summary.append(sentence)
+
+    def _kmeans(self, k: int) -> list[Tensor]:
+        """Clusters of the test texts by k-means, of several starts."""
+        train, test = self.corpus.train.sentences, self.corpus.test.sentences
+        return [torch.tensor(codes) for codes in tfidf_kmeans_starts(train, test, k, self.seed, KMEANS_STARTS)]
 
     def _plain_classifier(self, rows: Tensor) -> list[bool] | None:
         """Whether logistic regression classifies each of some test texts correctly; None where nothing is to learn."""
@@ -109,7 +152,9 @@ class OwnTextEvaluator(Evaluator):
         else:
             rows = evenly_spread(range(len(train)), TOPIC_TEXTS)
             shown, answers, what = _chosen(train, rows), train_answers[list(rows)], "training"
-        topics, groups = find_topics(self.model, shown, answers), find_topic_groups(self.model, shown, answers)
+        others = (train, train_answers) if what == "test" else None
+        topics = find_topics(self.model, shown, answers, others)
+        groups = find_topic_groups(self.model, shown, answers, others)
         kind = "class" if self.model.label_names else "topic"
         # All words, which `classify` shows; texts of those alone that are shown with texts.
         self.evaluation.topics = [
@@ -120,6 +165,7 @@ class OwnTextEvaluator(Evaluator):
             n, within = len(topics), f" in {len(groups)} groups" if groups else ""
             counted = f"{n} {kind if n == 1 else _plural(kind)}{within}"
             self.evaluation.summary.append(f"{counted} in {self.evaluation.topics_of}.")
+            self.evaluation.summary += self._held_out_labels(kind)
         self.evaluation.groups = [group.entry() for group in groups]
         if groups:
             heading = f"Groups of {_plural(kind)}, the largest first"
@@ -130,6 +176,15 @@ class OwnTextEvaluator(Evaluator):
             self.evaluation.first[f"Sentences of each {kind}"] = topic_sentences(
                 self.model, largest, train, train_answers.argmax(-1).tolist(), seed=self.seed
             )
+
+    def _held_out_labels(self, kind: str) -> list[str]:
+        """How often the words that teach the model are right about a label that was held out, where that is known."""
+        guide = self.model.networks.guide
+        share = 0.0 if guide is None or kind != "class" else float(guide.reliability)
+        told = (
+            f"{share:.0%} of the labels are told rightly by the words of the other labelled texts (cross-validation)."
+        )
+        return [told] if share else []
 
     def _answered(self, batch: Batch, posterior: Posterior) -> Tensor:
         """log p(y|x) [B, n, K] of a family that has symbols, as the model answers."""

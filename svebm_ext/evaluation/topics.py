@@ -10,6 +10,8 @@ from torch import Tensor
 
 from svebm_ext.config import has_subwords
 from svebm_ext.data.corpus import Split
+from svebm_ext.data.documents import content_words, english_stop_words
+from svebm_ext.data.function_words import function_words_of
 from svebm_ext.data.tokenize import tokenize
 from svebm_ext.evaluation.topic_text import Topic, shortened, topic_lines
 from svebm_ext.judges.trigram import TrigramChain
@@ -23,24 +25,31 @@ __all__ = ["Topic", "find_topic_groups", "find_topics", "shortened", "topic_line
 
 #: Most topics in a report.
 IN_REPORT = 10
-#: Typical words of a topic, and texts that are most certain of it.
-WORDS, CERTAIN_TEXTS = 5, 3
+#: Typical words of a topic, words that are looked through for them, and texts that are most certain of it.
+WORDS, LOOKED_AT, CERTAIN_TEXTS = 5, 40, 3
 #: Sentences of a topic: greedy ones, sampled ones, those of a trigram chain.
 GREEDY, SAMPLED, TRIGRAMS = 3, 1, 2
 SEEDS_BETWEEN_TOPICS = 1000
 
 
-def find_topics(model: SVEBM, split: Split, answers: Float[Tensor, "B K"]) -> list[Topic]:
+def find_topics(
+    model: SVEBM,
+    split: Split,
+    answers: Float[Tensor, "B K"],
+    others: tuple[Split, Float[Tensor, "N K"]] | None = None,
+) -> list[Topic]:
     """The symbols that are most probable for some text of a split, largest first.
 
     Args:
         model: whose symbols they are.
         split: B texts.
         answers: log p(y|x) of each.
+        others: N more texts and their answers, which the typical words are told by as well.
     """
     certainty, symbols = answers.max(-1)
     groups = model.groups
-    topics = _topics(model, split, certainty, symbols, answers.shape[1])
+    more = None if others is None else (others[0], others[1].argmax(-1))
+    topics = _topics(model, split, certainty, symbols, answers.shape[1], more)
     names = model.label_names
     return [
         topic._replace(
@@ -51,28 +60,44 @@ def find_topics(model: SVEBM, split: Split, answers: Float[Tensor, "B K"]) -> li
     ]
 
 
-def find_topic_groups(model: SVEBM, split: Split, answers: Float[Tensor, "B K"]) -> list[Topic]:
+def find_topic_groups(
+    model: SVEBM,
+    split: Split,
+    answers: Float[Tensor, "B K"],
+    others: tuple[Split, Float[Tensor, "N K"]] | None = None,
+) -> list[Topic]:
     """The groups of these symbols as topics, largest first; none where symbols are in one level. A text's group is that
     of its symbol; arguments as of `find_topics`."""
     groups = model.groups
     if groups is None:
         return []
-    of = torch.tensor(groups.of)[answers.argmax(-1)]
+    group_of = torch.tensor(groups.of)
+    of = group_of[answers.argmax(-1)]
     certainty = log_groups_of(answers, groups)[torch.arange(len(of)), of]
-    topics = _topics(model, split, certainty, of, groups.n_groups)
+    more = None if others is None else (others[0], group_of[others[1].argmax(-1)])
+    topics = _topics(model, split, certainty, of, groups.n_groups, more)
     return [topic._replace(symbols=groups.members[topic.symbol]) for topic in topics]
 
 
 def _topics(
-    model: SVEBM, split: Split, certainty: Float[Tensor, "B"], symbols: Int[Tensor, "B"], n_symbols: int
+    model: SVEBM,
+    split: Split,
+    certainty: Float[Tensor, "B"],
+    symbols: Int[Tensor, "B"],
+    n_symbols: int,
+    others: tuple[Split, Int[Tensor, "N"]] | None = None,
 ) -> list[Topic]:
     """Topics of the symbols (or groups) of texts, largest first, without names.
 
     Args:
         certainty: log probability of each text's symbol.
         symbols: of each text, 0 .. n_symbols - 1.
+        others: more texts, and the symbol of each.
     """
-    words = characterising_words(_words(model, split), symbols, n_symbols)
+    sentences, known = list(_words(model, split)), symbols
+    if others is not None:
+        sentences, known = [*sentences, *_words(model, others[0])], torch.cat((symbols, others[1]))
+    words = _typical(model, sentences, known, n_symbols)
     counts = symbols.bincount(minlength=n_symbols)
     topics = []
     for k in counts.argsort(descending=True, stable=True).tolist():
@@ -81,13 +106,12 @@ def _topics(
         rows = (symbols == k).nonzero()[:, 0]
         rows = rows[certainty[rows].argsort(descending=True, stable=True)]
         texts = dict.fromkeys(text_of(model, split, i) for i in rows[: 10 * CERTAIN_TEXTS].tolist())
-        typical = [word.word for word in words[k] if any(map(str.isalnum, word.word))]
         topics.append(
             Topic(
                 symbol=k,
                 name="",
                 share=len(rows) / len(split),
-                words=typical[:WORDS],
+                words=words[k][:WORDS],
                 texts=list(texts)[:CERTAIN_TEXTS],
             )
         )
@@ -124,6 +148,23 @@ def topic_sentences(
             rows += [("trigram chain", model.written(words)) for words in chain.sample(TRIGRAMS, own_seed)]
         lines += [topic.title, *(f"    {name + ':':28s}{shortened(text)}" for name, text in rows)]
     return lines
+
+
+def _typical(
+    model: SVEBM, sentences: Sequence[Sequence[str]], symbols: Int[Tensor, "B"], n_symbols: int
+) -> list[list[str]]:
+    """Words that are typical of each symbol: those that say what a text is about come before function words.
+
+    Where symbols are of how texts are worded, both count alike.
+    """
+    typical = characterising_words(sentences, symbols, n_symbols, LOOKED_AT)
+    words = [[one.word for one in each if any(map(str.isalnum, one.word))] for each in typical]
+    guide = model.networks.guide
+    if guide is not None and guide.is_of_wording:
+        return words
+    function = function_words_of(sentences, english_stop_words())
+    content = [[w for w in each if w.lower() not in function] for each in content_words(words)]
+    return [[*own, *(w for w in each if w not in set(own))] for own, each in zip(content, words, strict=True)]
 
 
 def text_of(model: SVEBM, split: Split, row: int) -> str:

@@ -18,6 +18,9 @@ LITTLE_INFORMATION = 0.1
 #: Standard errors within which ends of log Z that have crossed agree.
 CROSSING_ERRORS = 3.0
 KMEANS, LOGISTIC_REGRESSION = "TF-IDF + k-means", "TF-IDF + logistic regression"
+#: Standard errors that a lead in AMI has, at least.
+CLEAR = 2.0
+UNCLEAR = "Neither is clearly better here."
 BETTER, EQUAL, WORSE = "The model is better here.", "Both are equally good here.", "The plain way is better here."
 
 
@@ -46,28 +49,35 @@ def agreement_sentence(
     n_topics: int,
     label: str | None,
     ours: float,
-    plain: float | None,
+    plain: Sequence[float],
     n_texts: int | None = None,
     *,
+    error: float = 0.0,
     what: str = "topic",
 ) -> str:
     """How well topics agree with labels, and whether k-means agrees better.
 
+    A lead counts where it is one on every start of k-means, by CLEAR standard errors of the test texts.
+
     Args:
         n_topics: topics that some test text has.
         label: name of the label; None where there is only one, the user's own.
-        ours, plain: adjusted mutual information of the model and of k-means, if that was measured.
+        ours: adjusted mutual information of the model.
+        plain: that of k-means from several starts; none where it was not measured.
         n_texts: test texts that topics were counted on.
+        error: standard error of the difference, of which test texts there are.
         what: topic, or group of topics.
     """
     against = "your labels" if label is None else f"label {label!r}"
     counted = "" if n_texts is None else f" in {n_texts:,} test texts"
     text = f"{_counted(n_topics, what)}{counted}; against {against} AMI {ours:.2f}"
-    if plain is None:
+    if not plain:
         return f"{text} (0 is chance, 1 is identity)."
-    a, b = round(ours, 2), round(plain, 2)
-    verdict = BETTER if a > b else WORSE if a < b else EQUAL
-    return f"{text} ({KMEANS}: {plain:.2f}; 0 is chance, 1 is identity). {verdict}"
+    clear = CLEAR * error
+    verdict = BETTER if ours - max(plain) > clear else WORSE if min(plain) - ours > clear else UNCLEAR
+    least, most = (f"{end:.2f}" for end in (min(plain), max(plain)))
+    told = f"{KMEANS}: {sum(plain) / len(plain):.2f}" + (f", {least} to {most} by its start" if least != most else "")
+    return f"{text} ({told}; 0 is chance, 1 is identity). {verdict}"
 
 
 def accuracy_sentence(right: Sequence[bool], plain_right: Sequence[bool] | None) -> str:

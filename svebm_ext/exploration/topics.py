@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svebm_ext.data.documents import content_words
+from svebm_ext.data.documents import content_words, english_stop_words
+from svebm_ext.data.function_words import function_words_of
 from svebm_ext.exploration.encoded import Encoded
 from svebm_ext.measures.words import characterising_words
 
@@ -32,11 +33,13 @@ def says_something(word: str) -> bool:
 def topic_words(encoded: Encoded, symbol: Int[Tensor, "B"], n_symbols: int) -> list[list[str]]:
     """Words that are characteristic of the texts of each symbol (or group) and say something by themselves.
 
-    Left out are stop words (scikit-learn's English list), their contractions, single characters, numbers, punctuation.
+    Left out are stop words (scikit-learn's English list, `function_words` of other languages), their contractions,
+    single characters, numbers, punctuation.
     """
     typical = characterising_words(encoded.to_name, symbol, n_symbols, LOOKED_AT)
     kept = content_words([word.word for word in words] for words in typical)
-    return [list(filter(says_something, words))[:NAMING] for words in kept]
+    function = function_words_of(encoded.to_name, english_stop_words())
+    return [[w for w in words if says_something(w) and w.lower() not in function][:NAMING] for words in kept]
 
 
 def certain_texts(

@@ -28,7 +28,14 @@ INVERSE_PENALTY, MAX_ITERATIONS = 10.0, 500
 
 
 def tfidf_kmeans(train_sentences: Sentences, test_sentences: Sentences, k: int, seed: int) -> list[int]:
-    """Cluster 0 .. k - 1 of each test sentence: k-means of TF-IDF vectors of the training sentences.
+    """Cluster 0 .. k - 1 of each test sentence from one start; see `tfidf_kmeans_starts`."""
+    return tfidf_kmeans_starts(train_sentences, test_sentences, k, seed, 1)[0]
+
+
+def tfidf_kmeans_starts(
+    train_sentences: Sentences, test_sentences: Sentences, k: int, seed: int, n_starts: int
+) -> list[list[int]]:
+    """Cluster 0 .. k - 1 of each test sentence, of several starts: k-means of TF-IDF of the training sentences.
 
     Stop words and punctuation stay, as a model of the texts sees them. Words of a single sentence are left out, unless
     there are no others.
@@ -37,7 +44,8 @@ def tfidf_kmeans(train_sentences: Sentences, test_sentences: Sentences, k: int, 
         train_sentences: tokens; of more than KMEANS_SENTENCES, as many evenly spread ones are used.
         test_sentences: tokens.
         k: number of clusters; fewer where there are fewer training sentences.
-        seed: of the first centres.
+        seed: of the first centres of the first start; the next ones have those behind it.
+        n_starts: how many solutions there are to be.
 
     Raises:
         DataError: no training sentence has a word, or k is not positive.
@@ -49,10 +57,11 @@ def tfidf_kmeans(train_sentences: Sentences, test_sentences: Sentences, k: int, 
     known = evenly_spread([sentence for sentence in train_sentences if sentence], KMEANS_SENTENCES)
     vectorizer, features = _tfidf(known, MIN_DOCUMENTS)
     if not len(test_sentences):
-        return []
+        return [[]] * n_starts
+    tested = vectorizer.transform(test_sentences)
     with _reproducible():
-        clusters = KMeans(min(k, len(known)), n_init=1, random_state=seed % 2**32).fit(features)
-        return [int(label) for label in clusters.predict(vectorizer.transform(test_sentences))]
+        starts = (KMeans(min(k, len(known)), n_init=1, random_state=(seed + i) % 2**32) for i in range(n_starts))
+        return [[int(label) for label in start.fit(features).predict(tested)] for start in starts]
 
 
 def tfidf_logistic_regression(

@@ -53,6 +53,11 @@ class SymbolGuide(nn.Module):
         self.register_buffer("reliability", torch.zeros(()))
         self.register_buffer("log_temperature", torch.zeros(()))
 
+    @property
+    def is_of_wording(self) -> bool:
+        """Whether symbols are of how sentences are worded: TF-IDF alone says which, and no mixture of words."""
+        return bool(self.tfidf.any()) and not bool(self.scores.any())
+
     @torch.no_grad()
     def forward(self, batch: SentenceBatch | DocumentBatch, features: WordFeatures) -> Float[Tensor, "B K"]:
         """log p(y | words of x) of each row; `features` are those of the model."""

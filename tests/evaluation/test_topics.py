@@ -50,6 +50,21 @@ def test_topics_without_known_texts_are_written_by_the_model_and_classes_have_na
     assert re.fullmatch(r"kitchen, 25.0 % of the texts: (oven, burns|burns, oven)", topic_lines(found[1:])[0])
 
 
+def test_words_that_say_something_come_first_in_the_language_of_the_text():
+    """All of them are as typical; "von" is a function word, and stays where there is room."""
+    sentences = [["von", "segel", "boot"]] * 200 + [["mit", "ofen", "brot"]] * 200
+    found = find_topics(stand_in(), Split(sentences), answers(Split([["boat"]] * 200 + [["oven"]] * 200)))
+    assert {topic.words[-1] for topic in found} == {"von", "mit"} and {len(topic.words) for topic in found} == {3}
+
+
+def test_other_texts_add_to_the_words_and_not_to_the_shares():
+    few, more = Split(SENTENCES[299:301]), Split(SENTENCES)
+    alone = find_topics(stand_in(), few, answers(few))
+    found = find_topics(stand_in(), few, answers(few), (more, answers(more)))
+    assert [topic.words for topic in alone] == [[], []] and all(len(topic.words) == 2 for topic in found)
+    assert [topic.share for topic in found] == [0.5, 0.5]
+
+
 def test_subwords_are_no_typical_words():
     sentences = [["bo", "at"]] * 200 + [["ov", "en"]] * 200
     split = Split(sentences, texts=["A boat"] * 200 + ["An oven"] * 200)

@@ -20,29 +20,28 @@ from svebm_ext.prior.network import EnergyMLP
 
 
 @pytest.mark.parametrize(
-    ("ours", "plain", "verdict"),
+    ("ours", "plain", "error", "told", "verdict"),
     [
-        (0.568, 0.452, "The model is better here."),
-        (0.31, 0.45, "The plain way is better here."),
-        (0.451, 0.449, "Both are equally good here."),
+        (0.568, [0.452], 0.01, "0.45", "The model is better here."),
+        (0.31, [0.45], 0.01, "0.45", "The plain way is better here."),
+        (0.31, [0.30], 0.01, "0.30", "Neither is clearly better here."),
+        (0.31, [0.24, 0.25, 0.26], 0.02, "0.25, 0.24 to 0.26 by its start", "The model is better here."),
+        (0.31, [0.24, 0.25, 0.26], 0.03, "0.25, 0.24 to 0.26 by its start", "Neither is clearly better here."),
+        (0.2, [0.14, 0.22, 0.29], 0.0, "0.22, 0.14 to 0.29 by its start", "Neither is clearly better here."),
     ],
 )
-def test_agreement_says_which_way_is_better(ours, plain, verdict):
-    expected = (
-        f"28 topics; against your labels AMI {ours:.2f} (TF-IDF + k-means: {plain:.2f}; 0 is chance, 1 is identity)."
-    )
-    assert agreement_sentence(28, None, ours, plain) == f"{expected} {verdict}"
+def test_agreement_says_which_way_is_better_where_that_is_clear(ours, plain, error, told, verdict):
+    expected = f"28 topics; against your labels AMI {ours:.2f} (TF-IDF + k-means: {told}; 0 is chance, 1 is identity)."
+    assert agreement_sentence(28, None, ours, plain, error=error) == f"{expected} {verdict}"
 
 
 def test_agreement_says_on_how_many_texts_topics_were_counted():
-    assert agreement_sentence(28, None, 0.5, None, 2000).startswith(
-        "28 topics in 2,000 test texts; against your labels"
-    )
+    assert agreement_sentence(28, None, 0.5, [], 2000).startswith("28 topics in 2,000 test texts; against your labels")
 
 
 def test_agreement_with_a_named_label_and_without_a_control():
     assert (
-        agreement_sentence(1, "act", 0.5, None) == "1 topic; against label 'act' AMI 0.50 (0 is chance, 1 is identity)."
+        agreement_sentence(1, "act", 0.5, []) == "1 topic; against label 'act' AMI 0.50 (0 is chance, 1 is identity)."
     )
 
 

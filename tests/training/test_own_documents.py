@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 
 import pytest
 from tiny_runs import COMMON, TOPICS, write_documents
@@ -60,6 +61,10 @@ def test_classes_of_documents_from_a_few_labels(tmp_path, capsys):
     measured = run(tmp_path / "run", "documents", str(plain), "--data.labelled", str(few), "--data.test", str(test))
     assert measured["accuracy"] > 0.9
     assert "labelled test texts (TF-IDF + logistic regression: " in capsys.readouterr().out
+    measured = run(tmp_path / "unmeasured", "documents", str(plain), "--data.labelled", str(few))
+    classes, held_out = measured["about"]["summary"]
+    assert "accuracy" not in measured and re.fullmatch(r"\d classes in [\d,]+ (test|training) texts\.", classes)
+    assert re.fullmatch(r"\d+% of the labels are told rightly by the words of the other labelled .*", held_out)
 
 
 def test_the_presets_are_bags_of_words_of_ones_own_text(tmp_path):

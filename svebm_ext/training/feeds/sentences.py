@@ -13,6 +13,9 @@ from svebm_ext.errors import DataError
 from svebm_ext.terminal import counted
 from svebm_ext.training.feeds.base import Feed, TextFeed
 
+#: Share of the training texts that are cut from which on they are long.
+MANY_CUT = 0.1
+
 
 def all_the_same(split: EncodedSplit) -> bool:
     """Whether all sentences have the same tokens in the same order."""
@@ -60,6 +63,9 @@ class SentenceFeed(TextFeed):
             n, longest = self.train.n_truncated, self.train.max_tokens - 2  # marks of begin and end are no words
             verb = "was" if n == 1 else "were"
             lines.append(f"{counted(n, 'training sentence')} {verb} cut to {counted(longest, tokens[:-1])}")
+            if config.data.corpus == "lines" and n > MANY_CUT * len(self.train):
+                whole = config.preset.replace("lines", "documents", 1)
+                lines[-1] += f"; preset {whole} takes long texts whole, as the words that they have"
         unknown = unknown_share(corpus.test.sentences, vocabulary)
         if unknown:
             lines.append(unknown_note(unknown, config.data))
